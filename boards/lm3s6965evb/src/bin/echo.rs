@@ -1,0 +1,26 @@
+//! Sends every byte that arrives at the first serial port out at the second: by interrupt, with the
+//! main program asleep. It never ends.
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use harness as _;
+use lm3s6965evb::interrupt;
+use lm3s6965evb::uart::{Receive, UART0, UART1};
+
+#[entry]
+fn main() -> ! {
+    UART1.init(115_200, Receive::Queued);
+    UART0.init(115_200, Receive::EachByte);
+    UART0.enable_receive_interrupt();
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+#[interrupt]
+fn UART0() {
+    while let Some(byte) = UART0.try_read() {
+        UART1.write(byte);
+    }
+}

@@ -1,0 +1,314 @@
+//! Descriptors: one row of the arena's table, and its legal transitions.
+//!
+//! ```text
+//!            take                 deposit (last lease)
+//!   Free ───────────► InHand ───────────────────────────► AtRest ◄──────► Moving
+//!    ▲                  ▲ │                                 │ │   compaction  (AtRest only)
+//!    │                  │ │ deposit (one of several leases) │ │
+//!    │                  │ ▼                                 │ │
+//!    │              InHand and AtRest                       │ │
+//!    │                  ▲            redeem                 │ │
+//!    │                  └───────────────────────────────────┘ │
+//!    └──────────── release / discard of the last handle ──────┘     (raises the generation)
+//! ```
+//!
+//! Owners: a row in hand belongs to its leases, and only a unique lease writes the payload. A row at
+//! rest belongs to nobody; its run may be changed by the one running move, under the arena's lock. A
+//! free row belongs to the map. Any transition on a `Moving` row first finishes the move (it never
+//! waits for whoever began it).
+
+use super::compact::Step;
+use super::layout::{ArenaRef, AtomicIndex, Index};
+use super::map::{Link, Map, Run};
+use super::ticket::Ticket;
+use super::word::{Bits, CasWords, LAST_GENERATION, Word};
+use crate::error::RedeemError;
+use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use crate::sync::{RawMutex, const_fn};
+
+/// One descriptor. Besides the state word, whose updates order all others, everything is written by the
+/// row's owner alone; the fields are atomic so that a dump may read them while that happens.
+pub(super) struct Row {
+    pub(super) word: Word,
+    len: AtomicU32,
+    #[cfg(feature = "checksum")]
+    sum: AtomicU32,
+    start: AtomicIndex,
+    pages: AtomicIndex,
+    /// In a free, quick or retired list: the next row. In a scattered payload: the next part.
+    next: AtomicIndex,
+    home: AtomicU8,
+}
+
+impl Row {
+    const_fn! {
+        pub(super) const fn new() -> Self {
+            Self {
+                word: Word::new(),
+                len: AtomicU32::new(0),
+                #[cfg(feature = "checksum")]
+                sum: AtomicU32::new(0),
+                start: AtomicIndex::new(0),
+                pages: AtomicIndex::new(0),
+                next: AtomicIndex::new(0),
+                home: AtomicU8::new(0),
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len.load(Relaxed) as usize
+    }
+    pub(super) fn set_len(&self, len: usize) {
+        // Lossless: `pages_for` refuses more than u32::MAX.
+        self.len.store(len as u32, Relaxed);
+    }
+    #[inline]
+    pub(super) fn start(&self) -> usize {
+        self.start.load(Relaxed) as usize
+    }
+    pub(super) fn set_start(&self, page: usize) {
+        self.start.store(page as Index, Relaxed);
+    }
+    #[inline]
+    pub(super) fn pages(&self) -> usize {
+        self.pages.load(Relaxed) as usize
+    }
+    pub(super) fn set_pages(&self, pages: usize) {
+        self.pages.store(pages as Index, Relaxed);
+    }
+    /// The run, for a row that has pages.
+    pub(super) fn run(&self) -> Option<Run> {
+        (self.pages() > 0).then(|| Run::new(self.start(), self.pages()))
+    }
+    pub(super) fn next(&self) -> Link {
+        Link::from_raw(self.next.load(Relaxed))
+    }
+    pub(super) fn set_next(&self, next: Link) {
+        self.next.store(next.raw(), Relaxed);
+    }
+    pub(super) fn home(&self) -> u8 {
+        self.home.load(Relaxed)
+    }
+    pub(super) fn set_home(&self, home: u8) {
+        self.home.store(home, Relaxed);
+    }
+    #[cfg(feature = "checksum")]
+    pub(super) fn sum(&self) -> u32 {
+        self.sum.load(Relaxed)
+    }
+    #[cfg(feature = "checksum")]
+    pub(super) fn set_sum(&self, sum: u32) {
+        self.sum.store(sum, Relaxed);
+    }
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// Changes a state word by `f`; see [`Word`].
+    #[inline]
+    pub(super) fn update(
+        self,
+        row: &Row,
+        f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
+        if CasWords::<M>::YES {
+            row.word.update_cas(f)
+        } else {
+            self.core().map.with(|map| row.word.update_held::<M>(map, f))
+        }
+    }
+
+    /// The state word now.
+    pub(super) fn state(self, row: &Row) -> Bits {
+        #[cfg(target_has_atomic = "64")]
+        if CasWords::<M>::YES {
+            return row.word.peek();
+        }
+        self.core().map.with(|map| row.word.read(map))
+    }
+
+    /// One more lease on `index`, which the caller has in hand.
+    #[inline]
+    pub(super) fn retain(self, index: usize) {
+        // Infallible: the closure always has a next value.
+        let _ = self.update(self.row(index), |bits| Some(bits.retained()));
+    }
+
+    /// Gives up one lease on `index`.
+    #[inline]
+    pub(super) fn release(self, index: usize) {
+        self.drop_handle(index, Bits::released);
+    }
+
+    /// Gives up one ticket of `index`, which the caller owns.
+    pub(super) fn discard_row(self, index: usize) {
+        self.settle_move(index);
+        self.drop_handle(index, Bits::discarded);
+    }
+
+    /// Takes one handle away by `f` and frees the row when it was the last.
+    #[inline]
+    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Bits) {
+        let row = self.row(index);
+        let after = if CasWords::<M>::YES {
+            let Ok((old, new)) = row.word.update_cas(|bits| Some(f(bits))) else { return };
+            if old.generation() == new.generation() {
+                return;
+            }
+            self.core().map.with(|map| self.free(map, index, row, old))
+        } else {
+            // One critical section for both: with such a lock the state word costs nothing extra.
+            self.core().map.with(|map| {
+                let (old, new) = row.word.update_held::<M>(map, |bits| Some(f(bits))).ok()?;
+                (old.generation() != new.generation())
+                    .then(|| self.free(map, index, row, old))
+                    .flatten()
+            })
+        };
+        if let Some(chores) = after {
+            self.finish_free(chores);
+        }
+    }
+
+    /// Turns one lease of `index` into a ticket. `false`, and nothing changed, if there are already as
+    /// many tickets for this payload as can be counted.
+    pub(super) fn rest(self, index: usize) -> bool {
+        let row = self.row(index);
+        #[cfg(feature = "checksum")]
+        self.seal_payload(row);
+        self.update(row, Bits::deposited).is_ok()
+    }
+
+    /// The ticket of `index`, which is in hand or owned at rest by the caller.
+    pub(super) fn ticket_of(self, index: usize) -> Ticket {
+        let generation = self.state(self.row(index)).generation();
+        Ticket::seal(index, generation, self.core().epoch.load(Relaxed))
+    }
+
+    /// The descriptor a ticket names, if the number can be genuine.
+    #[inline]
+    pub(super) fn look_up(self, ticket: Ticket) -> Result<(usize, u32), RedeemError> {
+        let (index, generation) =
+            ticket.open(self.core().epoch.load(Relaxed)).ok_or(RedeemError::Forged)?;
+        if index >= self.geometry().row_count {
+            return Err(RedeemError::Forged);
+        }
+        Ok((index, generation))
+    }
+
+    /// Takes one ticket's claim: at rest to in hand, or, by `f`, away.
+    #[inline]
+    pub(super) fn take_ticket(
+        self,
+        ticket: Ticket,
+        scattered: bool,
+        f: impl Fn(Bits) -> Bits,
+    ) -> Result<(usize, Bits, Bits), RedeemError> {
+        let (index, generation) = self.look_up(ticket)?;
+        let row = self.row(index);
+        loop {
+            let result = self.update(row, |bits| {
+                let genuine = bits.generation() == generation
+                    && bits.at_rest() > 0
+                    && !bits.is_link()
+                    && bits.is_scattered() == scattered
+                    && !bits.is_moving();
+                genuine.then(|| f(bits))
+            });
+            match result {
+                Ok((old, new)) => return Ok((index, old, new)),
+                Err(bits) if bits.is_link() => return Err(RedeemError::Forged),
+                Err(bits) if bits.generation() != generation || bits.at_rest() == 0 => {
+                    return Err(RedeemError::Stale);
+                }
+                Err(bits) if bits.is_scattered() != scattered => {
+                    return Err(RedeemError::Layout);
+                }
+                Err(_) => self.settle_move(index),
+            }
+        }
+    }
+
+    /// At rest to in hand for a handle the caller owns, which therefore cannot be stale.
+    #[inline]
+    pub(super) fn take_owned(self, index: usize) {
+        let row = self.row(index);
+        while self.update(row, |bits| (!bits.is_moving()).then(|| bits.redeemed())).is_err() {
+            self.settle_move(index);
+        }
+    }
+
+    /// Finishes the move of `index`, if it is the one being moved.
+    pub(super) fn settle_move(self, index: usize) {
+        while self.state(self.row(index)).is_moving() {
+            if self.move_step() == Step::Idle {
+                crate::sync::pause();
+            }
+        }
+    }
+
+    /// Puts a row whose last handle is gone back into the map. `old` is its word before that.
+    fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Option<Chores> {
+        let pages = row.pages();
+        map.live -= 1;
+        map.free_pages += pages as Index;
+        self.credit_home(map, row.home(), pages);
+        let mut chores = Chores {
+            seam: None,
+            more: (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get),
+            kick: !map.waiters.is_empty(),
+        };
+        if old.generation() == LAST_GENERATION {
+            chores.seam = row.run().and_then(|run| map.give_run(self, run));
+            map.retired_count += 1;
+            Map::push_row(self, &mut map.retired, index);
+        } else {
+            chores.seam = self.shelve(map, index, row);
+        }
+        Some(chores)
+    }
+
+    #[cold]
+    fn finish_free(self, mut chores: Chores) {
+        loop {
+            if let Some(seam) = chores.seam {
+                self.core().map.with(|map| map.merge(self, seam));
+            }
+            if chores.kick {
+                self.kick();
+            }
+            let Some(part) = chores.more else { return };
+            let row = self.row(part);
+            let next = self.core().map.with(|map| {
+                let (old, _) = row
+                    .word
+                    .update_held::<M>(map, |bits| {
+                        let settled = !bits.is_moving();
+                        settled.then(|| {
+                            if bits.in_hand() > 0 { bits.released() } else { bits.discarded() }
+                        })
+                    })
+                    .ok()?;
+                self.free(map, part, row, old)
+            });
+            match next {
+                Some(next) => chores = next,
+                None => {
+                    self.settle_move(part);
+                    chores = Chores { seam: None, more: Some(part), kick: false };
+                }
+            }
+        }
+    }
+}
+
+/// What is left to do after a row was freed, outside that critical section.
+struct Chores {
+    /// Two free runs to be joined.
+    seam: Option<usize>,
+    /// The next part of a scattered payload.
+    more: Option<usize>,
+    /// Somebody waits for memory.
+    kick: bool,
+}

@@ -1,0 +1,413 @@
+//! The page map: which pages are free, and finding a run of them in constant time.
+//!
+//! Free runs are kept in bins by length, with a bitmap of the bins that are not empty, as in TLSF
+//! (Masmano et al., 2004). The *owner map* has one entry a page:
+//!
+//! | entry | meaning |
+//! |---|---|
+//! | `0` | inside a run, or in transit during a move |
+//! | `FREE \| p` | first or last page of a free run whose other end is `p` |
+//! | `r + 1` | first or last page of descriptor `r`'s run |
+//!
+//! Entries inside a run are always 0, so the entry beside a run tells what the neighbour is. A free
+//! run's links (next and previous in its bin) lie in its own first page.
+//!
+//! Every method here is called with the arena's lock held and does a constant amount of work.
+
+use super::compact::Move;
+use super::descriptor::Row;
+use super::layout::{ArenaRef, Index};
+use crate::sync::RawMutex;
+use crate::sync::wait::TokenList;
+
+const FREE: Index = 1 << (Index::BITS - 1);
+/// Exact bins for runs of 1 to 4 pages, then two bins an octave.
+const EXACT: usize = 4;
+const BINS: usize = Index::BITS as usize * 2;
+#[cfg(target_pointer_width = "64")]
+type Bitmap = u64;
+#[cfg(not(target_pointer_width = "64"))]
+type Bitmap = u32;
+
+/// Payloads of up to this many pages are kept together with their descriptor when they are released,
+/// ready for the next request of the same size.
+pub(super) const QUICK: usize = 8;
+
+/// "Descriptor or page `n`, or none": zero is none, so that a fresh arena is all zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link(Index);
+
+impl Link {
+    pub(super) const NONE: Self = Self(0);
+    #[inline]
+    pub(super) fn to(index: usize) -> Self {
+        Self(index as Index + 1)
+    }
+    #[inline]
+    pub(super) fn get(self) -> Option<usize> {
+        (self.0 as usize).checked_sub(1)
+    }
+    pub(super) fn from_raw(raw: Index) -> Self {
+        Self(raw)
+    }
+    pub(super) fn raw(self) -> Index {
+        self.0
+    }
+}
+
+/// The links of a free run, in its first page.
+#[derive(Clone, Copy)]
+struct RunLinks {
+    next: Link,
+    prev: Link,
+}
+
+/// A run of pages, both ends included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Run {
+    pub(super) first: usize,
+    pub(super) last: usize,
+}
+
+impl Run {
+    pub(super) fn new(first: usize, len: usize) -> Self {
+        debug_assert!(len > 0);
+        Self { first, last: first + len - 1 }
+    }
+    pub(super) fn len(self) -> usize {
+        self.last - self.first + 1
+    }
+}
+
+/// What stands at the edge of a run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    Inside,
+    Free { other_end: usize },
+    Row(usize),
+}
+
+/// The state of the arena's allocator, under its lock.
+pub(crate) struct Map {
+    bins: [Link; BINS],
+    occupied: Bitmap,
+    /// Released descriptors that kept their run of 1 to `QUICK` pages, last released first.
+    pub(super) quick: [Link; QUICK],
+    pub(super) quick_occupied: u8,
+    /// Descriptors without pages, last released first.
+    pub(super) free_rows: Link,
+    /// Descriptors from here on were never used.
+    pub(super) fresh_row: Index,
+    /// Descriptors whose generations are used up.
+    pub(super) retired: Link,
+    pub(super) retired_count: Index,
+    /// Descriptors in use.
+    pub(super) live: Index,
+    /// Pages not in use: in bins, in quick lists, or the gap of the running move.
+    pub(super) free_pages: Index,
+    /// The smallest `free_pages` so far.
+    pub(super) low_free: Index,
+    /// Pages that homes have been promised and do not use.
+    pub(super) promised: Index,
+    pub(super) homes: u8,
+    pub(super) waiters: TokenList,
+    /// A waiter has left the list to try its luck; nobody may overtake it.
+    pub(super) baton_out: bool,
+    pub(super) moving: Option<Move>,
+    /// Where compaction goes on.
+    pub(super) cursor: Index,
+    /// Something was moved in this pass.
+    pub(super) stats: MapStats,
+}
+
+/// Counters of the allocator. They wrap.
+#[derive(Clone, Copy, Default)]
+pub(super) struct MapStats {
+    pub(super) failed: u32,
+    pub(super) waited: u32,
+    pub(super) damaged: u32,
+    pub(super) moves: u32,
+    pub(super) pages_moved: u32,
+    pub(super) passes: u32,
+}
+
+impl Map {
+    pub(super) const fn new() -> Self {
+        Self {
+            bins: [Link::NONE; BINS],
+            occupied: 0,
+            quick: [Link::NONE; QUICK],
+            quick_occupied: 0,
+            free_rows: Link::NONE,
+            fresh_row: 0,
+            retired: Link::NONE,
+            retired_count: 0,
+            live: 0,
+            free_pages: 0,
+            low_free: 0,
+            promised: 0,
+            homes: 0,
+            waiters: TokenList::new(),
+            baton_out: false,
+            moving: None,
+            cursor: 0,
+            stats: MapStats { failed: 0, waited: 0, damaged: 0, moves: 0, pages_moved: 0, passes: 0 },
+        }
+    }
+
+    /// The first use: one free run of everything.
+    pub(super) fn open<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) {
+        let pages = arena.geometry().page_count;
+        self.free_pages = pages as Index;
+        self.low_free = pages as Index;
+        self.homes = 1;
+        if pages > 0 {
+            self.link(arena, Run::new(0, pages));
+        }
+    }
+
+    /// Takes a run of `len` pages out of the bins.
+    pub(super) fn take_run<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, len: usize) -> Option<usize> {
+        let own = bin_of(len);
+        // The bin of this very size first: an exact fit leaves no remainder. Its first run is the only
+        // one looked at, so the work stays constant; all runs in higher bins fit.
+        let first = match self.bins.get(own)?.get() {
+            Some(first) if self.free_run(arena, first).len() >= len => first,
+            _ => {
+                let higher = self.occupied & (Bitmap::MAX.checked_shl(own as u32 + 1)?);
+                if higher == 0 {
+                    return None;
+                }
+                self.bins.get(higher.trailing_zeros() as usize)?.get()?
+            }
+        };
+        let run = self.free_run(arena, first);
+        // The end of the run is taken: then its links stay where they are, and a long run its bin.
+        if run.len() == len {
+            self.unlink(arena, run);
+            return Some(first);
+        }
+        let rest = Run { first, last: run.last - len };
+        self.resize(arena, run, rest);
+        self.set_owner(arena, run.last, 0);
+        Some(rest.last + 1)
+    }
+
+    /// Returns a run to the bins. If it has free neighbours it is joined with one of them, and the
+    /// other seam is reported: [`merge`](Self::merge) closes it in a critical section of its own.
+    pub(super) fn give_run<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) -> Option<usize> {
+        self.set_owner(arena, run.first, 0);
+        self.set_owner(arena, run.last, 0);
+        let below = self.free_below(arena, run.first);
+        let above = self.free_above(arena, run.last);
+        match (below, above) {
+            (Some(below), above) => {
+                self.set_owner(arena, below.last, 0);
+                self.resize(arena, below, Run { first: below.first, last: run.last });
+                above.map(|_| run.last)
+            }
+            (None, Some(above)) => {
+                self.unlink(arena, above);
+                self.set_owner(arena, above.first, 0);
+                self.link(arena, Run { first: run.first, last: above.last });
+                None
+            }
+            (None, None) => {
+                self.link(arena, run);
+                None
+            }
+        }
+    }
+
+    /// Joins the free runs on both sides of the seam behind page `seam`, if it still is one.
+    pub(super) fn merge<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, seam: usize) {
+        let (Some(below), Some(above)) =
+            (self.free_below(arena, seam + 1), self.free_above(arena, seam))
+        else {
+            return;
+        };
+        self.unlink(arena, above);
+        self.set_owner(arena, above.first, 0);
+        self.set_owner(arena, below.last, 0);
+        self.resize(arena, below, Run { first: below.first, last: above.last });
+    }
+
+    /// The free run that ends right before `page`.
+    pub(super) fn free_below<M: RawMutex>(&self, arena: ArenaRef<'_, M>, page: usize) -> Option<Run> {
+        let last = page.checked_sub(1)?;
+        match self.owner(arena, last) {
+            Owner::Free { other_end } if other_end <= last => Some(Run { first: other_end, last }),
+            _ => None,
+        }
+    }
+
+    /// The free run that begins right after `page`.
+    pub(super) fn free_above<M: RawMutex>(&self, arena: ArenaRef<'_, M>, page: usize) -> Option<Run> {
+        let first = page + 1;
+        if first >= arena.geometry().page_count {
+            return None;
+        }
+        match self.owner(arena, first) {
+            Owner::Free { other_end } if other_end >= first => {
+                Some(Run { first, last: other_end })
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn owner<M: RawMutex>(&self, arena: ArenaRef<'_, M>, page: usize) -> Owner {
+        // SAFETY: the owner map is touched only by methods of `Map`, with the lock held.
+        let entry = unsafe { *arena.owner(page) };
+        if entry & FREE != 0 {
+            Owner::Free { other_end: (entry & !FREE) as usize }
+        } else {
+            Link(entry).get().map_or(Owner::Inside, Owner::Row)
+        }
+    }
+
+    /// Marks `run` as descriptor `row`'s.
+    pub(super) fn own<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run, row: usize) {
+        self.set_owner(arena, run.first, Link::to(row).0);
+        self.set_owner(arena, run.last, Link::to(row).0);
+    }
+
+    /// Marks both ends of a run as nobody's.
+    pub(super) fn disown<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) {
+        self.set_owner(arena, run.first, 0);
+        self.set_owner(arena, run.last, 0);
+    }
+
+    #[inline]
+    fn set_owner<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, page: usize, entry: Index) {
+        // SAFETY: as in `owner`.
+        unsafe { *arena.owner(page) = entry }
+    }
+
+    /// The free run that begins at `first`.
+    pub(super) fn free_run<M: RawMutex>(&self, arena: ArenaRef<'_, M>, first: usize) -> Run {
+        match self.owner(arena, first) {
+            Owner::Free { other_end } => Run { first, last: other_end },
+            _ => {
+                debug_assert!(false, "not a free run");
+                Run { first, last: first }
+            }
+        }
+    }
+
+    /// Changes a linked run's end.
+    fn resize<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run, to: Run) {
+        debug_assert_eq!(run.first, to.first);
+        if bin_of(run.len()) == bin_of(to.len()) {
+            self.mark_free(arena, to);
+        } else {
+            self.unlink(arena, run);
+            self.link(arena, to);
+        }
+    }
+
+    fn mark_free<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) {
+        self.set_owner(arena, run.first, FREE | run.last as Index);
+        self.set_owner(arena, run.last, FREE | run.first as Index);
+    }
+
+    fn links<M: RawMutex>(&self, arena: ArenaRef<'_, M>, first: usize) -> *mut RunLinks {
+        arena.page(first).cast()
+    }
+
+    fn link<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) {
+        self.mark_free(arena, run);
+        let bin = bin_of(run.len());
+        let next = self.bins[bin % BINS];
+        // SAFETY: the pages of a free run belong to the map, and a page has room for the links and is
+        // aligned for them (`MIN_PAGE_SIZE`); `next`, if any, begins a free run of this bin.
+        unsafe {
+            *self.links(arena, run.first) = RunLinks { next, prev: Link::NONE };
+            if let Some(next) = next.get() {
+                (*self.links(arena, next)).prev = Link::to(run.first);
+            }
+        }
+        self.bins[bin % BINS] = Link::to(run.first);
+        self.occupied |= 1 << bin;
+    }
+
+    /// Takes a run out of its bin. The ends keep their marks, for the caller to overwrite.
+    pub(super) fn unlink<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) {
+        let bin = bin_of(run.len());
+        // SAFETY: as in `link`; `run` is in this bin, so its neighbours are too.
+        unsafe {
+            let RunLinks { next, prev } = *self.links(arena, run.first);
+            if let Some(next) = next.get() {
+                (*self.links(arena, next)).prev = prev;
+            }
+            match prev.get() {
+                Some(prev) => (*self.links(arena, prev)).next = next,
+                None => {
+                    self.bins[bin % BINS] = next;
+                    if next == Link::NONE {
+                        self.occupied &= !(1 << bin);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the first descriptor of a list whose links are the rows' own.
+    #[inline]
+    pub(super) fn pop_row<'a, M: RawMutex>(
+        arena: ArenaRef<'a, M>,
+        list: &mut Link,
+    ) -> Option<(usize, &'a Row)> {
+        let index = list.get()?;
+        let row = arena.row(index);
+        *list = row.next();
+        Some((index, row))
+    }
+
+    /// Puts a descriptor in front of such a list.
+    #[inline]
+    pub(super) fn push_row<M: RawMutex>(arena: ArenaRef<'_, M>, list: &mut Link, index: usize) {
+        arena.row(index).set_next(*list);
+        *list = Link::to(index);
+    }
+
+    /// The free runs, bin by bin, for `verify` and snapshots.
+    pub(super) fn longest_bin<M: RawMutex>(&self, arena: ArenaRef<'_, M>) -> usize {
+        let Some(bin) = self.occupied.checked_ilog2() else { return 0 };
+        // One run of the highest bin: at least two thirds of the longest.
+        self.bins[bin as usize % BINS].get().map_or(0, |first| self.free_run(arena, first).len())
+    }
+
+    pub(super) fn bin_count() -> usize {
+        BINS
+    }
+
+    pub(super) fn bin_runs<'m, M: RawMutex>(
+        &'m self,
+        arena: ArenaRef<'m, M>,
+        bin: usize,
+    ) -> impl Iterator<Item = Run> + 'm {
+        let mut at = self.bins[bin % BINS].get();
+        core::iter::from_fn(move || {
+            let first = at?;
+            // SAFETY: as in `link`.
+            at = unsafe { (*self.links(arena, first)).next.get() };
+            Some(self.free_run(arena, first))
+        })
+    }
+
+    pub(super) fn bin_is_marked(&self, bin: usize) -> bool {
+        self.occupied & (1 << bin) != 0
+    }
+}
+
+/// The bin that holds runs of `len` pages.
+#[inline]
+pub(super) fn bin_of(len: usize) -> usize {
+    if len <= EXACT {
+        return len - 1;
+    }
+    let octave = len.ilog2() as usize;
+    // The bit below the leading one tells the half of the octave.
+    let half = (len >> (octave - 1)) & 1;
+    EXACT + (octave - 2) * 2 + half
+}

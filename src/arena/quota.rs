@@ -1,0 +1,211 @@
+//! Homes: a share of the arena with a cap and a reserved minimum.
+
+use super::allocate::Request;
+use super::layout::{ArenaRef, Index};
+use super::lease::LeaseMut;
+use super::map::Map;
+use super::waiting::Alloc;
+use crate::error::{HomeError, TryAllocError};
+use crate::sync::RawMutex;
+use crate::sync::wait::TokenList;
+
+/// A home's row in the arena, under the arena's lock.
+pub(super) struct HomeRow {
+    used: Index,
+    cap: Index,
+    min: Index,
+    /// Waiters held back by the cap. They return to the front of the queue when pages come home.
+    pub(super) capped: TokenList,
+}
+
+impl HomeRow {
+    pub(super) const fn new() -> Self {
+        Self { used: 0, cap: 0, min: 0, capped: TokenList::new() }
+    }
+
+    fn unused_minimum(&self) -> Index {
+        self.min.saturating_sub(self.used)
+    }
+}
+
+/// A share of an arena: payloads allocated through it count against its cap, and its minimum is kept
+/// free for it whatever the others do. One slow consumer cannot take the whole arena.
+///
+/// A payload belongs to the home it was allocated from until it is freed, wherever it travels. Home 0,
+/// which [`Arena::try_alloc`](crate::Arena::try_alloc) uses, has no cap and no minimum.
+///
+/// Homes are opened once and stay for the arena's life; their number is the arena's last parameter
+/// (4 unless given, home 0 included). A `Home` is two words and `Copy`.
+///
+/// ```
+/// use cloakroom::{Arena, TryAllocError, sync::CriticalSectionRawMutex};
+///
+/// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 16> = Arena::new();
+///
+/// let telemetry = ARENA.handle().open_home(4, 2)?; // at most 4 pages, 2 kept for it
+/// let a = telemetry.try_alloc(4 * 64)?;
+/// assert_eq!(telemetry.try_alloc(1).unwrap_err(), TryAllocError::Full);
+/// drop(a);
+/// assert!(telemetry.try_alloc(1).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Home<'a, M> {
+    arena: ArenaRef<'a, M>,
+    id: u8,
+}
+
+impl<M> Clone for Home<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Home<'_, M> {}
+
+/// What a home uses, in pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HomeSnapshot {
+    /// Pages in use.
+    pub used: usize,
+    /// The most it may use.
+    pub cap: usize,
+    /// What is kept for it.
+    pub min: usize,
+}
+
+impl<'a, M: RawMutex> Home<'a, M> {
+    /// The arena's own home, without cap and minimum.
+    pub(super) fn common(arena: ArenaRef<'a, M>) -> Self {
+        Self { arena, id: 0 }
+    }
+
+    /// The number that [`dump`](crate::arena::ArenaRef::dump) shows.
+    pub fn id(self) -> u8 {
+        self.id
+    }
+
+    /// The arena.
+    pub fn arena(self) -> ArenaRef<'a, M> {
+        self.arena
+    }
+
+    /// As [`ArenaRef::try_alloc`], on this home's account. `Full` also when the cap is reached.
+    ///
+    /// # Errors
+    /// `TooLarge` for more than the cap or the arena can ever give.
+    pub fn try_alloc(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        let request = self.request(len)?;
+        self.arena.take_lease(request)
+    }
+
+    /// As [`ArenaRef::alloc`], on this home's account. A waiter that its home's cap holds back lets
+    /// others pass.
+    pub fn alloc(self, len: usize) -> Alloc<'a, M> {
+        Alloc::new(self, len)
+    }
+
+    pub(super) fn request(self, len: usize) -> Result<Request, TryAllocError> {
+        self.arena.request(len, self.id)
+    }
+
+    /// What is in use now.
+    pub fn snapshot(self) -> HomeSnapshot {
+        self.arena.core().map.with(|map| {
+            let row = self.arena.home(map, self.id);
+            if self.id == 0 {
+                return HomeSnapshot { used: 0, cap: self.arena.geometry().page_count, min: 0 };
+            }
+            HomeSnapshot { used: row.used as usize, cap: row.cap as usize, min: row.min as usize }
+        })
+    }
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// Opens a share of the arena with at most `cap` pages, of which `min` are kept for it.
+    ///
+    /// # Errors
+    /// [`HomeError::TooMany`] when all homes of the arena are in use; [`HomeError::Minimum`] if `min`
+    /// is more than `cap`, or than what is free and not promised to others.
+    ///
+    /// See [`Home`] for an example.
+    pub fn open_home(self, cap: usize, min: usize) -> Result<Home<'a, M>, HomeError> {
+        let cap = cap.min(self.geometry().page_count);
+        self.core().map.with(|map| {
+            if map.homes as usize >= self.geometry().home_count {
+                return Err(HomeError::TooMany);
+            }
+            if min > cap || min > (map.free_pages - map.promised) as usize {
+                return Err(HomeError::Minimum);
+            }
+            let id = map.homes;
+            map.homes += 1;
+            map.promised += min as Index;
+            let row = self.home(map, id);
+            row.cap = cap as Index;
+            row.min = min as Index;
+            Ok(Home { arena: self, id })
+        })
+    }
+
+    /// A home's row; the lock is held as long as the map is borrowed.
+    pub(super) fn home<'m>(self, _map: &'m mut Map, id: u8) -> &'m mut HomeRow {
+        // SAFETY: home rows are touched only through here, with the lock held and the map borrowed
+        // for as long as the row is.
+        unsafe { &mut *self.home_row(id) }
+    }
+
+    pub(super) fn home_cap(self, id: u8) -> usize {
+        self.core().map.with(|map| self.home(map, id).cap as usize)
+    }
+
+    /// Whether `pages` more may be used: there are that many that nobody else was promised, the cap
+    /// allows them, and no earlier waiter is overtaken (but a home may always have its own minimum).
+    #[inline]
+    pub(super) fn may_take(self, map: &mut Map, id: u8, pages: usize, first: bool) -> bool {
+        let mut free = (map.free_pages - map.promised) as usize;
+        let mut queue_bars = !first && (map.baton_out || !map.waiters.is_empty());
+        if id != 0 {
+            let own = self.home(map, id);
+            if own.used as usize + pages > own.cap as usize {
+                return false;
+            }
+            let unused_minimum = own.unused_minimum() as usize;
+            free += unused_minimum;
+            queue_bars &= pages > unused_minimum;
+        }
+        !queue_bars && pages <= free
+    }
+
+    /// Whether only its home's cap holds a request back.
+    pub(super) fn is_capped(self, map: &mut Map, id: u8, pages: usize) -> bool {
+        id != 0 && {
+            let own = self.home(map, id);
+            own.used as usize + pages > own.cap as usize
+        }
+    }
+
+    #[inline]
+    pub(super) fn charge_home(self, map: &mut Map, id: u8, pages: usize) {
+        if id != 0 {
+            let own = self.home(map, id);
+            let before = own.unused_minimum();
+            own.used += pages as Index;
+            let after = own.unused_minimum();
+            map.promised -= before - after;
+        }
+    }
+
+    #[inline]
+    pub(super) fn credit_home(self, map: &mut Map, id: u8, pages: usize) {
+        if id != 0 {
+            let own = self.home(map, id);
+            let before = own.unused_minimum();
+            own.used -= pages as Index;
+            let after = own.unused_minimum();
+            let mut returning = core::mem::replace(&mut own.capped, TokenList::new());
+            map.promised += after - before;
+            map.waiters.prepend(&mut returning);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Tickets: a payload at rest, as a plain integer.
+
+/// A payload at rest: a plain 64-bit integer that may cross a queue, an interrupt, a hardware FIFO, a
+/// wire or a log.
+///
+/// ```text
+///   63                            32 31      20 19           0
+///  ┌────────────────────────────────┬──────────┬──────────────┐
+///  │ generation xor epoch           │  check   │  descriptor  │
+///  └────────────────────────────────┴──────────┴──────────────┘
+/// ```
+///
+/// Whoever holds the number may redeem it, once for every time it was deposited. An arena accepts it
+/// only if the descriptor exists, is at rest, has this very generation in this very epoch, and the
+/// check bits fit all three. A *stale* ticket of the same epoch is therefore never accepted: each
+/// return of a descriptor to the free list raises its generation, and a descriptor that has used up its
+/// 2³² generations is taken out of service. A *forged* one (random bits, a damaged wire) is accepted
+/// with a probability of *at rest* ÷ 2⁶⁴ each: one value of 2⁶⁴ is good for each payload at rest.
+///
+/// A ticket does not own anything by itself: one that is never redeemed or
+/// [discarded](crate::arena::ArenaRef::discard) keeps its payload in the arena.
+/// [`Parcel`](crate::Parcel) is the owning form.
+///
+/// ```
+/// use cloakroom::Ticket;
+///
+/// let ticket = Ticket::from_bits(0x1234_5678_9abc_def0);
+/// assert_eq!(ticket.to_bits(), 0x1234_5678_9abc_def0);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Ticket(u64);
+
+pub(super) const INDEX_BITS: u32 = 20;
+const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
+
+impl Ticket {
+    /// A ticket from its bits. Any value may be tried: the arena decides.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The bits, to be sent anywhere.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(super) fn seal(index: usize, generation: u32, epoch: u32) -> Self {
+        // Lossless: an arena has at most 2^INDEX_BITS descriptors, checked when it is built.
+        let index = index as u32;
+        let high = generation ^ epoch;
+        let low = index | (check(index, high, epoch) << INDEX_BITS);
+        Self(u64::from(high) << 32 | u64::from(low))
+    }
+
+    /// The descriptor and generation, if the check bits fit.
+    #[inline]
+    pub(super) fn open(self, epoch: u32) -> Option<(usize, u32)> {
+        let (low, high) = (self.0 as u32, (self.0 >> 32) as u32);
+        let index = low & INDEX_MASK;
+        (low >> INDEX_BITS == check(index, high, epoch))
+            .then_some((index as usize, high ^ epoch))
+    }
+}
+
+/// Twelve check bits over index, sealed generation and epoch: multiply and take the top, as in
+/// Fibonacci hashing (Knuth, vol. 3, 6.4).
+#[inline]
+fn check(index: u32, high: u32, epoch: u32) -> u32 {
+    let mixed = (high ^ index.rotate_left(13)).wrapping_mul(0x9e37_79b1) ^ epoch;
+    mixed.wrapping_mul(0x85eb_ca6b) >> INDEX_BITS
+}

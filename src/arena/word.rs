@@ -1,0 +1,234 @@
+//! The state word of a descriptor: generation and counts, changed in one step.
+//!
+//! ```text
+//!   63           32 31    28 27        14 13         0
+//!  ┌───────────────┬────────┬────────────┬────────────┐
+//!  │  generation   │ flags  │  at rest   │  in hand   │
+//!  └───────────────┴────────┴────────────┴────────────┘
+//! ```
+//!
+//! Both counts zero is `Free`; every return to that state raises the generation in the same step, so a
+//! ticket cannot be good for one instant too long. `in hand > 0` pins the payload. `in hand = 0` with
+//! `at rest > 0` is the only state in which `MOVING` may be set.
+//!
+//! How one step is made depends on the lock (see [`CasWords`]): a lock of size zero excludes everyone
+//! by itself and costs less than a compare-exchange, so the word is changed under it. A lock with a
+//! state of its own is for several cores, which should not all meet at it, so there the word is changed
+//! by compare-exchange where the target has one of 64 bits.
+
+use super::map::Map;
+#[cfg(target_has_atomic = "64")]
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::const_fn;
+
+const COUNT_BITS: u32 = 14;
+/// Where a count sticks: a payload with this many handles is never freed (it leaks instead of being
+/// freed too early), as in Linux's `refcount_t`.
+pub(super) const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
+const AT_REST_ONE: u64 = 1 << COUNT_BITS;
+const MOVING: u64 = 1 << 28;
+const LINK: u64 = 1 << 29;
+const SCATTERED: u64 = 1 << 30;
+const SUMMED: u64 = 1 << 31;
+const GENERATION_ONE: u64 = 1 << 32;
+
+/// The last generation; a descriptor that has used it is retired.
+pub(super) const LAST_GENERATION: u32 = u32::MAX;
+
+/// The value of a state word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bits(u64);
+
+impl Bits {
+    pub(super) fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+    pub(super) fn in_hand(self) -> u64 {
+        self.0 & COUNT_MAX
+    }
+    pub(super) fn at_rest(self) -> u64 {
+        (self.0 >> COUNT_BITS) & COUNT_MAX
+    }
+    pub(super) fn is_free(self) -> bool {
+        self.0 & (AT_REST_ONE * COUNT_MAX | COUNT_MAX) == 0
+    }
+    pub(super) fn is_moving(self) -> bool {
+        self.0 & MOVING != 0
+    }
+    /// A later part of a scattered payload, reached only through its head.
+    pub(super) fn is_link(self) -> bool {
+        self.0 & LINK != 0
+    }
+    /// The head of a payload in several runs.
+    pub(super) fn is_scattered(self) -> bool {
+        self.0 & SCATTERED != 0
+    }
+    pub(super) fn is_summed(self) -> bool {
+        self.0 & SUMMED != 0
+    }
+    /// Nobody holds it, somebody may redeem it: it may be moved.
+    pub(super) fn is_movable(self) -> bool {
+        self.in_hand() == 0 && self.at_rest() > 0 && !self.is_moving()
+    }
+
+    /// Free to in hand, once, with no flags.
+    pub(super) fn taken(self) -> Self {
+        Self((u64::from(self.generation()) << 32) | 1)
+    }
+    /// Marks a freshly taken descriptor as part of a scattered payload.
+    pub(super) fn scattered(self, head: bool) -> Self {
+        Self(self.0 | if head { SCATTERED } else { LINK })
+    }
+    pub(super) fn with_sum(self, summed: bool) -> Self {
+        Self(if summed { self.0 | SUMMED } else { self.0 & !SUMMED })
+    }
+    pub(super) fn with_moving(self, moving: bool) -> Self {
+        Self(if moving { self.0 | MOVING } else { self.0 & !MOVING })
+    }
+    /// One more lease. Sticks at the maximum.
+    pub(super) fn retained(self) -> Self {
+        Self(if self.in_hand() == COUNT_MAX { self.0 } else { self.0 + 1 })
+    }
+    /// One lease less; raises the generation when it was the last handle of any kind.
+    pub(super) fn released(self) -> Self {
+        if self.in_hand() == COUNT_MAX { self } else { Self(self.0 - 1).freed_if_unused() }
+    }
+    /// One lease becomes a ticket; `None` when there are too many tickets to count.
+    pub(super) fn deposited(self) -> Option<Self> {
+        if self.at_rest() >= COUNT_MAX - 1 {
+            return None;
+        }
+        let in_hand_one = u64::from(self.in_hand() != COUNT_MAX);
+        Some(Self(self.0 + AT_REST_ONE - in_hand_one))
+    }
+    /// One ticket becomes a lease.
+    pub(super) fn redeemed(self) -> Self {
+        Self(self.0 - AT_REST_ONE).retained()
+    }
+    /// One ticket is given up.
+    pub(super) fn discarded(self) -> Self {
+        Self(self.0 - AT_REST_ONE).freed_if_unused()
+    }
+    fn freed_if_unused(self) -> Self {
+        if self.is_free() {
+            // Wraps only from the last generation, and then the descriptor is retired.
+            Self((self.0 & (u64::MAX << 32)).wrapping_add(GENERATION_ONE))
+        } else {
+            self
+        }
+    }
+    /// A reclaimed descriptor starts over under a new epoch.
+    pub(super) fn first_generation() -> Self {
+        Self(0)
+    }
+    #[cfg(test)]
+    pub(super) fn with_generation(self, generation: u32) -> Self {
+        Self((self.0 & 0xffff_ffff) | (u64::from(generation) << 32))
+    }
+}
+
+/// Whether arenas under the lock `M` change their state words by compare-exchange.
+pub(super) struct CasWords<M>(core::marker::PhantomData<M>);
+
+impl<M> CasWords<M> {
+    pub(super) const YES: bool = cfg!(target_has_atomic = "64") && size_of::<M>() != 0;
+}
+
+#[cfg(target_has_atomic = "64")]
+type Cell = AtomicU64;
+#[cfg(not(target_has_atomic = "64"))]
+type Cell = core::cell::UnsafeCell<u64>;
+
+/// A descriptor's state word.
+pub(super) struct Word(Cell);
+
+// SAFETY: where the cell is not atomic, every access is made with the arena's lock held: the methods
+// below either demand the locked map or are given it by `ArenaRef::update`.
+unsafe impl Sync for Word {}
+
+impl Word {
+    const_fn! {
+        pub(super) const fn new() -> Self {
+            Self(Cell::new(0))
+        }
+    }
+
+    /// The value, with the lock held.
+    pub(super) fn read(&self, _held: &Map) -> Bits {
+        self.peek()
+    }
+
+    /// Changes the value with the lock held, by `f`, unless that says `None`. Returns what was there
+    /// and what is there now. Whoever changes words by compare-exchange may still come between, so `f`
+    /// can run more than once.
+    pub(super) fn update_held<M>(
+        &self,
+        _held: &mut Map,
+        f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
+        if CasWords::<M>::YES { self.update_cas(f) } else { self.update_plain(f) }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn peek(&self) -> Bits {
+        // Acquire: whoever sees a ticket's payload at rest also sees its bytes and its row.
+        Bits(self.0.load(Ordering::Acquire))
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn update_cas(
+        &self,
+        mut f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
+        let mut old = self.0.load(Ordering::Acquire);
+        loop {
+            let Some(new) = f(Bits(old)) else { return Err(Bits(old)) };
+            // Release publishes what this holder wrote (payload, row) to the next holder, whose
+            // Acquire is this same operation: a count going to zero must see all earlier uses.
+            match self.0.compare_exchange_weak(
+                old,
+                new.0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok((Bits(old), new)),
+                Err(seen) => old = seen,
+            }
+        }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    fn update_plain(
+        &self,
+        mut f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
+        // The lock orders all accesses, so relaxed ones do.
+        let old = Bits(self.0.load(Ordering::Relaxed));
+        let new = f(old).ok_or(old)?;
+        self.0.store(new.0, Ordering::Relaxed);
+        Ok((old, new))
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    fn peek(&self) -> Bits {
+        // SAFETY: called with the lock held only (it is private here).
+        Bits(unsafe { *self.0.get() })
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    fn update_cas(&self, f: impl FnMut(Bits) -> Option<Bits>) -> Result<(Bits, Bits), Bits> {
+        self.update_plain(f)
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    fn update_plain(
+        &self,
+        mut f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
+        let old = self.peek();
+        let new = f(old).ok_or(old)?;
+        // SAFETY: called with the lock held only, so nobody else reads or writes the cell.
+        unsafe { *self.0.get() = new.0 };
+        Ok((old, new))
+    }
+}

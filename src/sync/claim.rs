@@ -1,0 +1,121 @@
+//! The single claim of a select: which of its arms, if any, has been matched.
+//!
+//! ```text
+//!            peer or owner wins an arm
+//!   OPEN ────────────────────────────────► CLAIMED(arm)      (final)
+//!    ▲ │
+//!    │ └─► BUSY: half of a pair claim ──► CLAIMED(arm)
+//!    └──────── the other half was lost ──┘
+//! ```
+//!
+//! A plain operation waits on one channel and needs no claim: that channel's lock decides. A select
+//! waits on several, each with a lock of its own, so the decision is made here. Whoever wants to match
+//! an arm holds its channel's lock, then claims. When both sides of a rendezvous are selects, both
+//! claims must change together: [`claim_pair`] takes the lower address first, so two such matches
+//! never wait for each other. `BUSY` lasts for two compare-exchanges, always under a channel's lock.
+
+use super::atomic::{AtomicU8, Ordering};
+use super::{const_fn, pause};
+
+const OPEN: u8 = 0;
+const BUSY: u8 = u8::MAX;
+
+/// See the [module](self).
+pub(crate) struct Claim {
+    /// `OPEN`, `BUSY`, or the claimed arm's number plus one.
+    state: AtomicU8,
+}
+
+impl Claim {
+    const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self { state: AtomicU8::new(OPEN) }
+        }
+    }
+
+    /// The arm that has been claimed.
+    pub(crate) fn winner(&self) -> Option<u8> {
+        // Acquire pairs with the claimer's AcqRel: what it did before claiming is seen.
+        match self.state.load(Ordering::Acquire) {
+            OPEN | BUSY => None,
+            arm => Some(arm - 1),
+        }
+    }
+
+    /// Claims `arm` unless something has been claimed already.
+    pub(crate) fn claim(&self, arm: u8) -> bool {
+        self.enter(arm + 1)
+    }
+
+    /// Back to open, for a select about to start afresh. No peer may know of this claim.
+    pub(crate) fn reset(&self) {
+        self.state.store(OPEN, Ordering::Relaxed);
+    }
+
+    /// `OPEN` to `to`, waiting out a `BUSY`.
+    fn enter(&self, to: u8) -> bool {
+        loop {
+            match self.state.compare_exchange_weak(
+                OPEN,
+                to,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return true,
+                Err(OPEN) => {}
+                Err(BUSY) => pause(),
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn leave(&self, to: u8) {
+        // Release publishes the claim to `winner`.
+        self.state.store(to, Ordering::Release);
+    }
+}
+
+/// One side of a match: a plain operation (`None`), or one arm of a select.
+pub(crate) type Side<'a> = Option<(&'a Claim, u8)>;
+
+/// Claims both sides or neither. Two arms of one select never match each other.
+pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
+    match (a, b) {
+        (None, None) => PairClaim::Both,
+        (None, Some((claim, arm))) => {
+            if claim.claim(arm) { PairClaim::Both } else { PairClaim::SecondLost }
+        }
+        (Some((claim, arm)), None) => {
+            if claim.claim(arm) { PairClaim::Both } else { PairClaim::FirstLost }
+        }
+        (Some((a, arm_a)), Some((b, arm_b))) => {
+            if core::ptr::eq(a, b) {
+                return PairClaim::SameSelect;
+            }
+            let a_first = core::ptr::from_ref(a) < core::ptr::from_ref(b);
+            let (low, low_arm, high, high_arm) =
+                if a_first { (a, arm_a, b, arm_b) } else { (b, arm_b, a, arm_a) };
+            let lost = |low_lost: bool| {
+                if low_lost == a_first { PairClaim::FirstLost } else { PairClaim::SecondLost }
+            };
+            if !low.enter(BUSY) {
+                return lost(true);
+            }
+            if !high.enter(high_arm + 1) {
+                low.leave(OPEN);
+                return lost(false);
+            }
+            low.leave(low_arm + 1);
+            PairClaim::Both
+        }
+    }
+}
+
+/// What became of a [`claim_pair`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PairClaim {
+    Both,
+    FirstLost,
+    SecondLost,
+    SameSelect,
+}

@@ -1,0 +1,45 @@
+//! A value behind a lock whose kind is a type parameter.
+
+use core::cell::UnsafeCell;
+
+use super::{RawMutex, const_fn};
+
+/// `T`, reachable only while `M` is held.
+///
+/// The closures given to [`with`](Self::with) are this crate's own and follow two rules, which is why
+/// this type is not public: they never lock the same `Locked` again, and they never run foreign code
+/// (a `Waker`, a `Drop`, a `Clone`), so a critical section has a length that can be counted.
+pub(crate) struct Locked<M, T> {
+    raw: M,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `with` is the only way to `value`, and it holds `raw`. A lock that is `Sync` excludes every
+// other holder wherever it runs, so sharing a `Locked` moves `T` between threads one at a time.
+unsafe impl<M: RawMutex + Sync, T: Send> Sync for Locked<M, T> {}
+// SAFETY: moving the whole moves `T` and an idle lock.
+unsafe impl<M: RawMutex + Send, T: Send> Send for Locked<M, T> {}
+
+impl<M: RawMutex, T> Locked<M, T> {
+    const_fn! {
+        pub(crate) const fn new(value: T) -> Self {
+            Self { raw: M::INIT, value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// Runs `f` with the lock held.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        self.raw.lock(|| {
+            // SAFETY: `RawMutex::lock` excludes every other holder of this lock until the closure
+            // returns, and the rule above keeps this holder from entering twice.
+            f(unsafe { &mut *self.value.get() })
+        })
+    }
+
+    /// The value without the lock, for an owner who can prove that nobody else is there.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+}

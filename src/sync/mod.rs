@@ -1,0 +1,52 @@
+//! Locks, wait queues and claims: what everything above is built from.
+//!
+//! The atomics come from one place so that the same source runs on hardware, under
+//! `portable-atomic`'s critical-section fallback, and inside the loom model checker.
+
+pub(crate) mod claim;
+pub(crate) mod locked;
+pub(crate) mod spin;
+pub(crate) mod wait;
+
+pub use embassy_sync::blocking_mutex::raw::{
+    CriticalSectionRawMutex, NoopRawMutex, RawMutex, ThreadModeRawMutex,
+};
+pub use spin::SpinRawMutex;
+
+pub(crate) use locked::Locked;
+
+/// The atomics of the platform: loom's under the model checker, `portable-atomic`'s otherwise.
+pub(crate) mod atomic {
+    #[cfg(loom)]
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+    };
+    #[cfg(not(loom))]
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+    #[cfg(all(not(loom), target_has_atomic = "64"))]
+    pub(crate) use portable_atomic::AtomicU64;
+}
+
+/// Defines a constructor that is `const` except under loom, whose atomics register themselves with
+/// the running model when they are made.
+macro_rules! const_fn {
+    ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$meta])*
+        $vis const fn $($rest)*
+
+        #[cfg(loom)]
+        $(#[$meta])*
+        $vis fn $($rest)*
+    };
+}
+pub(crate) use const_fn;
+
+/// Tells the processor, or the model, that this is a wait for another core.
+#[inline]
+pub(crate) fn pause() {
+    #[cfg(not(loom))]
+    core::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}

@@ -1,0 +1,245 @@
+//! Wait queues: intrusive lists of parked operations (tokens).
+//!
+//! A [`Token`] lives inside the future that waits, so parking allocates nothing and has no limit. The
+//! [`TokenList`] it stands in, and the lock that guards that list, belong to what is waited for: a
+//! channel, an arena, a cancellation tree.
+//!
+//! ```text
+//!            enqueue                 dequeue + settle(outcome)
+//!    IDLE ────────────► QUEUED ──────────────────────────────► GRANTED | CLOSED | TAKEN | LOST
+//!     ▲                   │ remove (drop, cancel, timeout)               │
+//!     └───────────────────┴───────────────── owner reads the outcome ────┘
+//! ```
+//!
+//! * `GRANTED`: something is reserved for this token (a slot, a value, memory). The owner must use it
+//!   or pass it on.
+//! * `TAKEN`: a parked sender's value has been moved out.
+//! * `CLOSED`: what was waited for will never come.
+//! * `LOST`: another arm of the same select has been claimed; the token was dropped from the list.
+//!
+//! Every field is read and written only under the lock of the list's owner. That includes the fields
+//! of a token that is not queued: its future takes the lock to look at it.
+
+use core::cell::{Cell, UnsafeCell};
+use core::marker::PhantomPinned;
+use core::ptr;
+use core::task::Waker;
+
+use super::claim::{Claim, Side};
+
+/// What a token is doing; see the [module](self).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum State {
+    Idle,
+    Queued,
+    Granted,
+    Taken,
+    Closed,
+    Lost,
+}
+
+/// One parked operation.
+pub(crate) struct Token {
+    next: Cell<*const Token>,
+    prev: Cell<*const Token>,
+    waker: UnsafeCell<Option<Waker>>,
+    state: Cell<State>,
+    arm: Cell<u8>,
+    claim: Cell<*const Claim>,
+    /// Neighbours point here while it is queued.
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: all fields are plain data guarded by the list owner's lock (see the module's rule), and a
+// `Waker` may be used and dropped on any thread.
+unsafe impl Send for Token {}
+// SAFETY: as above; `&Token` gives no unguarded access outside this crate.
+unsafe impl Sync for Token {}
+
+impl Token {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: Cell::new(ptr::null()),
+            prev: Cell::new(ptr::null()),
+            waker: UnsafeCell::new(None),
+            state: Cell::new(State::Idle),
+            arm: Cell::new(0),
+            claim: Cell::new(ptr::null()),
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Makes this token an arm of a select. Called while the token is idle.
+    ///
+    /// # Safety
+    /// `claim` stays where it is, and alive, for as long as the token can be queued.
+    pub(crate) unsafe fn join_select(&self, claim: *const Claim, arm: u8) {
+        self.claim.set(claim);
+        self.arm.set(arm);
+    }
+
+    /// How this token takes part in a match.
+    pub(crate) fn side(&self) -> Side<'_> {
+        // SAFETY: `join_select` requires the claim to outlive the token's time in a list, and the
+        // result is used under the list's lock by code that found the token there (or by its owner).
+        unsafe { self.claim.get().as_ref() }.map(|claim| (claim, self.arm.get()))
+    }
+
+    #[inline]
+    pub(crate) fn state(&self) -> State {
+        self.state.get()
+    }
+
+    #[inline]
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.set(state);
+    }
+
+    /// Whether this waker need not be replaced.
+    pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
+        // SAFETY: guarded by the list owner's lock, which the caller holds; no other reference to the
+        // option lives across that.
+        unsafe { &*self.waker.get() }.as_ref().is_some_and(|mine| mine.will_wake(waker))
+    }
+
+    /// Stores `waker` and returns the old one, which the caller drops outside the lock.
+    #[must_use = "dropping a waker is foreign code: do it outside the lock"]
+    pub(crate) fn set_waker(&self, waker: Option<Waker>) -> Option<Waker> {
+        // SAFETY: as in `will_wake`.
+        unsafe { ptr::replace(self.waker.get(), waker) }
+    }
+
+    /// Takes the waker out, to be woken outside the lock.
+    #[must_use = "wake it outside the lock"]
+    pub(crate) fn take_waker(&self) -> Option<Waker> {
+        self.set_waker(None)
+    }
+
+    /// Ends this token's wait with `outcome`; it must have left its list.
+    #[must_use = "wake it outside the lock"]
+    pub(crate) fn settle(&self, outcome: State) -> Option<Waker> {
+        self.state.set(outcome);
+        self.take_waker()
+    }
+}
+
+/// Tokens in order of arrival.
+pub(crate) struct TokenList {
+    head: *const Token,
+    tail: *const Token,
+}
+
+// SAFETY: the list is plain data inside its owner's lock; the tokens it points to are `Send + Sync`.
+unsafe impl Send for TokenList {}
+
+impl TokenList {
+    pub(crate) const fn new() -> Self {
+        Self { head: ptr::null(), tail: ptr::null() }
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.head.is_null()
+    }
+
+    /// The token that has waited longest.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&Token> {
+        // SAFETY: a queued token is pinned and removes itself before it is dropped, so every pointer
+        // in the list is alive while the lock is held.
+        unsafe { self.head.as_ref() }
+    }
+
+    /// The token behind `token`, which must be in this list.
+    pub(crate) fn after<'a>(&'a self, token: &'a Token) -> Option<&'a Token> {
+        // SAFETY: as in `front`.
+        unsafe { token.next.get().as_ref() }
+    }
+
+    /// Appends `token`.
+    ///
+    /// # Safety
+    /// `token` is pinned, in no list, and will be taken out by [`remove`](Self::remove) or a dequeue
+    /// before its memory is used for anything else.
+    pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
+        // SAFETY: the caller vouches for `token`; the tail is alive as in `front`.
+        unsafe {
+            (*token).next.set(ptr::null());
+            (*token).prev.set(self.tail);
+            (*token).state.set(State::Queued);
+            match self.tail.as_ref() {
+                Some(tail) => tail.next.set(token),
+                None => self.head = token,
+            }
+        }
+        self.tail = token;
+    }
+
+    /// Puts `token` back as the one that has waited longest.
+    ///
+    /// # Safety
+    /// As for [`push_back`](Self::push_back).
+    pub(crate) unsafe fn push_front(&mut self, token: *const Token) {
+        // SAFETY: as in `push_back`.
+        unsafe {
+            (*token).prev.set(ptr::null());
+            (*token).next.set(self.head);
+            (*token).state.set(State::Queued);
+            match self.head.as_ref() {
+                Some(head) => head.prev.set(token),
+                None => self.tail = token,
+            }
+        }
+        self.head = token;
+    }
+
+    /// Takes the first token out. The caller settles it before giving up the lock.
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
+        let head = self.head;
+        if head.is_null() {
+            return None;
+        }
+        // SAFETY: the head is in this list and alive.
+        unsafe { self.remove(head) };
+        Some(head)
+    }
+
+    /// Takes `token` out and leaves it idle.
+    ///
+    /// # Safety
+    /// `token` is in this list.
+    pub(crate) unsafe fn remove(&mut self, token: *const Token) {
+        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours.
+        unsafe {
+            let (prev, next) = ((*token).prev.get(), (*token).next.get());
+            match prev.as_ref() {
+                Some(prev) => prev.next.set(next),
+                None => self.head = next,
+            }
+            match next.as_ref() {
+                Some(next) => next.prev.set(prev),
+                None => self.tail = prev,
+            }
+            (*token).state.set(State::Idle);
+        }
+    }
+
+    /// Moves all of `older` in front of this list.
+    pub(crate) fn prepend(&mut self, older: &mut TokenList) {
+        // SAFETY: all four pointers are null or alive as in `front`.
+        unsafe {
+            match (older.tail.as_ref(), self.head.as_ref()) {
+                (None, _) => return,
+                (Some(_), None) => self.tail = older.tail,
+                (Some(last), Some(first)) => {
+                    last.next.set(self.head);
+                    first.prev.set(older.tail);
+                }
+            }
+        }
+        self.head = older.head;
+        *older = TokenList::new();
+    }
+}

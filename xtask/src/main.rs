@@ -1,0 +1,81 @@
+//! `cargo xtask`: everything in this repository that takes more than one plain cargo command.
+//!
+//! It needs nothing but the standard library, so that it is built in a moment on a fresh machine, and it
+//! installs what the rest needs.
+
+mod board;
+mod demo;
+mod echo;
+mod elf;
+mod measure;
+mod process;
+mod qemu;
+mod socket;
+mod steps;
+mod toolchain;
+
+use std::env;
+use std::process::ExitCode;
+
+use board::Board;
+
+/// What went wrong, in words for the reader of the terminal.
+type Result<T = ()> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+    setup              install what building and running firmware takes
+    test               check, test and run everything
+    demo               the ECG demonstration: firmware under QEMU, a server process on the host
+    qemu BOARD [BIN]   build a board's firmware (`suite` unless told) and run it under QEMU
+    measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
+
+Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
+    plain    this cargo, if its compiler has the targets' core library
+    debian   Debian's packaged compiler, building the core library from source
+    rustup   this cargo, after `rustup target add`
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match obey(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(arguments: &[&str]) -> Result {
+    match arguments {
+        ["setup"] => set_up(),
+        ["test"] => steps::run_all(),
+        ["demo"] => demo::run(),
+        ["qemu", board] => show(board, "suite"),
+        ["qemu", board, binary] => show(board, binary),
+        ["measure", binaries @ ..] => measure::run(binaries),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("not a command: {arguments:?}\n\n{USAGE}")),
+    }
+}
+
+/// Installs a toolchain for every board, and QEMU.
+fn set_up() -> Result {
+    for board in Board::ALL {
+        let toolchain = toolchain::for_target(board.target)?;
+        println!("{}: {}", board.target, toolchain.description());
+    }
+    toolchain::install_qemu()
+}
+
+fn show(board: &str, binary: &str) -> Result {
+    let board = Board::named(board)?;
+    let program = board.build(binary)?;
+    qemu::Run::of(board, &program).for_binary(binary).judged()
+}

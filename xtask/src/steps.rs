@@ -1,0 +1,191 @@
+//! `cargo xtask test`: the steps, and what runs them.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::board::Board;
+use crate::elf::Elf;
+use crate::process::{host_cargo, root, run};
+use crate::{demo, echo, qemu, toolchain};
+
+/// A step: what it shows, and what it does.
+type Step = (&'static str, fn() -> Result);
+
+/// Every step. Cheap ones come first, so that a slip shows early.
+const STEPS: &[Step] = &[
+    ("formatting", || cargo("fmt --all --check")),
+    ("formatting of firmware", || {
+        run(host_cargo()
+            .args(["fmt", "--check"])
+            .current_dir(root().join("boards")))
+    }),
+    ("lints", || {
+        cargo("clippy --workspace --all-targets --all-features -- -D warnings")
+    }),
+    (
+        "lints of every combination of features",
+        lint_feature_combinations,
+    ),
+    ("documentation", || {
+        cargo_with(
+            "RUSTDOCFLAGS",
+            "-D warnings",
+            "doc --workspace --all-features --no-deps",
+        )
+    }),
+    ("tests on the host", || {
+        cargo("test --workspace --all-features")
+    }),
+    ("tests on the host without features", || {
+        cargo("test --package cloakroom --no-default-features")
+    }),
+    ("memory orderings, under loom", loom),
+    ("firmware toolchain", crate::set_up),
+    ("suite on a Cortex-M3", || suite("lm3s6965evb")),
+    ("suite on a Cortex-M0", || suite("microbit")),
+    ("no allocator in firmware", no_allocator),
+    ("instruction counts", || counts("lm3s6965evb")),
+    ("serial ports", echo::run),
+    ("demonstration", demo::run),
+];
+
+/// The features of the library, for trying every combination.
+const FEATURES: &[&str] = &["std", "defmt", "checksum"];
+
+/// Runs every step, whatever became of the ones before it, and sums up.
+pub fn run_all() -> Result {
+    let mut failures = Vec::new();
+    for (number, (name, step)) in STEPS.iter().enumerate() {
+        println!("== {} of {}: {name}", number + 1, STEPS.len());
+        let start = Instant::now();
+        let outcome = step();
+        let time = seconds(start.elapsed());
+        match outcome {
+            Ok(()) => println!("== ok in {time}: {name}\n"),
+            Err(reason) => {
+                println!("== FAILED in {time}: {name}: {reason}\n");
+                failures.push((name, reason));
+            }
+        }
+    }
+
+    for (name, reason) in &failures {
+        println!("failed: {name}: {reason}");
+    }
+    println!(
+        "{} passed, {} failed",
+        STEPS.len() - failures.len(),
+        failures.len()
+    );
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err("not every step passed".to_owned())
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// One cargo command on the host.
+fn cargo(arguments: &str) -> Result {
+    run(host_cargo().args(arguments.split(' ')))
+}
+
+fn cargo_with(variable: &str, value: &str, arguments: &str) -> Result {
+    run(host_cargo().env(variable, value).args(arguments.split(' ')))
+}
+
+/// Lints the library with each set of its features: what one feature uses, another may not provide.
+fn lint_feature_combinations() -> Result {
+    for set in 0..1_u32 << FEATURES.len() {
+        let chosen: Vec<&str> = FEATURES
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| set & 1 << index != 0)
+            .map(|(_, feature)| *feature)
+            .collect();
+        let mut clippy = host_cargo();
+        clippy.args([
+            "clippy",
+            "--quiet",
+            "--package",
+            "cloakroom",
+            "--all-targets",
+        ]);
+        clippy.args(["--no-default-features", "--features", &chosen.join(",")]);
+        run(clippy.args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
+
+/// Runs the tests in which loom tries every order of memory accesses. They are another build of the
+/// library, so they have a target directory of their own.
+fn loom() -> Result {
+    run(host_cargo()
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", "target/loom")
+        .args([
+            "test",
+            "--release",
+            "--package",
+            "cloakroom",
+            "--test",
+            "loom",
+        ]))
+}
+
+fn suite(board: &str) -> Result {
+    let board = Board::named(board)?;
+    qemu::Run::of(board, &board.build("suite")?).judged()
+}
+
+fn counts(board: &str) -> Result {
+    let board = Board::named(board)?;
+    qemu::Run::of(board, &board.build("measure")?)
+        .counted()
+        .judged()
+}
+
+/// Builds the library alone for the smallest processor, and looks for an allocator in each suite.
+fn no_allocator() -> Result {
+    const TARGET: &str = "thumbv6m-none-eabi";
+    let mut build = toolchain::for_target(TARGET)?.cargo("build", TARGET);
+    // This processor has no compare-and-swap: the program at the end decides what stands in for it.
+    let stand_in = "portable-atomic/critical-section";
+    build.args([
+        "--release",
+        "--package",
+        "cloakroom",
+        "--lib",
+        "--no-default-features",
+    ]);
+    run(build.args(["--features", stand_in]))?;
+
+    for board in Board::ALL {
+        let symbols = Elf::read(&board.build("suite")?)?.symbols()?;
+        if symbols.is_empty() {
+            return Err(format!(
+                "the suite for {} has no symbols to look through",
+                board.name
+            ));
+        }
+        if let Some(symbol) = symbols
+            .iter()
+            .find(|symbol| belongs_to_an_allocator(symbol))
+        {
+            return Err(format!("the suite for {} links {symbol}", board.name));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a symbol is an allocator's entry point or a function of the allocation library, whose mangled
+/// name has the crate's name after its length.
+fn belongs_to_an_allocator(symbol: &str) -> bool {
+    symbol.contains("__rust_alloc")
+        || symbol.contains("__rg_alloc")
+        || symbol.starts_with("_ZN5alloc")
+        || (symbol.starts_with("_R") && symbol.contains("_5alloc"))
+}
