@@ -23,7 +23,7 @@ impl HomeRow {
         Self { used: 0, cap: 0, min: 0, capped: TokenList::new() }
     }
 
-    fn unused_minimum(&self) -> Index {
+    pub(super) fn unused_minimum(&self) -> Index {
         self.min.saturating_sub(self.used)
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod spin;
 pub(crate) mod wait;
 
 pub use embassy_sync::blocking_mutex::raw::{
-    CriticalSectionRawMutex, NoopRawMutex, RawMutex, ThreadModeRawMutex,
+    CriticalSectionRawMutex, NoopRawMutex, RawMutex,
 };
 pub use spin::SpinRawMutex;
 
@@ -18,11 +18,11 @@ pub(crate) use locked::Locked;
 /// The atomics of the platform: loom's under the model checker, `portable-atomic`'s otherwise.
 pub(crate) mod atomic {
     #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
-    };
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+    #[cfg(all(not(loom), not(target_pointer_width = "64")))]
+    pub(crate) use portable_atomic::AtomicU16;
     #[cfg(not(loom))]
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
     #[cfg(all(not(loom), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
 }

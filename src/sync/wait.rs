@@ -194,6 +194,11 @@ impl TokenList {
         self.head = token;
     }
 
+    /// Whether `token` is the first or the last here.
+    pub(crate) fn has_end(&self, token: *const Token) -> bool {
+        self.head == token || self.tail == token
+    }
+
     /// Takes the first token out. The caller settles it before giving up the lock.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {

@@ -31,14 +31,16 @@ pub fn run() -> Result {
     sink.set_write_timeout(Some(PATIENCE)).map_err(unlimited)?;
     source.set_read_timeout(Some(PATIENCE)).map_err(unlimited)?;
 
+    let stopped = |error| format!("the echo stopped: {error}");
+    // What is sent before the firmware has set its port up is lost, so it says when it has.
+    source.read_exact(&mut [0]).map_err(stopped)?;
+
     // The period of 251 is prime to every buffer's size, so a lost or doubled stretch shows.
     let sent: Vec<u8> = (0..BYTES).map(|index| (index % 251) as u8).collect();
     let mut received = vec![0; BYTES];
     thread::scope(|scope| {
         let writer = scope.spawn(|| sink.write_all(&sent));
-        source
-            .read_exact(&mut received)
-            .map_err(|error| format!("the echo stopped: {error}"))?;
+        source.read_exact(&mut received).map_err(stopped)?;
         writer
             .join()
             .map_err(|_| "the writing thread panicked".to_owned())?

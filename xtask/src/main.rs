@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match obey(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(message) => {
             eprintln!("error: {message}");
             ExitCode::FAILURE
@@ -49,20 +50,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(arguments: &[&str]) -> Result {
+/// Runs a command. `false` means it failed and has said so already.
+fn obey(arguments: &[&str]) -> Result<bool> {
     match arguments {
-        ["setup"] => set_up(),
-        ["test"] => steps::run_all(),
-        ["demo"] => demo::run(),
-        ["qemu", board] => show(board, "suite"),
-        ["qemu", board, binary] => show(board, binary),
-        ["measure", binaries @ ..] => measure::run(binaries),
-        ["help" | "--help" | "-h"] => {
-            print!("{USAGE}");
-            Ok(())
-        }
-        _ => Err(format!("not a command: {arguments:?}\n\n{USAGE}")),
+        ["setup"] => set_up()?,
+        ["test"] => return Ok(steps::run_all()),
+        ["demo"] => demo::run()?,
+        ["qemu", board] => show(board, "suite")?,
+        ["qemu", board, binary] => show(board, binary)?,
+        ["measure", binaries @ ..] => measure::run(binaries)?,
+        ["help" | "--help" | "-h"] => print!("{USAGE}"),
+        _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),
     }
+    Ok(true)
 }
 
 /// Installs a toolchain for every board, and QEMU.

@@ -52,8 +52,8 @@ const STEPS: &[Step] = &[
 /// The features of the library, for trying every combination.
 const FEATURES: &[&str] = &["std", "defmt", "checksum"];
 
-/// Runs every step, whatever became of the ones before it, and sums up.
-pub fn run_all() -> Result {
+/// Runs every step, whatever became of the ones before it, sums up, and says whether all passed.
+pub fn run_all() -> bool {
     let mut failures = Vec::new();
     for (number, (name, step)) in STEPS.iter().enumerate() {
         println!("== {} of {}: {name}", number + 1, STEPS.len());
@@ -77,11 +77,7 @@ pub fn run_all() -> Result {
         STEPS.len() - failures.len(),
         failures.len()
     );
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err("not every step passed".to_owned())
-    }
+    failures.is_empty()
 }
 
 fn seconds(time: Duration) -> String {
@@ -148,20 +144,20 @@ fn counts(board: &str) -> Result {
         .judged()
 }
 
-/// Builds the library alone for the smallest processor, and looks for an allocator in each suite.
+/// Compiles the library alone for the smallest processor, and looks for an allocator in each suite.
 fn no_allocator() -> Result {
     const TARGET: &str = "thumbv6m-none-eabi";
-    let mut build = toolchain::for_target(TARGET)?.cargo("build", TARGET);
+    let mut check = toolchain::for_target(TARGET)?.cargo("check", TARGET);
     // This processor has no compare-and-swap: the program at the end decides what stands in for it.
     let stand_in = "portable-atomic/critical-section";
-    build.args([
+    check.args([
         "--release",
         "--package",
         "cloakroom",
         "--lib",
         "--no-default-features",
     ]);
-    run(build.args(["--features", stand_in]))?;
+    run(check.args(["--features", stand_in]))?;
 
     for board in Board::ALL {
         let symbols = Elf::read(&board.build("suite")?)?.symbols()?;

@@ -81,6 +81,9 @@ impl Uart {
 
     /// Switches the port on: `baud` bits a second, 8 data bits, no parity, one stop bit. Its interrupt
     /// stays off until [`enable_receive_interrupt`](Self::enable_receive_interrupt).
+    ///
+    /// Bytes that arrived earlier are thrown away. A sender that must not lose any waits until the
+    /// program has said that it is ready.
     pub fn init(&self, baud: u32, receive: Receive) {
         // The clock registers are shared by all ports.
         critical_section::with(|_| {
@@ -108,6 +111,10 @@ impl Uart {
             register::CONTROL,
             control::ENABLE | control::TRANSMIT | control::RECEIVE,
         );
+
+        // Interrupts went first and bytes go second: a byte that comes in between is thrown away with its
+        // interrupt, and one that comes later raises its own.
+        while self.try_read().is_some() {}
     }
 
     /// The next byte received, if there is one.

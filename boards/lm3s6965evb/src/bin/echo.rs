@@ -1,5 +1,5 @@
 //! Sends every byte that arrives at the first serial port out at the second: by interrupt, with the
-//! main program asleep. It never ends.
+//! main program asleep. It never ends. A line feed at the second port says that it is ready.
 #![no_std]
 #![no_main]
 
@@ -11,8 +11,9 @@ use lm3s6965evb::uart::{Receive, UART0, UART1};
 #[entry]
 fn main() -> ! {
     UART1.init(115_200, Receive::Queued);
-    UART0.init(115_200, Receive::EachByte);
+    UART0.init(115_200, Receive::Queued);
     UART0.enable_receive_interrupt();
+    UART1.write(b'\n');
     loop {
         cortex_m::asm::wfi();
     }

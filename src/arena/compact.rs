@@ -1,0 +1,228 @@
+//! Compaction: payloads at rest slide down, free pages gather at the top.
+//!
+//! One payload moves at a time, a block of [`BLOCK`] bytes a critical section, and the arena's header
+//! holds all there is to know about the move. So nobody owns it: whoever needs the payload (a redeem),
+//! or the pages (an allocation), finishes the move instead of waiting for the one who began it, who
+//! may be a task that this very interrupt handler has preempted.
+//!
+//! ```text
+//!        begin                        step × n                     finish
+//!  AtRest ─────► Moving{row, src, dst, done = 0} ─► done += BLOCK ─► AtRest at dst
+//! ```
+//!
+//! Why the blocks are copied *under* the lock: source and destination overlap when the gap is smaller
+//! than the payload, so a block may be written once only, by whoever holds the turn. A copier who was
+//! preempted outside the lock would come back with a stale block. The section stays as short as any
+//! other: a block is four words on a microcontroller. Payloads in hand are never touched, and no
+//! allocation, send or receive copies anything under a lock.
+
+use super::layout::{ArenaRef, Index};
+use super::map::{Map, Owner, Run};
+use crate::sync::RawMutex;
+
+/// Bytes copied in one critical section: a few aligned words. Divides every page size.
+const BLOCK: usize = size_of::<Words>();
+#[cfg(target_pointer_width = "64")]
+type Words = [u64; 2];
+#[cfg(not(target_pointer_width = "64"))]
+type Words = [u32; 4];
+
+/// The running move.
+#[derive(Clone, Copy)]
+pub(super) struct Move {
+    row: Index,
+    from: Index,
+    to: Index,
+    pages: Index,
+    /// Pages of the free run in front of the payload.
+    gap: Index,
+    /// Bytes that are in their new place.
+    done: u32,
+}
+
+impl Move {
+    /// Pages of the gap.
+    pub(super) fn gap(&self) -> usize {
+        self.gap as usize
+    }
+
+    /// Whether `page` is part of the gap or of the payload on its way.
+    pub(super) fn covers(&self, page: usize) -> bool {
+        (self.to as usize..self.from as usize + self.pages as usize).contains(&page)
+    }
+}
+
+/// What a step of the running move came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// No move is running.
+    Idle,
+    More,
+    Finished,
+}
+
+/// What [`compact`](ArenaRef::compact) did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Compaction {
+    /// Pages moved by this call.
+    pub pages_moved: usize,
+    /// The pass has reached the end of the arena: at that moment nothing at rest stood behind a free
+    /// page that it could have moved into. `false`: the budget ran out.
+    pub finished: bool,
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// Moves payloads at rest together, up to `budget` pages, and goes on from there at the next call.
+    ///
+    /// Afterwards (with `finished`, and nothing in hand standing in the way) all free pages are one
+    /// run. Payloads in hand stay where they are. The kernel calls this as a housekeeping step; call
+    /// it yourself under another executor.
+    ///
+    /// It may run while everything else goes on, interrupts included, and holds the lock only for a
+    /// few words at a time. A redeem of the payload that is being moved finishes that move itself.
+    ///
+    /// ```
+    /// use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    ///
+    /// static ARENA: Arena<CriticalSectionRawMutex, 4, 64, 8> = Arena::new();
+    /// let first = ARENA.try_alloc(64)?;
+    /// let kept = ARENA.try_alloc(64)?.deposit();
+    /// drop(first); // free, kept, free, free: three pages, but not in one run
+    /// # let _ = kept;
+    /// ARENA.compact(usize::MAX);
+    /// assert!(ARENA.try_alloc(3 * 64).is_ok());
+    /// # Ok::<(), cloakroom::TryAllocError>(())
+    /// ```
+    pub fn compact(self, budget: usize) -> Compaction {
+        let mut pages_moved = 0;
+        // Pages on shelves belong to nobody, but look owned: take the shelves apart first.
+        while self.core().map.with(|map| self.unshelve_one(map)) {}
+        loop {
+            while self.move_step() == Step::More {}
+            if pages_moved >= budget {
+                return Compaction { pages_moved, finished: false };
+            }
+            match self.core().map.with(|map| self.next_move(map)) {
+                Next::Begun(pages) => pages_moved += pages,
+                Next::Looking => {}
+                Next::End => return Compaction { pages_moved, finished: true },
+            }
+        }
+    }
+
+    /// Looks at one run, and begins to move it if it can be moved down.
+    fn next_move(self, map: &mut Map) -> Next {
+        if map.moving.is_some() {
+            // Somebody else has begun one in between; it is finished first.
+            return Next::Looking;
+        }
+        let cursor = map.cursor as usize;
+        let pages = self.geometry().page_count;
+        if cursor >= pages {
+            map.cursor = 0;
+            map.stats.passes = map.stats.passes.wrapping_add(1);
+            return Next::End;
+        }
+        let gap = match map.owner(self, cursor) {
+            Owner::Row(index) => {
+                // In use and nothing free in front of it, or not movable.
+                map.cursor += self.row(index).pages().max(1) as Index;
+                return Next::Looking;
+            }
+            Owner::Free { other_end } if other_end >= cursor => Run { first: cursor, last: other_end },
+            // The map has changed under the cursor and it no longer stands at an edge: on to the next.
+            Owner::Free { .. } | Owner::Inside => {
+                map.cursor += 1;
+                return Next::Looking;
+            }
+        };
+        let Some(above) = (gap.last + 1 < pages).then(|| map.owner(self, gap.last + 1)) else {
+            map.cursor = pages as Index;
+            return Next::Looking;
+        };
+        let Owner::Row(index) = above else {
+            // Two free runs whose seam is about to be closed by whoever left it.
+            map.merge(self, gap.last);
+            return Next::Looking;
+        };
+        let row = self.row(index);
+        let begun = row.word.update_held::<M>(map, |bits| {
+            bits.is_movable().then(|| bits.with_moving(true))
+        });
+        if begun.is_err() {
+            map.cursor = (gap.last + 1 + row.pages().max(1)) as Index;
+            return Next::Looking;
+        }
+        let length = row.pages();
+        map.unlink(self, gap);
+        map.disown(self, gap);
+        map.moving = Some(Move {
+            row: index as Index,
+            from: row.start() as Index,
+            to: gap.first as Index,
+            pages: length as Index,
+            gap: gap.len() as Index,
+            done: 0,
+        });
+        Next::Begun(length)
+    }
+
+    /// Does one step of the running move, if there is one.
+    pub(super) fn move_step(self) -> Step {
+        self.core().map.with(|map| {
+            let Some(running) = &mut map.moving else { return Step::Idle };
+            let page_size = self.geometry().page_size;
+            let (from, to) = (running.from as usize, running.to as usize);
+            let done = running.done as usize;
+            if done < running.pages as usize * page_size {
+                running.done += BLOCK as u32;
+                // SAFETY: both blocks lie in the arena's pages: the payload's run and the gap in front
+                // of it, which belong to this move (the row is `Moving`, the gap unlinked), so no
+                // reference to them exists. The word type is aligned because pages are. Source and
+                // destination blocks do not overlap, as a gap is at least a page, and blocks are
+                // copied in ascending order, so none is overwritten before it was read.
+                unsafe {
+                    let source = self.page(from).add(done).cast::<Words>();
+                    let target = self.page(to).add(done).cast::<Words>();
+                    *target = *source;
+                }
+                return Step::More;
+            }
+            let Move { row: index, pages, gap, .. } = *running;
+            let (pages, gap) = (pages as usize, gap as usize);
+            map.moving = None;
+            let row = self.row(index as usize);
+            row.set_start(to);
+            map.disown(self, Run::new(from, pages));
+            map.own(self, Run::new(to, pages), index as usize);
+            // The neighbour below is this payload, so there is no second seam.
+            map.give_run(self, Run::new(to + pages, gap));
+            map.cursor = (to + pages) as Index;
+            map.stats.moves = map.stats.moves.wrapping_add(1);
+            map.stats.pages_moved = map.stats.pages_moved.wrapping_add(pages as u32);
+            // Release, by compare-exchange where others change words without the lock: whoever sees
+            // the payload at rest again sees its new place.
+            let _ = row.word.update_held::<M>(map, |bits| Some(bits.with_moving(false)));
+            Step::Finished
+        })
+    }
+
+    /// Finishes the running move; `false` if there is none.
+    pub(super) fn finish_move(self) -> bool {
+        loop {
+            match self.move_step() {
+                Step::Idle => return false,
+                Step::More => {}
+                Step::Finished => return true,
+            }
+        }
+    }
+}
+
+/// What [`ArenaRef::next_move`] found.
+enum Next {
+    Begun(usize),
+    Looking,
+    End,
+}

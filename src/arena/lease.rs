@@ -1,0 +1,388 @@
+//! Leases: payloads in hand.
+
+use core::fmt;
+use core::mem::ManuallyDrop;
+use core::ops::{Deref, DerefMut};
+use core::slice;
+
+use super::allocate::Request;
+use super::layout::ArenaRef;
+use super::quota::Home;
+use super::ticket::Ticket;
+use super::waiting::Alloc;
+use super::word::Bits;
+use crate::error::{DepositError, RedeemError, TryAllocError};
+use crate::sync::RawMutex;
+
+/// A payload in hand, unique and writable.
+///
+/// The bytes stay at one address while it is held. They are *not* cleared at allocation: a fresh lease
+/// shows whatever the pages held before. Dropping it frees the payload at once. Two words; dropping,
+/// freezing and depositing are interrupt-safe and take constant time.
+///
+/// ```
+/// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+/// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+/// let mut lease = ARENA.try_alloc(5)?;
+/// lease.copy_from_slice(b"hello");
+/// let ticket = lease.deposit();
+/// assert_eq!(&*ARENA.redeem(ticket)?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LeaseMut<'a, M: RawMutex> {
+    arena: ArenaRef<'a, M>,
+    index: usize,
+}
+
+/// A payload in hand, shared and read-only.
+///
+/// Cloning shares the payload and never copies it. The last lease to go frees it, unless it is also at
+/// rest somewhere. More than 16,383 leases of one payload at one time make it stay for ever, rather
+/// than be freed too early.
+///
+/// ```
+/// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+/// # static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+/// let lease = ARENA.try_alloc_from(b"shared")?;
+/// let again = lease.clone();
+/// assert!(core::ptr::eq(&lease[..], &again[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Lease<'a, M: RawMutex> {
+    arena: ArenaRef<'a, M>,
+    index: usize,
+}
+
+/// A payload at rest, owned: a [`Ticket`] that frees its payload when it is dropped unredeemed.
+///
+/// It is what byte channels queue. Nothing can borrow the bytes, so the arena may move them.
+///
+/// ```
+/// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+/// # static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+/// let parcel = ARENA.try_alloc_from(b"later")?.into_parcel()?;
+/// assert_eq!(parcel.len(), 5);
+/// assert_eq!(&*parcel.redeem()?, b"later");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Parcel<'a, M: RawMutex> {
+    arena: ArenaRef<'a, M>,
+    index: usize,
+}
+
+impl<'a, M: RawMutex> LeaseMut<'a, M> {
+    /// # Safety
+    /// The caller hands over the only handle to `index`, which is in hand and not scattered.
+    pub(super) unsafe fn from_raw(arena: ArenaRef<'a, M>, index: usize) -> Self {
+        Self { arena, index }
+    }
+
+    fn into_index(self) -> usize {
+        ManuallyDrop::new(self).index
+    }
+
+    /// How many bytes fit: the length rounded up to whole pages.
+    pub fn capacity(&self) -> usize {
+        self.arena.row(self.index).pages() * self.arena.geometry().page_size
+    }
+
+    /// Changes the length, up to the [capacity](Self::capacity): allocate for the longest message, fill
+    /// in, then cut to what was written. The pages stay.
+    ///
+    /// # Errors
+    /// [`TryAllocError::TooLarge`] beyond the capacity; nothing changes.
+    pub fn set_len(&mut self, len: usize) -> Result<(), TryAllocError> {
+        if len > self.capacity() {
+            return Err(TryAllocError::TooLarge);
+        }
+        self.arena.row(self.index).set_len(len);
+        Ok(())
+    }
+
+    /// Makes it shareable and read-only.
+    pub fn freeze(self) -> Lease<'a, M> {
+        let arena = self.arena;
+        Lease { arena, index: self.into_index() }
+    }
+
+    /// Puts the payload to rest. The ticket does not own it; see [`Ticket`].
+    pub fn deposit(self) -> Ticket {
+        let arena = self.arena;
+        let index = self.into_index();
+        // Infallible: a unique lease is the payload's only handle, so there is no ticket yet.
+        arena.rest(index);
+        arena.ticket_of(index)
+    }
+
+    /// Puts the payload to rest, owned.
+    pub fn into_parcel(self) -> Parcel<'a, M> {
+        let arena = self.arena;
+        let index = self.into_index();
+        arena.rest(index);
+        Parcel { arena, index }
+    }
+
+    /// The arena it lies in.
+    pub fn arena(&self) -> ArenaRef<'a, M> {
+        self.arena
+    }
+}
+
+impl<'a, M: RawMutex> Lease<'a, M> {
+    /// Puts this lease's share of the payload to rest. The ticket does not own it; see [`Ticket`].
+    ///
+    /// While other leases remain, the payload is in hand *and* at rest, and is not moved.
+    ///
+    /// # Errors
+    /// The lease comes back when 16,382 tickets for this payload are out already.
+    pub fn deposit(self) -> Result<Ticket, DepositError<Self>> {
+        if !self.arena.rest(self.index) {
+            return Err(DepositError(self));
+        }
+        let lease = ManuallyDrop::new(self);
+        Ok(lease.arena.ticket_of(lease.index))
+    }
+
+    /// Puts this lease's share to rest, owned.
+    ///
+    /// # Errors
+    /// As for [`deposit`](Self::deposit).
+    pub fn into_parcel(self) -> Result<Parcel<'a, M>, DepositError<Self>> {
+        if !self.arena.rest(self.index) {
+            return Err(DepositError(self));
+        }
+        let lease = ManuallyDrop::new(self);
+        Ok(Parcel { arena: lease.arena, index: lease.index })
+    }
+
+    /// Makes it writable, if this is the only lease and nothing of it is at rest.
+    ///
+    /// # Errors
+    /// The lease comes back when the payload is shared.
+    pub fn try_into_mut(self) -> Result<LeaseMut<'a, M>, Self> {
+        let bits = self.arena.state(self.arena.row(self.index));
+        // The state was read with Acquire, so the last uses of leases given up before are over. No
+        // new handle can appear: each is made from a lease or a ticket, and this lease is all there is.
+        if bits.in_hand() == 1 && bits.at_rest() == 0 {
+            let lease = ManuallyDrop::new(self);
+            Ok(LeaseMut { arena: lease.arena, index: lease.index })
+        } else {
+            Err(self)
+        }
+    }
+
+    /// The arena it lies in.
+    pub fn arena(&self) -> ArenaRef<'a, M> {
+        self.arena
+    }
+}
+
+impl<'a, M: RawMutex> Parcel<'a, M> {
+    /// Takes the payload in hand.
+    ///
+    /// # Errors
+    /// [`RedeemError::Damaged`] if the arena keeps checksums and the payload has changed while it was
+    /// at rest. It is then freed and counted.
+    pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
+        let parcel = ManuallyDrop::new(self);
+        parcel.arena.take_owned(parcel.index);
+        parcel.arena.checked(parcel.index)
+    }
+
+    /// Lets go of ownership: from now on the number alone stands for the payload.
+    pub fn into_ticket(self) -> Ticket {
+        let parcel = ManuallyDrop::new(self);
+        parcel.arena.ticket_of(parcel.index)
+    }
+
+    /// The payload's length in bytes.
+    pub fn len(&self) -> usize {
+        self.arena.row(self.index).len()
+    }
+
+    /// Whether the payload has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// Allocates `len` bytes, in hand, at once.
+    ///
+    /// The bytes are not cleared. A length of zero takes a descriptor and no page. Constant time,
+    /// interrupt-safe.
+    ///
+    /// # Errors
+    /// [`TryAllocError::Full`] when there is no descriptor or no run of free pages for it now, or when
+    /// others have been waiting longer; [`TryAllocError::TooLarge`] when there can never be one.
+    pub fn try_alloc(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        let request = self.request(len, 0)?;
+        self.take_lease(request)
+    }
+
+    pub(super) fn take_lease(self, request: Request) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        match self.take(request) {
+            // SAFETY: `take` hands over a descriptor that was free, in hand once.
+            Ok(index) => Ok(unsafe { LeaseMut::from_raw(self, index) }),
+            Err(_) => {
+                self.core().map.with(|map| map.stats.failed = map.stats.failed.wrapping_add(1));
+                Err(TryAllocError::Full)
+            }
+        }
+    }
+
+    /// Allocates and copies `bytes` in, once. The copy is made outside any lock.
+    ///
+    /// # Errors
+    /// As for [`try_alloc`](Self::try_alloc).
+    pub fn try_alloc_from(self, bytes: &[u8]) -> Result<Lease<'a, M>, TryAllocError> {
+        let mut lease = self.try_alloc(bytes.len())?;
+        lease.copy_from_slice(bytes);
+        Ok(lease.freeze())
+    }
+
+    /// Allocates `len` bytes, waiting for memory, first come, first served.
+    ///
+    /// A request that waits for a long run is not overtaken by shorter ones. See [`Alloc`] for what
+    /// dropping it does, and for deadlines and cancellation.
+    pub fn alloc(self, len: usize) -> Alloc<'a, M> {
+        Alloc::new(Home::common(self), len)
+    }
+
+    /// Takes a payload in hand, for one of its tickets.
+    ///
+    /// Constant time, interrupt-safe, except that redeeming a payload which compaction is moving at
+    /// this moment finishes that move, and that checksums, where they are on, read the payload.
+    ///
+    /// # Errors
+    /// [`RedeemError::Forged`] for a number that was never a ticket of this arena and epoch,
+    /// [`RedeemError::Stale`] for one that has been redeemed as often as it was deposited,
+    /// [`RedeemError::Layout`] for a scattered payload, [`RedeemError::Damaged`] for one that has
+    /// changed while at rest. None of them harms anything else.
+    pub fn redeem(self, ticket: Ticket) -> Result<Lease<'a, M>, RedeemError> {
+        let (index, ..) = self.take_ticket(ticket, false, Bits::redeemed)?;
+        self.checked(index)
+    }
+
+    /// Gives a ticket up unredeemed, also one of a scattered payload.
+    ///
+    /// # Errors
+    /// As for [`redeem`](Self::redeem), without `Layout`.
+    pub fn discard(self, ticket: Ticket) -> Result<(), RedeemError> {
+        match self.redeem(ticket) {
+            Err(RedeemError::Layout) => self.redeem_scattered(ticket).map(drop),
+            other => other.map(drop),
+        }
+    }
+
+    /// Wraps a payload that has just been taken in hand, unless it is damaged.
+    fn checked(self, index: usize) -> Result<Lease<'a, M>, RedeemError> {
+        let lease = Lease { arena: self, index };
+        #[cfg(feature = "checksum")]
+        if !self.seal_holds(index) {
+            self.core().map.with(|map| map.stats.damaged = map.stats.damaged.wrapping_add(1));
+            return Err(RedeemError::Damaged);
+        }
+        Ok(lease)
+    }
+
+    /// The bytes of a row in hand.
+    #[inline]
+    fn bytes(self, index: usize) -> (*mut u8, usize) {
+        let row = self.row(index);
+        (self.page(row.start()), row.len())
+    }
+}
+
+impl<M: RawMutex> Deref for LeaseMut<'_, M> {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        let (start, len) = self.arena.bytes(self.index);
+        // SAFETY: the payload is in hand through this lease alone: its run stays in place, nobody else
+        // reads or writes it, and `len` lies within it. The bytes are initialised: pages start zeroed
+        // and only bytes are ever left behind in them (`Owned` clears up after itself).
+        unsafe { slice::from_raw_parts(start, len) }
+    }
+}
+
+impl<M: RawMutex> DerefMut for LeaseMut<'_, M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let (start, len) = self.arena.bytes(self.index);
+        // SAFETY: as in `deref`, and the lease is borrowed uniquely.
+        unsafe { slice::from_raw_parts_mut(start, len) }
+    }
+}
+
+impl<M: RawMutex> Deref for Lease<'_, M> {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        let (start, len) = self.arena.bytes(self.index);
+        // SAFETY: in hand, so the run stays in place; shared, so nobody writes it: a `LeaseMut` is the
+        // only handle of its payload.
+        unsafe { slice::from_raw_parts(start, len) }
+    }
+}
+
+impl<M: RawMutex> Clone for Lease<'_, M> {
+    fn clone(&self) -> Self {
+        self.arena.retain(self.index);
+        Self { arena: self.arena, index: self.index }
+    }
+}
+
+impl<M: RawMutex> Drop for LeaseMut<'_, M> {
+    fn drop(&mut self) {
+        self.arena.release(self.index);
+    }
+}
+
+impl<M: RawMutex> Drop for Lease<'_, M> {
+    fn drop(&mut self) {
+        self.arena.release(self.index);
+    }
+}
+
+impl<M: RawMutex> Drop for Parcel<'_, M> {
+    fn drop(&mut self) {
+        self.arena.discard_row(self.index);
+    }
+}
+
+impl<M: RawMutex> AsRef<[u8]> for Lease<'_, M> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<M: RawMutex> AsRef<[u8]> for LeaseMut<'_, M> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<M: RawMutex> AsMut<[u8]> for LeaseMut<'_, M> {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl<M: RawMutex> fmt::Debug for LeaseMut<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LeaseMut").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<M: RawMutex> fmt::Debug for Lease<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl<M: RawMutex> fmt::Debug for Parcel<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parcel").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! Looking inside: totals of an arena, and its live payloads one by one.
+
+use super::layout::ArenaRef;
+use super::ticket::Ticket;
+use crate::sync::RawMutex;
+use crate::sync::atomic::Ordering::Relaxed;
+
+/// An arena's totals at one moment. Pages unless said otherwise; counters wrap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ArenaSnapshot {
+    /// Bytes a page.
+    pub page_size: usize,
+    /// Pages there are.
+    pub pages: usize,
+    /// Pages not in use.
+    pub free: usize,
+    /// The most pages that were ever in use at once.
+    pub high_water: usize,
+    /// Pages that homes have been promised and do not use.
+    pub promised: usize,
+    /// Descriptors there are.
+    pub descriptors: usize,
+    /// Descriptors in use: payloads, or runs of scattered ones.
+    pub live: usize,
+    /// Descriptors out of service until the next epoch.
+    pub retired: usize,
+    /// A run of at least this many pages is free (the longest is at most one and a half times that,
+    /// when nothing is shelved).
+    pub free_run: usize,
+    /// Allocations refused.
+    pub failed: u32,
+    /// Allocations that had to wait.
+    pub waited: u32,
+    /// Payloads that had changed at rest.
+    pub damaged: u32,
+    /// Payloads moved by compaction.
+    pub moves: u32,
+    /// Pages moved by compaction.
+    pub pages_moved: u32,
+    /// Passes of compaction over the whole arena.
+    pub passes: u32,
+}
+
+/// Where a payload is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum PayloadState {
+    /// Held by leases only.
+    InHand,
+    /// Held by tickets only.
+    AtRest,
+    /// Held by both.
+    Shared,
+    /// At rest, and being moved.
+    Moving,
+}
+
+/// One live payload, as [`ArenaRef::dump`] shows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TicketDump {
+    /// The ticket that stands for it, if any of it is at rest.
+    pub ticket: Ticket,
+    /// Its descriptor.
+    pub descriptor: usize,
+    /// Its state.
+    pub state: PayloadState,
+    /// Leases.
+    pub in_hand: usize,
+    /// Tickets.
+    pub at_rest: usize,
+    /// Length in bytes, of this run.
+    pub len: usize,
+    /// First page.
+    pub first_page: usize,
+    /// Pages in this run.
+    pub pages: usize,
+    /// The [home](crate::arena::Home::id) it is accounted to.
+    pub home: u8,
+    /// For a scattered payload: the descriptor of the next run.
+    pub next: Option<usize>,
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// The totals, taken under one short lock. Interrupt-safe.
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let lease = ARENA.try_alloc(65)?;
+    /// let snapshot = ARENA.snapshot();
+    /// assert_eq!((snapshot.pages, snapshot.free, snapshot.live), (16, 14, 1));
+    /// # Ok::<(), cloakroom::TryAllocError>(())
+    /// ```
+    pub fn snapshot(self) -> ArenaSnapshot {
+        let geometry = self.geometry();
+        self.core().map.with(|map| ArenaSnapshot {
+            page_size: geometry.page_size,
+            pages: geometry.page_count,
+            free: map.free_pages as usize,
+            high_water: geometry.page_count - map.low_free as usize,
+            promised: map.promised as usize,
+            descriptors: geometry.row_count,
+            live: map.live as usize,
+            retired: map.retired_count as usize,
+            free_run: map.longest_bin(self),
+            failed: map.stats.failed,
+            waited: map.stats.waited,
+            damaged: map.stats.damaged,
+            moves: map.stats.moves,
+            pages_moved: map.stats.pages_moved,
+            passes: map.stats.passes,
+        })
+    }
+
+    /// The live payloads, by descriptor. Each is read in a short critical section of its own, so
+    /// nothing stops while the iterator is used, and what it shows is true for each payload at the
+    /// moment it was looked at, not for all of them at once.
+    pub fn dump(self) -> impl Iterator<Item = TicketDump> + use<'a, M> {
+        (0..self.geometry().row_count).filter_map(move |index| self.dump_row(index))
+    }
+
+    fn dump_row(self, index: usize) -> Option<TicketDump> {
+        let row = self.row(index);
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            if bits.is_free() {
+                return None;
+            }
+            let state = match (bits.in_hand() > 0, bits.at_rest() > 0) {
+                _ if bits.is_moving() => PayloadState::Moving,
+                (true, true) => PayloadState::Shared,
+                (true, false) => PayloadState::InHand,
+                _ => PayloadState::AtRest,
+            };
+            let scattered = bits.is_scattered() || bits.is_link();
+            let dump = TicketDump {
+                ticket: Ticket::seal(index, bits.generation(), self.core().epoch.load(Relaxed)),
+                descriptor: index,
+                state,
+                in_hand: bits.in_hand() as usize,
+                at_rest: bits.at_rest() as usize,
+                len: row.len(),
+                first_page: row.start(),
+                pages: row.pages(),
+                home: row.home(),
+                next: scattered.then(|| row.next().get()).flatten(),
+            };
+            // Where words change without the lock, the row may have been freed and taken again
+            // meanwhile: then the word has another generation, and this payload is gone.
+            (row.word.read(map).generation() == bits.generation()).then_some(dump)
+        })
+    }
+}

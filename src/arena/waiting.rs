@@ -1,0 +1,338 @@
+//! Waiting for memory: first come, first served.
+//!
+//! Waiters stand in one queue. When memory is freed and the first waiter's request could be met, that
+//! waiter is taken from the queue and *holds the baton*: until it gives the baton up, nobody may
+//! overtake it (only a home may always use its own reserved minimum). It allocates for itself when it
+//! is polled, so that freeing memory in an interrupt costs the interrupt no more than a wake-up.
+//!
+//! ```text
+//!            queue                 kick (memory freed)              poll: allocated
+//!   New ───────────────► Queued ─────────────────────► Granted ───────────────────────► Done
+//!                          ▲ ▲                          │   │                 (kick: next one)
+//!                          │ └── poll: fragmented ──────┘   │
+//!                          └──── capped by its home         └─ dropped: baton back, kick
+//! ```
+//!
+//! A waiter that only its home's cap holds back waits at its home and lets the others pass.
+
+use core::future::Future;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use super::allocate::{Refusal, Request};
+use super::layout::ArenaRef;
+use super::lease::LeaseMut;
+use super::map::Map;
+use super::quota::Home;
+use crate::error::{AllocError, AllocTimeoutError};
+use crate::limit::{Operation, Stopped};
+use crate::sync::RawMutex;
+use crate::sync::claim::Claim;
+use crate::sync::wait::{State, Token};
+
+/// Pages a waiter moves for itself before it lets others run.
+const OWN_COMPACTION: usize = 16;
+
+/// A token in the arena's queue. The token comes first, so that a pointer to it is one to the whole.
+#[repr(C)]
+struct Waiter {
+    token: Token,
+    pages: usize,
+    home: u8,
+}
+
+/// A pending allocation, made by [`ArenaRef::alloc`].
+///
+/// Cancel safety: dropping it at any moment gives its place in the queue, or the memory it was about
+/// to take, to the next waiter. Wake-ups: one each time its request could be met. Its size is about
+/// ten words; it allocates nothing.
+///
+/// [`limited`](crate::limit::Operation::deadline) by a deadline or a cancellation it returns
+/// [`AllocTimeoutError`].
+///
+/// ```
+/// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+/// # static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+/// # async fn example() -> Result<(), cloakroom::AllocError> {
+/// let mut lease = ARENA.alloc(200).await?;
+/// lease.fill(0);
+/// # Ok(()) }
+/// ```
+#[must_use = "futures do nothing unless polled"]
+pub struct Alloc<'a, M: RawMutex> {
+    home: Home<'a, M>,
+    len: usize,
+    waiter: Waiter,
+    waited: bool,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the token is guarded by the arena's lock, the rest is plain data and an `ArenaRef`.
+unsafe impl<M: RawMutex + Sync> Send for Alloc<'_, M> {}
+
+impl<'a, M: RawMutex> Alloc<'a, M> {
+    pub(super) fn new(home: Home<'a, M>, len: usize) -> Self {
+        Self {
+            home,
+            len,
+            waiter: Waiter { token: Token::new(), pages: 0, home: home.id() },
+            waited: false,
+            _pinned: PhantomPinned,
+        }
+    }
+
+    fn arena(&self) -> ArenaRef<'a, M> {
+        self.home.arena()
+    }
+
+    /// Tries, as a newcomer or with the baton.
+    fn attempt(&mut self) -> Result<LeaseMut<'a, M>, Attempt> {
+        let arena = self.arena();
+        let request = match self.home.request(self.len) {
+            Ok(request) => request,
+            Err(_) => return Err(Attempt::TooLarge),
+        };
+        self.waiter.pages = request.pages;
+        let first =
+            arena.core().map.with(|_| self.waiter.token.state() == State::Granted);
+        match arena.take(Request { first, ..request }) {
+            Ok(index) => {
+                if first {
+                    self.return_baton();
+                }
+                // SAFETY: `take` hands over a descriptor that was free, in hand once.
+                Ok(unsafe { LeaseMut::from_raw(arena, index) })
+            }
+            Err(refusal) => Err(Attempt::Refused(refusal)),
+        }
+    }
+
+    /// Gives the baton up for good, and lets the next waiter have it.
+    fn return_baton(&mut self) {
+        let arena = self.arena();
+        arena.core().map.with(|map| {
+            self.waiter.token.set_state(State::Idle);
+            map.baton_out = false;
+        });
+        arena.kick();
+    }
+
+    /// Queues at the end, or at the front when it had the baton and could not use it.
+    fn park(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        // SAFETY: nothing is moved out; the token is used in place.
+        let this = unsafe { self.get_unchecked_mut() };
+        let arena = this.arena();
+        let waker = cx.waker().clone();
+        // A pointer to the whole waiter, so that the queue's owner may read what is wanted.
+        let token = core::ptr::from_ref(&this.waiter).cast::<Token>();
+        let count = !core::mem::replace(&mut this.waited, true);
+        let old = arena.core().map.with(|map| {
+            if count {
+                map.stats.waited = map.stats.waited.wrapping_add(1);
+            }
+            match this.waiter.token.state() {
+                // SAFETY: pinned, in no list, and `drop` takes it out again.
+                State::Granted => unsafe {
+                    map.waiters.push_front(token);
+                    map.baton_out = false;
+                },
+                // SAFETY: as above.
+                State::Idle => unsafe { map.waiters.push_back(token) },
+                _ => {}
+            }
+            this.waiter.token.set_waker(Some(waker))
+        });
+        drop(old);
+    }
+
+    /// Leaves the queue, or gives the baton back.
+    fn leave(&mut self) {
+        let arena = self.arena();
+        let (old, next) = arena.core().map.with(|map| {
+            let state = self.waiter.token.state();
+            match state {
+                State::Queued => {
+                    // It stands in the common queue or at its home, and either list can take it out
+                    // only if it is that list's: its ends differ.
+                    let token = core::ptr::from_ref(&self.waiter).cast::<Token>();
+                    // SAFETY: queued means that it stands in one of the two lists.
+                    unsafe { arena.unqueue(map, token) };
+                }
+                State::Granted => map.baton_out = false,
+                _ => {}
+            }
+            self.waiter.token.set_state(State::Idle);
+            (self.waiter.token.take_waker(), matches!(state, State::Queued | State::Granted))
+        });
+        drop(old);
+        if next {
+            arena.kick();
+        }
+    }
+
+    /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
+    fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<LeaseMut<'a, M>, AllocError>> {
+        loop {
+            // SAFETY: nothing is moved out of the pinned future.
+            let this = unsafe { self.as_mut().get_unchecked_mut() };
+            let arena = this.arena();
+            let waiting = arena.core().map.with(|_| {
+                this.waiter.token.state() == State::Queued && this.waiter.token.will_wake(cx.waker())
+            });
+            if waiting {
+                return Poll::Pending;
+            }
+            match this.attempt() {
+                Ok(lease) => {
+                    this.leave();
+                    return Poll::Ready(Ok(lease));
+                }
+                Err(Attempt::TooLarge) => {
+                    this.leave();
+                    return Poll::Ready(Err(AllocError));
+                }
+                Err(Attempt::Refused(Refusal::Fragmented)) => {
+                    // There is enough, in pieces: make room, in bounded steps between polls.
+                    let compaction = arena.compact(OWN_COMPACTION);
+                    if compaction.pages_moved > 0 {
+                        if !compaction.finished {
+                            cx.waker().wake_by_ref();
+                            self.as_mut().park(cx);
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
+                }
+                Err(Attempt::Refused(Refusal::Full)) => {}
+            }
+            self.as_mut().park(cx);
+            // Memory freed between the attempt and the queueing must not be missed. If that hands the
+            // baton to this very token, its own wake-up brings it back here.
+            arena.kick();
+            return Poll::Pending;
+        }
+    }
+
+    /// Makes this the arm of a select.
+    ///
+    /// # Safety
+    /// As for [`Token::join_select`].
+    pub(crate) unsafe fn join_select(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on; nothing is moved.
+        unsafe { self.get_unchecked_mut().waiter.token.join_select(claim, arm) }
+    }
+}
+
+enum Attempt {
+    TooLarge,
+    Refused(Refusal),
+}
+
+impl<'a, M: RawMutex> Future for Alloc<'a, M> {
+    type Output = Result<LeaseMut<'a, M>, AllocError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.advance(cx)
+    }
+}
+
+impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
+    type Limited = Result<LeaseMut<'a, M>, AllocTimeoutError>;
+
+    fn finish(output: Self::Output) -> Self::Limited {
+        output.map_err(|AllocError| AllocTimeoutError::TooLarge)
+    }
+
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Self::Limited {
+        // SAFETY: nothing is moved out of the pinned future.
+        let this = unsafe { self.get_unchecked_mut() };
+        // Match comes first: memory that has been handed to this waiter is taken if it can be.
+        let granted =
+            this.arena().core().map.with(|_| this.waiter.token.state() == State::Granted);
+        if granted {
+            if let Ok(lease) = this.attempt() {
+                return Ok(lease);
+            }
+        }
+        this.leave();
+        Err(match why {
+            Stopped::Cancelled => AllocTimeoutError::Cancelled,
+            Stopped::Timeout => AllocTimeoutError::Timeout,
+        })
+    }
+}
+
+impl<M: RawMutex> Drop for Alloc<'_, M> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl<'a, M: RawMutex> ArenaRef<'a, M> {
+    /// Hands the baton to the first waiter whose request could be met. Constant work a critical
+    /// section; a waiter held back by its home's cap is sent there and the next one looked at.
+    pub(super) fn kick(self) {
+        loop {
+            let waker = self.core().map.with(|map| {
+                if map.baton_out {
+                    return Kick::Done(None);
+                }
+                let Some(front) = map.waiters.front().map(core::ptr::from_ref) else {
+                    return Kick::Done(None);
+                };
+                // SAFETY: every token of this queue is the head of a `Waiter` (see `park`) and alive
+                // while it is queued.
+                let waiter = unsafe { &*front.cast::<Waiter>() };
+                if self.is_capped(map, waiter.home, waiter.pages) {
+                    map.waiters.pop_front();
+                    // SAFETY: pinned, and out of the other list since the line above.
+                    unsafe { self.home(map, waiter.home).capped.push_back(front) };
+                    return Kick::Again;
+                }
+                let rows = self.geometry().row_count - map.retired_count as usize;
+                if map.live as usize >= rows || !self.may_take(map, waiter.home, waiter.pages, true) {
+                    return Kick::Done(None);
+                }
+                map.waiters.pop_front();
+                map.baton_out = true;
+                Kick::Done(waiter.token.settle(State::Granted))
+            });
+            match waker {
+                Kick::Again => {}
+                Kick::Done(waker) => {
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a queued waiter out of the queue or of its home's list.
+    ///
+    /// # Safety
+    /// `token` heads a `Waiter` that stands in one of them.
+    unsafe fn unqueue(self, map: &mut Map, token: *const Token) {
+        // SAFETY: by the caller's word.
+        let waiter = unsafe { &*token.cast::<Waiter>() };
+        // A list's ends are updated through the list, so it matters which one this is; the middle is
+        // the same for both.
+        let at_home = waiter.home != 0 && self.home(map, waiter.home).capped.has_end(token);
+        let list = if at_home {
+            &mut self.home(map, waiter.home).capped
+        } else {
+            &mut map.waiters
+        };
+        // SAFETY: if it is an end, it is this list's; if it is in the middle, removal touches its
+        // neighbours only.
+        unsafe { list.remove(token) };
+    }
+}
+
+enum Kick {
+    Done(Option<core::task::Waker>),
+    /// One waiter was sent home.
+    Again,
+}
