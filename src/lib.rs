@@ -1,13 +1,67 @@
-#![doc = "Message passing on a fixed memory budget."]
+//! Message passing on a fixed memory budget, for firmware and servers.
+//!
+//! Every payload lives in one fixed [`Arena`]. Hand a payload in, get a numbered [`Ticket`]; redeem the
+//! ticket once, get the payload back; a stale or forged ticket is refused. When memory is used up
+//! nothing fails and nothing is lost: senders wait.
+//!
+//! * [`arena`]: fixed memory, leases and tickets, quotas, compaction.
+//! * [`channel`]: rendezvous, buffered, unlimited and conflated channels of values, or of messages in
+//!   an arena, all through one state machine.
+//! * [`select`](mod@select): waiting for the first of several operations.
+//! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
+//! * [`limit`]: deadlines and cancellation for everything that waits.
+//! * [`sync`]: the locks, as type parameters.
+//! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas.
+//!
+//! The crate is `no_std` and never allocates. Everything that waits is an ordinary future and runs
+//! under any executor.
+//!
+//! ```
+//! use cloakroom::channel::{Buffered, Bytes};
+//! use cloakroom::sync::CriticalSectionRawMutex as Lock;
+//! use cloakroom::Arena;
+//!
+//! static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
+//! static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+//!
+//! async fn produce() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut frame = ARENA.alloc(12).await?; // waits for memory
+//!     frame.copy_from_slice(b"no copies!\r\n");
+//!     FRAMES.send(frame).await.map_err(|_| "closed")?; // waits for room
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Features
+//!
+//! All are additive.
+//!
+//! * `std`: the [`std_layer`]; `critical-section` gets its implementation for hosts.
+//! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
+//! * `defmt`: `defmt::Format` for snapshots and errors.
+
 #![no_std]
+#![deny(missing_docs, unsafe_op_in_unsafe_fn)]
+#![warn(clippy::undocumented_unsafe_blocks)]
+#![cfg_attr(not(feature = "std"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(feature = "std")]
 extern crate std;
 
 pub mod arena;
+pub mod channel;
 pub mod error;
+pub mod kernel;
 pub mod limit;
+pub mod select;
+#[cfg(feature = "std")]
+#[path = "../std-layer/mod.rs"]
+pub mod std_layer;
 pub mod sync;
 
 pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Ticket};
-pub use error::*;
+pub use error::{
+    AllocError, AllocTimeoutError, AllocValueError, DepositError, HomeError, JoinError, RecvError,
+    RecvTimeoutError, RedeemError, SendError, SendTimeoutError, SpawnError, TryAllocError,
+    TryRecvError, TrySendError,
+};

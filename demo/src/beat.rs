@@ -58,12 +58,7 @@ impl BeatDetector {
     /// A detector that has seen nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            filters: Filters::new(),
-            peaks: PeakFinder::new(),
-            judge: Judge::new(),
-            now: 0,
-        }
+        Self { filters: Filters::new(), peaks: PeakFinder::new(), judge: Judge::new(), now: 0 }
     }
 
     /// Takes the next sample and returns the beat that it completes, if any.
@@ -112,10 +107,7 @@ struct Delay<T, const N: usize> {
 
 impl<T: Copy, const N: usize> Delay<T, N> {
     const fn new(initial: T) -> Self {
-        Self {
-            past: [initial; N],
-            oldest: 0,
-        }
+        Self { past: [initial; N], oldest: 0 }
     }
 
     /// Puts `value` in and takes out the one put in `N` calls ago.
@@ -124,11 +116,7 @@ impl<T: Copy, const N: usize> Delay<T, N> {
         let Some(slot) = self.past.get_mut(self.oldest) else {
             return value;
         };
-        self.oldest = if self.oldest + 1 < N {
-            self.oldest + 1
-        } else {
-            0
-        };
+        self.oldest = if self.oldest + 1 < N { self.oldest + 1 } else { 0 };
         core::mem::replace(slot, value)
     }
 }
@@ -142,27 +130,18 @@ struct MovingSum<const N: usize> {
 
 impl<const N: usize> MovingSum<N> {
     const fn new() -> Self {
-        Self {
-            window: Delay::new(0),
-            sum: 0,
-        }
+        Self { window: Delay::new(0), sum: 0 }
     }
 
     fn push(&mut self, value: u16) -> u32 {
         let leaving = self.window.push(value);
         // Exact: `leaving` was added `N` values ago.
-        self.sum = self
-            .sum
-            .wrapping_add(u32::from(value))
-            .wrapping_sub(u32::from(leaving));
+        self.sum = self.sum.wrapping_add(u32::from(value)).wrapping_sub(u32::from(leaving));
         self.sum
     }
 
     fn settle(&mut self, value: u16) -> u32 {
-        *self = Self {
-            window: Delay::new(value),
-            sum: u32::from(value) * N as u32,
-        };
+        *self = Self { window: Delay::new(value), sum: u32::from(value) * N as u32 };
         self.sum
     }
 }
@@ -235,10 +214,8 @@ impl Filters {
         // High-pass: the signal less its own mean over the 64 samples around it.
         let centre = self.centre.push(smooth);
         let leaving = self.end.push(centre);
-        self.baseline = self
-            .baseline
-            .wrapping_add(u32::from(smooth))
-            .wrapping_sub(u32::from(leaving));
+        self.baseline =
+            self.baseline.wrapping_add(u32::from(smooth)).wrapping_sub(u32::from(leaving));
         let mean = self.baseline / (2 * HALF_HIGH_PASS as u32);
         // A mean of 16-bit numbers fits 16 bits.
         let band = i32::from(centre) - i32::from(mean as u16);
@@ -291,22 +268,12 @@ struct PeakFinder {
 
 impl PeakFinder {
     const fn new() -> Self {
-        Self {
-            previous: 0,
-            top: None,
-            swing: 0,
-            swing_at: 0,
-            slope: 0,
-        }
+        Self { previous: 0, top: None, swing: 0, swing_at: 0, slope: 0 }
     }
 
     /// Takes the filters' next output, for sample number `now`, and returns the peak that it ends.
     fn push(&mut self, filtered: Filtered, now: u32) -> Option<Peak> {
-        let Filtered {
-            swing,
-            slope,
-            energy,
-        } = filtered;
+        let Filtered { swing, slope, energy } = filtered;
         let falling = energy < self.previous;
         self.previous = energy;
 
@@ -338,11 +305,7 @@ impl PeakFinder {
 
     /// This hill, if its top is here.
     fn climb(&self, energy: u32) -> Peak {
-        Peak {
-            height: energy,
-            slope: self.slope,
-            index: self.swing_at.saturating_sub(BAND_DELAY),
-        }
+        Peak { height: energy, slope: self.slope, index: self.swing_at.saturating_sub(BAND_DELAY) }
     }
 }
 
@@ -383,13 +346,7 @@ struct Judge {
 
 impl Judge {
     const fn new() -> Self {
-        Self {
-            signal: FIRST_LEVEL,
-            noise: 0,
-            mean_rr: FIRST_RR,
-            last: None,
-            rejected: None,
-        }
+        Self { signal: FIRST_LEVEL, noise: 0, mean_rr: FIRST_RR, last: None, rejected: None }
     }
 
     fn threshold(&self) -> u32 {
@@ -454,10 +411,7 @@ impl Judge {
         }
         self.last = Some((peak.index, peak.slope));
         self.rejected = None;
-        Beat {
-            index: peak.index,
-            rr,
-        }
+        Beat { index: peak.index, rr }
     }
 }
 
@@ -476,11 +430,7 @@ mod tests {
     fn triangles(rr: u32, height: u32) -> impl Iterator<Item = u16> {
         (0..SAMPLE_RATE_HZ * 30).map(move |n| {
             let from_tip = (n % rr).min(rr - n % rr);
-            let up = if n < rr / 2 {
-                0
-            } else {
-                11u32.saturating_sub(from_tip) * height / 11
-            };
+            let up = if n < rr / 2 { 0 } else { 11u32.saturating_sub(from_tip) * height / 11 };
             1024 + up as u16
         })
     }
@@ -495,10 +445,7 @@ mod tests {
                 assert_eq!(beat.rr == 0, expected == rr);
                 expected += rr;
             }
-            assert!(
-                expected + rr >= SAMPLE_RATE_HZ * 30 - 200,
-                "stopped at {expected}"
-            );
+            assert!(expected + rr >= SAMPLE_RATE_HZ * 30 - 200, "stopped at {expected}");
         }
     }
 
@@ -519,9 +466,7 @@ mod tests {
     fn a_faint_signal_is_found_in_the_end() {
         // A tenth of a millivolt from the start: 36 beats in 30 seconds, none in the first 10 or so.
         let mut detector = BeatDetector::new();
-        let beats = triangles(300, 20)
-            .filter_map(|sample| detector.push(sample))
-            .count();
+        let beats = triangles(300, 20).filter_map(|sample| detector.push(sample)).count();
         assert!((20..=36).contains(&beats), "{beats}");
     }
 

@@ -25,9 +25,7 @@ impl Crc32 {
     /// The checksum of no bytes.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            digest: TABLE.digest(),
-        }
+        Self { digest: TABLE.digest() }
     }
 
     /// The checksum of `bytes` alone.

@@ -15,10 +15,7 @@ impl Input {
     /// The samples and checksum of a whole recording.
     #[must_use]
     pub fn of(recording: &[u8]) -> Self {
-        Self {
-            samples: (recording.len() / 2) as u32,
-            crc: Crc32::of(recording),
-        }
+        Self { samples: (recording.len() / 2) as u32, crc: Crc32::of(recording) }
     }
 }
 
@@ -44,11 +41,7 @@ impl Intake {
     /// Nothing has come in yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            half: None,
-            samples: 0,
-            crc: Crc32::new(),
-        }
+        Self { half: None, samples: 0, crc: Crc32::new() }
     }
 
     /// Takes the next byte and returns the sample that it completes: low byte first, then high.
@@ -69,10 +62,7 @@ impl Intake {
     /// What has come in so far.
     #[must_use]
     pub fn input(&self) -> Input {
-        Input {
-            samples: self.samples,
-            crc: self.crc.value(),
-        }
+        Input { samples: self.samples, crc: self.crc.value() }
     }
 }
 

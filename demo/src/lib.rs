@@ -44,7 +44,4 @@ pub use samples::{BadSample, Samples, SamplesWriter};
 /// The recording's sampling rate.
 pub const SAMPLE_RATE_HZ: u32 = 360;
 /// The recording, as everybody should see it: its length and its checksum.
-pub const RECORDING: Input = Input {
-    samples: 108_000,
-    crc: 0x9164_1025,
-};
+pub const RECORDING: Input = Input { samples: 108_000, crc: 0x9164_1025 };

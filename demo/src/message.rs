@@ -49,21 +49,12 @@ impl<'a> Message<'a> {
     pub fn decode(frame: &Frame<'a>) -> Result<Self, BadPayload> {
         let mut fields = Fields(frame.payload);
         match frame.kind {
-            Kind::Samples => fields
-                .u32()
-                .map(|first| Self::Samples(Samples::new(first, fields.0))),
-            Kind::Beat => Beat::read(&mut fields)
-                .filter(|_| fields.0.is_empty())
-                .map(Self::Beat),
+            Kind::Samples => fields.u32().map(|first| Self::Samples(Samples::new(first, fields.0))),
+            Kind::Beat => Beat::read(&mut fields).filter(|_| fields.0.is_empty()).map(Self::Beat),
             Kind::Status => Status::read(&mut fields).map(Self::Status),
-            Kind::End => End::read(&mut fields)
-                .filter(|_| fields.0.is_empty())
-                .map(Self::End),
+            Kind::End => End::read(&mut fields).filter(|_| fields.0.is_empty()).map(Self::End),
         }
-        .ok_or(BadPayload {
-            kind: frame.kind,
-            len: frame.payload.len(),
-        })
+        .ok_or(BadPayload { kind: frame.kind, len: frame.payload.len() })
     }
 }
 
@@ -105,10 +96,7 @@ impl Beat {
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self {
-            index: fields.u32()?,
-            rr: fields.u32()?,
-        })
+        Some(Self { index: fields.u32()?, rr: fields.u32()? })
     }
 }
 
@@ -137,10 +125,7 @@ impl End {
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self {
-            input: Input {
-                samples: fields.u32()?,
-                crc: fields.u32()?,
-            },
+            input: Input { samples: fields.u32()?, crc: fields.u32()? },
             beats: fields.u32()?,
         })
     }
@@ -285,11 +270,7 @@ mod tests {
 
     /// The frame in the first `len` bytes of `memory`.
     fn frame(memory: &[u8], kind: Kind, len: usize) -> Frame<'_> {
-        Frame {
-            kind,
-            sequence: 0,
-            payload: &memory[HEADER_LEN..len - TRAILER_LEN],
-        }
+        Frame { kind, sequence: 0, payload: &memory[HEADER_LEN..len - TRAILER_LEN] }
     }
 
     proptest! {
@@ -325,13 +306,7 @@ mod tests {
 
     #[test]
     fn a_status_comes_back_with_as_many_channels_as_fit() {
-        let arena = ArenaStatus {
-            pages: 64,
-            free: 10,
-            high_water: 60,
-            waits: 5,
-            failed: 1,
-        };
+        let arena = ArenaStatus { pages: 64, free: 10, high_water: 60, waits: 5, failed: 1 };
         let channel = |channel| ChannelStatus {
             channel,
             capacity: 8,
@@ -352,9 +327,6 @@ mod tests {
             panic!()
         };
         assert_eq!(status.arena, arena);
-        assert_eq!(
-            status.channels().collect::<Vec<_>>(),
-            [channel(0), channel(1)]
-        );
+        assert_eq!(status.channels().collect::<Vec<_>>(), [channel(0), channel(1)]);
     }
 }

@@ -61,16 +61,10 @@ impl fmt::Display for FrameError {
                 write!(f, "no such frame: version {version}, kind {kind}")
             }
             Self::TooLong { claimed } => {
-                write!(
-                    f,
-                    "a frame of {claimed} bytes, where {MAX_FRAME_LEN} is the limit"
-                )
+                write!(f, "a frame of {claimed} bytes, where {MAX_FRAME_LEN} is the limit")
             }
             Self::BadCrc { computed, received } => {
-                write!(
-                    f,
-                    "checksum {received:08x} on bytes of checksum {computed:08x}"
-                )
+                write!(f, "checksum {received:08x} on bytes of checksum {computed:08x}")
             }
             Self::Gap { expected, found } => {
                 write!(f, "frame {found} where {expected} should have come")
@@ -133,12 +127,7 @@ impl FrameReader {
     /// A reader before its first byte.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            buffer: [0; MAX_FRAME_LEN],
-            len: 0,
-            expected: None,
-            skipped: 0,
-        }
+        Self { buffer: [0; MAX_FRAME_LEN], len: 0, expected: None, skipped: 0 }
     }
 
     /// Takes the next bytes of the stream, in pieces of any size, and calls `on_event` with every
@@ -182,10 +171,7 @@ impl FrameReader {
                 Verdict::Frame(kind, sequence, len) => {
                     let expected = self.expected.unwrap_or(sequence);
                     if expected != sequence {
-                        on_event(Err(FrameError::Gap {
-                            expected,
-                            found: sequence,
-                        }));
+                        on_event(Err(FrameError::Gap { expected, found: sequence }));
                     }
                     self.expected = Some(sequence.wrapping_add(1));
                     let payload = HEADER_LEN..len.saturating_sub(TRAILER_LEN);
@@ -212,16 +198,7 @@ impl FrameReader {
         let Some((header, _)) = held.split_first_chunk::<HEADER_LEN>() else {
             return Verdict::Unsettled;
         };
-        let &[
-            _,
-            _,
-            version,
-            kind,
-            sequence_low,
-            sequence_high,
-            len_low,
-            len_high,
-        ] = header;
+        let &[_, _, version, kind, sequence_low, sequence_high, len_low, len_high] = header;
         let Some(kind) = Kind::from_wire(kind).filter(|_| version == VERSION) else {
             return Verdict::NotAFrame(Some(FrameError::BadHeader { version, kind }));
         };
@@ -230,9 +207,8 @@ impl FrameReader {
         if len > MAX_FRAME_LEN {
             return Verdict::NotAFrame(Some(FrameError::TooLong { claimed: len }));
         }
-        let Some((content, trailer)) = held
-            .get(..len)
-            .and_then(|frame| frame.split_last_chunk::<TRAILER_LEN>())
+        let Some((content, trailer)) =
+            held.get(..len).and_then(|frame| frame.split_last_chunk::<TRAILER_LEN>())
         else {
             return Verdict::Unsettled;
         };
@@ -322,11 +298,7 @@ mod tests {
                 stream[at] ^= 1 << bit;
                 stream.extend(&next);
                 let (frames, errors, skipped) = read(&stream);
-                assert_eq!(
-                    frames,
-                    [(1, b"the one behind".to_vec())],
-                    "byte {at}, bit {bit}"
-                );
+                assert_eq!(frames, [(1, b"the one behind".to_vec())], "byte {at}, bit {bit}");
                 assert_eq!(skipped, good.len() as u64);
                 // Without its magic, a frame is noise, which only the skipped bytes tell of.
                 assert_eq!(errors.is_empty(), at < MAGIC.len());
@@ -350,9 +322,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_reported_and_numbers_wrap() {
-        let stream = [65_535, 0, 1, 4, 5, 5]
-            .map(|number| frame(number, &[]))
-            .concat();
+        let stream = [65_535, 0, 1, 4, 5, 5].map(|number| frame(number, &[])).concat();
         let (frames, errors, skipped) = read(&stream);
         assert_eq!(frames.len(), 6);
         let gaps = [(2, 4), (6, 5)].map(|(expected, found)| FrameError::Gap { expected, found });
@@ -377,30 +347,13 @@ mod tests {
     fn impossible_headers_are_errors() {
         let mut version = frame(0, &[]);
         version[2] = 9;
-        assert_eq!(
-            read(&version).1,
-            [FrameError::BadHeader {
-                version: 9,
-                kind: 1
-            }]
-        );
+        assert_eq!(read(&version).1, [FrameError::BadHeader { version: 9, kind: 1 }]);
         let mut kind = frame(0, &[]);
         kind[3] = 0;
-        assert_eq!(
-            read(&kind).1,
-            [FrameError::BadHeader {
-                version: 1,
-                kind: 0
-            }]
-        );
+        assert_eq!(read(&kind).1, [FrameError::BadHeader { version: 1, kind: 0 }]);
         let mut len = frame(0, &[]);
         len[7] = 0xFF;
-        assert_eq!(
-            read(&len).1,
-            [FrameError::TooLong {
-                claimed: 0xFF00 + OVERHEAD
-            }]
-        );
+        assert_eq!(read(&len).1, [FrameError::TooLong { claimed: 0xFF00 + OVERHEAD }]);
     }
 
     proptest! {

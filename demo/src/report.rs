@@ -153,9 +153,7 @@ impl HeartRate {
         let samples = u64::from(samples);
         // Half the divisor more rounds to the nearest tenth.
         let tenths = (beat_samples + samples / 2).checked_div(samples)?;
-        Some(Self {
-            tenths: u32::try_from(tenths).unwrap_or(u32::MAX),
-        })
+        Some(Self { tenths: u32::try_from(tenths).unwrap_or(u32::MAX) })
     }
 }
 
@@ -216,10 +214,7 @@ impl Summary {
     /// The samples received, and their checksum.
     #[must_use]
     pub fn received(&self) -> Input {
-        Input {
-            samples: self.samples,
-            crc: self.crc.value(),
-        }
+        Input { samples: self.samples, crc: self.crc.value() }
     }
 
     /// How many beats were received.
@@ -249,8 +244,7 @@ impl Summary {
     /// How many messages the channels had dropped, by the latest status.
     #[must_use]
     pub fn dropped(&self) -> u32 {
-        self.channels()
-            .fold(0, |sum, channel| sum.saturating_add(channel.dropped))
+        self.channels().fold(0, |sum, channel| sum.saturating_add(channel.dropped))
     }
 
     /// The board's own account, once it has come: the stream is complete.
@@ -278,17 +272,13 @@ impl Summary {
             return Err(Missing::OnTheWayOut { seen, received });
         }
         if end.beats != self.beats {
-            return Err(Missing::Beats {
-                found: end.beats,
-                received: self.beats,
-            });
+            return Err(Missing::Beats { found: end.beats, received: self.beats });
         }
         self.arena.ok_or(Missing::Status)?;
         match self.channels().find(|channel| channel.dropped > 0) {
-            Some(channel) => Err(Missing::Dropped {
-                channel: channel.channel,
-                messages: channel.dropped,
-            }),
+            Some(channel) => {
+                Err(Missing::Dropped { channel: channel.channel, messages: channel.dropped })
+            }
             None => Ok(()),
         }
     }
@@ -302,10 +292,7 @@ impl Summary {
     /// The closing report, as several lines. `names` are the channels' names, by their numbers.
     #[must_use]
     pub fn report<'a>(&'a self, names: &'a [&'a str]) -> impl fmt::Display + 'a {
-        Report {
-            summary: self,
-            names,
-        }
+        Report { summary: self, names }
     }
 }
 
@@ -353,13 +340,7 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "frames           {}", summary.frames)?;
         writeln!(f, "faults           {}", summary.faults)?;
         if let Some(arena) = summary.arena {
-            let ArenaStatus {
-                pages,
-                high_water,
-                waits,
-                failed,
-                ..
-            } = arena;
+            let ArenaStatus { pages, high_water, waits, failed, .. } = arena;
             writeln!(f, "arena high-water {high_water} of {pages} pages")?;
             writeln!(f, "memory waits     {waits}")?;
             writeln!(f, "failed allocs    {failed}")?;
@@ -374,10 +355,7 @@ impl fmt::Display for Report<'_> {
             "channel", "capacity", "high-water", "sent", "received", "dropped"
         )?;
         for channel in summary.channels() {
-            let name = self
-                .names
-                .get(usize::from(channel.channel))
-                .unwrap_or(&"(unnamed)");
+            let name = self.names.get(usize::from(channel.channel)).unwrap_or(&"(unnamed)");
             writeln!(
                 f,
                 "{name:<16} {:>8} {:>10} {:>9} {:>9} {:>8}",

@@ -35,11 +35,7 @@ impl<'a> SamplesWriter<'a> {
     pub fn new(buffer: &'a mut [u8], sequence: u16, first: u32) -> Result<Self, NoRoom> {
         let mut frame = FrameWriter::new(buffer, Kind::Samples, sequence)?;
         frame.push_u32(first)?;
-        Ok(Self {
-            frame,
-            previous: 0,
-            count: 0,
-        })
+        Ok(Self { frame, previous: 0, count: 0 })
     }
 
     /// Appends the next sample.
@@ -100,11 +96,7 @@ pub struct Samples<'a> {
 impl<'a> Samples<'a> {
     /// The samples encoded in `bytes`.
     pub(crate) fn new(first: u32, bytes: &'a [u8]) -> Self {
-        Self {
-            first,
-            bytes,
-            previous: 0,
-        }
+        Self { first, bytes, previous: 0 }
     }
 
     /// Reads one folded difference off `bytes`.
@@ -176,12 +168,7 @@ mod tests {
 
     #[test]
     fn damaged_samples_are_errors_and_the_end() {
-        for bytes in [
-            &[0x80][..],
-            &[0x80, 0x80, 0x80, 0x00],
-            &[0x01],
-            &[0xFF, 0xFF, 0x7F, 0x00],
-        ] {
+        for bytes in [&[0x80][..], &[0x80, 0x80, 0x80, 0x00], &[0x01], &[0xFF, 0xFF, 0x7F, 0x00]] {
             let all: Vec<_> = Samples::new(0, bytes).collect();
             assert_eq!(all, vec![Err(BadSample)]);
         }

@@ -49,10 +49,7 @@ impl Line {
 /// What the board sends for the recording: a frame of samples for each beat interval, a frame for
 /// each beat, a status with this many dropped messages, and the end.
 fn board(dropped: u32) -> Vec<u8> {
-    let mut line = Line {
-        stream: vec![],
-        sequence: 0,
-    };
+    let mut line = Line { stream: vec![], sequence: 0 };
     let (mut intake, mut detector) = (Intake::new(), BeatDetector::new());
     let (mut samples, mut beats) = (vec![], 0);
     for &byte in BYTES {
@@ -68,13 +65,7 @@ fn board(dropped: u32) -> Vec<u8> {
     }
     line.send_samples(&mut samples, intake.input().samples);
     line.send(|memory, sequence| {
-        let arena = ArenaStatus {
-            pages: 64,
-            free: 40,
-            high_water: 31,
-            waits: 2,
-            failed: 0,
-        };
+        let arena = ArenaStatus { pages: 64, free: 40, high_water: 31, waits: 2, failed: 0 };
         let mut writer = StatusWriter::new(memory, sequence, &arena).unwrap();
         let channel = ChannelStatus {
             channel: 1,
@@ -129,18 +120,13 @@ fn every_sample_and_every_beat_arrives() {
         assert!(report.contains(line), "{report}");
     }
     let live = summary.live().to_string();
-    assert!(
-        live.starts_with(" 300.0 s  108000 samples   501 beats"),
-        "{live}"
-    );
+    assert!(live.starts_with(" 300.0 s  108000 samples   501 beats"), "{live}");
 }
 
 #[test]
 fn beats_are_a_plausible_distance_apart() {
     let mut detector = BeatDetector::new();
-    let samples = BYTES
-        .chunks_exact(2)
-        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let samples = BYTES.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     let mut late = 0;
     let mut intervals = vec![];
     for (now, sample) in (0u32..).zip(samples) {
@@ -149,10 +135,7 @@ fn beats_are_a_plausible_distance_apart() {
             intervals.push(beat.rr);
         }
     }
-    assert!(
-        late < SAMPLE_RATE_HZ * 2 / 5,
-        "a beat came {late} samples late"
-    );
+    assert!(late < SAMPLE_RATE_HZ * 2 / 5, "a beat came {late} samples late");
     intervals.sort_unstable();
     let median = intervals[intervals.len() / 2];
     assert!((198..=216).contains(&median), "median interval {median}");
@@ -164,13 +147,7 @@ fn whatever_is_missing_is_named() {
 
     let cut = host(&stream[..stream.len() / 2]).check(&RECORDING);
     assert!(
-        matches!(
-            cut,
-            Err(Missing::Order {
-                first: Fault::Frame(FrameError::Cut { .. }),
-                ..
-            })
-        ),
+        matches!(cut, Err(Missing::Order { first: Fault::Frame(FrameError::Cut { .. }), .. })),
         "{cut:?}"
     );
 
@@ -183,27 +160,12 @@ fn whatever_is_missing_is_named() {
     let damaged = host(&damaged).check(&RECORDING);
     assert!(matches!(damaged, Err(Missing::Order { .. })), "{damaged:?}");
 
-    let other = Input {
-        samples: 108_001,
-        crc: 0,
-    };
+    let other = Input { samples: 108_001, crc: 0 };
     let input_lost = host(&stream).check(&other);
-    assert_eq!(
-        input_lost,
-        Err(Missing::OnTheWayIn {
-            sent: other,
-            seen: RECORDING
-        })
-    );
+    assert_eq!(input_lost, Err(Missing::OnTheWayIn { sent: other, seen: RECORDING }));
 
     let dropped = host(&board(3)).check(&RECORDING);
-    assert_eq!(
-        dropped,
-        Err(Missing::Dropped {
-            channel: 1,
-            messages: 3
-        })
-    );
+    assert_eq!(dropped, Err(Missing::Dropped { channel: 1, messages: 3 }));
 }
 
 #[test]

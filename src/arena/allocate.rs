@@ -65,14 +65,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
         let (index, row) = match pages.checked_sub(1).and_then(|class| map.quick.get_mut(class)) {
             Some(shelf) if *shelf != Link::NONE => {
-                let Some((index, row)) = Map::pop_row(self, shelf) else { return Take::Again };
+                let Some((index, row)) = Map::pop_row(self, shelf) else {
+                    return Take::Again;
+                };
                 if *shelf == Link::NONE {
                     map.quick_occupied &= !(1 << (pages - 1));
                 }
                 (index, row)
             }
             _ => {
-                let Some((index, row)) = self.bare_row(map) else { return self.unshelve(map) };
+                let Some((index, row)) = self.bare_row(map) else {
+                    return self.unshelve(map);
+                };
                 let mut start = 0;
                 if pages > 0 {
                     match map.take_run(self, pages) {
@@ -115,10 +119,14 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Some((fresh, self.row(fresh)))
     }
 
-    /// Takes one shelved descriptor apart, its pages to the bins.
+    /// Closes a seam that somebody has left open, or takes one shelved descriptor apart.
     #[cold]
     fn unshelve(self, map: &mut Map) -> Take {
-        if self.unshelve_one(map) { Take::Again } else { Take::No(Refusal::Fragmented) }
+        if map.close_seam(self) || self.unshelve_one(map) {
+            return Take::Again;
+        }
+        map.scattered = true;
+        Take::No(Refusal::Fragmented)
     }
 
     /// As [`unshelve`](Self::unshelve); `false` when nothing is shelved.
@@ -168,6 +176,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// from a random number or a counter kept over resets if tickets of an earlier run can come back,
     /// from a log or over a wire.
     ///
+    /// Use each epoch once: going back to an earlier one makes its old tickets look genuine again.
+    /// Setting the present one again changes nothing.
+    ///
     /// Interrupt-safe. The time grows with the number of retired descriptors, in steps.
     ///
     /// ```
@@ -177,18 +188,22 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// assert!(ARENA.handle().set_epoch(boot_count));
     /// ```
     pub fn set_epoch(self, epoch: u32) -> bool {
-        let changed = self.core().map.with(|map| {
+        let (idle, changed) = self.core().map.with(|map| {
             let idle = map.live == 0;
-            if idle {
+            // The same epoch again would bring used-up generations back.
+            let changed = idle && self.core().epoch.load(Relaxed) != epoch;
+            if changed {
                 self.core().epoch.store(epoch, Relaxed);
             }
-            idle
+            (idle, changed)
         });
         // One descriptor a step. None can be retired anew and redeemed in between: its old tickets are
         // of the old epoch, and it is in no list while it is reset.
         while changed
             && self.core().map.with(|map| {
-                let Some((index, row)) = Map::pop_row(self, &mut map.retired) else { return false };
+                let Some((index, row)) = Map::pop_row(self, &mut map.retired) else {
+                    return false;
+                };
                 map.retired_count -= 1;
                 let _ = row.word.update_held::<M>(map, |_| Some(Bits::first_generation()));
                 row.set_pages(0);
@@ -196,6 +211,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 true
             })
         {}
-        changed
+        // Descriptors that came back may be what somebody waits for.
+        self.kick();
+        idle
     }
 }

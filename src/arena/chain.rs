@@ -81,10 +81,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// # Errors
     /// As for [`redeem`](Self::redeem); [`RedeemError::Layout`] for a contiguous payload.
     pub fn redeem_scattered(self, ticket: Ticket) -> Result<Chain<'a, M>, RedeemError> {
-        let (head, ..) = self.take_ticket(ticket, true, Bits::redeemed)?;
+        let head = self.take_ticket(ticket, true, Bits::redeemed)?;
         let chain = Chain { arena: self, head };
         for part in chain.parts().skip(1) {
-            self.take_owned(part);
+            self.take_part(part);
         }
         Ok(chain)
     }
@@ -130,7 +130,9 @@ impl<'a, M: RawMutex> Chain<'a, M> {
         for part in self.segments_mut() {
             let skip = offset.min(part.len());
             offset -= skip;
-            let Some(room) = part.get_mut(skip..) else { continue };
+            let Some(room) = part.get_mut(skip..) else {
+                continue;
+            };
             let count = room.len().min(bytes.len());
             let (now, later) = bytes.split_at(count);
             room.iter_mut().zip(now).for_each(|(to, from)| *to = *from);
@@ -144,10 +146,11 @@ impl<'a, M: RawMutex> Chain<'a, M> {
         let chain = ManuallyDrop::new(self);
         // The head last: until it is at rest, no ticket for the chain is accepted.
         for part in chain.parts().skip(1) {
-            chain.arena.rest(part);
+            // Infallible, here and below: each part has this one handle.
+            let _ = chain.arena.rest(part);
         }
-        chain.arena.rest(chain.head);
-        chain.arena.ticket_of(chain.head)
+        let generation = chain.arena.rest(chain.head).unwrap_or(0);
+        chain.arena.ticket_of(chain.head, generation)
     }
 }
 

@@ -36,8 +36,8 @@ pub(super) struct Move {
     pages: Index,
     /// Pages of the free run in front of the payload.
     gap: Index,
-    /// Bytes that are in their new place.
-    done: u32,
+    /// Bytes that are in their new place. A payload's pages may be 4 GiB in all.
+    done: usize,
 }
 
 impl Move {
@@ -98,16 +98,33 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let mut pages_moved = 0;
         // Pages on shelves belong to nobody, but look owned: take the shelves apart first.
         while self.core().map.with(|map| self.unshelve_one(map)) {}
-        loop {
+        self.finish_move();
+        // A pass that begins in the middle says nothing of what lies below: it may have been freed, or
+        // put to rest, since the cursor went by.
+        let mut whole = self.core().map.with(|map| map.cursor == 0);
+        let finished = loop {
             while self.move_step() == Step::More {}
             if pages_moved >= budget {
-                return Compaction { pages_moved, finished: false };
+                break false;
             }
             match self.core().map.with(|map| self.next_move(map)) {
                 Next::Begun(pages) => pages_moved += pages,
                 Next::Looking => {}
-                Next::End => return Compaction { pages_moved, finished: true },
+                Next::End if whole => break true,
+                Next::End => whole = true,
             }
+        };
+        if pages_moved > 0 {
+            self.kick();
+        }
+        Compaction { pages_moved, finished }
+    }
+
+    /// As [`compact`](Self::compact), if a request has failed since the last pass although there were
+    /// enough free pages for it.
+    pub fn compact_on_demand(self, budget: usize) {
+        if self.core().map.with(|map| map.scattered) {
+            self.compact(budget);
         }
     }
 
@@ -121,16 +138,22 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let pages = self.geometry().page_count;
         if cursor >= pages {
             map.cursor = 0;
+            map.scattered = false;
             map.stats.passes = map.stats.passes.wrapping_add(1);
             return Next::End;
         }
         let gap = match map.owner(self, cursor) {
             Owner::Row(index) => {
-                // In use and nothing free in front of it, or not movable.
-                map.cursor += self.row(index).pages().max(1) as Index;
+                // In use and nothing free in front of it, or not movable. At the last page of its run,
+                // where a changed map may have left the cursor, its length says nothing.
+                let row = self.row(index);
+                let step = if row.start() == cursor { row.pages().max(1) } else { 1 };
+                map.cursor += step as Index;
                 return Next::Looking;
             }
-            Owner::Free { other_end } if other_end >= cursor => Run { first: cursor, last: other_end },
+            Owner::Free { other_end } if other_end >= cursor => {
+                Run { first: cursor, last: other_end }
+            }
             // The map has changed under the cursor and it no longer stands at an edge: on to the next.
             Owner::Free { .. } | Owner::Inside => {
                 map.cursor += 1;
@@ -147,9 +170,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             return Next::Looking;
         };
         let row = self.row(index);
-        let begun = row.word.update_held::<M>(map, |bits| {
-            bits.is_movable().then(|| bits.with_moving(true))
-        });
+        let begun = row
+            .word
+            .update_held::<M>(map, |bits| bits.is_movable().then(|| bits.with_moving(true)));
         if begun.is_err() {
             map.cursor = (gap.last + 1 + row.pages().max(1)) as Index;
             return Next::Looking;
@@ -171,12 +194,14 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Does one step of the running move, if there is one.
     pub(super) fn move_step(self) -> Step {
         self.core().map.with(|map| {
-            let Some(running) = &mut map.moving else { return Step::Idle };
+            let Some(running) = &mut map.moving else {
+                return Step::Idle;
+            };
             let page_size = self.geometry().page_size;
             let (from, to) = (running.from as usize, running.to as usize);
-            let done = running.done as usize;
+            let done = running.done;
             if done < running.pages as usize * page_size {
-                running.done += BLOCK as u32;
+                running.done += BLOCK;
                 // SAFETY: both blocks lie in the arena's pages: the payload's run and the gap in front
                 // of it, which belong to this move (the row is `Moving`, the gap unlinked), so no
                 // reference to them exists. The word type is aligned because pages are. Source and
@@ -199,6 +224,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             // The neighbour below is this payload, so there is no second seam.
             map.give_run(self, Run::new(to + pages, gap));
             map.cursor = (to + pages) as Index;
+            map.changes = map.changes.wrapping_add(1);
             map.stats.moves = map.stats.moves.wrapping_add(1);
             map.stats.pages_moved = map.stats.pages_moved.wrapping_add(pages as u32);
             // Release, by compare-exchange where others change words without the lock: whoever sees

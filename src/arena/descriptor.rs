@@ -138,51 +138,90 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Gives up one lease on `index`.
     #[inline]
     pub(super) fn release(self, index: usize) {
-        self.drop_handle(index, Bits::released);
+        // Infallible: a row in hand is not being moved, so the closure always has a next value.
+        let _ = self.drop_handle(index, |bits| Some(bits.released()));
     }
 
-    /// Gives up one ticket of `index`, which the caller owns.
-    pub(super) fn discard_row(self, index: usize) {
-        self.settle_move(index);
-        self.drop_handle(index, Bits::discarded);
+    /// As [`retain`](Self::retain), for leases taken apart by `LeaseMut::into_raw`.
+    pub(crate) fn retain_raw(self, index: usize) {
+        self.retain(index);
     }
 
-    /// Takes one handle away by `f` and frees the row when it was the last.
+    /// As [`release`](Self::release), for leases taken apart.
+    pub(crate) fn release_raw(self, index: usize) {
+        self.release(index);
+    }
+
+    /// Gives up one claim on a payload at rest, if `generation` still is that of `index`.
+    pub(super) fn discard_row(self, index: usize, generation: u32) {
+        loop {
+            // The check for a move and the discard are one step: compaction may begin a move between
+            // any two critical sections, and must not be left with a freed row.
+            let result = self.drop_handle(index, |bits| {
+                let ours = bits.generation() == generation && bits.at_rest() > 0;
+                (ours && !bits.is_moving()).then(|| bits.discarded())
+            });
+            match result {
+                Err(bits) if bits.generation() == generation && bits.is_moving() => {
+                    self.settle_move(index);
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// Takes one handle away by `f` and frees the row when it was the last. `Err`, and nothing
+    /// changed, when `f` says `None`.
     #[inline]
-    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Bits) {
+    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Option<Bits>) -> Result<(), Bits> {
         let row = self.row(index);
         let after = if CasWords::<M>::YES {
-            let Ok((old, new)) = row.word.update_cas(|bits| Some(f(bits))) else { return };
+            let (old, new) = row.word.update_cas(f)?;
             if old.generation() == new.generation() {
-                return;
+                if new.is_movable() {
+                    self.tell_stalled();
+                }
+                return Ok(());
             }
             self.core().map.with(|map| self.free(map, index, row, old))
         } else {
             // One critical section for both: with such a lock the state word costs nothing extra.
-            self.core().map.with(|map| {
-                let (old, new) = row.word.update_held::<M>(map, |bits| Some(f(bits))).ok()?;
-                (old.generation() != new.generation())
+            let (movable, chores) = self.core().map.with(|map| {
+                let (old, new) = row.word.update_held::<M>(map, f)?;
+                let chores = (old.generation() != new.generation())
                     .then(|| self.free(map, index, row, old))
-                    .flatten()
-            })
+                    .flatten();
+                Ok((new.is_movable(), chores))
+            })?;
+            if movable {
+                self.tell_stalled();
+            }
+            chores
         };
         if let Some(chores) = after {
             self.finish_free(chores);
         }
+        Ok(())
     }
 
-    /// Turns one lease of `index` into a ticket. `false`, and nothing changed, if there are already as
-    /// many tickets for this payload as can be counted.
-    pub(super) fn rest(self, index: usize) -> bool {
+    /// Turns one lease of `index` into a ticket, and returns the generation that ticket is for. `None`,
+    /// and nothing changed, if there are already as many tickets for this payload as can be counted.
+    ///
+    /// The generation is that of the very step: a moment later another ticket's holder may have
+    /// redeemed and freed the payload.
+    pub(super) fn rest(self, index: usize) -> Option<u32> {
         let row = self.row(index);
         #[cfg(feature = "checksum")]
         self.seal_payload(row);
-        self.update(row, Bits::deposited).is_ok()
+        let (_, new) = self.update(row, Bits::deposited).ok()?;
+        if new.is_movable() {
+            self.tell_stalled();
+        }
+        Some(new.generation())
     }
 
-    /// The ticket of `index`, which is in hand or owned at rest by the caller.
-    pub(super) fn ticket_of(self, index: usize) -> Ticket {
-        let generation = self.state(self.row(index)).generation();
+    /// The ticket of `index` in `generation`.
+    pub(super) fn ticket_of(self, index: usize, generation: u32) -> Ticket {
         Ticket::seal(index, generation, self.core().epoch.load(Relaxed))
     }
 
@@ -204,8 +243,20 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         ticket: Ticket,
         scattered: bool,
         f: impl Fn(Bits) -> Bits,
-    ) -> Result<(usize, Bits, Bits), RedeemError> {
+    ) -> Result<usize, RedeemError> {
         let (index, generation) = self.look_up(ticket)?;
+        self.take_at_rest(index, generation, scattered, f).map(|()| index)
+    }
+
+    /// As [`take_ticket`](Self::take_ticket), for an index and generation.
+    #[inline]
+    pub(super) fn take_at_rest(
+        self,
+        index: usize,
+        generation: u32,
+        scattered: bool,
+        f: impl Fn(Bits) -> Bits,
+    ) -> Result<(), RedeemError> {
         let row = self.row(index);
         loop {
             let result = self.update(row, |bits| {
@@ -217,11 +268,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 genuine.then(|| f(bits))
             });
             match result {
-                Ok((old, new)) => return Ok((index, old, new)),
+                Ok(_) => return Ok(()),
+                Err(bits) if bits.generation() != generation => return Err(RedeemError::Stale),
+                // A later part of a chain never had a ticket in this generation.
                 Err(bits) if bits.is_link() => return Err(RedeemError::Forged),
-                Err(bits) if bits.generation() != generation || bits.at_rest() == 0 => {
-                    return Err(RedeemError::Stale);
-                }
+                Err(bits) if bits.at_rest() == 0 => return Err(RedeemError::Stale),
                 Err(bits) if bits.is_scattered() != scattered => {
                     return Err(RedeemError::Layout);
                 }
@@ -230,9 +281,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
-    /// At rest to in hand for a handle the caller owns, which therefore cannot be stale.
+    /// At rest to in hand for a later part of a chain whose head the caller has in hand. No ticket for
+    /// such a part is ever accepted, so nobody else can have taken it.
     #[inline]
-    pub(super) fn take_owned(self, index: usize) {
+    pub(super) fn take_part(self, index: usize) {
         let row = self.row(index);
         while self.update(row, |bits| (!bits.is_moving()).then(|| bits.redeemed())).is_err() {
             self.settle_move(index);
@@ -254,17 +306,20 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         map.live -= 1;
         map.free_pages += pages as Index;
         self.credit_home(map, row.home(), pages);
+        map.changes = map.changes.wrapping_add(1);
         let mut chores = Chores {
-            seam: None,
+            seam: false,
             more: (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get),
             kick: !map.waiters.is_empty(),
         };
         if old.generation() == LAST_GENERATION {
-            chores.seam = row.run().and_then(|run| map.give_run(self, run));
+            let seam = row.run().and_then(|run| map.give_run(self, run));
+            chores.seam = map.leave_seam(self, seam);
             map.retired_count += 1;
             Map::push_row(self, &mut map.retired, index);
         } else {
-            chores.seam = self.shelve(map, index, row);
+            let seam = self.shelve(map, index, row);
+            chores.seam = map.leave_seam(self, seam);
         }
         Some(chores)
     }
@@ -272,8 +327,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[cold]
     fn finish_free(self, mut chores: Chores) {
         loop {
-            if let Some(seam) = chores.seam {
-                self.core().map.with(|map| map.merge(self, seam));
+            if chores.seam {
+                self.core().map.with(|map| map.close_seam(self));
             }
             if chores.kick {
                 self.kick();
@@ -296,7 +351,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 Some(next) => chores = next,
                 None => {
                     self.settle_move(part);
-                    chores = Chores { seam: None, more: Some(part), kick: false };
+                    chores = Chores { seam: false, more: Some(part), kick: false };
                 }
             }
         }
@@ -305,8 +360,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
 /// What is left to do after a row was freed, outside that critical section.
 struct Chores {
-    /// Two free runs to be joined.
-    seam: Option<usize>,
+    /// Two free runs are to be joined.
+    seam: bool,
     /// The next part of a scattered payload.
     more: Option<usize>,
     /// Somebody waits for memory.

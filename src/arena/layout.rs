@@ -76,6 +76,8 @@ pub(crate) struct Core<M> {
     pub(super) epoch: AtomicU32,
     #[cfg(feature = "checksum")]
     pub(super) checksums: AtomicBool,
+    /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
+    pub(super) stalled: AtomicBool,
     geometry: UnsafeCell<Geometry>,
     pub(super) map: Locked<M, Map>,
 }
@@ -92,6 +94,7 @@ impl<M: RawMutex> Core<M> {
                 epoch: AtomicU32::new(0),
                 #[cfg(feature = "checksum")]
                 checksums: AtomicBool::new(false),
+                stalled: AtomicBool::new(false),
                 geometry: UnsafeCell::new(Geometry::NONE),
                 map: Locked::new(Map::new()),
             }
@@ -138,7 +141,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// with provenance over all of it, and valid for `'a`. Every call for one arena gives the same
     /// geometry.
     #[inline]
-    pub(super) unsafe fn attach(core: NonNull<Core<M>>, geometry: impl FnOnce() -> Geometry) -> Self {
+    pub(super) unsafe fn attach(
+        core: NonNull<Core<M>>,
+        geometry: impl FnOnce() -> Geometry,
+    ) -> Self {
         let arena = Self { core, _arena: PhantomData };
         // Acquire pairs with the Release in `initialise`: geometry and map are seen complete.
         if !arena.core().ready.load(Ordering::Acquire) {

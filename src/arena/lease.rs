@@ -67,7 +67,11 @@ pub struct Lease<'a, M: RawMutex> {
 /// ```
 pub struct Parcel<'a, M: RawMutex> {
     arena: ArenaRef<'a, M>,
-    index: usize,
+    /// Lossless: an arena has at most 2^20 descriptors.
+    index: u32,
+    /// Its claim can be taken by anyone who has, or guesses, the number (a dump shows it), and then
+    /// the descriptor may serve another payload: what a parcel does is checked as for a ticket.
+    generation: u32,
 }
 
 impl<'a, M: RawMutex> LeaseMut<'a, M> {
@@ -75,6 +79,13 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
     /// The caller hands over the only handle to `index`, which is in hand and not scattered.
     pub(super) unsafe fn from_raw(arena: ArenaRef<'a, M>, index: usize) -> Self {
         Self { arena, index }
+    }
+
+    /// The memory and its descriptor; the lease is the caller's to keep or to
+    /// [release](ArenaRef::release_raw).
+    pub(crate) fn into_raw(mut self) -> (core::ptr::NonNull<u8>, usize) {
+        let memory = core::ptr::NonNull::from(&mut *self).cast();
+        (memory, self.into_index())
     }
 
     fn into_index(self) -> usize {
@@ -109,17 +120,14 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
     pub fn deposit(self) -> Ticket {
         let arena = self.arena;
         let index = self.into_index();
-        // Infallible: a unique lease is the payload's only handle, so there is no ticket yet.
-        arena.rest(index);
-        arena.ticket_of(index)
+        arena.ticket_of(index, rest_unique(arena, index))
     }
 
     /// Puts the payload to rest, owned.
     pub fn into_parcel(self) -> Parcel<'a, M> {
         let arena = self.arena;
         let index = self.into_index();
-        arena.rest(index);
-        Parcel { arena, index }
+        Parcel { arena, index: index as u32, generation: rest_unique(arena, index) }
     }
 
     /// The arena it lies in.
@@ -136,11 +144,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     /// # Errors
     /// The lease comes back when 16,382 tickets for this payload are out already.
     pub fn deposit(self) -> Result<Ticket, DepositError<Self>> {
-        if !self.arena.rest(self.index) {
+        let Some(generation) = self.arena.rest(self.index) else {
             return Err(DepositError(self));
-        }
+        };
         let lease = ManuallyDrop::new(self);
-        Ok(lease.arena.ticket_of(lease.index))
+        Ok(lease.arena.ticket_of(lease.index, generation))
     }
 
     /// Puts this lease's share to rest, owned.
@@ -148,11 +156,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     /// # Errors
     /// As for [`deposit`](Self::deposit).
     pub fn into_parcel(self) -> Result<Parcel<'a, M>, DepositError<Self>> {
-        if !self.arena.rest(self.index) {
+        let Some(generation) = self.arena.rest(self.index) else {
             return Err(DepositError(self));
-        }
+        };
         let lease = ManuallyDrop::new(self);
-        Ok(Parcel { arena: lease.arena, index: lease.index })
+        Ok(Parcel { arena: lease.arena, index: lease.index as u32, generation })
     }
 
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
@@ -177,27 +185,49 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     }
 }
 
+/// Puts a unique lease's payload to rest.
+fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
+    // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
+    // counted; the other branch is never taken.
+    arena.rest(index).unwrap_or(0)
+}
+
 impl<'a, M: RawMutex> Parcel<'a, M> {
     /// Takes the payload in hand.
     ///
     /// # Errors
     /// [`RedeemError::Damaged`] if the arena keeps checksums and the payload has changed while it was
-    /// at rest. It is then freed and counted.
+    /// at rest. It is then freed and counted. [`RedeemError::Stale`] if somebody has redeemed its
+    /// number, which [`dump`](ArenaRef::dump) shows, behind its back.
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.take_owned(parcel.index);
-        parcel.arena.checked(parcel.index)
+        let index = parcel.index as usize;
+        parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
+        parcel.arena.checked(index)
+    }
+
+    /// Takes back in hand what this same caller has just put to rest, so that it is not checked.
+    ///
+    /// # Panics
+    /// When somebody has redeemed its number, which nobody was given, in between.
+    pub(crate) fn reclaim(self) -> Lease<'a, M> {
+        let parcel = ManuallyDrop::new(self);
+        let index = parcel.index as usize;
+        match parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed) {
+            Ok(()) => Lease { arena: parcel.arena, index },
+            Err(_) => panic!("a parcel's number was redeemed by somebody else"),
+        }
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.
     pub fn into_ticket(self) -> Ticket {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.ticket_of(parcel.index)
+        parcel.arena.ticket_of(parcel.index as usize, parcel.generation)
     }
 
     /// The payload's length in bytes.
     pub fn len(&self) -> usize {
-        self.arena.row(self.index).len()
+        self.arena.row(self.index as usize).len()
     }
 
     /// Whether the payload has no bytes.
@@ -260,7 +290,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// [`RedeemError::Layout`] for a scattered payload, [`RedeemError::Damaged`] for one that has
     /// changed while at rest. None of them harms anything else.
     pub fn redeem(self, ticket: Ticket) -> Result<Lease<'a, M>, RedeemError> {
-        let (index, ..) = self.take_ticket(ticket, false, Bits::redeemed)?;
+        let index = self.take_ticket(ticket, false, Bits::redeemed)?;
         self.checked(index)
     }
 
@@ -347,7 +377,7 @@ impl<M: RawMutex> Drop for Lease<'_, M> {
 
 impl<M: RawMutex> Drop for Parcel<'_, M> {
     fn drop(&mut self) {
-        self.arena.discard_row(self.index);
+        self.arena.discard_row(self.index as usize, self.generation);
     }
 }
 

@@ -116,7 +116,13 @@ pub(crate) struct Map {
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
-    /// Something was moved in this pass.
+    /// Behind this page two free runs meet that have not been joined yet.
+    seam: Link,
+    /// Counts what may help a waiter that enough free pages in too short runs did not: memory freed,
+    /// a payload moved or put to rest. It wraps.
+    pub(super) changes: u32,
+    /// A request has failed for want of compaction since the last pass.
+    pub(super) scattered: bool,
     pub(super) stats: MapStats,
 }
 
@@ -151,7 +157,17 @@ impl Map {
             baton_out: false,
             moving: None,
             cursor: 0,
-            stats: MapStats { failed: 0, waited: 0, damaged: 0, moves: 0, pages_moved: 0, passes: 0 },
+            seam: Link::NONE,
+            changes: 0,
+            scattered: false,
+            stats: MapStats {
+                failed: 0,
+                waited: 0,
+                damaged: 0,
+                moves: 0,
+                pages_moved: 0,
+                passes: 0,
+            },
         }
     }
 
@@ -167,7 +183,11 @@ impl Map {
     }
 
     /// Takes a run of `len` pages out of the bins.
-    pub(super) fn take_run<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, len: usize) -> Option<usize> {
+    pub(super) fn take_run<M: RawMutex>(
+        &mut self,
+        arena: ArenaRef<'_, M>,
+        len: usize,
+    ) -> Option<usize> {
         let own = bin_of(len);
         // The bin of this very size first: an exact fit leaves no remainder. Its first run is the only
         // one looked at, so the work stays constant; all runs in higher bins fit.
@@ -195,7 +215,11 @@ impl Map {
 
     /// Returns a run to the bins. If it has free neighbours it is joined with one of them, and the
     /// other seam is reported: [`merge`](Self::merge) closes it in a critical section of its own.
-    pub(super) fn give_run<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run) -> Option<usize> {
+    pub(super) fn give_run<M: RawMutex>(
+        &mut self,
+        arena: ArenaRef<'_, M>,
+        run: Run,
+    ) -> Option<usize> {
         self.set_owner(arena, run.first, 0);
         self.set_owner(arena, run.last, 0);
         let below = self.free_below(arena, run.first);
@@ -219,6 +243,35 @@ impl Map {
         }
     }
 
+    /// Notes an open seam. It is closed in a critical section of its own, by whoever left it or, if
+    /// that one is preempted here, by whoever needs a longer run first.
+    pub(super) fn leave_seam<M: RawMutex>(
+        &mut self,
+        arena: ArenaRef<'_, M>,
+        seam: Option<usize>,
+    ) -> bool {
+        if let Some(seam) = seam {
+            // At most one is open.
+            self.close_seam(arena);
+            self.seam = Link::to(seam);
+        }
+        seam.is_some()
+    }
+
+    /// Closes the open seam; `false` if there is none.
+    pub(super) fn close_seam<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) -> bool {
+        let seam = core::mem::replace(&mut self.seam, Link::NONE).get();
+        if let Some(seam) = seam {
+            self.merge(arena, seam);
+        }
+        seam.is_some()
+    }
+
+    /// Whether the free runs that meet behind `page` are about to be joined.
+    pub(super) fn is_seam(&self, page: usize) -> bool {
+        self.seam == Link::to(page)
+    }
+
     /// Joins the free runs on both sides of the seam behind page `seam`, if it still is one.
     pub(super) fn merge<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, seam: usize) {
         let (Some(below), Some(above)) =
@@ -233,7 +286,11 @@ impl Map {
     }
 
     /// The free run that ends right before `page`.
-    pub(super) fn free_below<M: RawMutex>(&self, arena: ArenaRef<'_, M>, page: usize) -> Option<Run> {
+    pub(super) fn free_below<M: RawMutex>(
+        &self,
+        arena: ArenaRef<'_, M>,
+        page: usize,
+    ) -> Option<Run> {
         let last = page.checked_sub(1)?;
         match self.owner(arena, last) {
             Owner::Free { other_end } if other_end <= last => Some(Run { first: other_end, last }),
@@ -242,15 +299,17 @@ impl Map {
     }
 
     /// The free run that begins right after `page`.
-    pub(super) fn free_above<M: RawMutex>(&self, arena: ArenaRef<'_, M>, page: usize) -> Option<Run> {
+    pub(super) fn free_above<M: RawMutex>(
+        &self,
+        arena: ArenaRef<'_, M>,
+        page: usize,
+    ) -> Option<Run> {
         let first = page + 1;
         if first >= arena.geometry().page_count {
             return None;
         }
         match self.owner(arena, first) {
-            Owner::Free { other_end } if other_end >= first => {
-                Some(Run { first, last: other_end })
-            }
+            Owner::Free { other_end } if other_end >= first => Some(Run { first, last: other_end }),
             _ => None,
         }
     }
@@ -372,7 +431,9 @@ impl Map {
 
     /// The free runs, bin by bin, for `verify` and snapshots.
     pub(super) fn longest_bin<M: RawMutex>(&self, arena: ArenaRef<'_, M>) -> usize {
-        let Some(bin) = self.occupied.checked_ilog2() else { return 0 };
+        let Some(bin) = self.occupied.checked_ilog2() else {
+            return 0;
+        };
         // One run of the highest bin: at least two thirds of the longest.
         self.bins[bin as usize % BINS].get().map_or(0, |first| self.free_run(arena, first).len())
     }

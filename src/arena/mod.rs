@@ -101,11 +101,19 @@ unsafe impl<M: RawMutex + Sync, const P: usize, const S: usize, const D: usize, 
 {
 }
 
-impl<M: RawMutex, const PAGES: usize, const PAGE_SIZE: usize, const DESCRIPTORS: usize, const HOMES: usize>
-    Arena<M, PAGES, PAGE_SIZE, DESCRIPTORS, HOMES>
+impl<
+    M: RawMutex,
+    const PAGES: usize,
+    const PAGE_SIZE: usize,
+    const DESCRIPTORS: usize,
+    const HOMES: usize,
+> Arena<M, PAGES, PAGE_SIZE, DESCRIPTORS, HOMES>
 {
     const GEOMETRY: Geometry = {
-        assert!(PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE, "page size: a power of two from 16 on");
+        assert!(
+            PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE,
+            "page size: a power of two from 16 on"
+        );
         assert!(PAGES <= MAX_PAGES, "more pages than this target can count: use larger ones");
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
@@ -223,7 +231,12 @@ pub(crate) mod mapped {
     }
 
     /// Lays an arena out; `None` if it cannot be counted or addressed.
-    pub(crate) fn plan<M>(pages: usize, page_size: usize, rows: usize, homes: usize) -> Option<Plan> {
+    pub(crate) fn plan<M>(
+        pages: usize,
+        page_size: usize,
+        rows: usize,
+        homes: usize,
+    ) -> Option<Plan> {
         let sound = page_size.is_power_of_two()
             && page_size >= MIN_PAGE_SIZE
             && pages <= MAX_PAGES
@@ -259,7 +272,10 @@ pub(crate) mod mapped {
         /// `region` is `self.bytes` long, zeroed or used with this same plan before, aligned to a page
         /// of the operating system, valid for `'a`, and used by nobody else. `M`'s initial value is
         /// all zeros.
-        pub(crate) unsafe fn attach<'a, M: RawMutex>(&self, region: NonNull<u8>) -> ArenaRef<'a, M> {
+        pub(crate) unsafe fn attach<'a, M: RawMutex>(
+            &self,
+            region: NonNull<u8>,
+        ) -> ArenaRef<'a, M> {
             // SAFETY: by the caller's word.
             unsafe { ArenaRef::attach(region.cast(), || self.geometry) }
         }

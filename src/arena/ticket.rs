@@ -58,8 +58,7 @@ impl Ticket {
     pub(super) fn open(self, epoch: u32) -> Option<(usize, u32)> {
         let (low, high) = (self.0 as u32, (self.0 >> 32) as u32);
         let index = low & INDEX_MASK;
-        (low >> INDEX_BITS == check(index, high, epoch))
-            .then_some((index as usize, high ^ epoch))
+        (low >> INDEX_BITS == check(index, high, epoch)).then_some((index as usize, high ^ epoch))
     }
 }
 

@@ -129,7 +129,9 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                     (page + row.pages() - 1, false)
                 }
                 // The gap of a move, and the payload on its way, have no marks of their own.
-                Owner::Inside if map.moving.as_ref().is_some_and(|running| running.covers(page)) => {
+                Owner::Inside
+                    if map.moving.as_ref().is_some_and(|running| running.covers(page)) =>
+                {
                     (page, false)
                 }
                 _ => {
@@ -137,7 +139,7 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                     return free;
                 }
             };
-            if is_free && after_free {
+            if is_free && after_free && !map.is_seam(page - 1) {
                 report(Violation::Seam(page - 1));
             }
             let edges_differ = map.owner(self, last) != map.owner(self, page) && !is_free;

@@ -13,6 +13,10 @@
 //!                          └──── capped by its home         └─ dropped: baton back, kick
 //! ```
 //!
+//! A waiter for whom there are enough free pages, but in runs that are too short even after compaction,
+//! is *stalled*: it is not woken again before something has changed that may help (memory freed, a
+//! payload moved or put to rest).
+//!
 //! A waiter that only its home's cap holds back waits at its home and lets the others pass.
 
 use core::future::Future;
@@ -27,8 +31,10 @@ use super::map::Map;
 use super::quota::Home;
 use crate::error::{AllocError, AllocTimeoutError};
 use crate::limit::{Operation, Stopped};
+use crate::select::Arm;
 use crate::sync::RawMutex;
-use crate::sync::claim::Claim;
+use crate::sync::atomic::Ordering;
+use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State, Token};
 
 /// Pages a waiter moves for itself before it lets others run.
@@ -40,6 +46,8 @@ struct Waiter {
     token: Token,
     pages: usize,
     home: u8,
+    /// The map's `changes` when a request with enough free pages was refused, under the arena's lock.
+    stalled_at: Option<u32>,
 }
 
 /// A pending allocation, made by [`ArenaRef::alloc`].
@@ -76,7 +84,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         Self {
             home,
             len,
-            waiter: Waiter { token: Token::new(), pages: 0, home: home.id() },
+            waiter: Waiter { token: Token::new(), pages: 0, home: home.id(), stalled_at: None },
             waited: false,
             _pinned: PhantomPinned,
         }
@@ -93,9 +101,11 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             Ok(request) => request,
             Err(_) => return Err(Attempt::TooLarge),
         };
-        self.waiter.pages = request.pages;
-        let first =
-            arena.core().map.with(|_| self.waiter.token.state() == State::Granted);
+        if self.waiter.pages != request.pages {
+            // The first time, before it stands in any queue; later nobody may write what a kick reads.
+            self.waiter.pages = request.pages;
+        }
+        let first = arena.core().map.with(|_| self.waiter.token.state() == State::Granted);
         match arena.take(Request { first, ..request }) {
             Ok(index) => {
                 if first {
@@ -119,7 +129,8 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
     }
 
     /// Queues at the end, or at the front when it had the baton and could not use it.
-    fn park(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+    /// `stalled_at`: see [`Waiter`].
+    fn park(self: Pin<&mut Self>, cx: &mut Context<'_>, stalled_at: Option<u32>) {
         // SAFETY: nothing is moved out; the token is used in place.
         let this = unsafe { self.get_unchecked_mut() };
         let arena = this.arena();
@@ -131,6 +142,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             if count {
                 map.stats.waited = map.stats.waited.wrapping_add(1);
             }
+            this.waiter.stalled_at = stalled_at;
             match this.waiter.token.state() {
                 // SAFETY: pinned, in no list, and `drop` takes it out again.
                 State::Granted => unsafe {
@@ -172,41 +184,49 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
     }
 
     /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
-    fn advance(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<LeaseMut<'a, M>, AllocError>> {
+    fn advance(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<LeaseMut<'a, M>, AllocError>> {
         loop {
+            let mut stalled_at = None;
             // SAFETY: nothing is moved out of the pinned future.
             let this = unsafe { self.as_mut().get_unchecked_mut() };
             let arena = this.arena();
             let waiting = arena.core().map.with(|_| {
-                this.waiter.token.state() == State::Queued && this.waiter.token.will_wake(cx.waker())
+                this.waiter.token.state() == State::Queued
+                    && this.waiter.token.will_wake(cx.waker())
             });
             if waiting {
                 return Poll::Pending;
             }
+            let changes = arena.core().map.with(|map| map.changes);
             match this.attempt() {
                 Ok(lease) => {
                     this.leave();
-                    return Poll::Ready(Ok(lease));
+                    // An arm of a select wins its claim first; memory it may not keep is freed.
+                    return this.if_won(Ok(lease));
                 }
                 Err(Attempt::TooLarge) => {
                     this.leave();
-                    return Poll::Ready(Err(AllocError));
+                    return this.if_won(Err(AllocError));
                 }
                 Err(Attempt::Refused(Refusal::Fragmented)) => {
                     // There is enough, in pieces: make room, in bounded steps between polls.
+                    // The flag comes first: a payload in hand that this pass goes by is put to rest
+                    // either before it is looked at, or by somebody who sees the flag.
+                    arena.core().stalled.store(true, Ordering::SeqCst);
                     let compaction = arena.compact(OWN_COMPACTION);
-                    if compaction.pages_moved > 0 {
-                        if !compaction.finished {
-                            cx.waker().wake_by_ref();
-                            self.as_mut().park(cx);
-                            return Poll::Pending;
-                        }
+                    if compaction.finished && compaction.pages_moved > 0 {
                         continue;
+                    }
+                    if compaction.pages_moved == 0 {
+                        stalled_at = Some(changes);
                     }
                 }
                 Err(Attempt::Refused(Refusal::Full)) => {}
             }
-            self.as_mut().park(cx);
+            self.as_mut().park(cx, stalled_at);
             // Memory freed between the attempt and the queueing must not be missed. If that hands the
             // baton to this very token, its own wake-up brings it back here.
             arena.kick();
@@ -214,13 +234,25 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         }
     }
 
-    /// Makes this the arm of a select.
-    ///
-    /// # Safety
-    /// As for [`Token::join_select`].
-    pub(crate) unsafe fn join_select(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    fn if_won<T>(&self, result: T) -> Poll<T> {
+        if claim_own(self.waiter.token.side()) { Poll::Ready(result) } else { Poll::Pending }
+    }
+}
+
+impl<M: RawMutex> crate::select::sealed::Sealed for Alloc<'_, M> {}
+
+impl<M: RawMutex> Arm for Alloc<'_, M> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
         // SAFETY: passed on; nothing is moved.
         unsafe { self.get_unchecked_mut().waiter.token.join_select(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        // SAFETY: it is in no list now; null is "no select".
+        unsafe { this.waiter.token.join_select(core::ptr::null(), 0) }
     }
 }
 
@@ -244,22 +276,21 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
         output.map_err(|AllocError| AllocTimeoutError::TooLarge)
     }
 
-    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Self::Limited {
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         // SAFETY: nothing is moved out of the pinned future.
         let this = unsafe { self.get_unchecked_mut() };
         // Match comes first: memory that has been handed to this waiter is taken if it can be.
-        let granted =
-            this.arena().core().map.with(|_| this.waiter.token.state() == State::Granted);
+        let granted = this.arena().core().map.with(|_| this.waiter.token.state() == State::Granted);
         if granted {
             if let Ok(lease) = this.attempt() {
-                return Ok(lease);
+                return Some(Ok(lease));
             }
         }
         this.leave();
-        Err(match why {
+        Some(Err(match why {
             Stopped::Cancelled => AllocTimeoutError::Cancelled,
             Stopped::Timeout => AllocTimeoutError::Timeout,
-        })
+        }))
     }
 }
 
@@ -278,12 +309,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 if map.baton_out {
                     return Kick::Done(None);
                 }
-                let Some(front) = map.waiters.front().map(core::ptr::from_ref) else {
+                let Some(front) = map.waiters.first() else {
                     return Kick::Done(None);
                 };
                 // SAFETY: every token of this queue is the head of a `Waiter` (see `park`) and alive
                 // while it is queued.
                 let waiter = unsafe { &*front.cast::<Waiter>() };
+                if waiter.token.side().is_some_and(|(claim, _)| claim.winner().is_some()) {
+                    // Another arm of its select has won.
+                    map.waiters.pop_front();
+                    waiter.token.set_state(State::Lost);
+                    return Kick::Again;
+                }
                 if self.is_capped(map, waiter.home, waiter.pages) {
                     map.waiters.pop_front();
                     // SAFETY: pinned, and out of the other list since the line above.
@@ -291,7 +328,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     return Kick::Again;
                 }
                 let rows = self.geometry().row_count - map.retired_count as usize;
-                if map.live as usize >= rows || !self.may_take(map, waiter.home, waiter.pages, true) {
+                if waiter.stalled_at == Some(map.changes) {
+                    return Kick::Done(None);
+                }
+                if map.live as usize >= rows || !self.may_take(map, waiter.home, waiter.pages, true)
+                {
                     return Kick::Done(None);
                 }
                 map.waiters.pop_front();
@@ -310,6 +351,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
+    /// After a payload became movable: a stalled waiter may be helped by compaction now.
+    #[inline]
+    pub(super) fn tell_stalled(self) {
+        // SeqCst, as is the change of the state word before it: see `Alloc::advance`.
+        if self.core().stalled.load(Ordering::SeqCst) {
+            self.unstall();
+        }
+    }
+
+    #[cold]
+    fn unstall(self) {
+        self.core().map.with(|map| {
+            self.core().stalled.store(false, Ordering::SeqCst);
+            map.changes = map.changes.wrapping_add(1);
+        });
+        self.kick();
+    }
+
     /// Takes a queued waiter out of the queue or of its home's list.
     ///
     /// # Safety
@@ -320,11 +379,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         // A list's ends are updated through the list, so it matters which one this is; the middle is
         // the same for both.
         let at_home = waiter.home != 0 && self.home(map, waiter.home).capped.has_end(token);
-        let list = if at_home {
-            &mut self.home(map, waiter.home).capped
-        } else {
-            &mut map.waiters
-        };
+        let list = if at_home { &mut self.home(map, waiter.home).capped } else { &mut map.waiters };
         // SAFETY: if it is an end, it is this list's; if it is in the middle, removal touches its
         // neighbours only.
         unsafe { list.remove(token) };
@@ -333,6 +388,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
 enum Kick {
     Done(Option<core::task::Waker>),
-    /// One waiter was sent home.
+    /// One waiter was sent home, or was no more.
     Again,
 }

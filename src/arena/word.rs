@@ -29,6 +29,7 @@ const AT_REST_ONE: u64 = 1 << COUNT_BITS;
 const MOVING: u64 = 1 << 28;
 const LINK: u64 = 1 << 29;
 const SCATTERED: u64 = 1 << 30;
+#[cfg(feature = "checksum")]
 const SUMMED: u64 = 1 << 31;
 const GENERATION_ONE: u64 = 1 << 32;
 
@@ -63,6 +64,7 @@ impl Bits {
     pub(super) fn is_scattered(self) -> bool {
         self.0 & SCATTERED != 0
     }
+    #[cfg(feature = "checksum")]
     pub(super) fn is_summed(self) -> bool {
         self.0 & SUMMED != 0
     }
@@ -79,6 +81,7 @@ impl Bits {
     pub(super) fn scattered(self, head: bool) -> Self {
         Self(self.0 | if head { SCATTERED } else { LINK })
     }
+    #[cfg(feature = "checksum")]
     pub(super) fn with_sum(self, summed: bool) -> Self {
         Self(if summed { self.0 | SUMMED } else { self.0 & !SUMMED })
     }
@@ -180,17 +183,16 @@ impl Word {
         &self,
         mut f: impl FnMut(Bits) -> Option<Bits>,
     ) -> Result<(Bits, Bits), Bits> {
-        let mut old = self.0.load(Ordering::Acquire);
+        // SeqCst, here and below, for one case: compaction on behalf of a stalled waiter must not miss a
+        // deposit that missed the waiter's flag (see `waiting`). Elsewhere Acquire would do.
+        let mut old = self.0.load(Ordering::SeqCst);
         loop {
-            let Some(new) = f(Bits(old)) else { return Err(Bits(old)) };
+            let Some(new) = f(Bits(old)) else {
+                return Err(Bits(old));
+            };
             // Release publishes what this holder wrote (payload, row) to the next holder, whose
             // Acquire is this same operation: a count going to zero must see all earlier uses.
-            match self.0.compare_exchange_weak(
-                old,
-                new.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.0.compare_exchange_weak(old, new.0, Ordering::SeqCst, Ordering::SeqCst) {
                 Ok(_) => return Ok((Bits(old), new)),
                 Err(seen) => old = seen,
             }
@@ -198,10 +200,7 @@ impl Word {
     }
 
     #[cfg(target_has_atomic = "64")]
-    fn update_plain(
-        &self,
-        mut f: impl FnMut(Bits) -> Option<Bits>,
-    ) -> Result<(Bits, Bits), Bits> {
+    fn update_plain(&self, mut f: impl FnMut(Bits) -> Option<Bits>) -> Result<(Bits, Bits), Bits> {
         // The lock orders all accesses, so relaxed ones do.
         let old = Bits(self.0.load(Ordering::Relaxed));
         let new = f(old).ok_or(old)?;
@@ -221,10 +220,7 @@ impl Word {
     }
 
     #[cfg(not(target_has_atomic = "64"))]
-    fn update_plain(
-        &self,
-        mut f: impl FnMut(Bits) -> Option<Bits>,
-    ) -> Result<(Bits, Bits), Bits> {
+    fn update_plain(&self, mut f: impl FnMut(Bits) -> Option<Bits>) -> Result<(Bits, Bits), Bits> {
         let old = self.peek();
         let new = f(old).ok_or(old)?;
         // SAFETY: called with the lock held only, so nobody else reads or writes the cell.

@@ -21,7 +21,7 @@ const OPEN: u8 = 0;
 const BUSY: u8 = u8::MAX;
 
 /// See the [module](self).
-pub(crate) struct Claim {
+pub struct Claim {
     /// `OPEN`, `BUSY`, or the claimed arm's number plus one.
     state: AtomicU8,
 }
@@ -47,20 +47,10 @@ impl Claim {
         self.enter(arm + 1)
     }
 
-    /// Back to open, for a select about to start afresh. No peer may know of this claim.
-    pub(crate) fn reset(&self) {
-        self.state.store(OPEN, Ordering::Relaxed);
-    }
-
     /// `OPEN` to `to`, waiting out a `BUSY`.
     fn enter(&self, to: u8) -> bool {
         loop {
-            match self.state.compare_exchange_weak(
-                OPEN,
-                to,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self.state.compare_exchange_weak(OPEN, to, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(OPEN) => {}
                 Err(BUSY) => pause(),
@@ -78,15 +68,28 @@ impl Claim {
 /// One side of a match: a plain operation (`None`), or one arm of a select.
 pub(crate) type Side<'a> = Option<(&'a Claim, u8)>;
 
+/// Claims the side of an operation that needs no other.
+#[inline]
+pub(crate) fn claim_own(side: Side<'_>) -> bool {
+    side.is_none_or(|(claim, arm)| claim.claim(arm))
+}
+
 /// Claims both sides or neither. Two arms of one select never match each other.
 pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
     match (a, b) {
-        (None, None) => PairClaim::Both,
-        (None, Some((claim, arm))) => {
-            if claim.claim(arm) { PairClaim::Both } else { PairClaim::SecondLost }
+        (None, second) => {
+            if claim_own(second) {
+                PairClaim::Both
+            } else {
+                PairClaim::SecondLost
+            }
         }
-        (Some((claim, arm)), None) => {
-            if claim.claim(arm) { PairClaim::Both } else { PairClaim::FirstLost }
+        (first, None) => {
+            if claim_own(first) {
+                PairClaim::Both
+            } else {
+                PairClaim::FirstLost
+            }
         }
         (Some((a, arm_a)), Some((b, arm_b))) => {
             if core::ptr::eq(a, b) {

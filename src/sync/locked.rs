@@ -36,10 +36,4 @@ impl<M: RawMutex, T> Locked<M, T> {
             f(unsafe { &mut *self.value.get() })
         })
     }
-
-    /// The value without the lock, for an owner who can prove that nobody else is there.
-    #[inline]
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.value.get_mut()
-    }
 }

@@ -8,9 +8,7 @@ pub(crate) mod locked;
 pub(crate) mod spin;
 pub(crate) mod wait;
 
-pub use embassy_sync::blocking_mutex::raw::{
-    CriticalSectionRawMutex, NoopRawMutex, RawMutex,
-};
+pub use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex, RawMutex};
 pub use spin::SpinRawMutex;
 
 pub(crate) use locked::Locked;
@@ -21,10 +19,10 @@ pub(crate) mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
     #[cfg(all(not(loom), not(target_pointer_width = "64")))]
     pub(crate) use portable_atomic::AtomicU16;
-    #[cfg(not(loom))]
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
     #[cfg(all(not(loom), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
+    #[cfg(not(loom))]
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 }
 
 /// Defines a constructor that is `const` except under loom, whose atomics register themselves with

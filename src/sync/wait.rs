@@ -33,6 +33,8 @@ use super::claim::{Claim, Side};
 pub(crate) enum State {
     Idle,
     Queued,
+    /// Queued, and aware that it is the first (only senders that wait for memory need to know).
+    First,
     Granted,
     Taken,
     Closed,
@@ -151,10 +153,18 @@ impl TokenList {
         unsafe { self.head.as_ref() }
     }
 
+    /// As [`front`](Self::front), as a pointer that reaches whatever the queued one did: a reference
+    /// would end at the token, which may be the head of something larger.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<*const Token> {
+        (!self.head.is_null()).then_some(self.head)
+    }
+
     /// The token behind `token`, which must be in this list.
-    pub(crate) fn after<'a>(&'a self, token: &'a Token) -> Option<&'a Token> {
+    pub(crate) fn after(&self, token: *const Token) -> Option<*const Token> {
         // SAFETY: as in `front`.
-        unsafe { token.next.get().as_ref() }
+        let next = unsafe { (*token).next.get() };
+        (!next.is_null()).then_some(next)
     }
 
     /// Appends `token`.

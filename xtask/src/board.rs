@@ -17,25 +17,16 @@ pub struct Board {
 impl Board {
     /// All boards.
     pub const ALL: &[Self] = &[
-        Self {
-            name: "lm3s6965evb",
-            target: "thumbv7m-none-eabi",
-        },
-        Self {
-            name: "microbit",
-            target: "thumbv6m-none-eabi",
-        },
+        Self { name: "lm3s6965evb", target: "thumbv7m-none-eabi" },
+        Self { name: "microbit", target: "thumbv6m-none-eabi" },
     ];
 
     /// The board of that name.
     pub fn named(name: &str) -> Result<&'static Self> {
-        Self::ALL
-            .iter()
-            .find(|board| board.name == name)
-            .ok_or_else(|| {
-                let names: Vec<_> = Self::ALL.iter().map(|board| board.name).collect();
-                format!("there is no board {name}, only {}", names.join(", "))
-            })
+        Self::ALL.iter().find(|board| board.name == name).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|board| board.name).collect();
+            format!("there is no board {name}, only {}", names.join(", "))
+        })
     }
 
     /// Builds a binary of the board's package and returns the program.
@@ -47,9 +38,6 @@ impl Board {
         run(&mut cargo)?;
 
         let target_directory = root().join("boards/target").join(toolchain.directory());
-        Ok(target_directory
-            .join(self.target)
-            .join("release")
-            .join(binary))
+        Ok(target_directory.join(self.target).join("release").join(binary))
     }
 }

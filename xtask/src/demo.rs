@@ -18,16 +18,14 @@ pub fn run() -> Result {
     let board = Board::named("lm3s6965evb")?;
     let program = board.build("ecg")?;
     run_to_success(
-        host_cargo()
-            .args(["build", "--release", "--package", "cloakroom-demo"])
-            .args([
-                "--bin",
-                "monitor",
-                "--features",
-                "std",
-                "--target-dir",
-                "target",
-            ]),
+        host_cargo().args(["build", "--release", "--package", "cloakroom-demo"]).args([
+            "--bin",
+            "monitor",
+            "--features",
+            "std",
+            "--target-dir",
+            "target",
+        ]),
     )?;
 
     let directory = Directory::new("demo")?;
@@ -36,11 +34,7 @@ pub fn run() -> Result {
     let mut qemu = Guarded::start(&mut machine(board, &program, &serial)?)?;
 
     let mut monitor = command("target/release/monitor");
-    monitor
-        .arg("--feed")
-        .arg(&feed)
-        .arg("--frames")
-        .arg(&frames);
+    monitor.arg("--feed").arg(&feed).arg("--frames").arg(&frames);
     monitor.arg("--data").arg(root().join(DATA));
     let mut monitor = Guarded::start(&mut monitor)?;
 
@@ -58,9 +52,6 @@ pub fn run() -> Result {
         Some(Ok(status)) if status.success() => Ok(()),
         Some(Ok(status)) => Err(format!("the monitor failed: {status}")),
         Some(Err(error)) => Err(error),
-        None => Err(format!(
-            "the monitor did not end within {} s",
-            TIME_LIMIT.as_secs()
-        )),
+        None => Err(format!("the monitor did not end within {} s", TIME_LIMIT.as_secs())),
     }
 }

@@ -46,11 +46,7 @@ pub fn run() -> Result {
             .map_err(|_| "the writing thread panicked".to_owned())?
             .map_err(|error| format!("the firmware stopped reading: {error}"))
     })?;
-    match sent
-        .iter()
-        .zip(&received)
-        .position(|(sent, received)| sent != received)
-    {
+    match sent.iter().zip(&received).position(|(sent, received)| sent != received) {
         None => Ok(()),
         Some(index) => Err(format!("byte {index} of {BYTES} came back changed")),
     }

@@ -55,10 +55,7 @@ impl Elf {
             fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         // The magic number, then 1 for 32 bits and 1 for little-endian.
         if !bytes.starts_with(b"\x7fELF\x01\x01") {
-            return Err(format!(
-                "{} is not a 32-bit little-endian ELF file",
-                path.display()
-            ));
+            return Err(format!("{} is not a 32-bit little-endian ELF file", path.display()));
         }
         Ok(Self { bytes })
     }
@@ -86,19 +83,11 @@ impl Elf {
         const ENTRY: usize = 16;
         let sections = self.sections()?;
         let mut names = Vec::new();
-        for table in sections
-            .iter()
-            .filter(|section| section.kind == SYMBOL_TABLE)
-        {
-            let text = sections
-                .get(table.link)
-                .ok_or("a symbol table has no names")?;
+        for table in sections.iter().filter(|section| section.kind == SYMBOL_TABLE) {
+            let text = sections.get(table.link).ok_or("a symbol table has no names")?;
             for entry in (0..table.size as usize).step_by(ENTRY) {
                 let name = text.offset + self.word(table.offset + entry)? as usize;
-                let rest = self
-                    .bytes
-                    .get(name..)
-                    .ok_or("a name is outside of the file")?;
+                let rest = self.bytes.get(name..).ok_or("a name is outside of the file")?;
                 let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
                 names.push(String::from_utf8_lossy(name).into_owned());
             }

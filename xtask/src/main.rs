@@ -26,7 +26,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
     setup              install what building and running firmware takes
-    test               check, test and run everything
+    test [WORD]        check, test and run everything, or the steps with WORD in their name
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
     qemu BOARD [BIN]   build a board's firmware (`suite` unless told) and run it under QEMU
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
@@ -54,7 +54,8 @@ fn main() -> ExitCode {
 fn obey(arguments: &[&str]) -> Result<bool> {
     match arguments {
         ["setup"] => set_up()?,
-        ["test"] => return Ok(steps::run_all()),
+        ["test"] => return Ok(steps::run_all("")),
+        ["test", word] => return Ok(steps::run_all(word)),
         ["demo"] => demo::run()?,
         ["qemu", board] => show(board, "suite")?,
         ["qemu", board, binary] => show(board, binary)?,

@@ -21,10 +21,7 @@ pub fn run(binaries: &[&str]) -> Result {
         rows.push((binary, size - empty));
     }
     println!();
-    println!(
-        "An empty program takes {} bytes of flash and {} of RAM.",
-        empty.flash, empty.ram
-    );
+    println!("An empty program takes {} bytes of flash and {} of RAM.", empty.flash, empty.ram);
     if !rows.is_empty() {
         println!();
         println!("| over the empty program | flash | RAM |");

@@ -12,10 +12,12 @@ use crate::Result;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("xtask is a directory of the repository")
-        .to_path_buf()
+    // What cargo says now goes before what it said when this program was built: the repository may have
+    // been moved since, or share its build directory with a second copy.
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let mut root = PathBuf::from(package);
+    root.pop();
+    root
 }
 
 /// A command that runs in the repository's root.
@@ -86,24 +88,13 @@ pub fn run(command: &mut Command) -> Result {
         .stdin(Stdio::null())
         .status()
         .map_err(|error| format!("cannot start `{shown}`: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{shown}` failed: {status}"))
-    }
+    if status.success() { Ok(()) } else { Err(format!("`{shown}` failed: {status}")) }
 }
 
 /// What a command prints, if it succeeds. Its complaints are not shown.
 pub fn output_of(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Whether a program of this name is on the search path.
@@ -118,11 +109,7 @@ fn describe(command: &Command) -> String {
         value.map(|value| format!("{}={}", name.to_string_lossy(), quoted(value)))
     });
     let program = std::iter::once(quoted(command.get_program()));
-    variables
-        .chain(program)
-        .chain(command.get_args().map(quoted))
-        .collect::<Vec<_>>()
-        .join(" ")
+    variables.chain(program).chain(command.get_args().map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &OsStr) -> String {
@@ -154,18 +141,12 @@ impl Guarded {
         let mut output = Vec::new();
         output.extend(child.stdout.take().map(pass_on));
         output.extend(child.stderr.take().map(pass_on));
-        Ok(Self {
-            child,
-            name,
-            output,
-        })
+        Ok(Self { child, name, output })
     }
 
     /// The exit status, if the process has ended.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .map_err(|error| format!("cannot ask after {}: {error}", self.name))
+        self.child.try_wait().map_err(|error| format!("cannot ask after {}: {error}", self.name))
     }
 
     /// Waits for the end, and kills the process if that takes longer than `limit`.
@@ -174,11 +155,7 @@ impl Guarded {
             Some(status) => status,
             None => {
                 self.kill();
-                Err(format!(
-                    "{} did not end within {} s",
-                    self.name,
-                    limit.as_secs()
-                ))
+                Err(format!("{} did not end within {} s", self.name, limit.as_secs()))
             }
         }
     }
@@ -186,10 +163,7 @@ impl Guarded {
     /// Everything the process printed, which ends with it: if it has not ended, it is killed.
     pub fn into_output(mut self) -> String {
         self.kill();
-        self.output
-            .drain(..)
-            .filter_map(|reader| reader.join().ok())
-            .collect()
+        self.output.drain(..).filter_map(|reader| reader.join().ok()).collect()
     }
 
     fn kill(&mut self) {
@@ -211,10 +185,7 @@ fn pass_on(stream: impl Read + Send + 'static) -> JoinHandle<String> {
         let mut whole = String::new();
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
-        while reader
-            .read_until(b'\n', &mut line)
-            .is_ok_and(|length| length > 0)
-        {
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line);
             print!("{text}");
             whole.push_str(&text);

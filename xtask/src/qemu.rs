@@ -32,8 +32,7 @@ pub fn machine(board: &Board, program: &Path, serial: &Serial<'_>) -> Result<Com
         }
         Serial::Sockets(sockets) => {
             for socket in *sockets {
-                qemu.arg("-serial")
-                    .arg(format!("unix:{},server=on,wait=on", socket.display()));
+                qemu.arg("-serial").arg(format!("unix:{},server=on,wait=on", socket.display()));
             }
         }
     }
@@ -51,11 +50,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// Of `program` on `board`.
     pub fn of(board: &'a Board, program: &'a Path) -> Self {
-        Self {
-            board,
-            program,
-            counted: false,
-        }
+        Self { board, program, counted: false }
     }
 
     /// Lets virtual time follow the instructions executed, 32 ns for each, so that timers count them.
@@ -66,11 +61,7 @@ impl<'a> Run<'a> {
 
     /// Counted if `binary` is one that measures.
     pub fn for_binary(self, binary: &str) -> Self {
-        if binary.starts_with("measure") {
-            self.counted()
-        } else {
-            self
-        }
+        if binary.starts_with("measure") { self.counted() } else { self }
     }
 
     /// Runs the program, shows its output, and requires both a successful exit and the closing line:
@@ -88,9 +79,7 @@ impl<'a> Run<'a> {
             return Err(format!("the firmware on {name} failed: {status}"));
         }
         if !output.lines().any(closes_well) {
-            return Err(format!(
-                "the firmware on {name} ended without `N passed, 0 failed`"
-            ));
+            return Err(format!("the firmware on {name} ended without `N passed, 0 failed`"));
         }
         Ok(())
     }

@@ -63,9 +63,7 @@ impl Toolchain {
         };
         forget_the_host_compiler(&mut cargo);
         cargo.args([subcommand, "--target", target]);
-        cargo
-            .arg("--target-dir")
-            .arg(root().join("boards/target").join(self.directory()));
+        cargo.arg("--target-dir").arg(root().join("boards/target").join(self.directory()));
         if self == Self::Debian {
             // Building the core library is an unstable feature: the last variable lets a stable
             // compiler do it.
@@ -75,10 +73,7 @@ impl Toolchain {
                 .env("RUSTDOC", DEBIAN_RUSTDOC)
                 .env("RUSTC_BOOTSTRAP", "1")
                 .arg("-Zbuild-std=core,compiler_builtins")
-                .args([
-                    "--config",
-                    r#"target."cfg(target_os=\"none\")".linker="ld.lld""#,
-                ]);
+                .args(["--config", r#"target."cfg(target_os=\"none\")".linker="ld.lld""#]);
         }
         cargo
     }
@@ -153,19 +148,13 @@ fn install_packages(packages: &[&str]) -> Result {
     if !is_installed("apt-get") || !is_installed("dpkg-query") {
         return Err("not a Debian-like system".to_owned());
     }
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !has_package(package))
-        .collect();
+    let missing: Vec<&str> =
+        packages.iter().copied().filter(|package| !has_package(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
     if !is_root() {
-        return Err(format!(
-            "only root may `apt-get install {}`",
-            missing.join(" ")
-        ));
+        return Err(format!("only root may `apt-get install {}`", missing.join(" ")));
     }
     let apt = || {
         let mut apt = command("apt-get");
@@ -174,9 +163,7 @@ fn install_packages(packages: &[&str]) -> Result {
     };
     // A fresh image often has no package lists at all, or old ones that name files long gone.
     run(apt().arg("update"))?;
-    run(apt()
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(&missing))
+    run(apt().args(["install", "-y", "--no-install-recommends"]).args(&missing))
 }
 
 fn has_package(package: &str) -> bool {

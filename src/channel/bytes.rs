@@ -1,0 +1,316 @@
+//! Channels of messages in an arena: bytes and zero-copy.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use super::store::{ConstStrategy, Strategy};
+use super::{Channel, ChannelSnapshot, RecvFuture, SendFuture};
+use crate::arena::{ArenaRef, Lease, LeaseMut, Parcel};
+use crate::error::{
+    RecvError, RecvTimeoutError, SendError, TryAllocError, TryRecvError, TrySendError,
+};
+use crate::limit::{Operation, Stopped};
+use crate::select::Arm;
+use crate::sync::claim::Claim;
+use crate::sync::{RawMutex, const_fn};
+
+/// A channel whose messages are payloads of an arena.
+///
+/// [`send`](Self::send) takes a lease and copies nothing; [`try_send_bytes`](Self::try_send_bytes)
+/// copies once, into the arena; [`recv`](Self::recv) returns a lease on that same memory. While a
+/// message is queued it is *at rest*: a [`Parcel`], which compaction may move.
+///
+/// It is a [`Channel`] of parcels and has its guarantees and kinds; a slot is two words.
+///
+/// ```
+/// use cloakroom::channel::{Buffered, Bytes};
+/// use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+///
+/// type Lock = CriticalSectionRawMutex;
+/// static ARENA: Arena<Lock, 32, 64, 16> = Arena::new();
+/// static FRAMES: Bytes<'static, Lock, Buffered<4>> = Bytes::new();
+///
+/// let mut frame = ARENA.try_alloc(3)?;
+/// frame.copy_from_slice(b"ecg");
+/// FRAMES.try_send(frame)?;
+/// assert_eq!(&*FRAMES.try_recv()?, b"ecg");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Bytes<'a, M: RawMutex, S: Strategy> {
+    channel: Channel<M, Parcel<'a, M>, S>,
+}
+
+/// Why no message was received at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ByteTryRecvError {
+    /// Nothing there now.
+    Empty,
+    /// Nothing there, and nothing will come.
+    Closed,
+    /// The next message has changed while it was at rest. It has been freed.
+    Damaged,
+}
+
+/// Why no message was received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ByteRecvError {
+    /// The channel is closed and empty.
+    Closed,
+    /// The message has changed while it was at rest. It has been freed.
+    Damaged,
+    /// The receive was cancelled.
+    Cancelled,
+    /// Its deadline has passed.
+    Timeout,
+}
+
+impl fmt::Display for ByteTryRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "the channel is empty",
+            Self::Closed => "the channel is closed and empty",
+            Self::Damaged => "the message has changed while it was at rest",
+        })
+    }
+}
+
+impl fmt::Display for ByteRecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "the channel is closed and empty",
+            Self::Damaged => "the message has changed while it was at rest",
+            Self::Cancelled => "cancelled while receiving",
+            Self::Timeout => "timed out while receiving",
+        })
+    }
+}
+
+impl core::error::Error for ByteTryRecvError {}
+impl core::error::Error for ByteRecvError {}
+
+impl<'a, M: RawMutex, S: ConstStrategy> Bytes<'a, M, S> {
+    const_fn! {
+        /// An open, empty channel.
+        pub const fn new() -> Self {
+            Self { channel: Channel::new() }
+        }
+    }
+}
+
+impl<M: RawMutex, S: ConstStrategy> Default for Bytes<'_, M, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M, SEGMENT>> {
+    const_fn! {
+        /// An open, empty channel that takes memory for its queue from `arena`, too.
+        pub const fn over(arena: &'a dyn super::AnyArena<M>) -> Self {
+            Self { channel: Channel::over(arena) }
+        }
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy> Bytes<'a, M, S> {
+    /// Sends a payload at once or not at all, without a copy. Constant time, interrupt-safe.
+    ///
+    /// A unique lease is sent as it is; a shared [`Lease`] is turned into a parcel first and sent with
+    /// [`try_send_parcel`](Self::try_send_parcel).
+    ///
+    /// # Errors
+    /// The payload comes back, as a shared lease on the same bytes.
+    pub fn try_send(&self, payload: LeaseMut<'a, M>) -> Result<(), TrySendError<Lease<'a, M>>> {
+        self.try_send_parcel(payload.into_parcel()).map_err(|error| error.map(Parcel::reclaim))
+    }
+
+    /// Sends a payload that is at rest already, at once or not at all.
+    ///
+    /// # Errors
+    /// The parcel comes back.
+    pub fn try_send_parcel(
+        &self,
+        parcel: Parcel<'a, M>,
+    ) -> Result<(), TrySendError<Parcel<'a, M>>> {
+        // A replaced message of a conflated channel is dropped here: its pages go back to the arena.
+        self.channel.try_send(parcel).map(drop)
+    }
+
+    /// Copies `bytes` into the arena and sends them, at once or not at all.
+    ///
+    /// # Errors
+    /// [`BytesError::Memory`] when the arena has no room, else why the channel refused; the bytes are
+    /// still the caller's, and nothing stays allocated.
+    pub fn try_send_bytes(&self, arena: ArenaRef<'a, M>, bytes: &[u8]) -> Result<(), BytesError> {
+        let mut payload = arena.try_alloc(bytes.len()).map_err(BytesError::Memory)?;
+        payload.copy_from_slice(bytes);
+        self.try_send(payload).map_err(|error| match error {
+            TrySendError::Full(_) => BytesError::Full,
+            TrySendError::Closed(_) => BytesError::Closed,
+        })
+    }
+
+    /// Sends a payload without a copy, waiting for room. See [`SendFuture`].
+    pub fn send(&self, payload: LeaseMut<'a, M>) -> SendFuture<'_, M, Parcel<'a, M>, S> {
+        self.channel.send(payload.into_parcel())
+    }
+
+    /// Sends a payload that is at rest already, waiting for room.
+    pub fn send_parcel(&self, parcel: Parcel<'a, M>) -> SendFuture<'_, M, Parcel<'a, M>, S> {
+        self.channel.send(parcel)
+    }
+
+    /// Copies `bytes` into the arena, waiting for memory, and sends them, waiting for room.
+    ///
+    /// # Errors
+    /// [`BytesError::Memory`] for more than the arena can ever hold, [`BytesError::Closed`]; nothing
+    /// stays allocated.
+    pub async fn send_bytes(&self, arena: ArenaRef<'a, M>, bytes: &[u8]) -> Result<(), BytesError> {
+        let allocated = arena.alloc(bytes.len()).await;
+        let mut payload = allocated.map_err(|_| BytesError::Memory(TryAllocError::TooLarge))?;
+        payload.copy_from_slice(bytes);
+        match self.send(payload).await {
+            Ok(_) => Ok(()),
+            Err(SendError(_)) => Err(BytesError::Closed),
+        }
+    }
+
+    /// Receives at once or not at all: a lease on the bytes as they were sent.
+    ///
+    /// # Errors
+    /// As for [`Channel::try_recv`], and `Damaged` where the arena keeps checksums.
+    pub fn try_recv(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
+        let parcel = self.channel.try_recv().map_err(|error| match error {
+            TryRecvError::Empty => ByteTryRecvError::Empty,
+            TryRecvError::Closed => ByteTryRecvError::Closed,
+        })?;
+        parcel.redeem().map_err(|_| ByteTryRecvError::Damaged)
+    }
+
+    /// Receives, waiting for a message.
+    pub fn recv(&self) -> RecvBytes<'_, 'a, M, S> {
+        RecvBytes { inner: self.channel.recv() }
+    }
+
+    /// See [`Channel::close`].
+    pub fn close(&self) -> bool {
+        self.channel.close()
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.channel.is_closed()
+    }
+
+    /// Messages in the channel.
+    pub fn len(&self) -> usize {
+        self.channel.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.channel.is_empty()
+    }
+
+    /// See [`Channel::capacity`].
+    pub fn capacity(&self) -> Option<usize> {
+        self.channel.capacity()
+    }
+
+    /// Its counters at this moment.
+    pub fn snapshot(&self) -> ChannelSnapshot {
+        self.channel.snapshot()
+    }
+}
+
+/// Why bytes were not sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum BytesError {
+    /// The arena has no room for them.
+    Memory(TryAllocError),
+    /// The channel is full.
+    Full,
+    /// The channel is closed.
+    Closed,
+}
+
+impl fmt::Display for BytesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(why) => why.fmt(f),
+            Self::Full => f.write_str("the channel is full"),
+            Self::Closed => f.write_str("the channel is closed"),
+        }
+    }
+}
+
+impl core::error::Error for BytesError {}
+
+/// A pending receive of a message, made by [`Bytes::recv`].
+///
+/// Cancel safety and wake-ups are those of [`RecvFuture`].
+#[must_use = "futures do nothing unless polled"]
+pub struct RecvBytes<'c, 'a, M: RawMutex, S: Strategy> {
+    inner: RecvFuture<'c, M, Parcel<'a, M>, S>,
+}
+
+impl<'c, 'a, M: RawMutex, S: Strategy> RecvBytes<'c, 'a, M, S> {
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut RecvFuture<'c, M, Parcel<'a, M>, S>> {
+        // SAFETY: the only field, pinned with the whole.
+        unsafe { self.map_unchecked_mut(|this| &mut this.inner) }
+    }
+
+    fn open(parcel: Parcel<'a, M>) -> Result<Lease<'a, M>, ByteRecvError> {
+        parcel.redeem().map_err(|_| ByteRecvError::Damaged)
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy> Future for RecvBytes<'_, 'a, M, S> {
+    type Output = Result<Lease<'a, M>, ByteRecvError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.inner()
+            .poll(cx)
+            .map(|result| result.map_err(|RecvError| ByteRecvError::Closed).and_then(Self::open))
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy> Operation for RecvBytes<'_, 'a, M, S> {
+    type Limited = Self::Output;
+
+    fn finish(output: Self::Output) -> Self::Limited {
+        output
+    }
+
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        let result = self.inner().abandon(why)?;
+        Some(result.map_or_else(
+            |error| {
+                Err(match error {
+                    RecvTimeoutError::Closed => ByteRecvError::Closed,
+                    RecvTimeoutError::Cancelled => ByteRecvError::Cancelled,
+                    RecvTimeoutError::Timeout => ByteRecvError::Timeout,
+                })
+            },
+            Self::open,
+        ))
+    }
+}
+
+impl<M: RawMutex, S: Strategy> crate::select::sealed::Sealed for RecvBytes<'_, '_, M, S> {}
+
+impl<M: RawMutex, S: Strategy> Arm for RecvBytes<'_, '_, M, S> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on.
+        unsafe { self.inner().join(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        self.inner().withdraw();
+    }
+}

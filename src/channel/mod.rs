@@ -1,0 +1,304 @@
+//! Channels: one state machine for every kind, payload and way of waiting.
+//!
+//! A [`Channel`] is generic over its lock `M`, its values `T` and its [kind](Strategy). Values are
+//! whatever is `Send`: numbers, `&'static` references, `Box`es, [`Owned`](crate::Owned) values in an
+//! arena. Messages of bytes travel through [`Bytes`], which queues [`Parcel`](crate::Parcel)s: payloads
+//! at rest in an arena.
+//!
+//! Values are moved under the channel's lock, so keep them small (a few words); large ones belong into
+//! the arena.
+
+mod buffered;
+mod bytes;
+mod recv;
+mod send;
+mod single;
+mod snapshot;
+mod state;
+mod store;
+mod unlimited;
+
+pub use buffered::Buffered;
+pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
+pub use recv::RecvFuture;
+pub use send::SendFuture;
+pub use single::{Conflated, Rendezvous};
+pub use snapshot::{ChannelSnapshot, Kind};
+pub use store::{ConstStrategy, Strategy};
+pub use unlimited::{AnyArena, Unlimited};
+
+use crate::error::{TryRecvError, TrySendError};
+use crate::sync::{Locked, RawMutex, const_fn};
+use snapshot::count;
+use state::{Offer, Settled, State, Take};
+use store::Store;
+
+/// A channel between any number of senders and receivers.
+///
+/// It is a plain value: put it in a `static`, on the stack or in an arena, and use it through shared
+/// references. Every operation on it is interrupt-safe if the lock is. What is guaranteed:
+///
+/// * An operation that fails gives the value back.
+/// * A send that reported success is received exactly once, or is still in the channel, or is counted
+///   as dropped. Dropping a pending operation at any moment loses and doubles nothing.
+/// * First come, first served: a value, or a slot, is handed to the operation that has waited longest,
+///   and nobody can take it away in between. `Full` and `Empty` are never wrong.
+/// * After [`close`](Self::close) what is in the channel is still received.
+///
+/// Memory: the store, two list heads and the counters.
+///
+/// ```
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex;
+///
+/// static READINGS: Channel<CriticalSectionRawMutex, u32, Buffered<8>> = Channel::new();
+///
+/// // In an interrupt handler:
+/// READINGS.try_send(42)?;
+/// // In a task: READINGS.recv().await, or
+/// assert_eq!(READINGS.try_recv(), Ok(42));
+/// # Ok::<(), cloakroom::TrySendError<u32>>(())
+/// ```
+pub struct Channel<M: RawMutex, T, S: Strategy> {
+    strategy: S,
+    state: Locked<M, State<T, S>>,
+}
+
+// SAFETY: the state is reached under the lock only, and every strategy's store (strategies are sealed)
+// may be sent when its values may: it owns them, and, for `Unlimited`, leases of an arena whose lock is
+// `Sync` (`AnyArena` is sealed and implemented for such arenas only).
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy + Sync> Sync for Channel<M, T, S> {}
+// SAFETY: as above.
+unsafe impl<M: RawMutex + Send, T: Send, S: Strategy + Send> Send for Channel<M, T, S> {}
+
+impl<M: RawMutex, T, S: ConstStrategy> Channel<M, T, S> {
+    const_fn! {
+        /// An open, empty channel.
+        pub const fn new() -> Self {
+            Self { strategy: S::STRATEGY, state: Locked::new(State::new()) }
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: ConstStrategy> Default for Channel<M, T, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a, M: RawMutex, T, const SEGMENT: usize> Channel<M, T, Unlimited<'a, M, SEGMENT>> {
+    const_fn! {
+        /// An open, empty channel that takes its memory from `arena`.
+        ///
+        /// ```
+        /// use cloakroom::{Arena, channel::{Channel, Unlimited}, sync::CriticalSectionRawMutex};
+        ///
+        /// type Lock = CriticalSectionRawMutex;
+        /// static ARENA: Arena<Lock, 16, 64, 16> = Arena::new();
+        /// static EVENTS: Channel<Lock, u16, Unlimited<'static, Lock>> = Channel::over(&ARENA);
+        ///
+        /// for event in 0..100 {
+        ///     EVENTS.try_send(event)?;
+        /// }
+        /// assert_eq!(EVENTS.len(), 100);
+        /// # Ok::<(), cloakroom::TrySendError<u16>>(())
+        /// ```
+        pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
+            Self { strategy: Unlimited::over(arena), state: Locked::new(State::new()) }
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
+    /// Sends at once or not at all. Constant time, interrupt-safe.
+    ///
+    /// # Errors
+    /// The value comes back: [`Full`](TrySendError::Full) when there is no room (for a rendezvous: no
+    /// receiver waits) or others wait for it, [`Closed`](TrySendError::Closed).
+    pub fn try_send(&self, value: T) -> Result<S::Receipt<T>, TrySendError<T>> {
+        let mut value = Some(value);
+        loop {
+            let (offer, settled) = self.state.with(|state| {
+                let offer = state.offer(None, &mut value);
+                if matches!(offer, Offer::Full) && !S::GROWS {
+                    count(&mut state.counters.full);
+                }
+                (offer, state.is_settled())
+            });
+            let failed: fn(T) -> TrySendError<T> = match offer {
+                Offer::Sent(replaced, waker) => {
+                    wake(waker);
+                    if !settled {
+                        self.settle();
+                    }
+                    return Ok(S::receipt(replaced));
+                }
+                Offer::Again | Offer::Lost => continue,
+                Offer::Full if S::GROWS => {
+                    if self.grow_for_newcomer() {
+                        continue;
+                    }
+                    self.state.with(|state| count(&mut state.counters.full));
+                    TrySendError::Full
+                }
+                Offer::Full => TrySendError::Full,
+                Offer::Closed => TrySendError::Closed,
+            };
+            if !settled {
+                self.settle();
+            }
+            // SAFETY: `offer` takes the value out only when it returns `Sent`.
+            return Err(failed(unsafe { value.unwrap_unchecked() }));
+        }
+    }
+
+    /// Receives at once or not at all. Constant time, interrupt-safe.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
+    /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        loop {
+            let (take, settled) = self.state.with(|state| {
+                let take = state.take(None);
+                if matches!(take, Take::Empty) {
+                    count(&mut state.counters.empty);
+                }
+                (take, state.is_settled())
+            });
+            let result = match take {
+                Take::Value(value, unused, waker) => {
+                    if let Some(unused) = unused {
+                        S::shrink(unused);
+                    }
+                    wake(waker);
+                    Ok(value)
+                }
+                Take::Again | Take::Lost => continue,
+                Take::Empty => Err(TryRecvError::Empty),
+                Take::Closed => Err(TryRecvError::Closed),
+            };
+            if !settled {
+                self.settle();
+            }
+            return result;
+        }
+    }
+
+    /// Sends, waiting for room or for a receiver, first come, first served.
+    ///
+    /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
+    /// for cancel safety, deadlines and cancellation.
+    pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
+        SendFuture::new(self, value)
+    }
+
+    /// Receives, waiting for a value, first come, first served.
+    ///
+    /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
+    /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
+        RecvFuture::new(self)
+    }
+
+    /// Closes the channel: senders, waiting ones included, get their values back; what is in the
+    /// channel, or promised to be sent, is still received; then receivers fail. Returns whether it was
+    /// open; closing twice does nothing.
+    ///
+    /// Interrupt-safe. Each waiter is woken in a critical section of its own.
+    pub fn close(&self) -> bool {
+        let was_open = self.state.with(|state| !core::mem::replace(&mut state.closed, true));
+        self.settle();
+        was_open
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.state.with(|state| state.closed)
+    }
+
+    /// Values in the channel.
+    pub fn len(&self) -> usize {
+        self.state.with(|state| state.store.len())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many values it can hold: 0 for a rendezvous, `None` when memory decides.
+    pub fn capacity(&self) -> Option<usize> {
+        if S::MEETS { Some(0) } else { self.state.with(|state| state.store.capacity()) }
+    }
+
+    /// Its counters at this moment.
+    pub fn snapshot(&self) -> ChannelSnapshot {
+        let capacity = self.capacity();
+        self.state.with(|state| ChannelSnapshot {
+            kind: S::KIND,
+            capacity,
+            depth: state.store.len(),
+            high_water: state.counters.high_water,
+            closed: state.closed,
+            sent: state.counters.sent,
+            received: state.counters.received,
+            dropped: state.counters.dropped,
+            full: state.counters.full,
+            empty: state.counters.empty,
+            refused: state.counters.refused,
+            send_waits: state.counters.send_waits,
+            recv_waits: state.counters.recv_waits,
+            timeouts: state.counters.timeouts,
+            cancelled: state.counters.cancelled,
+        })
+    }
+
+    /// Deals with waiters until none can be helped.
+    fn settle(&self) {
+        loop {
+            match self.state.with(State::settle) {
+                Settled::Done => return,
+                Settled::Step(wakers) => wakers.into_iter().for_each(wake),
+            }
+        }
+    }
+
+    /// Takes one more piece of memory for a channel that is full for want of it. `false` when there is
+    /// none, or others wait for it.
+    fn grow_for_newcomer(&self) -> bool {
+        if self.state.with(|state| !state.senders.is_empty()) {
+            return false;
+        }
+        match self.strategy.grow::<T>() {
+            Ok(growth) => {
+                self.add(growth);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Adds memory, unless there is room by now.
+    fn add(&self, growth: S::Growth) {
+        let mut growth = Some(growth);
+        self.state.with(|state| {
+            if !state.store.has_room(0) {
+                if let Some(growth) = growth.take() {
+                    state.store.add(growth);
+                }
+            }
+        });
+        if let Some(unused) = growth {
+            S::shrink(unused);
+        }
+    }
+}
+
+/// Wakes outside the lock.
+#[inline]
+fn wake(waker: Option<core::task::Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,290 @@
+//! A pending send.
+
+use core::cell::UnsafeCell;
+use core::future::Future;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use super::snapshot::count;
+use super::state::{Offer, SendToken};
+use super::store::{Growing, Strategy};
+use super::{Channel, wake};
+use crate::error::{SendError, SendTimeoutError};
+use crate::limit::{Operation, Stopped};
+use crate::select::Arm;
+use crate::sync::RawMutex;
+use crate::sync::claim::Claim;
+use crate::sync::wait::{State as TokenState, Token};
+
+/// A pending send, made by [`Channel::send`].
+///
+/// Cancel safety: dropping it before it has returned drops the value with it, and the value is not
+/// sent (a rendezvous receiver that has already taken it keeps it). [`take_value`](Self::take_value)
+/// recovers the value instead. A slot that was handed to it goes to the next sender. Wake-ups: one.
+/// Polled again after its end it stays pending.
+#[must_use = "futures do nothing unless polled"]
+pub struct SendFuture<'a, M: RawMutex, T, S: Strategy> {
+    channel: &'a Channel<M, T, S>,
+    node: SendToken<T>,
+    /// A request for memory, while this is the first sender of a channel that needs some.
+    growing: Option<S::Growing<T>>,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the token is guarded by the channel's lock, the value is `Send`, and so is every (sealed)
+// strategy's request for memory: it is none, or an `Alloc` under a `Sync` lock.
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy + Sync> Send for SendFuture<'_, M, T, S> {}
+
+/// What a step came to.
+enum Step<T> {
+    Sent(Option<T>, Option<Waker>, Settled),
+    Closed(T),
+    Again,
+    /// It must wait, and the waker it shall leave is missing.
+    NeedWaker,
+    /// It waits. The waker it replaced, to be dropped outside the lock.
+    Parked(Option<Waker>, Settled),
+    /// Its select has been decided otherwise, or it has ended.
+    Idle,
+}
+
+/// Whether no other waiter needs help.
+type Settled = bool;
+
+impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
+    pub(super) fn new(channel: &'a Channel<M, T, S>, value: T) -> Self {
+        Self {
+            channel,
+            node: SendToken { token: Token::new(), value: UnsafeCell::new(Some(value)) },
+            growing: None,
+            _pinned: PhantomPinned,
+        }
+    }
+
+    /// Leaves the channel, if it is still waiting, and gives the value back, if it has not been sent:
+    /// for a send that lost a select, or that shall not be awaited any longer.
+    ///
+    /// ```
+    /// # use cloakroom::{channel::{Buffered, Channel}, sync::CriticalSectionRawMutex};
+    /// # use std::pin::pin;
+    /// let channel: Channel<CriticalSectionRawMutex, u8, Buffered<1>> = Channel::new();
+    /// let mut send = pin!(channel.send(5));
+    /// assert_eq!(send.as_mut().take_value(), Some(5));
+    /// ```
+    pub fn take_value(self: Pin<&mut Self>) -> Option<T> {
+        // SAFETY: nothing pinned is moved; the value is not pinned.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        this.node.value.get_mut().take()
+    }
+
+    fn token(&self) -> *const Token {
+        core::ptr::from_ref(&self.node).cast()
+    }
+
+    /// Stops waiting: out of the list, or the promised slot to the next sender.
+    fn leave(&mut self) {
+        let token = self.token();
+        let (waker, settled) = self.channel.state.with(|state| {
+            match self.node.token.state() {
+                TokenState::Idle => return (None, true),
+                // SAFETY: in one of these states it stands in the list of senders.
+                TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
+                TokenState::Granted => state.return_slot(),
+                TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
+            }
+            self.node.token.set_state(TokenState::Idle);
+            (self.node.token.take_waker(), state.is_settled())
+        });
+        drop(waker);
+        self.growing = None;
+        if !settled {
+            self.channel.settle();
+        }
+    }
+
+    /// One step under the lock: what the token's state allows, or else queueing with `waker`.
+    fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
+        let token = self.token();
+        let node = &self.node;
+        self.channel.state.with(|state| {
+            // SAFETY: the value's cell is this future's, or the channel's while the token is queued;
+            // the lock is held, so either way nobody else is at it.
+            let value = unsafe { &mut *node.value.get() };
+            match node.token.state() {
+                TokenState::Idle if value.is_none() => Step::Idle,
+                TokenState::Idle => match state.offer(node.token.side(), value) {
+                    Offer::Sent(replaced, waker) => Step::Sent(replaced, waker, state.is_settled()),
+                    Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
+                    Offer::Lost => Step::Idle,
+                    Offer::Again => Step::Again,
+                    Offer::Full if waker.is_none() => Step::NeedWaker,
+                    Offer::Full => {
+                        count(&mut state.counters.send_waits);
+                        let first = state.senders.is_empty();
+                        let old = node.token.set_waker(waker.take());
+                        // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
+                        unsafe { state.senders.push_back(token) };
+                        if S::GROWS && first {
+                            node.token.set_state(TokenState::First);
+                        }
+                        Step::Parked(old, state.is_settled())
+                    }
+                },
+                TokenState::Queued | TokenState::First if node.token.will_wake(current) => {
+                    Step::Parked(None, true)
+                }
+                TokenState::Queued | TokenState::First if waker.is_none() => Step::NeedWaker,
+                TokenState::Queued | TokenState::First => {
+                    Step::Parked(node.token.set_waker(waker.take()), true)
+                }
+                TokenState::Granted => {
+                    node.token.set_state(TokenState::Idle);
+                    let (replaced, waker) = state.keep_slot(value);
+                    Step::Sent(replaced, waker, state.is_settled())
+                }
+                TokenState::Taken => {
+                    node.token.set_state(TokenState::Idle);
+                    Step::Sent(None, None, state.is_settled())
+                }
+                TokenState::Closed => {
+                    count(&mut state.counters.refused);
+                    node.token.set_state(TokenState::Idle);
+                    value.take().map_or(Step::Idle, Step::Closed)
+                }
+                TokenState::Lost => Step::Idle,
+            }
+        })
+    }
+
+    fn sent(&self, replaced: Option<T>, waker: Option<Waker>, settled: Settled) -> S::Receipt<T> {
+        wake(waker);
+        if !settled {
+            self.channel.settle();
+        }
+        S::receipt(replaced)
+    }
+
+    /// Asks for memory, if this is the first sender of a channel that needs some: `Ready(true)` when
+    /// there is some, `Ready(false)` when there can never be.
+    fn poll_growing(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let first = self.channel.state.with(|_| self.node.token.state() == TokenState::First);
+        if !first {
+            self.growing = None;
+            return Poll::Pending;
+        }
+        let channel = self.channel;
+        let growing = self.growing.get_or_insert_with(|| channel.strategy.growing::<T>());
+        // SAFETY: pinned with the whole, and only ever dropped in place (by writing `None` over it).
+        let growth = core::task::ready!(unsafe { Pin::new_unchecked(growing) }.poll_growth(cx));
+        self.growing = None;
+        Poll::Ready(match growth {
+            Some(growth) => {
+                channel.add(growth);
+                channel.settle();
+                true
+            }
+            None => false,
+        })
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
+    type Output = Result<S::Receipt<T>, SendError<T>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut waker = None;
+        loop {
+            match this.step(cx.waker(), &mut waker) {
+                Step::Sent(replaced, waker, settled) => {
+                    return Poll::Ready(Ok(this.sent(replaced, waker, settled)));
+                }
+                Step::Closed(value) => return Poll::Ready(Err(SendError(value))),
+                Step::Again => {}
+                Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
+                Step::NeedWaker => waker = Some(cx.waker().clone()),
+                Step::Parked(old, settled) => {
+                    drop(old);
+                    if !settled {
+                        this.channel.settle();
+                    }
+                    if !S::GROWS {
+                        return Poll::Pending;
+                    }
+                    if !core::task::ready!(this.poll_growing(cx)) {
+                        this.leave();
+                        let value = this.node.value.get_mut().take();
+                        return value
+                            .map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))));
+                    }
+                }
+                Step::Idle => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
+    type Limited = Result<S::Receipt<T>, SendTimeoutError<T>>;
+
+    fn finish(output: Self::Output) -> Self::Limited {
+        output.map_err(|SendError(value)| SendTimeoutError::Closed(value))
+    }
+
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let decided = this.channel.state.with(|_| {
+            let state = this.node.token.state();
+            matches!(state, TokenState::Granted | TokenState::Taken | TokenState::Closed)
+        });
+        // Match and close come before cancel and timeout: what has been decided stands.
+        if decided {
+            match this.step(Waker::noop(), &mut None) {
+                Step::Sent(replaced, waker, settled) => {
+                    return Some(Ok(this.sent(replaced, waker, settled)));
+                }
+                Step::Closed(value) => return Some(Err(SendTimeoutError::Closed(value))),
+                _ => {}
+            }
+        }
+        this.leave();
+        let value = this.node.value.get_mut().take()?;
+        this.channel.state.with(|state| {
+            count(match why {
+                Stopped::Cancelled => &mut state.counters.cancelled,
+                Stopped::Timeout => &mut state.counters.timeouts,
+            });
+        });
+        Some(Err(match why {
+            Stopped::Cancelled => SendTimeoutError::Cancelled(value),
+            Stopped::Timeout => SendTimeoutError::Timeout(value),
+        }))
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy> crate::select::sealed::Sealed for SendFuture<'_, M, T, S> {}
+
+impl<M: RawMutex, T, S: Strategy> Arm for SendFuture<'_, M, T, S> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on; nothing is moved.
+        unsafe { self.get_unchecked_mut().node.token.join_select(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        // SAFETY: it is in no list now; null is "no select".
+        unsafe { this.node.token.join_select(core::ptr::null(), 0) }
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy> Drop for SendFuture<'_, M, T, S> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

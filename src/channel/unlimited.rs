@@ -1,0 +1,257 @@
+//! Unlimited channels: segments taken from an arena until it is exhausted.
+
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::pin::Pin;
+use core::ptr::{self, NonNull};
+use core::task::{Context, Poll};
+
+use super::snapshot::Kind;
+use super::store::{Growing, Store, Strategy, sealed::Sealed};
+use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
+use crate::error::TryAllocError;
+use crate::sync::RawMutex;
+
+/// Values in segments of `SEGMENT`, taken from an arena as they are needed and given back when they
+/// are used up. When the arena is exhausted the channel is full, not dead: senders wait for memory.
+///
+/// An empty channel keeps at most one segment. Sending allocates one segment for every `SEGMENT`
+/// values, so its cost is that of a buffered channel plus a share of an allocation.
+#[derive(Clone, Copy)]
+pub struct Unlimited<'a, M: RawMutex, const SEGMENT: usize = 8> {
+    arena: &'a dyn AnyArena<M>,
+}
+
+/// An arena of any size, before its first use.
+///
+/// [`Arena`] and [`ArenaRef`] are; a constructor that runs in a `const` takes one as `&dyn`.
+pub trait AnyArena<M: RawMutex>: Sync + Sealed {
+    /// The arena.
+    fn any(&self) -> ArenaRef<'_, M>;
+}
+
+impl<M: RawMutex + Sync, const P: usize, const S: usize, const D: usize, const H: usize> AnyArena<M>
+    for Arena<M, P, S, D, H>
+{
+    fn any(&self) -> ArenaRef<'_, M> {
+        self.handle()
+    }
+}
+
+impl<M, const P: usize, const S: usize, const D: usize, const H: usize> Sealed
+    for Arena<M, P, S, D, H>
+{
+}
+
+impl<M> Sealed for ArenaRef<'_, M> {}
+
+impl<M: RawMutex + Sync> AnyArena<M> for ArenaRef<'_, M> {
+    fn any(&self) -> ArenaRef<'_, M> {
+        *self
+    }
+}
+
+impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
+    pub(super) const fn over(arena: &'a dyn AnyArena<M>) -> Self {
+        assert!(SEGMENT > 0, "a segment has room for one value at least");
+        Self { arena }
+    }
+}
+
+impl<M: RawMutex, const SEGMENT: usize> Sealed for Unlimited<'_, M, SEGMENT> {}
+
+impl<'a, M: RawMutex, const SEGMENT: usize> Strategy for Unlimited<'a, M, SEGMENT> {
+    type Receipt<T> = ();
+    type Store<T> = Segments<'a, T, M, SEGMENT>;
+    type Growth = LeaseMut<'a, M>;
+    type Growing<T> = MoreMemory<'a, M>;
+    const KIND: Kind = Kind::Unlimited;
+    const GROWS: bool = true;
+
+    fn receipt<T>(_replaced: Option<T>) {}
+    fn grow<T>(&self) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        self.arena.any().try_alloc(segment_len::<T, SEGMENT>())
+    }
+    fn shrink(mut growth: LeaseMut<'a, M>) {
+        // The pages held a segment, with padding that must not be read as bytes by the next lease.
+        growth.fill(0);
+    }
+    fn growing<T>(&self) -> MoreMemory<'a, M> {
+        MoreMemory(self.arena.any().alloc(segment_len::<T, SEGMENT>()))
+    }
+}
+
+/// Bytes for a segment, with room to align it within a lease.
+const fn segment_len<T, const SEGMENT: usize>() -> usize {
+    size_of::<Segment<T, SEGMENT>>() + align_of::<Segment<T, SEGMENT>>() - 1
+}
+
+/// A segment that is being waited for.
+#[doc(hidden)]
+pub struct MoreMemory<'a, M: RawMutex>(Alloc<'a, M>);
+
+impl<'a, M: RawMutex> Growing for MoreMemory<'a, M> {
+    type Growth = LeaseMut<'a, M>;
+    fn poll_growth(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<LeaseMut<'a, M>>> {
+        // SAFETY: the only field, pinned with the whole.
+        let alloc = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
+        core::future::Future::poll(alloc, cx).map(Result::ok)
+    }
+}
+
+struct Segment<T, const SEGMENT: usize> {
+    next: *mut Self,
+    /// Its own memory.
+    lease: MaybeUninit<[usize; 2]>,
+    slots: [MaybeUninit<T>; SEGMENT],
+}
+
+/// Values from `head`'s slot `first` on to `tail`'s slot `end`.
+#[doc(hidden)]
+pub struct Segments<'a, T, M: RawMutex, const SEGMENT: usize> {
+    head: *mut Segment<T, SEGMENT>,
+    tail: *mut Segment<T, SEGMENT>,
+    first: usize,
+    end: usize,
+    len: usize,
+    /// Slots behind `end` in the tail and in segments after it.
+    room: usize,
+    _leases: PhantomData<LeaseMut<'a, M>>,
+}
+
+// SAFETY: it owns its segments and the values in them; the segments are leases, which may be sent
+// where `M` may be shared.
+unsafe impl<T: Send, M: RawMutex + Sync, const SEGMENT: usize> Send
+    for Segments<'_, T, M, SEGMENT>
+{
+}
+
+impl<T, M: RawMutex, const SEGMENT: usize> Sealed for Segments<'_, T, M, SEGMENT> {}
+
+impl<'a, T, M: RawMutex, const SEGMENT: usize> Segments<'a, T, M, SEGMENT> {
+    const LEASE_FITS: () = assert!(size_of::<LeaseMut<'a, M>>() <= size_of::<[usize; 2]>());
+
+    /// Takes the first segment's memory out of the list.
+    fn detach(&mut self) -> Option<LeaseMut<'a, M>> {
+        if self.head.is_null() {
+            return None;
+        }
+        let segment = self.head;
+        // SAFETY: a segment of the list is alive, and its lease was written by `add`. The lease is
+        // read once, as the segment leaves the list here.
+        let (next, lease) = unsafe {
+            ((*segment).next, (*segment).lease.as_ptr().cast::<LeaseMut<'a, M>>().read())
+        };
+        self.head = next;
+        if next.is_null() {
+            self.tail = ptr::null_mut();
+        }
+        Some(lease)
+    }
+}
+
+impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, SEGMENT> {
+    type Growth = LeaseMut<'a, M>;
+    const EMPTY: Self = Self {
+        head: ptr::null_mut(),
+        tail: ptr::null_mut(),
+        first: 0,
+        end: 0,
+        len: 0,
+        room: 0,
+        _leases: PhantomData,
+    };
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        None
+    }
+
+    fn has_room(&self, promised: usize) -> bool {
+        self.room > promised
+    }
+
+    fn push(&mut self, value: T) -> Option<T> {
+        if self.end == SEGMENT {
+            // SAFETY: there is room and none in the tail, so a segment follows it.
+            self.tail = unsafe { (*self.tail).next };
+            self.end = 0;
+        }
+        // SAFETY: the tail is alive and its slot `end` empty; the caller has made sure of room.
+        unsafe { (*self.tail).slots.as_mut_ptr().add(self.end).cast::<T>().write(value) };
+        self.end += 1;
+        self.len += 1;
+        self.room -= 1;
+        None
+    }
+
+    fn pop(&mut self) -> Option<(T, Option<LeaseMut<'a, M>>)> {
+        if self.len == 0 {
+            return None;
+        }
+        // SAFETY: `len > 0`, so the head is alive and its slot `first` holds a value, which leaves.
+        let value = unsafe { (*self.head).slots.as_ptr().add(self.first).cast::<T>().read() };
+        self.first += 1;
+        self.len -= 1;
+        let mut unused = None;
+        if self.len == 0 && self.head == self.tail {
+            // Nothing left: the last segment starts over, in place.
+            self.room += self.end;
+            self.first = 0;
+            self.end = 0;
+        } else if self.first == SEGMENT {
+            unused = self.detach();
+            self.first = 0;
+        }
+        Some((value, unused))
+    }
+
+    fn add(&mut self, mut growth: LeaseMut<'a, M>) {
+        const { Self::LEASE_FITS };
+        let align = align_of::<Segment<T, SEGMENT>>();
+        let start = growth.as_mut_ptr();
+        let padding = start.align_offset(align);
+        // SAFETY: `segment_len` has room for a segment behind up to `align - 1` bytes of padding.
+        let segment = unsafe { start.add(padding) }.cast::<Segment<T, SEGMENT>>();
+        // SAFETY: aligned, and within the lease, whose address stays while it exists; it exists until
+        // `detach` reads it back. Fields are written in place, so no slot is touched.
+        unsafe {
+            ptr::addr_of_mut!((*segment).next).write(ptr::null_mut());
+            ptr::addr_of_mut!((*segment).lease).cast::<LeaseMut<'a, M>>().write(growth);
+        }
+        self.room += SEGMENT;
+        match NonNull::new(self.tail) {
+            None => {
+                self.head = segment;
+                self.tail = segment;
+                self.first = 0;
+                self.end = 0;
+            }
+            Some(tail) => {
+                // Behind the last one, which is the tail or a segment that was added before.
+                let mut last = tail.as_ptr();
+                // SAFETY: segments of the list are alive. At most one follows the tail, as memory is
+                // added only when there is no room.
+                unsafe {
+                    while !(*last).next.is_null() {
+                        last = (*last).next;
+                    }
+                    (*last).next = segment;
+                }
+            }
+        }
+    }
+}
+
+impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
+    fn drop(&mut self) {
+        while self.pop().is_some() {}
+        while let Some(mut lease) = self.detach() {
+            // As in `shrink`.
+            lease.fill(0);
+        }
+    }
+}

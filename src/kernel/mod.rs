@@ -1,0 +1,348 @@
+//! The token kernel: a poll loop for futures that live in an arena.
+//!
+//! There is no heap and no memory per task set aside beforehand: [`Kernel::spawn`] puts the future into
+//! the arena and fails, with the future given back, when there is no room. Waking is constant time and
+//! may be done from interrupts. Everything else in this crate works under any other executor, too.
+
+mod cancel;
+mod clock;
+mod join;
+mod task;
+mod timer;
+
+use core::future::Future;
+use core::ptr;
+use core::task::{Context, Poll, Waker};
+
+pub use cancel::{CancelChild, CancelToken, Cancelled};
+pub use clock::Clock;
+pub use join::JoinHandle;
+pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
+
+use crate::arena::ArenaRef;
+use crate::error::SpawnError;
+use crate::sync::{Locked, RawMutex, const_fn};
+use task::{Header, TaskRef, flag};
+
+/// Tasks polled in one call of [`Kernel::poll`].
+const BATCH: usize = 16;
+
+/// A poll loop for tasks in an arena.
+///
+/// Several kernels, at several interrupt priorities or on several cores, may share one arena; several
+/// threads may poll one kernel. Memory: the ready queue's five words, and the timers (`W`; use
+/// [`NoTimers`] for none).
+///
+/// ```
+/// use cloakroom::kernel::{Kernel, Next};
+/// use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+///
+/// type Lock = CriticalSectionRawMutex;
+/// static ARENA: Arena<Lock, 64, 64, 16> = Arena::new();
+/// static KERNEL: Kernel<Lock> = Kernel::new();
+///
+/// let answer = KERNEL.spawn(ARENA.handle(), async {
+///     KERNEL.timers().after(10).await;
+///     42
+/// })?;
+/// assert_eq!(KERNEL.poll(0), Next::At(10)); // nothing to do before tick 10: sleep
+/// assert_eq!(KERNEL.poll(10), Next::Idle);
+/// assert!(answer.is_finished());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Kernel<M: RawMutex + 'static, W = Timers<M>> {
+    shared: Locked<M, Shared<M>>,
+    timers: W,
+}
+
+/// The ready queue and the counters, under the kernel's lock.
+struct Shared<M: RawMutex + 'static> {
+    head: *const Header<M>,
+    tail: *const Header<M>,
+    /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
+    parent: Option<Waker>,
+    ready: u32,
+    tasks: u32,
+    polls: u32,
+    wakes: u32,
+}
+
+// SAFETY: the queue's pointers are to tasks that are `Send` and kept alive by the kernel's references.
+unsafe impl<M: RawMutex + Sync + 'static> Send for Shared<M> {}
+
+/// What a kernel will do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Next {
+    /// There is more to do now: call again.
+    Ready,
+    /// Nothing before this tick, unless an interrupt or another thread wakes a task.
+    At(u64),
+    /// Nothing until something wakes a task.
+    Idle,
+}
+
+/// A kernel's counters. They wrap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct KernelSnapshot {
+    /// Tasks that have not ended.
+    pub tasks: u32,
+    /// Tasks in the ready queue.
+    pub ready: u32,
+    /// Polls of tasks.
+    pub polls: u32,
+    /// Wake-ups that made a task ready.
+    pub wakes: u32,
+}
+
+impl<M: RawMutex + Sync + 'static> Kernel<M> {
+    const_fn! {
+        /// A kernel without tasks, with timers.
+        pub const fn new() -> Self {
+            Self { shared: Locked::new(Shared::new()), timers: Timers::new() }
+        }
+    }
+
+    /// This kernel's timers.
+    pub fn timers(&self) -> &Timers<M> {
+        &self.timers
+    }
+}
+
+impl<M: RawMutex + Sync + 'static> Kernel<M, NoTimers> {
+    const_fn! {
+        /// A kernel without tasks and without timers.
+        pub const fn without_timers() -> Self {
+            Self { shared: Locked::new(Shared::new()), timers: NoTimers }
+        }
+    }
+}
+
+impl<M: RawMutex + Sync + 'static> Default for Kernel<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
+    /// Puts `future` into `arena` and makes it ready. Interrupt-safe.
+    ///
+    /// # Errors
+    /// The future comes back when there is no room for it.
+    pub fn spawn<F>(
+        &'static self,
+        arena: ArenaRef<'static, M>,
+        future: F,
+    ) -> Result<JoinHandle<F::Output, M>, SpawnError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let task = TaskRef::spawn(arena, &self.shared, future)?;
+        let handle = JoinHandle::new(task.clone());
+        // The kernel's own reference, until the task is done.
+        let header = task.into_raw();
+        let parent = self.shared.with(|shared| {
+            shared.tasks += 1;
+            // SAFETY: the kernel's reference keeps it alive.
+            shared.make_ready(unsafe { &*header })
+        });
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+        Ok(handle)
+    }
+
+    /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
+    /// next, so that the caller can put the core to sleep.
+    pub fn poll(&self, now: u64) -> Next {
+        self.timers.advance(now);
+        for _ in 0..BATCH {
+            if !self.run_one() {
+                break;
+            }
+        }
+        if self.shared.with(|shared| !shared.head.is_null()) {
+            return Next::Ready;
+        }
+        match self.timers.next_deadline() {
+            Some(deadline) if deadline <= now => Next::Ready,
+            Some(deadline) => Next::At(deadline),
+            None => Next::Idle,
+        }
+    }
+
+    /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready.
+    pub fn poll_under(&self, now: u64, cx: &mut Context<'_>) -> Next {
+        let waker = cx.waker().clone();
+        let old = self.shared.with(|shared| shared.parent.replace(waker));
+        drop(old);
+        self.poll(now)
+    }
+
+    /// Polls for ever, with a `clock`. `idle` is called when nothing is ready: to sleep until the next
+    /// tick that matters or until an interrupt, for example by `wfi` or `wfe`. A wake-up from an
+    /// interrupt between the last look and the sleep must end the sleep: `wfe` does by itself, `wfi`
+    /// with interrupts masked around a last [`is_idle`](Self::is_idle).
+    pub fn run(&self, clock: &impl Clock, mut idle: impl FnMut(Next)) -> ! {
+        loop {
+            let next = self.poll(clock.now());
+            if next != Next::Ready {
+                idle(next);
+            }
+        }
+    }
+
+    /// Gives up to `budget` pages of work to `arena`'s compaction if a request has failed for want of
+    /// it. For the idle hook, or between polls.
+    pub fn keep_house(&self, arena: ArenaRef<'_, M>, budget: usize) {
+        arena.compact_on_demand(budget);
+    }
+
+    /// Whether no task is ready. Timers are not asked.
+    pub fn is_idle(&self) -> bool {
+        self.shared.with(|shared| shared.head.is_null())
+    }
+
+    /// Its counters at this moment.
+    pub fn snapshot(&self) -> KernelSnapshot {
+        self.shared.with(|shared| KernelSnapshot {
+            tasks: shared.tasks,
+            ready: shared.ready,
+            polls: shared.polls,
+            wakes: shared.wakes,
+        })
+    }
+
+    /// Runs the first ready task; `false` if there is none.
+    fn run_one(&self) -> bool {
+        // SAFETY: a queued task is not done, so the kernel's reference to it exists; it is taken over
+        // here and given back below unless the task ends.
+        let Some(task) = self.shared.with(|shared| unsafe { TaskRef::from_raw(shared.pop()) })
+        else {
+            return false;
+        };
+        let header = task.header();
+        let cancel = header.flags.get() & flag::CANCEL != 0;
+        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and the stage holds the future.
+        if !cancel && !unsafe { task.poll() } {
+            let parent = self.shared.with(|shared| {
+                let flags = header.flags.get();
+                header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
+                if flags & flag::NOTIFIED != 0 { shared.make_ready(header) } else { None }
+            });
+            if let Some(parent) = parent {
+                parent.wake();
+            }
+            // The kernel keeps its reference.
+            let _ = task.into_raw();
+            return true;
+        }
+        if cancel {
+            // SAFETY: as above.
+            unsafe { task.clear() };
+        }
+        let (detached, joiner) = self.shared.with(|shared| {
+            shared.tasks -= 1;
+            let ended = if cancel { flag::DONE | flag::CANCELLED } else { flag::DONE };
+            let flags = header.flags.get();
+            header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
+            // SAFETY: under the kernel's lock.
+            (flags & flag::DETACHED != 0, unsafe { (*header.joiner.get()).take() })
+        });
+        if detached {
+            // SAFETY: done, and nobody will join, so the stage is still this runner's.
+            unsafe { task.clear() };
+        }
+        if let Some(joiner) = joiner {
+            joiner.wake();
+        }
+        // `task`, the kernel's reference, is dropped here.
+        true
+    }
+}
+
+impl<M: RawMutex + 'static> Shared<M> {
+    const fn new() -> Self {
+        Self {
+            head: ptr::null(),
+            tail: ptr::null(),
+            parent: None,
+            ready: 0,
+            tasks: 0,
+            polls: 0,
+            wakes: 0,
+        }
+    }
+
+    /// Queues a task, unless it is queued, ended, or running (then it is noted). Returns the waker of
+    /// whoever drives the kernel, if the queue was empty.
+    #[inline]
+    pub(super) fn make_ready(&mut self, task: &Header<M>) -> Option<Waker> {
+        let flags = task.flags.get();
+        if flags & (flag::QUEUED | flag::DONE) != 0 {
+            return None;
+        }
+        if flags & flag::RUNNING != 0 {
+            task.flags.set(flags | flag::NOTIFIED);
+            return None;
+        }
+        self.wakes = self.wakes.wrapping_add(1);
+        self.ready += 1;
+        task.flags.set(flags | flag::QUEUED);
+        task.next.set(ptr::null());
+        // SAFETY: a task in the queue is not done, so the kernel's reference keeps it alive.
+        match unsafe { self.tail.as_ref() } {
+            Some(tail) => {
+                tail.next.set(task);
+                self.tail = task;
+                None
+            }
+            None => {
+                self.head = task;
+                self.tail = task;
+                self.parent.take()
+            }
+        }
+    }
+
+    /// Takes the first task and marks it as running.
+    #[inline]
+    fn pop(&mut self) -> *const Header<M> {
+        let head = self.head;
+        // SAFETY: as in `make_ready`.
+        if let Some(task) = unsafe { head.as_ref() } {
+            self.head = task.next.get();
+            if self.head.is_null() {
+                self.tail = ptr::null();
+            }
+            self.ready -= 1;
+            self.polls = self.polls.wrapping_add(1);
+            task.flags.set(task.flags.get() & !flag::QUEUED | flag::RUNNING);
+        }
+        head
+    }
+}
+
+/// A kernel as a future of another executor: polls until all tasks have ended.
+///
+/// ```
+/// # use cloakroom::{Arena, kernel::{Kernel, drive}, sync::CriticalSectionRawMutex};
+/// # type Lock = CriticalSectionRawMutex;
+/// # static ARENA: Arena<Lock, 64, 64, 16> = Arena::new();
+/// # static KERNEL: Kernel<Lock> = Kernel::new();
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// KERNEL.spawn(ARENA.handle(), async {})?;
+/// drive(&KERNEL).await; // timers are advanced by others
+/// # Ok(()) }
+/// ```
+pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<M, W>) {
+    core::future::poll_fn(|cx| {
+        if kernel.poll_under(0, cx) == Next::Ready {
+            cx.waker().wake_by_ref();
+        }
+        if kernel.snapshot().tasks == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

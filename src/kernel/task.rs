@@ -1,0 +1,282 @@
+//! A task: a future in the arena, with a header the ready queue can link.
+//!
+//! ```text
+//!            wake                       poll begins
+//!   Idle ───────────► Queued ──────────────────────────► Running ── wake ──► Running + notified
+//!    ▲                   ▲                                 │  │                     │
+//!    │                   └──────── notified ───────────────┼──┼─────────────────────┘
+//!    └──────────────────── pending ────────────────────────┘  └─ ready, or cancelled ─► Done
+//! ```
+//!
+//! The flags, the queue link and the joiner's waker are guarded by the kernel's lock. The stage (future
+//! or output) belongs to whoever runs the task, then, when it is done, to the join handle; without a
+//! handle it is dropped at once.
+//!
+//! The memory is one payload in hand. Each waker, the join handle, and the kernel for as long as the
+//! task is not done, hold one lease of it; the last one to go frees it.
+
+use core::cell::{Cell, UnsafeCell};
+use core::future::Future;
+use core::mem::ManuallyDrop;
+use core::pin::Pin;
+use core::ptr::{self, NonNull};
+use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::Shared;
+use crate::arena::ArenaRef;
+use crate::error::{SpawnError, TryAllocError};
+use crate::sync::{Locked, RawMutex};
+
+/// Flags of a task.
+pub(super) mod flag {
+    pub(crate) const QUEUED: usize = 1;
+    pub(crate) const RUNNING: usize = 2;
+    /// Woken while it ran.
+    pub(crate) const NOTIFIED: usize = 4;
+    /// To be cancelled instead of polled.
+    pub(crate) const CANCEL: usize = 8;
+    pub(crate) const DONE: usize = 16;
+    /// It ended without an output.
+    pub(crate) const CANCELLED: usize = 32;
+    /// Nobody will join.
+    pub(crate) const DETACHED: usize = 64;
+}
+
+/// What all tasks begin with.
+pub(super) struct Header<M: RawMutex + 'static> {
+    pub(super) next: Cell<*const Header<M>>,
+    pub(super) flags: Cell<usize>,
+    pub(super) joiner: UnsafeCell<Option<Waker>>,
+    vtable: &'static VTable<M>,
+    kernel: &'static Locked<M, Shared<M>>,
+    arena: ArenaRef<'static, M>,
+    index: usize,
+}
+
+/// What depends on the future's type.
+struct VTable<M: RawMutex + 'static> {
+    /// Polls the future; stores the output and returns true when it is ready.
+    poll: unsafe fn(NonNull<Header<M>>, &mut Context<'_>) -> bool,
+    /// Drops what the stage holds, and clears it.
+    clear: unsafe fn(NonNull<Header<M>>),
+    /// Moves the output out to the pointer.
+    take: unsafe fn(NonNull<Header<M>>, *mut ()),
+}
+
+enum Stage<F: Future> {
+    Running(F),
+    Done(F::Output),
+    Empty,
+}
+
+#[repr(C)]
+struct Task<F: Future, M: RawMutex + 'static> {
+    header: Header<M>,
+    stage: UnsafeCell<Stage<F>>,
+}
+
+/// A counted pointer to a task.
+pub(super) struct TaskRef<M: RawMutex + 'static>(NonNull<Header<M>>);
+
+impl<M: RawMutex + Sync + 'static> Clone for TaskRef<M> {
+    fn clone(&self) -> Self {
+        let header = self.header();
+        header.arena.retain_raw(header.index);
+        Self(self.0)
+    }
+}
+
+impl<M: RawMutex + 'static> Drop for TaskRef<M> {
+    fn drop(&mut self) {
+        // SAFETY: this reference keeps the task's memory until here; index and arena are copied out
+        // before it may go.
+        let (arena, index) = unsafe { (self.0.as_ref().arena, self.0.as_ref().index) };
+        arena.release_raw(index);
+    }
+}
+
+impl<M: RawMutex + Sync + 'static> TaskRef<M> {
+    /// Puts a future into the arena. The reference that is returned is the kernel's.
+    pub(super) fn spawn<F>(
+        arena: ArenaRef<'static, M>,
+        kernel: &'static Locked<M, Shared<M>>,
+        future: F,
+    ) -> Result<Self, SpawnError<F>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        if align_of::<Task<F, M>>() > arena.page_align() {
+            return Err(SpawnError { why: TryAllocError::TooLarge, future });
+        }
+        let (memory, index) = match arena.try_alloc(size_of::<Task<F, M>>()) {
+            Ok(lease) => lease.into_raw(),
+            Err(why) => return Err(SpawnError { why, future }),
+        };
+        let task = memory.cast::<Task<F, M>>();
+        // SAFETY: the memory is this task's alone, large enough and aligned (checked above).
+        unsafe {
+            task.write(Task {
+                header: Header {
+                    next: Cell::new(ptr::null()),
+                    flags: Cell::new(0),
+                    joiner: UnsafeCell::new(None),
+                    vtable: &const {
+                        VTable { poll: poll::<F, M>, clear: clear::<F, M>, take: take::<F, M> }
+                    },
+                    kernel,
+                    arena,
+                    index,
+                },
+                stage: UnsafeCell::new(Stage::Running(future)),
+            });
+        }
+        Ok(Self(task.cast()))
+    }
+
+    /// # Safety
+    /// The caller hands over one counted reference.
+    pub(super) unsafe fn from_raw(header: *const Header<M>) -> Option<Self> {
+        NonNull::new(header.cast_mut()).map(Self)
+    }
+
+    /// Gives the counted reference to whoever keeps the pointer.
+    pub(super) fn into_raw(self) -> *const Header<M> {
+        ManuallyDrop::new(self).0.as_ptr()
+    }
+
+    pub(super) fn header(&self) -> &Header<M> {
+        // SAFETY: counted, so the memory is the task's; the header is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Polls the future, with a waker that borrows this reference.
+    ///
+    /// # Safety
+    /// The caller runs the task (it has set `RUNNING`), and its stage is `Running`.
+    pub(super) unsafe fn poll(&self) -> bool {
+        let raw = RawWaker::new(self.0.as_ptr().cast(), Self::WAKER);
+        // SAFETY: the vtable keeps the contract of `RawWaker`. The waker is not dropped, so it gives
+        // up no reference; clones take their own.
+        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
+        // SAFETY: passed on.
+        unsafe { (self.header().vtable.poll)(self.0, &mut Context::from_waker(&waker)) }
+    }
+
+    /// Drops the future or the output.
+    ///
+    /// # Safety
+    /// The caller owns the stage: it runs the task, or the task is done and has no other joiner.
+    pub(super) unsafe fn clear(&self) {
+        // SAFETY: passed on.
+        unsafe { (self.header().vtable.clear)(self.0) }
+    }
+
+    /// # Safety
+    /// As for `clear`, the stage is `Done`, and `to` is valid for its output's type.
+    pub(super) unsafe fn take(&self, to: *mut ()) {
+        // SAFETY: passed on.
+        unsafe { (self.header().vtable.take)(self.0, to) }
+    }
+
+    const WAKER: &'static RawWakerVTable = &RawWakerVTable::new(
+        |data| {
+            // SAFETY: `data` is the header behind a waker that exists, so it is counted; the borrowed
+            // reference is not dropped, its clone is the new waker's.
+            let task = ManuallyDrop::new(unsafe { Self::from_waker(data) });
+            RawWaker::new((*task).clone().into_raw().cast(), Self::WAKER)
+        },
+        |data| {
+            // SAFETY: the waker's own reference, given up at the end.
+            unsafe { Self::from_waker(data) }.wake();
+        },
+        |data| {
+            // SAFETY: as for clone.
+            ManuallyDrop::new(unsafe { Self::from_waker(data) }).wake();
+        },
+        |data| {
+            // SAFETY: the waker's own reference.
+            drop(unsafe { Self::from_waker(data) });
+        },
+    );
+
+    /// # Safety
+    /// `data` comes from a waker of this module.
+    unsafe fn from_waker(data: *const ()) -> Self {
+        // SAFETY: never null: it is the address of a header.
+        Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
+    }
+
+    /// Makes the task ready. Constant time, interrupt-safe.
+    pub(super) fn wake(&self) {
+        let parent = self.header().kernel.with(|shared| shared.make_ready(self.header()));
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+    }
+
+    /// Asks the kernel to drop the future instead of polling it again.
+    pub(super) fn cancel(&self) {
+        let header = self.header();
+        let parent = header.kernel.with(|shared| {
+            header.flags.set(header.flags.get() | flag::CANCEL);
+            shared.make_ready(header)
+        });
+        if let Some(parent) = parent {
+            parent.wake();
+        }
+    }
+
+    pub(super) fn kernel(&self) -> &'static Locked<M, Shared<M>> {
+        self.header().kernel
+    }
+}
+
+/// # Safety
+/// As for [`TaskRef::poll`], with the task's own type.
+unsafe fn poll<F: Future, M: RawMutex + 'static>(
+    task: NonNull<Header<M>>,
+    cx: &mut Context<'_>,
+) -> bool {
+    // SAFETY: the caller runs the task, so the stage is its own. The future never moves: the payload
+    // is in hand, and the stage is overwritten only after the future was dropped in place.
+    unsafe {
+        let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
+        let Stage::Running(future) = &mut *stage else {
+            return true;
+        };
+        match Pin::new_unchecked(future).poll(cx) {
+            Poll::Pending => false,
+            Poll::Ready(output) => {
+                *stage = Stage::Done(output);
+                true
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`TaskRef::clear`], with the task's own type.
+unsafe fn clear<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>) {
+    // SAFETY: the stage is the caller's. It is dropped in place, then wiped, so that its padding is
+    // never read as bytes by a later lease, and left in a valid state.
+    unsafe {
+        let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
+        ptr::drop_in_place(stage);
+        ptr::write_bytes(stage, 0, 1);
+        stage.write(Stage::Empty);
+    }
+}
+
+/// # Safety
+/// As for [`TaskRef::take`], with the task's own type.
+unsafe fn take<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>, to: *mut ()) {
+    // SAFETY: the stage is the caller's, and `to` fits the output.
+    unsafe {
+        let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
+        if let Stage::Done(output) = core::mem::replace(&mut *stage, Stage::Empty) {
+            to.cast::<Option<F::Output>>().write(Some(output));
+        }
+        clear::<F, M>(task);
+    }
+}

@@ -1,0 +1,374 @@
+//! Timers: any number of sleeps, inserted and cancelled in constant time.
+//!
+//! A radix heap (Ahuja, Mehlhorn, Orlin and Tarjan, 1990), which suits clocks because they never go
+//! back. A sleep lies in the bucket of the highest bit in which its deadline differs from `last`, the
+//! time of the last [`advance`](Timers::advance):
+//!
+//! ```text
+//!   last = …0100   bucket 0: …0101   bucket 1: …011x   (none)   bucket 3: …1xxx
+//! ```
+//!
+//! When time advances and the highest bit that changes is *h*, everything in buckets below *h* is due,
+//! bucket *h* is dealt out again, and the buckets above stay as they are. Each sleep moves at most once
+//! for each bit of its delay. Every critical section deals with one sleep, so interrupts are never kept
+//! waiting, however many are due.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use crate::select::Arm;
+use crate::sync::claim::Claim;
+use crate::sync::wait::{State, Token, TokenList};
+use crate::sync::{Locked, RawMutex, const_fn};
+
+/// One a bit of a 32-bit delay, and the last for everything beyond.
+const BUCKETS: usize = 33;
+const FAR: usize = BUCKETS - 1;
+/// How many sleeps of one bucket are looked at for the exact next deadline.
+const LOOK: usize = 4;
+
+/// Where kernels find out what is due: [`Timers`], or [`NoTimers`] for programs without any.
+pub trait TimerQueue {
+    /// Makes sleeps that are due ready.
+    fn advance(&self, now: u64);
+    /// When to advance next.
+    fn next_deadline(&self) -> Option<u64>;
+}
+
+/// No sleeps, no memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTimers;
+
+impl TimerQueue for NoTimers {
+    fn advance(&self, _now: u64) {}
+    fn next_deadline(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// A queue of sleeps, in ticks of whatever clock drives it.
+///
+/// A [`Kernel`](crate::kernel::Kernel) has one and advances it. Under another executor make it a
+/// `static` and call [`advance`](Self::advance) from the timer interrupt. About 66 words.
+///
+/// ```
+/// use cloakroom::kernel::{TimerQueue, Timers};
+/// use cloakroom::sync::CriticalSectionRawMutex;
+///
+/// static TIMERS: Timers<CriticalSectionRawMutex> = Timers::new();
+/// // In a task: TIMERS.after(50).await; in the timer interrupt:
+/// TIMERS.advance(1_000);
+/// assert_eq!(TIMERS.now(), 1_000);
+/// ```
+pub struct Timers<M> {
+    heap: Locked<M, Heap>,
+}
+
+struct Heap {
+    last: u64,
+    occupied: u64,
+    /// Buckets whose sleeps were put there under an earlier `last` and are being dealt out.
+    stale: u64,
+    /// Sleeps in the far bucket, and how many of them are still to be looked at.
+    far: usize,
+    far_stale: usize,
+    buckets: [TokenList; BUCKETS],
+}
+
+/// A sleep's token. The token comes first: a pointer to it is one to the whole.
+#[repr(C)]
+struct Alarm {
+    token: Token,
+    deadline: u64,
+    bucket: core::cell::Cell<u8>,
+}
+
+impl<M: RawMutex> Timers<M> {
+    const_fn! {
+        /// No sleeps; the time is 0.
+        pub const fn new() -> Self {
+            Self {
+                heap: Locked::new(Heap {
+                    last: 0,
+                    occupied: 0,
+                    stale: 0,
+                    far: 0,
+                    far_stale: 0,
+                    buckets: [const { TokenList::new() }; BUCKETS],
+                }),
+            }
+        }
+    }
+
+    /// The time of the last [`advance`](TimerQueue::advance).
+    pub fn now(&self) -> u64 {
+        self.heap.with(|heap| heap.last)
+    }
+
+    /// Sleeps until tick `deadline`.
+    pub fn at(&self, deadline: u64) -> Sleep<'_, M> {
+        Sleep {
+            timers: self,
+            alarm: Alarm { token: Token::new(), deadline, bucket: core::cell::Cell::new(0) },
+        }
+    }
+
+    /// Sleeps for `ticks` from [`now`](Self::now) on.
+    pub fn after(&self, ticks: u64) -> Sleep<'_, M> {
+        self.at(self.now().saturating_add(ticks))
+    }
+}
+
+impl<M: RawMutex> Default for Timers<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: RawMutex> TimerQueue for Timers<M> {
+    /// Makes every sleep ready whose deadline is `now` or earlier. A time before the last one changes
+    /// nothing. Interrupt-safe.
+    #[inline]
+    fn advance(&self, now: u64) {
+        if self.heap.with(|heap| {
+            heap.occupied == 0 && {
+                heap.last = heap.last.max(now);
+                true
+            }
+        }) {
+            return;
+        }
+        loop {
+            match self.heap.with(|heap| heap.step(now)) {
+                Stepped::Done => return,
+                Stepped::Again(waker) => {
+                    if let Some(waker) = waker {
+                        waker.wake();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next deadline; when more than four sleeps share the lowest bucket, possibly an earlier time,
+    /// at which advancing spreads them.
+    fn next_deadline(&self) -> Option<u64> {
+        self.heap.with(|heap| heap.next_deadline())
+    }
+}
+
+enum Stepped {
+    Done,
+    Again(Option<Waker>),
+}
+
+fn bucket_of(last: u64, deadline: u64) -> usize {
+    ((last ^ deadline).checked_ilog2().unwrap_or(0) as usize).min(FAR)
+}
+
+impl Heap {
+    /// # Safety
+    /// As for [`TokenList::push_back`]; `alarm`'s deadline is later than `last`.
+    unsafe fn insert(&mut self, alarm: *const Alarm) {
+        // SAFETY: alive by the caller's word.
+        let bucket = unsafe { bucket_of(self.last, (*alarm).deadline) };
+        // SAFETY: as above; the token heads the alarm.
+        unsafe {
+            (*alarm).bucket.set(bucket as u8);
+            self.buckets[bucket % BUCKETS].push_back(alarm.cast());
+        }
+        self.occupied |= 1 << bucket;
+        self.far += usize::from(bucket == FAR);
+    }
+
+    /// # Safety
+    /// `alarm` is queued here.
+    unsafe fn remove(&mut self, alarm: *const Alarm) {
+        // SAFETY: queued, hence alive, and in the bucket that it says.
+        let bucket = unsafe { usize::from((*alarm).bucket.get()) } % BUCKETS;
+        // SAFETY: as above.
+        unsafe { self.buckets[bucket].remove(alarm.cast()) };
+        if self.buckets[bucket].is_empty() {
+            self.occupied &= !(1 << bucket);
+        }
+        self.far -= usize::from(bucket == FAR);
+    }
+
+    /// Deals with one sleep, or sets the time.
+    fn step(&mut self, now: u64) -> Stepped {
+        self.stale &= self.occupied;
+        if self.far_stale == 0 {
+            self.stale &= !(1 << FAR);
+        }
+        if self.stale != 0 {
+            let bucket = self.stale.trailing_zeros() as usize % BUCKETS;
+            if bucket == FAR {
+                self.far_stale -= 1;
+            }
+            return self.deal(bucket);
+        }
+        if now <= self.last {
+            return Stepped::Done;
+        }
+        let changed = bucket_of(self.last, now);
+        let below = self.occupied & ((1 << changed) - 1);
+        if below != 0 {
+            // All of these are due: they differ from `now` first in a bit that has become 1.
+            return self.fire(below.trailing_zeros() as usize % BUCKETS);
+        }
+        self.last = now;
+        self.stale = self.occupied & (1 << changed);
+        self.far_stale = self.far;
+        Stepped::Again(None)
+    }
+
+    /// Takes the first sleep of `bucket` and makes it ready.
+    fn fire(&mut self, bucket: usize) -> Stepped {
+        let Some(first) = self.buckets[bucket % BUCKETS].first() else {
+            return Stepped::Again(None);
+        };
+        // SAFETY: every token here heads an alarm, and this one is queued.
+        unsafe {
+            self.remove(first.cast());
+            Stepped::Again((*first).settle(State::Granted))
+        }
+    }
+
+    /// Puts the first sleep of a stale bucket where it belongs now.
+    fn deal(&mut self, bucket: usize) -> Stepped {
+        let Some(first) = self.buckets[bucket % BUCKETS].first() else {
+            return Stepped::Again(None);
+        };
+        let alarm = first.cast::<Alarm>();
+        // SAFETY: as in `fire`.
+        if unsafe { (*alarm).deadline } <= self.last {
+            return self.fire(bucket);
+        }
+        // SAFETY: queued until now, pinned, and put back at once.
+        unsafe {
+            self.remove(alarm);
+            self.insert(alarm);
+        }
+        Stepped::Again(None)
+    }
+
+    fn next_deadline(&self) -> Option<u64> {
+        if self.occupied == 0 {
+            return None;
+        }
+        let bucket = self.occupied.trailing_zeros() as usize % BUCKETS;
+        let mut earliest = u64::MAX;
+        let mut at = self.buckets[bucket].first();
+        for _ in 0..LOOK {
+            let Some(token) = at else {
+                return Some(earliest);
+            };
+            // SAFETY: every token here heads an alarm and is alive while it is queued.
+            earliest = earliest.min(unsafe { (*token.cast::<Alarm>()).deadline });
+            at = self.buckets[bucket].after(token);
+        }
+        if at.is_none() {
+            return Some(earliest);
+        }
+        // The first moment that belongs to this bucket.
+        let low = 1 << bucket;
+        Some(((self.last | (low - 1)) + 1).min(earliest))
+    }
+}
+
+/// A pending sleep, made by [`Timers::at`] and [`Timers::after`].
+///
+/// Cancel safety: dropping it takes it out of the queue, in constant time. Wake-ups: one. It is an
+/// [`Arm`] of a select.
+#[must_use = "futures do nothing unless polled"]
+pub struct Sleep<'t, M: RawMutex> {
+    timers: &'t Timers<M>,
+    alarm: Alarm,
+}
+
+// SAFETY: the token and the bucket number are guarded by the timers' lock, the rest is plain data.
+unsafe impl<M: RawMutex + Sync> Send for Sleep<'_, M> {}
+
+impl<M: RawMutex> Sleep<'_, M> {
+    /// When it ends, in ticks.
+    pub fn deadline(&self) -> u64 {
+        self.alarm.deadline
+    }
+
+    fn leave(&mut self) {
+        let waker = self.timers.heap.with(|heap| {
+            if self.alarm.token.state() == State::Queued {
+                // SAFETY: queued.
+                unsafe { heap.remove(&raw const self.alarm) };
+            }
+            self.alarm.token.set_state(State::Idle);
+            self.alarm.token.take_waker()
+        });
+        drop(waker);
+    }
+}
+
+impl<M: RawMutex> Future for Sleep<'_, M> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let token = &this.alarm.token;
+        let mut waker = None;
+        loop {
+            let step = this.timers.heap.with(|heap| {
+                if heap.last >= this.alarm.deadline || token.state() == State::Granted {
+                    return Err(true);
+                }
+                if token.state() == State::Queued && token.will_wake(cx.waker()) {
+                    return Err(false);
+                }
+                let Some(waker) = waker.take() else {
+                    return Ok(None);
+                };
+                if token.state() == State::Idle {
+                    // SAFETY: pinned, in no list, taken out in `leave`; later than `last`, see above.
+                    unsafe { heap.insert(&raw const this.alarm) };
+                }
+                Ok(Some(token.set_waker(Some(waker))))
+            });
+            match step {
+                Ok(Some(old)) => {
+                    drop(old);
+                    return Poll::Pending;
+                }
+                Ok(None) => waker = Some(cx.waker().clone()),
+                Err(false) => return Poll::Pending,
+                Err(true) => {
+                    let won = crate::sync::claim::claim_own(token.side());
+                    return if won { Poll::Ready(()) } else { Poll::Pending };
+                }
+            }
+        }
+    }
+}
+
+impl<M: RawMutex> crate::select::sealed::Sealed for Sleep<'_, M> {}
+
+impl<M: RawMutex> Arm for Sleep<'_, M> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on; nothing is moved.
+        unsafe { self.get_unchecked_mut().alarm.token.join_select(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        // SAFETY: it is in no list now; null is "no select".
+        unsafe { this.alarm.token.join_select(core::ptr::null(), 0) }
+    }
+}
+
+impl<M: RawMutex> Drop for Sleep<'_, M> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,129 @@
+//! Running one future on this thread.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::thread_local;
+use std::time::{Duration, Instant};
+
+use super::StdClock;
+use crate::kernel::{Clock, Kernel, Next, TimerQueue};
+use crate::sync::RawMutex;
+
+/// Wakes a parked thread.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // Release pairs with the Acquire in `park`: the woken thread sees why. `unpark` is skipped
+        // when a wake-up is on its way already.
+        if !self.woken.swap(true, Ordering::Release) {
+            self.thread.unpark();
+        }
+    }
+}
+
+thread_local! {
+    /// One allocation a thread, at its first use.
+    static UNPARK: (Arc<Unpark>, Waker) = {
+        let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
+        (unpark.clone(), Waker::from(unpark))
+    };
+}
+
+/// Runs `future` on this thread, which sleeps while there is nothing to do. Uses no CPU while it waits.
+///
+/// The first call on a thread allocates its waker, later ones allocate nothing.
+///
+/// ```
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::std_layer::{StdRawMutex, block_on};
+///
+/// static CHANNEL: Channel<StdRawMutex, u32, Buffered<4>> = Channel::new();
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| block_on(CHANNEL.send(5)));
+///     assert_eq!(block_on(CHANNEL.recv()), Ok(5));
+/// });
+/// ```
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    UNPARK.with(|(unpark, waker)| {
+        let mut cx = Context::from_waker(waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            unpark.park(None);
+        }
+    })
+}
+
+/// Runs `future` together with a kernel's tasks and timers on this thread, until `future` is done.
+///
+/// The thread sleeps while nothing is ready, until the kernel's next deadline at most.
+///
+/// ```
+/// use cloakroom::{Arena, kernel::Kernel};
+/// use cloakroom::std_layer::{StdClock, StdRawMutex, block_on_until};
+///
+/// static ARENA: Arena<StdRawMutex, 64, 64, 16> = Arena::new();
+/// static KERNEL: Kernel<StdRawMutex> = Kernel::new();
+///
+/// let task = KERNEL.spawn(ARENA.handle(), async {
+///     KERNEL.timers().after(1_000).await; // a millisecond
+///     "done"
+/// })?;
+/// assert_eq!(block_on_until(&KERNEL, &StdClock::new(), task), Ok("done"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
+    kernel: &Kernel<M, W>,
+    clock: &StdClock,
+    future: F,
+) -> F::Output {
+    let mut future = pin!(future);
+    UNPARK.with(|(unpark, waker)| {
+        let mut cx = Context::from_waker(waker);
+        loop {
+            let next = kernel.poll_under(clock.now(), &mut cx);
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            match next {
+                Next::Ready => {}
+                Next::At(tick) => unpark.park(Some(clock.until(tick))),
+                Next::Idle => unpark.park(None),
+            }
+        }
+    })
+}
+
+impl Unpark {
+    /// Sleeps until woken, or for `limit`.
+    fn park(&self, limit: Option<Duration>) {
+        let end = limit.map(|limit| Instant::now() + limit);
+        // `park` may return early, so the flag decides.
+        while !self.woken.swap(false, Ordering::Acquire) {
+            match end {
+                None => thread::park(),
+                Some(end) => {
+                    let rest = end.saturating_duration_since(Instant::now());
+                    if rest.is_zero() {
+                        return;
+                    }
+                    thread::park_timeout(rest);
+                }
+            }
+        }
+    }
+}
