@@ -149,7 +149,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     }
 
     /// A home's row; the lock is held as long as the map is borrowed.
-    pub(super) fn home<'m>(self, _map: &'m mut Map, id: u8) -> &'m mut HomeRow {
+    pub(super) fn home(self, _map: &mut Map, id: u8) -> &mut HomeRow {
         // SAFETY: home rows are touched only through here, with the lock held and the map borrowed
         // for as long as the row is.
         unsafe { &mut *self.home_row(id) }

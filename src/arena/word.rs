@@ -51,7 +51,7 @@ impl Bits {
         (self.0 >> COUNT_BITS) & COUNT_MAX
     }
     pub(super) fn is_free(self) -> bool {
-        self.0 & (AT_REST_ONE * COUNT_MAX | COUNT_MAX) == 0
+        self.0 & ((AT_REST_ONE * COUNT_MAX) | COUNT_MAX) == 0
     }
     pub(super) fn is_moving(self) -> bool {
         self.0 & MOVING != 0
@@ -215,7 +215,10 @@ impl Word {
     }
 
     #[cfg(not(target_has_atomic = "64"))]
-    fn update_cas(&self, f: impl FnMut(Bits) -> Option<Bits>) -> Result<(Bits, Bits), Bits> {
+    pub(super) fn update_cas(
+        &self,
+        f: impl FnMut(Bits) -> Option<Bits>,
+    ) -> Result<(Bits, Bits), Bits> {
         self.update_plain(f)
     }
 

@@ -35,11 +35,7 @@ pub fn print_line(line: fmt::Arguments<'_>) {
 
 /// Ends the run. QEMU exits with status 0 if `success` holds, and 1 otherwise.
 pub fn exit(success: bool) -> ! {
-    let reason = if success {
-        APPLICATION_EXIT
-    } else {
-        RUN_TIME_ERROR
-    };
+    let reason = if success { APPLICATION_EXIT } else { RUN_TIME_ERROR };
     // SAFETY: `SYS_EXIT` takes the reason by value and touches no memory of ours.
     unsafe { call(SYS_EXIT, reason) };
     // A debugger may let the core go on after the call. There is nothing left to do.
@@ -77,11 +73,7 @@ impl Write for Console {
         // SAFETY: `SYS_WRITE` reads a block of three words (handle, pointer, length) and then that many
         // bytes. `request` is that block, `text` those bytes, and both outlive the call.
         let left_over = unsafe { call(SYS_WRITE, request.as_ptr() as usize) };
-        if left_over == 0 {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
+        if left_over == 0 { Ok(()) } else { Err(fmt::Error) }
     }
 }
 

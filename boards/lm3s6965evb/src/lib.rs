@@ -16,10 +16,7 @@ pub mod counting {
 
     /// QEMU derives the core's clock from 200 MHz by the system divider alone and knows nothing of the
     /// PLL. The divider at its smallest gives the finest ticks: 6.4 to an instruction.
-    const RATE: Rate = Rate {
-        instruction_ns: 1 << 5,
-        tick_ns: 5,
-    };
+    const RATE: Rate = Rate { instruction_ns: 1 << 5, tick_ns: 5 };
 
     /// Sets the core's clock for counting and takes over SysTick.
     pub fn counter(syst: cortex_m::peripheral::SYST) -> InstructionCounter {

@@ -9,26 +9,14 @@ use cortex_m::peripheral::NVIC;
 use crate::Interrupt;
 
 /// The first serial port, on pins A0 and A1.
-pub static UART0: Uart = Uart::at(
-    0x4000_C000,
-    Interrupt::UART0,
-    0,
-    Pins::at(0x4000_4000, 0, 0b0011),
-);
+pub static UART0: Uart =
+    Uart::at(0x4000_C000, Interrupt::UART0, 0, Pins::at(0x4000_4000, 0, 0b0011));
 /// The second serial port, on pins D2 and D3.
-pub static UART1: Uart = Uart::at(
-    0x4000_D000,
-    Interrupt::UART1,
-    1,
-    Pins::at(0x4000_7000, 3, 0b1100),
-);
+pub static UART1: Uart =
+    Uart::at(0x4000_D000, Interrupt::UART1, 1, Pins::at(0x4000_7000, 3, 0b1100));
 /// The third serial port, on pins G0 and G1.
-pub static UART2: Uart = Uart::at(
-    0x4000_E000,
-    Interrupt::UART2,
-    2,
-    Pins::at(0x4002_6000, 6, 0b0011),
-);
+pub static UART2: Uart =
+    Uart::at(0x4000_E000, Interrupt::UART2, 2, Pins::at(0x4002_6000, 6, 0b0011));
 
 /// The chip runs from its 12 MHz oscillator until somebody sets up the PLL, which nothing here does.
 const CLOCK_HZ: u32 = 12_000_000;
@@ -61,22 +49,13 @@ struct Pins {
 
 impl Pins {
     const fn at(base: usize, clock_bit: u32, mask: u32) -> Self {
-        Self {
-            base,
-            clock_bit,
-            mask,
-        }
+        Self { base, clock_bit, mask }
     }
 }
 
 impl Uart {
     const fn at(base: usize, interrupt: Interrupt, clock_bit: u32, pins: Pins) -> Self {
-        Self {
-            base,
-            interrupt,
-            clock_bit,
-            pins,
-        }
+        Self { base, interrupt, clock_bit, pins }
     }
 
     /// Switches the port on: `baud` bits a second, 8 data bits, no parity, one stop bit. Its interrupt

@@ -16,9 +16,7 @@ fn main() -> ! {
     let core = cortex_m::Peripherals::take().expect("nothing took the peripherals before");
     let mut counter = counting::counter(core.SYST);
     // Figures from a counter that is off are worse than none.
-    counter
-        .check()
-        .expect("the counter counts code of known length");
+    counter.check().expect("the counter counts code of known length");
     check_sweep(&mut counter);
 
     let mut row = |operation: &str, code: &mut dyn FnMut()| {
@@ -26,9 +24,7 @@ fn main() -> ! {
     };
     println!("| operation | instructions |");
     println!("|---|---:|");
-    row("critical section, empty", &mut || {
-        critical_section::with(|_| ())
-    });
+    row("critical section, empty", &mut || critical_section::with(|_| ()));
     row("copy of 64 bytes", &mut || {
         let source = black_box([0u8; 64]);
         black_box(source);
@@ -60,10 +56,7 @@ fn check_sweep(counter: &mut InstructionCounter) {
             assert_eq!(last, STEPS, "the last step that an interrupt visited");
             return;
         }
-        assert!(
-            step == last || step == last + 1,
-            "the interrupt went from step {last} to {step}"
-        );
+        assert!(step == last || step == last + 1, "the interrupt went from step {last} to {step}");
         last = step;
     }
     panic!("the interrupt always came, even long after the code's end");
