@@ -1,4 +1,4 @@
-//! The arena under the loom model checker: every interleaving of a few operations, up to a bound.
+//! The arena under the loom model checker: every interleaving of a few operations.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test --release --test loom
@@ -54,12 +54,10 @@ unsafe impl RawMutex for Global {
 
 type Subject<M, const PAGES: usize, const ROWS: usize> = Arena<M, PAGES, 16, ROWS, 1>;
 
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+fn explore(model: impl Fn() + Sync + Send + 'static) {
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = runs.clone();
-    builder.check(move || {
+    loom::model(move || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
@@ -149,7 +147,7 @@ models! {
 /// Two leases are given up on two threads. Both have read the payload; whoever has the memory next
 /// writes it.
 fn last_leases<M: RawMutex + Sync + Send + 'static>() {
-    explore(3, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -174,7 +172,10 @@ fn last_leases<M: RawMutex + Sync + Send + 'static>() {
 
 /// As above, but the last one left makes the payload writable instead.
 fn a_sole_lease_becomes_writable<M: RawMutex + Sync + Send + 'static>() {
-    explore(3, || {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let became = Arc::new(AtomicBool::new(false));
+    let seen = became.clone();
+    explore(move || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -186,17 +187,28 @@ fn a_sole_lease_becomes_writable<M: RawMutex + Sync + Send + 'static>() {
                     drop(other);
                 })
             };
-            if let Ok(_lease) = one.try_into_mut() {
-                bytes.write(1);
+            // A second try, as loom does not let a mere load wait for the other thread by itself.
+            let mut one = one;
+            for _ in 0..2 {
+                match one.try_into_mut() {
+                    Ok(_lease) => {
+                        seen.store(true, Ordering::Relaxed);
+                        bytes.write(1);
+                        break;
+                    }
+                    Err(lease) => one = lease,
+                }
+                thread::yield_now();
             }
             reader.join().expect("no panic");
         });
     });
+    assert!(became.load(Ordering::Relaxed), "the case this is about was never met");
 }
 
 /// Exactly one of two redeems of one ticket wins, and it may then write.
 fn redeem_and_redeem<M: RawMutex + Sync + Send + 'static>() {
-    explore(3, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             bytes.write(1);
@@ -224,7 +236,7 @@ fn redeem_and_redeem<M: RawMutex + Sync + Send + 'static>() {
 
 /// A ticket is redeemed and its descriptor used again, while somebody else tries the same number.
 fn stale_redeem_and_reuse<M: RawMutex + Sync + Send + 'static>() {
-    explore(2, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             bytes.write(1);
@@ -254,7 +266,7 @@ fn stale_redeem_and_reuse<M: RawMutex + Sync + Send + 'static>() {
 
 /// One lease becomes a ticket while the other one is given up: the payload stays.
 fn deposit_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(3, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -280,7 +292,7 @@ fn deposit_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// The payload is redeemed at any moment of its move, and is whole.
 fn redeem_and_compaction<M: RawMutex + Sync + Send + 'static>() {
-    explore(2, || {
+    explore(|| {
         with_arena::<M, 3, 2>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
             let ticket = arena.try_alloc_from(&[7; 16]).expect("room").deposit().expect("few");
@@ -299,7 +311,7 @@ fn redeem_and_compaction<M: RawMutex + Sync + Send + 'static>() {
 
 /// The payload is freed, unredeemed, at any moment of its move.
 fn parcel_drop_and_compaction<M: RawMutex + Sync + Send + 'static>() {
-    explore(2, || {
+    explore(|| {
         // Nine pages are too many for a shelf: they go straight back to the map.
         with_arena::<M, 11, 2>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
@@ -316,7 +328,7 @@ fn parcel_drop_and_compaction<M: RawMutex + Sync + Send + 'static>() {
 
 /// An allocation gets the released memory or none; nothing is lost or given twice.
 fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(3, || {
+    explore(|| {
         with_arena::<M, 2, 2>(|arena| {
             let bytes = Bytes::new();
             let lease = arena.try_alloc(32).expect("empty");
@@ -338,7 +350,7 @@ fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Memory is released at any moment of parking: the wake-up is not lost.
 fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(2, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let release = thread::spawn(move || drop(lease));
@@ -350,7 +362,7 @@ fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Two wait, one release: the first one to be served passes the turn on.
 fn two_wait_for_one_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(1, || {
+    explore(|| {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let other = thread::spawn(move || drop(block_on(arena.alloc(16)).expect("it can fit")));
@@ -367,7 +379,7 @@ fn two_wait_for_one_release<M: RawMutex + Sync + Send + 'static>() {
 /// operations, which loom does not model.)
 #[test]
 fn park_and_deposit() {
-    explore(2, || {
+    explore(|| {
         with_arena::<Global, 3, 3>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
             let pin = arena.try_alloc(16).expect("room");
@@ -383,7 +395,7 @@ fn park_and_deposit() {
 /// The spin lock itself.
 #[test]
 fn spin_lock() {
-    explore(3, || {
+    explore(|| {
         let lock = Arc::new(SpinRawMutex::new());
         let bytes = Bytes::new();
         let threads: Vec<_> = (0..2)
