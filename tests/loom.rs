@@ -1,4 +1,5 @@
-//! The arena under the loom model checker: every interleaving of a few operations.
+//! The arena under the loom model checker: every interleaving of a few operations, in
+//! the largest models up to three preemptions.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg loom" cargo test --release --test loom
@@ -21,7 +22,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use cloakroom::sync::{RawMutex, SpinRawMutex};
 use cloakroom::{Arena, RedeemError};
 use loom::cell::UnsafeCell;
-use loom::sync::Mutex;
+use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 /// A lock with a state. Loom's mutex can only be made inside a model, so it is made at the first use.
@@ -54,10 +55,12 @@ unsafe impl RawMutex for Global {
 
 type Subject<M, const PAGES: usize, const ROWS: usize> = Arena<M, PAGES, 16, ROWS, 1>;
 
-fn explore(model: impl Fn() + Sync + Send + 'static) {
+fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = runs.clone();
-    loom::model(move || {
+    builder.check(move || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
@@ -100,22 +103,40 @@ impl Bytes {
     }
 }
 
-struct Unpark(thread::Thread);
+/// Sleeps until it is woken, also if that was before. (Loom's own `park` forgets an `unpark` that comes
+/// while the thread waits for a mutex.)
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
 
-impl Wake for Unpark {
+impl Bell {
+    fn wait(&self) {
+        let mut rung = self.rung.lock().expect("no model panics in here");
+        while !*rung {
+            rung = self.changed.wait(rung).expect("no model panics in here");
+        }
+        *rung = false;
+    }
+}
+
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *self.rung.lock().expect("no model panics in here") = true;
+        self.changed.notify_one();
     }
 }
 
 /// Waits for a future. A lost wake-up is a deadlock, which loom reports.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(bell.clone());
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
+            Poll::Pending => bell.wait(),
         }
     }
 }
@@ -147,7 +168,7 @@ models! {
 /// Two leases are given up on two threads. Both have read the payload; whoever has the memory next
 /// writes it.
 fn last_leases<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -175,7 +196,7 @@ fn a_sole_lease_becomes_writable<M: RawMutex + Sync + Send + 'static>() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let became = Arc::new(AtomicBool::new(false));
     let seen = became.clone();
-    explore(move || {
+    explore(None, move || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -208,7 +229,7 @@ fn a_sole_lease_becomes_writable<M: RawMutex + Sync + Send + 'static>() {
 
 /// Exactly one of two redeems of one ticket wins, and it may then write.
 fn redeem_and_redeem<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             bytes.write(1);
@@ -236,7 +257,7 @@ fn redeem_and_redeem<M: RawMutex + Sync + Send + 'static>() {
 
 /// A ticket is redeemed and its descriptor used again, while somebody else tries the same number.
 fn stale_redeem_and_reuse<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             bytes.write(1);
@@ -266,7 +287,7 @@ fn stale_redeem_and_reuse<M: RawMutex + Sync + Send + 'static>() {
 
 /// One lease becomes a ticket while the other one is given up: the payload stays.
 fn deposit_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -292,7 +313,7 @@ fn deposit_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// The payload is redeemed at any moment of its move, and is whole.
 fn redeem_and_compaction<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 3, 2>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
             let ticket = arena.try_alloc_from(&[7; 16]).expect("room").deposit().expect("few");
@@ -311,7 +332,7 @@ fn redeem_and_compaction<M: RawMutex + Sync + Send + 'static>() {
 
 /// The payload is freed, unredeemed, at any moment of its move.
 fn parcel_drop_and_compaction<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(Some(3), || {
         // Nine pages are too many for a shelf: they go straight back to the map.
         with_arena::<M, 11, 2>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
@@ -328,7 +349,7 @@ fn parcel_drop_and_compaction<M: RawMutex + Sync + Send + 'static>() {
 
 /// An allocation gets the released memory or none; nothing is lost or given twice.
 fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 2, 2>(|arena| {
             let bytes = Bytes::new();
             let lease = arena.try_alloc(32).expect("empty");
@@ -350,7 +371,7 @@ fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Memory is released at any moment of parking: the wake-up is not lost.
 fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(None, || {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let release = thread::spawn(move || drop(lease));
@@ -362,7 +383,7 @@ fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Two wait, one release: the first one to be served passes the turn on.
 fn two_wait_for_one_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(|| {
+    explore(Some(3), || {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let other = thread::spawn(move || drop(block_on(arena.alloc(16)).expect("it can fit")));
@@ -379,7 +400,7 @@ fn two_wait_for_one_release<M: RawMutex + Sync + Send + 'static>() {
 /// operations, which loom does not model.)
 #[test]
 fn park_and_deposit() {
-    explore(|| {
+    explore(Some(3), || {
         with_arena::<Global, 3, 3>(|arena| {
             let top = arena.try_alloc(16).expect("empty");
             let pin = arena.try_alloc(16).expect("room");
@@ -395,7 +416,7 @@ fn park_and_deposit() {
 /// The spin lock itself.
 #[test]
 fn spin_lock() {
-    explore(|| {
+    explore(None, || {
         let lock = Arc::new(SpinRawMutex::new());
         let bytes = Bytes::new();
         let threads: Vec<_> = (0..2)

@@ -14,8 +14,12 @@
 /// only if the descriptor exists, is at rest, has this very generation in this very epoch, and the
 /// check bits fit all three. A *stale* ticket of the same epoch is therefore never accepted: each
 /// return of a descriptor to the free list raises its generation, and a descriptor that has used up its
-/// 2³² generations is taken out of service. A *forged* one (random bits, a damaged wire) is accepted
-/// with a probability of *at rest* ÷ 2⁶⁴ each: one value of 2⁶⁴ is good for each payload at rest.
+/// 2³² generations is taken out of service. A *forged* one (random bits) is accepted with a
+/// probability of *at rest* ÷ 2⁶⁴ each: one value of 2⁶⁴ is good for each payload at rest. A *damaged*
+/// one is accepted only if it has become another live ticket's very number; against that there are the
+/// twelve check bits. One of an *earlier epoch* is accepted only if it is a live ticket's very number in
+/// this one, which cannot be when the two epochs differ in their lowest ten bits only, and happens to
+/// about one in 2¹² of the candidates otherwise.
 ///
 /// A ticket does not own anything by itself: one that is never redeemed or
 /// [discarded](crate::arena::ArenaRef::discard) keeps its payload in the arena.

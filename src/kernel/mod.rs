@@ -11,7 +11,7 @@ mod task;
 mod timer;
 
 use core::future::Future;
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::task::{Context, Poll, Waker};
 
 pub use cancel::{CancelChild, CancelToken, Cancelled};
@@ -142,11 +142,10 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         let task = TaskRef::spawn(arena, &self.shared, future)?;
         let handle = JoinHandle::new(task.clone());
         // The kernel's own reference, until the task is done.
-        let header = task.into_raw();
+        let task = task.into_raw();
         let parent = self.shared.with(|shared| {
             shared.tasks += 1;
-            // SAFETY: the kernel's reference keeps it alive.
-            shared.make_ready(unsafe { &*header })
+            shared.make_ready(task)
         });
         if let Some(parent) = parent {
             parent.wake();
@@ -158,12 +157,9 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// next, so that the caller can put the core to sleep.
     pub fn poll(&self, now: u64) -> Next {
         self.timers.advance(now);
-        for _ in 0..BATCH {
-            if !self.run_one() {
-                break;
-            }
-        }
-        if self.shared.with(|shared| !shared.head.is_null()) {
+        // When the queue has run empty there is no need to look again: whoever made a task ready
+        // since then has woken the driver, or interrupts its sleep.
+        if (0..BATCH).all(|_| self.run_one()) {
             return Next::Ready;
         }
         match self.timers.next_deadline() {
@@ -217,20 +213,18 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Runs the first ready task; `false` if there is none.
     fn run_one(&self) -> bool {
+        let Some((task, flags)) = self.shared.with(Shared::pop) else { return false };
         // SAFETY: a queued task is not done, so the kernel's reference to it exists; it is taken over
         // here and given back below unless the task ends.
-        let Some(task) = self.shared.with(|shared| unsafe { TaskRef::from_raw(shared.pop()) })
-        else {
-            return false;
-        };
+        let task = unsafe { TaskRef::from_raw(task) };
         let header = task.header();
-        let cancel = header.flags.get() & flag::CANCEL != 0;
+        let cancel = flags & flag::CANCEL != 0;
         // SAFETY: `pop` has set RUNNING, so nobody else runs it, and the stage holds the future.
         if !cancel && !unsafe { task.poll() } {
             let parent = self.shared.with(|shared| {
                 let flags = header.flags.get();
                 header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
-                if flags & flag::NOTIFIED != 0 { shared.make_ready(header) } else { None }
+                if flags & flag::NOTIFIED != 0 { shared.make_ready(task.as_raw()) } else { None }
             });
             if let Some(parent) = parent {
                 parent.wake();
@@ -279,7 +273,10 @@ impl<M: RawMutex + 'static> Shared<M> {
     /// Queues a task, unless it is queued, ended, or running (then it is noted). Returns the waker of
     /// whoever drives the kernel, if the queue was empty.
     #[inline]
-    pub(super) fn make_ready(&mut self, task: &Header<M>) -> Option<Waker> {
+    fn make_ready(&mut self, pointer: NonNull<Header<M>>) -> Option<Waker> {
+        // SAFETY: the caller has a counted reference, and so has the kernel to every task in the
+        // queue, as these are not done.
+        let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
         if flags & (flag::QUEUED | flag::DONE) != 0 {
             return None;
@@ -292,36 +289,38 @@ impl<M: RawMutex + 'static> Shared<M> {
         self.ready += 1;
         task.flags.set(flags | flag::QUEUED);
         task.next.set(ptr::null());
-        // SAFETY: a task in the queue is not done, so the kernel's reference keeps it alive.
-        match unsafe { self.tail.as_ref() } {
+        // Not from `task`: the queue's pointers reach the whole task, not only its header.
+        let whole = pointer.as_ptr().cast_const();
+        // SAFETY: as above.
+        let previous = unsafe { self.tail.as_ref() };
+        self.tail = whole;
+        match previous {
             Some(tail) => {
-                tail.next.set(task);
-                self.tail = task;
+                tail.next.set(whole);
                 None
             }
             None => {
-                self.head = task;
-                self.tail = task;
+                self.head = whole;
                 self.parent.take()
             }
         }
     }
 
-    /// Takes the first task and marks it as running.
+    /// Takes the first task, marks it as running, and tells its flags.
     #[inline]
-    fn pop(&mut self) -> *const Header<M> {
-        let head = self.head;
+    fn pop(&mut self) -> Option<(NonNull<Header<M>>, usize)> {
+        let head = NonNull::new(self.head.cast_mut())?;
         // SAFETY: as in `make_ready`.
-        if let Some(task) = unsafe { head.as_ref() } {
-            self.head = task.next.get();
-            if self.head.is_null() {
-                self.tail = ptr::null();
-            }
-            self.ready -= 1;
-            self.polls = self.polls.wrapping_add(1);
-            task.flags.set(task.flags.get() & !flag::QUEUED | flag::RUNNING);
+        let task = unsafe { head.as_ref() };
+        self.head = task.next.get();
+        if self.head.is_null() {
+            self.tail = ptr::null();
         }
-        head
+        self.ready -= 1;
+        self.polls = self.polls.wrapping_add(1);
+        let flags = task.flags.get();
+        task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
+        Some((head, flags))
     }
 }
 

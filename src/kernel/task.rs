@@ -136,13 +136,18 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
 
     /// # Safety
     /// The caller hands over one counted reference.
-    pub(super) unsafe fn from_raw(header: *const Header<M>) -> Option<Self> {
-        NonNull::new(header.cast_mut()).map(Self)
+    pub(super) unsafe fn from_raw(task: NonNull<Header<M>>) -> Self {
+        Self(task)
     }
 
     /// Gives the counted reference to whoever keeps the pointer.
-    pub(super) fn into_raw(self) -> *const Header<M> {
-        ManuallyDrop::new(self).0.as_ptr()
+    pub(super) fn into_raw(self) -> NonNull<Header<M>> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// The pointer, which reaches all of the task.
+    pub(super) fn as_raw(&self) -> NonNull<Header<M>> {
+        self.0
     }
 
     pub(super) fn header(&self) -> &Header<M> {
@@ -184,7 +189,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
             // SAFETY: `data` is the header behind a waker that exists, so it is counted; the borrowed
             // reference is not dropped, its clone is the new waker's.
             let task = ManuallyDrop::new(unsafe { Self::from_waker(data) });
-            RawWaker::new((*task).clone().into_raw().cast(), Self::WAKER)
+            RawWaker::new((*task).clone().into_raw().as_ptr().cast(), Self::WAKER)
         },
         |data| {
             // SAFETY: the waker's own reference, given up at the end.
@@ -209,7 +214,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
 
     /// Makes the task ready. Constant time, interrupt-safe.
     pub(super) fn wake(&self) {
-        let parent = self.header().kernel.with(|shared| shared.make_ready(self.header()));
+        let parent = self.header().kernel.with(|shared| shared.make_ready(self.0));
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -220,7 +225,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         let header = self.header();
         let parent = header.kernel.with(|shared| {
             header.flags.set(header.flags.get() | flag::CANCEL);
-            shared.make_ready(header)
+            shared.make_ready(self.0)
         });
         if let Some(parent) = parent {
             parent.wake();
