@@ -113,7 +113,8 @@ fn stale_tickets_are_refused() {
 ///
 /// Epochs that differ in their lowest ten bits only never share a number: the check is the upper 12 of
 /// 32 bits of (x xor epoch) × 0x85ebca6b, and no difference of less than 1470 in the first factor leaves
-/// them alike. Other pairs of epochs share 1 number in 2^11 at most, by that same arithmetic.
+/// them alike. Other pairs of epochs share about
+/// one such number in 2^12, on the average over all pairs; for a single pair it may be more.
 #[test]
 fn tickets_of_another_epoch_are_refused() {
     let arena: Box<Subject> = Box::default();

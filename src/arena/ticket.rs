@@ -19,7 +19,7 @@
 /// one is accepted only if it has become another live ticket's very number; against that there are the
 /// twelve check bits. One of an *earlier epoch* is accepted only if it is a live ticket's very number in
 /// this one, which cannot be when the two epochs differ in their lowest ten bits only, and happens to
-/// about one in 2¹² of the candidates otherwise.
+/// about one in 2¹² of the candidates otherwise, on the average over all pairs of epochs.
 ///
 /// A ticket does not own anything by itself: one that is never redeemed or
 /// [discarded](crate::arena::ArenaRef::discard) keeps its payload in the arena.

@@ -8,7 +8,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel, ChannelSnapshot};
-use cloakroom::kernel::Kernel;
+use cloakroom::kernel::{Kernel, Next, TimerQueue};
 use cloakroom::sync::RawMutex;
 
 use crate::check::Outcome;
@@ -40,7 +40,7 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
     /// Polls until nothing is ready.
     pub(crate) fn run(&self) {
         let now = self.kernel.timers().now();
-        while self.kernel.poll(now) == cloakroom::kernel::Next::Ready {}
+        while self.kernel.poll(now) == Next::Ready {}
     }
 
     /// Notes down one more.
@@ -65,20 +65,8 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
         check!(self.arena.handle().verify().is_clean());
         check!(self.inbox.is_empty());
         check!(reconciles(&self.inbox.snapshot()));
-        check_eq!(self.kernel.timers_are_idle(), true);
+        check!(self.kernel.timers().next_deadline().is_none());
         Ok(())
-    }
-}
-
-/// A small extension, so that tests read well.
-trait TimersIdle {
-    fn timers_are_idle(&self) -> bool;
-}
-
-impl<M: RawMutex + Sync + 'static> TimersIdle for Kernel<M> {
-    fn timers_are_idle(&self) -> bool {
-        use cloakroom::kernel::TimerQueue;
-        self.timers().next_deadline().is_none()
     }
 }
 

@@ -1,0 +1,306 @@
+//! The kernel: tasks in an arena, polled when they are woken and not otherwise.
+
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+
+use cloakroom::JoinError;
+use cloakroom::kernel::{CancelToken, Next};
+use cloakroom::limit::Operation;
+
+use crate::check::Outcome;
+use crate::fixture::{Place, witness};
+
+tests_at_a_place!("kernel":
+    a_task_runs_and_its_output_is_joined,
+    a_future_that_finds_no_room_comes_back,
+    a_detached_task_runs_to_its_end,
+    a_cancelled_task_is_dropped_and_not_polled,
+    cancelling_what_has_ended_changes_nothing,
+    a_task_joins_another,
+    rule_7_idle_tasks_are_not_polled,
+    a_wake_up_while_running_is_not_lost,
+    tasks_run_in_the_order_they_were_woken,
+    a_batch_is_bounded,
+    poll_tells_what_is_next,
+    the_driver_is_woken_once,
+    tasks_end_at_a_cancelled_token,
+    tasks_pass_messages,
+);
+
+/// Lets others run once.
+struct Yield(bool);
+
+impl Future for Yield {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if core::mem::replace(&mut self.0, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+fn a_task_runs_and_its_output_is_joined<P: Place>() -> Outcome {
+    let stage = P::stage();
+    witness!(w);
+    let mut task = ok!(stage.kernel.spawn(stage.arena.handle(), async { 42 }));
+    check!(!task.is_finished());
+    check!(w.poll(pin!(&mut task)).is_pending());
+    stage.run();
+    check!(task.is_finished());
+    check_eq!(w.wakes(), 1);
+    check_eq!(ready!(w.poll(pin!(&mut task))), Ok(42));
+    check!(w.poll(pin!(&mut task)).is_pending());
+    drop(task);
+    stage.is_as_found()
+}
+
+fn a_future_that_finds_no_room_comes_back<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let taken = ok!(stage.arena.try_alloc(24 * 64));
+    let ballast = [7u8; 40];
+    let future = async move { ballast[39] };
+    let error = expect!(stage.kernel.spawn(stage.arena.handle(), future), Err(error) => error);
+    drop(taken);
+    // It may be tried again.
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), error.future));
+    stage.run();
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(task))), Ok(7));
+    stage.is_as_found()
+}
+
+fn a_detached_task_runs_to_its_end<P: Place>() -> Outcome {
+    let stage = P::stage();
+    drop(ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        Yield(false).await;
+        stage.note(0);
+    })));
+    stage.run();
+    check_eq!(stage.noted(0), 1);
+    stage.is_as_found()
+}
+
+/// Notes its drop.
+struct Noted<P: Place>(core::marker::PhantomData<fn(P)>);
+
+impl<P: Place> Drop for Noted<P> {
+    fn drop(&mut self) {
+        P::stage().note(1);
+    }
+}
+
+fn a_cancelled_task_is_dropped_and_not_polled<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let inside = Noted::<P>(core::marker::PhantomData);
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        let _inside = inside;
+        let _ = stage.inbox.recv().await;
+        stage.note(0);
+    }));
+    stage.run();
+    task.cancel();
+    check_eq!(stage.noted(1), 0);
+    stage.run();
+    check_eq!((stage.noted(0), stage.noted(1)), (0, 1));
+    // Its receive has left the queue.
+    check_eq!(stage.inbox.try_send(1), Ok(()));
+    check_eq!(stage.inbox.try_recv(), Ok(1));
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(task))), Err(JoinError));
+    stage.is_as_found()
+}
+
+fn cancelling_what_has_ended_changes_nothing<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async { 5 }));
+    stage.run();
+    task.cancel();
+    stage.run();
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(task))), Ok(5));
+    stage.is_as_found()
+}
+
+fn a_task_joins_another<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let inner = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        stage.inbox.recv().await.unwrap_or(0)
+    }));
+    let outer = ok!(stage.kernel.spawn(stage.arena.handle(), async move { inner.await }));
+    stage.run();
+    check!(!outer.is_finished());
+    check_eq!(stage.inbox.try_send(9), Ok(()));
+    stage.run();
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(outer))), Ok(Ok(9)));
+    stage.is_as_found()
+}
+
+fn rule_7_idle_tasks_are_not_polled<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let mut tasks = [const { None }; 4];
+    for slot in &mut tasks {
+        *slot = Some(ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+            if stage.inbox.recv().await.is_ok() {
+                stage.note(0);
+            }
+        })));
+    }
+    stage.run();
+    let before = stage.kernel.snapshot();
+    for tick in 0..20 {
+        check_eq!(stage.kernel.poll(stage.kernel.timers().now() + tick % 2), Next::Idle);
+    }
+    check_eq!(stage.kernel.snapshot().polls, before.polls);
+    // One value, one wake-up, one poll, however many wait.
+    check_eq!(stage.inbox.try_send(1), Ok(()));
+    stage.run();
+    let after = stage.kernel.snapshot();
+    check_eq!((after.polls - before.polls, after.wakes - before.wakes), (1, 1));
+    check_eq!((stage.noted(0), after.tasks), (1, 3));
+    tasks.iter().flatten().for_each(|task| task.cancel());
+    stage.run();
+    drop(tasks);
+    stage.is_as_found()
+}
+
+fn a_wake_up_while_running_is_not_lost<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let before = stage.kernel.snapshot().polls;
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async {
+        for _ in 0..3 {
+            Yield(false).await;
+        }
+    }));
+    stage.run();
+    check!(task.is_finished());
+    check_eq!(stage.kernel.snapshot().polls - before, 4);
+    drop(task);
+    stage.is_as_found()
+}
+
+fn tasks_run_in_the_order_they_were_woken<P: Place>() -> Outcome {
+    let stage = P::stage();
+    for number in 0..3 {
+        drop(ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+            for round in 0..3 {
+                if stage.note(0) == round * 3 + number + 1 {
+                    stage.note(1);
+                }
+                Yield(false).await;
+            }
+        })));
+    }
+    stage.run();
+    check_eq!((stage.noted(0), stage.noted(1)), (9, 9));
+    stage.is_as_found()
+}
+
+fn a_batch_is_bounded<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async {
+        loop {
+            Yield(false).await;
+        }
+    }));
+    let before = stage.kernel.snapshot().polls;
+    check_eq!(stage.kernel.poll(0), Next::Ready);
+    let polls = stage.kernel.snapshot().polls - before;
+    check!((1..=64).contains(&polls));
+    task.cancel();
+    stage.run();
+    drop(task);
+    stage.is_as_found()
+}
+
+fn poll_tells_what_is_next<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let now = stage.kernel.timers().now();
+    check_eq!(stage.kernel.poll(now), Next::Idle);
+    check!(stage.kernel.is_idle());
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        stage.kernel.timers().at(now + 10).await;
+        stage.kernel.timers().now()
+    }));
+    check!(!stage.kernel.is_idle());
+    check_eq!(stage.kernel.poll(now), Next::At(now + 10));
+    check_eq!(stage.kernel.poll(now + 9), Next::At(now + 10));
+    check!(!task.is_finished());
+    check_eq!(stage.kernel.poll(now + 10), Next::Idle);
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(task))), Ok(now + 10));
+    stage.is_as_found()
+}
+
+fn the_driver_is_woken_once<P: Place>() -> Outcome {
+    let stage = P::stage();
+    witness!(w);
+    let mut driver = pin!(core::future::poll_fn(|cx| {
+        let _ = stage.kernel.poll_under(0, cx);
+        Poll::<()>::Pending
+    }));
+    check!(w.poll(driver.as_mut()).is_pending());
+    let mut tasks = [const { None }; 2];
+    for slot in &mut tasks {
+        *slot = Some(ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+            let _ = stage.inbox.recv().await;
+        })));
+    }
+    check_eq!(w.wakes(), 1);
+    check!(w.poll(driver.as_mut()).is_pending());
+    check_eq!((stage.inbox.try_send(1), stage.inbox.try_send(2)), (Ok(()), Ok(())));
+    check_eq!(w.wakes(), 1);
+    check!(w.poll(driver.as_mut()).is_pending());
+    check!(tasks.iter().flatten().all(|task| task.is_finished()));
+    drop(tasks);
+    // Takes the driver's waker out again.
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async {}));
+    stage.run();
+    drop(task);
+    check_eq!(w.wakes(), 1);
+    stage.is_as_found()
+}
+
+fn tasks_end_at_a_cancelled_token<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let root: CancelToken<P::Lock> = CancelToken::new();
+    // Tasks outlive this function as far as the compiler can tell, so the token is waited for here.
+    witness!(w);
+    let mut receive = pin!(stage.inbox.recv().cancelled_by(root.cancelled()));
+    check!(w.poll(receive.as_mut()).is_pending());
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        Yield(false).await;
+        stage.note(0);
+    }));
+    root.cancel();
+    stage.run();
+    check!(ready!(w.poll(receive)).is_err());
+    check_eq!(stage.noted(0), 1);
+    drop(task);
+    stage.is_as_found()
+}
+
+fn tasks_pass_messages<P: Place>() -> Outcome {
+    const MESSAGES: u32 = 50;
+    let stage = P::stage();
+    let consumer = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        let mut in_order = 0;
+        while in_order < MESSAGES && stage.inbox.recv().await == Ok(in_order) {
+            in_order += 1;
+        }
+        in_order
+    }));
+    drop(ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        for number in 0..MESSAGES {
+            let _ = stage.inbox.send(number).await;
+        }
+    })));
+    stage.run();
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(consumer))), Ok(MESSAGES));
+    check!(stage.inbox.snapshot().send_waits > 0);
+    stage.is_as_found()
+}
