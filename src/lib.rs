@@ -38,6 +38,7 @@
 //!
 //! * `std`: the [`std_layer`]; `critical-section` gets its implementation for hosts.
 //! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
+//! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
 //! * `defmt`: `defmt::Format` for snapshots and errors.
 
 #![no_std]

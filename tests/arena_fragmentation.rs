@@ -127,7 +127,8 @@ fn a_pass_in_two_calls_misses_nothing() {
         let arena: Arena<NoopRawMutex, 16, 64, 16> = Arena::new();
         let arena = arena.handle();
         // From the top down; so `pages[15]` is the lowest.
-        let mut pages: Vec<_> = (0..16).map(|_| Some(arena.try_alloc_from(&[1]).expect("room"))).collect();
+        let mut pages: Vec<_> =
+            (0..16).map(|_| Some(arena.try_alloc_from(&[1]).expect("room"))).collect();
         let mut tickets = Vec::new();
         // The gap that the first call works on lies high up.
         pages[4] = None;

@@ -231,7 +231,10 @@ fn alloc_in_release<M: RawMutex + 'static>() {
             let free = arena.snapshot().free;
             assert!(free == 7 || free == 16);
             if free == 16 {
-                assert!(arena.try_alloc(16 * 16).is_ok(), "everything is free, but nobody can have it");
+                assert!(
+                    arena.try_alloc(16 * 16).is_ok(),
+                    "everything is free, but nobody can have it"
+                );
             }
         },
     );
@@ -278,7 +281,8 @@ fn broken_up<M: RawMutex>(
 ) -> (cloakroom::arena::Chain<'static, M>, Vec<Lease<'static, M>>) {
     let pages: Vec<_> = (0..8).map(|_| arena.try_alloc_from(&[0; 16]).expect("room")).collect();
     let rest = arena.try_alloc(8 * 16).expect("room");
-    let (even, odd): (Vec<_>, Vec<_>) = pages.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    let (even, odd): (Vec<_>, Vec<_>) =
+        pages.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
     drop(even);
     let mut chain = arena.try_alloc_scattered(4 * 16).expect("four pages are free");
     assert_eq!(chain.write_at(0, &[9; 64]), 64);

@@ -100,7 +100,11 @@ fn a_second_redeem_is_stale() {
     drop(lease);
     assert_eq!(arena.redeem(ticket).err(), Some(RedeemError::Stale), "when it is freed");
     let _next = arena.try_alloc(5).expect("room").deposit();
-    assert_eq!(arena.redeem(ticket).err(), Some(RedeemError::Stale), "when its descriptor is reused");
+    assert_eq!(
+        arena.redeem(ticket).err(),
+        Some(RedeemError::Stale),
+        "when its descriptor is reused"
+    );
 }
 
 #[test]

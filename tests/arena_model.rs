@@ -8,9 +8,7 @@
 
 use cloakroom::arena::Home;
 use cloakroom::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex, SpinRawMutex};
-use cloakroom::{
-    Arena, ArenaRef, Lease, LeaseMut, Parcel, RedeemError, Ticket, TryAllocError,
-};
+use cloakroom::{Arena, ArenaRef, Lease, LeaseMut, Parcel, RedeemError, Ticket, TryAllocError};
 
 /// Steps of each history. Fifteen histories run: three million steps.
 const STEPS: usize = 200_000;
@@ -196,7 +194,10 @@ impl<'a, M: RawMutex> Model<'a, M> {
                 // Refused for want of a run: runs of one size class (half an octave) are not searched
                 // for the longest, so one a little longer than asked for may have been passed by.
                 let longest = self.longest_run();
-                assert!(longest < pages + pages.div_ceil(2), "{pages} pages refused, {longest} are free");
+                assert!(
+                    longest < pages + pages.div_ceil(2),
+                    "{pages} pages refused, {longest} are free"
+                );
                 assert!(pages > 4 || longest < pages, "up to four pages are never passed by");
                 // With nothing in hand, compaction must make the run.
                 if self.payloads.iter().any(|p| p.in_hand()) {

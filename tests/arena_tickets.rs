@@ -35,7 +35,8 @@ fn random_numbers_are_refused() {
     let arena = arena.handle();
     let _live = all_at_rest(arena);
     let mut state = 0x9e37_79b9_7f4a_7c15;
-    let hits = (0..TRIES).filter(|_| arena.redeem(Ticket::from_bits(random(&mut state))).is_ok()).count();
+    let hits =
+        (0..TRIES).filter(|_| arena.redeem(Ticket::from_bits(random(&mut state))).is_ok()).count();
     println!("{hits} of {TRIES} random numbers hit by chance");
     assert_eq!(hits, 0);
 }
@@ -44,9 +45,7 @@ fn random_numbers_are_refused() {
 ///
 /// * in the check bits: they no longer fit;
 /// * in the generation: the descriptor has one generation at a time, and it is another one;
-/// * in the descriptor: it must meet one that is at rest in the same generation *and* with the same
-///   check bits. That number would be a live ticket's own, so no arena could tell; twelve check bits
-///   make two live numbers that near to each other rare, and with the epochs here there are none.
+/// * in the descriptor: the check bits have the index folded into them, so they no longer fit.
 ///
 /// With several flipped bits, too, nothing but a live ticket's very number is ever accepted.
 #[test]
@@ -62,7 +61,10 @@ fn damaged_tickets_are_refused() {
         for ticket in &live {
             for bit in 0..64 {
                 let damaged = Ticket::from_bits(ticket.to_bits() ^ 1 << bit);
-                assert!(arena.redeem(damaged).is_err(), "{ticket:?} with bit {bit} flipped, epoch {epoch}");
+                assert!(
+                    arena.redeem(damaged).is_err(),
+                    "{ticket:?} with bit {bit} flipped, epoch {epoch}"
+                );
                 tries += 1;
             }
         }

@@ -156,7 +156,10 @@ fn one_held_back_by_its_cap_does_not_block_the_others() {
     let home = arena.handle().open_home(2, 0).expect("room");
     let used = home.try_alloc(2 * PAGE).expect("within the cap");
     let mut capped = Waiting::new(home.alloc(PAGE));
-    assert!(arena.try_alloc(6 * PAGE).is_ok(), "blocked by a waiter that only its own cap holds back");
+    assert!(
+        arena.try_alloc(6 * PAGE).is_ok(),
+        "blocked by a waiter that only its own cap holds back"
+    );
     let all = arena.try_alloc(6 * PAGE).expect("as before");
     let mut other = Waiting::new(arena.alloc(6 * PAGE));
     drop(all);
@@ -245,7 +248,10 @@ fn one_that_needs_much_compaction_gets_there_by_itself() {
         match waiter.poll() {
             Poll::Ready(result) => break result.expect("it fits"),
             Poll::Pending => {
-                assert!(waiter.wakes() > wakes, "asleep after {polls} polls, although there is room");
+                assert!(
+                    waiter.wakes() > wakes,
+                    "asleep after {polls} polls, although there is room"
+                );
                 wakes = waiter.wakes();
                 polls += 1;
             }

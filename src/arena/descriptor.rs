@@ -33,6 +33,8 @@ pub(super) struct Row {
     len: AtomicU32,
     #[cfg(feature = "checksum")]
     sum: AtomicU32,
+    #[cfg(feature = "stamps")]
+    stamp: AtomicU32,
     start: AtomicIndex,
     pages: AtomicIndex,
     /// In a free, quick or retired list: the next row. In a scattered payload: the next part.
@@ -48,6 +50,8 @@ impl Row {
                 len: AtomicU32::new(0),
                 #[cfg(feature = "checksum")]
                 sum: AtomicU32::new(0),
+                #[cfg(feature = "stamps")]
+                stamp: AtomicU32::new(0),
                 start: AtomicIndex::new(0),
                 pages: AtomicIndex::new(0),
                 next: AtomicIndex::new(0),
@@ -93,6 +97,14 @@ impl Row {
     }
     pub(super) fn set_home(&self, home: u8) {
         self.home.store(home, Relaxed);
+    }
+    #[cfg(feature = "stamps")]
+    pub(super) fn stamp(&self) -> u32 {
+        self.stamp.load(Relaxed)
+    }
+    #[cfg(feature = "stamps")]
+    pub(super) fn set_stamp(&self, stamp: u32) {
+        self.stamp.store(stamp, Relaxed);
     }
     #[cfg(feature = "checksum")]
     pub(super) fn sum(&self) -> u32 {

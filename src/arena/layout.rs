@@ -76,6 +76,9 @@ pub(crate) struct Core<M> {
     pub(super) epoch: AtomicU32,
     #[cfg(feature = "checksum")]
     pub(super) checksums: AtomicBool,
+    /// The time that new payloads are stamped with.
+    #[cfg(feature = "stamps")]
+    pub(super) now: AtomicU32,
     /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
     pub(super) stalled: AtomicBool,
     geometry: UnsafeCell<Geometry>,
@@ -94,6 +97,8 @@ impl<M: RawMutex> Core<M> {
                 epoch: AtomicU32::new(0),
                 #[cfg(feature = "checksum")]
                 checksums: AtomicBool::new(false),
+                #[cfg(feature = "stamps")]
+                now: AtomicU32::new(0),
                 stalled: AtomicBool::new(false),
                 geometry: UnsafeCell::new(Geometry::NONE),
                 map: Locked::new(Map::new()),

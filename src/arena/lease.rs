@@ -206,19 +206,6 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
         parcel.arena.checked(index)
     }
 
-    /// Takes back in hand what this same caller has just put to rest, so that it is not checked.
-    ///
-    /// # Panics
-    /// When somebody has redeemed its number, which nobody was given, in between.
-    pub(crate) fn reclaim(self) -> Lease<'a, M> {
-        let parcel = ManuallyDrop::new(self);
-        let index = parcel.index as usize;
-        match parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed) {
-            Ok(()) => Lease { arena: parcel.arena, index },
-            Err(_) => panic!("a parcel's number was redeemed by somebody else"),
-        }
-    }
-
     /// Lets go of ownership: from now on the number alone stands for the payload.
     pub fn into_ticket(self) -> Ticket {
         let parcel = ManuallyDrop::new(self);
@@ -239,7 +226,9 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Allocates `len` bytes, in hand, at once.
     ///
-    /// The bytes are not cleared. A length of zero takes a descriptor and no page. Constant time,
+    /// The bytes are not cleared. A length of zero takes a descriptor and no page. Constant time
+    /// in the common case (one of the size classes, or a free run that is long enough); else one
+    /// short critical section for each shelved payload that is taken apart. Always
     /// interrupt-safe.
     ///
     /// # Errors

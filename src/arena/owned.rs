@@ -95,13 +95,6 @@ impl<'a, T, M: RawMutex> Owned<'a, T, M> {
         value
     }
 
-    /// The value as pinned: it does not move until it is dropped.
-    pub fn into_pin(self) -> Pin<Self> {
-        // SAFETY: the payload is in hand and never moves; `Drop` drops it in place; `DerefMut` of the
-        // pinned pointer is only reachable for `T: Unpin`.
-        unsafe { Pin::new_unchecked(self) }
-    }
-
     /// Clears and frees the memory.
     ///
     /// # Safety
@@ -114,6 +107,15 @@ impl<'a, T, M: RawMutex> Owned<'a, T, M> {
         }
         // SAFETY: once, by the caller's word.
         unsafe { ManuallyDrop::drop(&mut self.lease) };
+    }
+}
+
+impl<T, M: RawMutex> Owned<'static, T, M> {
+    /// The value as pinned: it does not move until it is dropped.
+    pub fn into_pin(self) -> Pin<Self> {
+        // SAFETY: the payload is in hand and never moves; `Drop` drops it in place, and if it is leaked
+        // the memory stays its own for ever, as a static arena is never moved or dropped.
+        unsafe { Pin::new_unchecked(self) }
     }
 }
 

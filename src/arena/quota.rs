@@ -34,6 +34,10 @@ impl HomeRow {
 /// A payload belongs to the home it was allocated from until it is freed, wherever it travels. Home 0,
 /// which [`Arena::try_alloc`](crate::Arena::try_alloc) uses, has no cap and no minimum.
 ///
+/// The minimum is one of pages: it does not set descriptors aside, nor a run of a certain length. A
+/// waiting request stands in the common queue; it is [`try_alloc`](Self::try_alloc), and the first look
+/// of [`alloc`](Self::alloc), that the minimum lets pass everybody.
+///
 /// Homes are opened once and stay for the arena's life; their number is the arena's last parameter
 /// (4 unless given, home 0 included). A `Home` is two words and `Copy`.
 ///

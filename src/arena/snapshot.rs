@@ -59,6 +59,7 @@ pub enum PayloadState {
 /// One live payload, as [`ArenaRef::dump`] shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct TicketDump {
     /// The ticket that stands for it, if any of it is at rest.
     pub ticket: Ticket,
@@ -80,6 +81,9 @@ pub struct TicketDump {
     pub home: u8,
     /// For a scattered payload: the descriptor of the next run.
     pub next: Option<usize>,
+    /// Ticks since it was allocated, see [`ArenaRef::set_now`].
+    #[cfg(feature = "stamps")]
+    pub age: u32,
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
@@ -114,6 +118,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         })
     }
 
+    /// Tells the arena the time, in ticks of the caller's choice: payloads are stamped with the latest,
+    /// and [`dump`](Self::dump) shows their ages. Call it from a timer interrupt or a poll loop.
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let arena = ARENA.handle();
+    /// arena.set_now(100);
+    /// let lease = arena.try_alloc(10)?;
+    /// arena.set_now(130);
+    /// assert_eq!(arena.dump().next().map(|payload| payload.age), Some(30));
+    /// # Ok::<(), cloakroom::TryAllocError>(())
+    /// ```
+    #[cfg(feature = "stamps")]
+    pub fn set_now(self, ticks: u32) {
+        self.core().now.store(ticks, Relaxed);
+    }
+
     /// The live payloads, by descriptor. Each is read in a short critical section of its own, so
     /// nothing stops while the iterator is used, and what it shows is true for each payload at the
     /// moment it was looked at, not for all of them at once.
@@ -146,6 +168,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 pages: row.pages(),
                 home: row.home(),
                 next: scattered.then(|| row.next().get()).flatten(),
+                #[cfg(feature = "stamps")]
+                age: self.core().now.load(Relaxed).wrapping_sub(row.stamp()),
             };
             // Where words change without the lock, the row may have been freed and taken again
             // meanwhile: then the word has another generation, and this payload is gone.

@@ -16,8 +16,8 @@
 /// return of a descriptor to the free list raises its generation, and a descriptor that has used up its
 /// 2³² generations is taken out of service. A *forged* one (random bits) is accepted with a
 /// probability of *at rest* ÷ 2⁶⁴ each: one value of 2⁶⁴ is good for each payload at rest. A *damaged*
-/// one is accepted only if it has become another live ticket's very number; against that there are the
-/// twelve check bits. One of an *earlier epoch* is accepted only if it is a live ticket's very number in
+/// one is accepted only if it has become another live ticket's very number, for which at least two bits
+/// must have changed. One of an *earlier epoch* is accepted only if it is a live ticket's very number in
 /// this one, which cannot be when the two epochs differ in their lowest ten bits only, and happens to
 /// about one in 2¹² of the candidates otherwise, on the average over all pairs of epochs.
 ///
@@ -66,10 +66,11 @@ impl Ticket {
     }
 }
 
-/// Twelve check bits over index, sealed generation and epoch: multiply and take the top, as in
-/// Fibonacci hashing (Knuth, vol. 3, 6.4).
+/// Twelve check bits: a hash of sealed generation and epoch (multiply and take the top, as in Fibonacci
+/// hashing, Knuth, vol. 3, 6.4), and the index folded into it, so that no damage to the lower twelve
+/// bits of an index, and none to a single bit of any, goes unseen.
 #[inline]
 fn check(index: u32, high: u32, epoch: u32) -> u32 {
-    let mixed = (high ^ index.rotate_left(13)).wrapping_mul(0x9e37_79b1) ^ epoch;
-    mixed.wrapping_mul(0x85eb_ca6b) >> INDEX_BITS
+    let keyed = (high.wrapping_mul(0x9e37_79b1) ^ epoch).wrapping_mul(0x85eb_ca6b) >> INDEX_BITS;
+    (keyed ^ index ^ (index >> 12)) & 0xfff
 }

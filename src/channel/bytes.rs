@@ -119,13 +119,13 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M,
 impl<'a, M: RawMutex, S: Strategy> Bytes<'a, M, S> {
     /// Sends a payload at once or not at all, without a copy. Constant time, interrupt-safe.
     ///
-    /// A unique lease is sent as it is; a shared [`Lease`] is turned into a parcel first and sent with
+    /// A shared [`Lease`](crate::Lease) is turned into a parcel first and sent with
     /// [`try_send_parcel`](Self::try_send_parcel).
     ///
     /// # Errors
-    /// The payload comes back, as a shared lease on the same bytes.
-    pub fn try_send(&self, payload: LeaseMut<'a, M>) -> Result<(), TrySendError<Lease<'a, M>>> {
-        self.try_send_parcel(payload.into_parcel()).map_err(|error| error.map(Parcel::reclaim))
+    /// The payload comes back, at rest.
+    pub fn try_send(&self, payload: LeaseMut<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
+        self.try_send_parcel(payload.into_parcel())
     }
 
     /// Sends a payload that is at rest already, at once or not at all.

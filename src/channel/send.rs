@@ -200,9 +200,13 @@ impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
         loop {
             match this.step(cx.waker(), &mut waker) {
                 Step::Sent(replaced, waker, settled) => {
+                    this.growing = None;
                     return Poll::Ready(Ok(this.sent(replaced, waker, settled)));
                 }
-                Step::Closed(value) => return Poll::Ready(Err(SendError(value))),
+                Step::Closed(value) => {
+                    this.growing = None;
+                    return Poll::Ready(Err(SendError(value)));
+                }
                 Step::Again => {}
                 Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
@@ -243,6 +247,7 @@ impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
         });
         // Match and close come before cancel and timeout: what has been decided stands.
         if decided {
+            this.growing = None;
             match this.step(Waker::noop(), &mut None) {
                 Step::Sent(replaced, waker, settled) => {
                     return Some(Ok(this.sent(replaced, waker, settled)));

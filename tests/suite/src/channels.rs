@@ -193,7 +193,8 @@ fn rule_1_bytes_come_back_from_a_full_channel<M: RawMutex + 'static>() -> Outcom
     check!(channel.try_send(ok!(arena.try_alloc(1))).is_ok());
     let mut frame = ok!(arena.try_alloc(4));
     frame.copy_from_slice(b"back");
-    let frame = expect!(channel.try_send(frame), Err(TrySendError::Full(frame)) => frame);
+    let back = expect!(channel.try_send(frame), Err(TrySendError::Full(parcel)) => parcel);
+    let frame = ok!(back.redeem());
     check_eq!(&*frame, b"back");
     // Nothing of it is at rest any more, so it may be written again.
     check!(frame.try_into_mut().is_ok());

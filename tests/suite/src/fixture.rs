@@ -144,18 +144,18 @@ impl Drop for Witness {
 
 const VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| {
-        add(&witness(data).wakers, 1);
+        add(&behind(data).wakers, 1);
         RawWaker::new(data, &VTABLE)
     },
     |data| {
-        add(&witness(data).wakes, 1);
-        add(&witness(data).wakers, u32::MAX);
+        add(&behind(data).wakes, 1);
+        add(&behind(data).wakers, u32::MAX);
     },
-    |data| add(&witness(data).wakes, 1),
-    |data| add(&witness(data).wakers, u32::MAX),
+    |data| add(&behind(data).wakes, 1),
+    |data| add(&behind(data).wakers, u32::MAX),
 );
 
-fn witness<'a>(data: *const ()) -> &'a Witness {
+fn behind<'a>(data: *const ()) -> &'a Witness {
     // SAFETY: `data` comes from a waker that `Witness::waker` made, or from a clone of it, and the
     // witness outlives those; see there. The reference is used up within the vtable's function.
     unsafe { &*data.cast::<Witness>() }

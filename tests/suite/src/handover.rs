@@ -35,7 +35,8 @@ type Ring<M, const N: usize> = Channel<M, u32, Buffered<N>>;
 fn rule_5_parked_receivers_are_served_in_order<M: RawMutex + 'static>() -> Outcome {
     let channel: Ring<M, 2> = Channel::new();
     witness!(w1, w2, w3);
-    let (mut r1, mut r2, mut r3) = (pin!(channel.recv()), pin!(channel.recv()), pin!(channel.recv()));
+    let (mut r1, mut r2, mut r3) =
+        (pin!(channel.recv()), pin!(channel.recv()), pin!(channel.recv()));
     check!(w1.poll(r1.as_mut()).is_pending());
     check!(w2.poll(r2.as_mut()).is_pending());
     check!(w3.poll(r3.as_mut()).is_pending());

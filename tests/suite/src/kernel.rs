@@ -126,9 +126,9 @@ fn cancelling_what_has_ended_changes_nothing<P: Place>() -> Outcome {
 
 fn a_task_joins_another<P: Place>() -> Outcome {
     let stage = P::stage();
-    let inner = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
-        stage.inbox.recv().await.unwrap_or(0)
-    }));
+    let inner = ok!(stage
+        .kernel
+        .spawn(stage.arena.handle(), async move { stage.inbox.recv().await.unwrap_or(0) }));
     let outer = ok!(stage.kernel.spawn(stage.arena.handle(), async move { inner.await }));
     stage.run();
     check!(!outer.is_finished());

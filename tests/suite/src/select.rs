@@ -108,7 +108,7 @@ fn rule_4_two_selects_meet_once<M: RawMutex + 'static>() -> Outcome {
     let (a, b) = (Channel::<M, u32, Rendezvous>::new(), Channel::<M, u32, Rendezvous>::new());
     witness!(w1, w2);
     let mut sender = pin!(select((a.send(1), b.send(2))));
-    let mut receiver = pin!(select((b.recv(), a.recv())));
+    let receiver = pin!(select((b.recv(), a.recv())));
     check!(w1.poll(sender.as_mut()).is_pending());
     check_eq!(ready!(w2.poll(receiver)), Either::First(Ok(2)));
     check!(matches!(ready!(w1.poll(sender)), Either::Second(Ok(()))));
@@ -125,12 +125,21 @@ fn rule_4_acknowledged_messages_are_not_lost<M: RawMutex + 'static>() -> Outcome
     witness!(w);
     for _ in 0..500 {
         let mut either = pin!(select((a.recv(), b.recv())));
-        let mut outcome = Poll::Pending;
+        let mut decided = false;
         for _ in 0..1 + numbers.below(4) {
             let which = numbers.below(2);
             let channel = if which == 0 { &a } else { &b };
             match numbers.below(3) {
-                0 if outcome.is_pending() => outcome = w.poll(either.as_mut()),
+                0 if !decided => {
+                    let (which, value) = match w.poll(either.as_mut()) {
+                        Poll::Ready(Either::First(value)) => (0, value),
+                        Poll::Ready(Either::Second(value)) => (1, value),
+                        Poll::Pending => continue,
+                    };
+                    decided = true;
+                    check_eq!(value, Ok(received[which]));
+                    received[which] += 1;
+                }
                 1 => {
                     if let Ok(value) = channel.try_recv() {
                         check_eq!(value, received[which]);
@@ -141,17 +150,6 @@ fn rule_4_acknowledged_messages_are_not_lost<M: RawMutex + 'static>() -> Outcome
             }
         }
         // Decided or not, and polled or not, the select is dropped here.
-        match outcome {
-            Poll::Ready(Either::First(value)) => {
-                check_eq!(value, Ok(received[0]));
-                received[0] += 1;
-            }
-            Poll::Ready(Either::Second(value)) => {
-                check_eq!(value, Ok(received[1]));
-                received[1] += 1;
-            }
-            Poll::Pending => {}
-        }
     }
     for (which, channel) in [&a, &b].into_iter().enumerate() {
         while let Ok(value) = channel.try_recv() {

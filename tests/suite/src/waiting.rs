@@ -3,7 +3,7 @@
 use core::future::{pending, ready};
 use core::pin::pin;
 
-use cloakroom::channel::{Buffered, Bytes, Channel, ByteRecvError, Rendezvous};
+use cloakroom::channel::{Buffered, ByteRecvError, Bytes, Channel, Rendezvous};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
 use cloakroom::limit::Operation;
