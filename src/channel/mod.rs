@@ -283,7 +283,7 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
     fn add(&self, growth: S::Growth) {
         let mut growth = Some(growth);
         self.state.with(|state| {
-            if !state.store.has_room(0) {
+            if !state.has_room() {
                 if let Some(growth) = growth.take() {
                     state.store.add(growth);
                 }

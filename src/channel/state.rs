@@ -110,7 +110,7 @@ impl<T, S: Strategy> State<T, S> {
         if S::MEETS {
             return self.offer_to_meet(side, value);
         }
-        if !self.senders.is_empty() || !self.store.has_room(self.promised_slots as usize) {
+        if !self.senders.is_empty() || !self.has_room() {
             return Offer::Full;
         }
         if !claim_own(side) {
@@ -236,6 +236,11 @@ impl<T, S: Strategy> State<T, S> {
         self.promised_values -= 1;
     }
 
+    /// Whether there is a slot that nobody was promised.
+    pub(super) fn has_room(&self) -> bool {
+        self.store.has_room(self.promised_slots as usize)
+    }
+
     /// Whether nothing can be received any more.
     pub(super) fn is_drained(&self) -> bool {
         self.closed && self.store.len() == 0 && self.promised_slots == 0
@@ -280,11 +285,7 @@ impl<T, S: Strategy> State<T, S> {
 
     /// Promises a free slot to the first sender, if both are there.
     fn promise_slot(&mut self) -> Option<Waker> {
-        if S::MEETS
-            || self.closed
-            || self.senders.is_empty()
-            || !self.store.has_room(self.promised_slots as usize)
-        {
+        if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
             return None;
         }
         let (granted, waker) = grant(&mut self.senders);
@@ -310,7 +311,7 @@ impl<T, S: Strategy> State<T, S> {
                 || if S::MEETS {
                     receiver_waits && self.store.has_room(0)
                 } else {
-                    self.store.has_room(self.promised_slots as usize)
+                    self.has_room()
                 });
         !value_free && !slot_free
     }
@@ -324,10 +325,7 @@ impl<T, S: Strategy> State<T, S> {
             if let Some(wakers) = self.introduce() {
                 return Settled::Step(wakers);
             }
-        } else if !self.closed
-            && !self.senders.is_empty()
-            && self.store.has_room(self.promised_slots as usize)
-        {
+        } else if !self.closed && !self.senders.is_empty() && self.has_room() {
             return Settled::Step([self.promise_slot(), None]);
         }
         if self.closed {
