@@ -74,7 +74,7 @@ impl<T, const N: usize> Store<T> for Ring<T, N> {
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<(T, Option<NoGrowth>)> {
+    fn pop(&mut self, _promised: usize) -> Option<(T, Option<NoGrowth>)> {
         if self.len == 0 {
             return None;
         }
@@ -93,6 +93,6 @@ impl<T, const N: usize> Store<T> for Ring<T, N> {
 
 impl<T, const N: usize> Drop for Ring<T, N> {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        while self.pop(0).is_some() {}
     }
 }

@@ -120,10 +120,11 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         loop {
             let (offer, settled) = self.state.with(|state| {
                 let offer = state.offer(None, &mut value);
-                if matches!(offer, Offer::Full) && !S::GROWS {
+                let settled = state.is_settled();
+                if matches!(offer, Offer::Full) && settled && !S::GROWS {
                     count(&mut state.counters.full);
                 }
-                (offer, state.is_settled())
+                (offer, settled)
             });
             let failed: fn(T) -> TrySendError<T> = match offer {
                 Offer::Sent(replaced, waker) => {
@@ -133,20 +134,28 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
                     }
                     return Ok(S::receipt(replaced));
                 }
-                Offer::Again | Offer::Lost => continue,
-                Offer::Full if S::GROWS => {
-                    if self.grow_for_newcomer() {
+                Offer::Again(wakers) => {
+                    wakers.into_iter().for_each(wake);
+                    continue;
+                }
+                Offer::Lost => continue,
+                Offer::Full => {
+                    // Somebody who was interrupted halfway does not make it full.
+                    if (!settled && self.settle()) || (S::GROWS && self.grow_for_newcomer()) {
                         continue;
                     }
-                    self.state.with(|state| count(&mut state.counters.full));
+                    if !settled || S::GROWS {
+                        self.state.with(|state| count(&mut state.counters.full));
+                    }
                     TrySendError::Full
                 }
-                Offer::Full => TrySendError::Full,
-                Offer::Closed => TrySendError::Closed,
+                Offer::Closed => {
+                    if !settled {
+                        self.settle();
+                    }
+                    TrySendError::Closed
+                }
             };
-            if !settled {
-                self.settle();
-            }
             // SAFETY: `offer` takes the value out only when it returns `Sent`.
             return Err(failed(unsafe { value.unwrap_unchecked() }));
         }
@@ -161,10 +170,11 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         loop {
             let (take, settled) = self.state.with(|state| {
                 let take = state.take(None);
-                if matches!(take, Take::Empty) {
+                let settled = state.is_settled();
+                if matches!(take, Take::Empty) && settled {
                     count(&mut state.counters.empty);
                 }
-                (take, state.is_settled())
+                (take, settled)
             });
             let result = match take {
                 Take::Value(value, unused, waker) => {
@@ -174,8 +184,21 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
                     wake(waker);
                     Ok(value)
                 }
-                Take::Again | Take::Lost => continue,
-                Take::Empty => Err(TryRecvError::Empty),
+                Take::Again(wakers) => {
+                    wakers.into_iter().for_each(wake);
+                    continue;
+                }
+                Take::Lost => continue,
+                Take::Empty => {
+                    if !settled {
+                        // Somebody who was interrupted halfway does not make it empty.
+                        if self.settle() {
+                            continue;
+                        }
+                        self.state.with(|state| count(&mut state.counters.empty));
+                    }
+                    return Err(TryRecvError::Empty);
+                }
                 Take::Closed => Err(TryRecvError::Closed),
             };
             if !settled {
@@ -254,13 +277,15 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         })
     }
 
-    /// Deals with waiters until none can be helped.
-    fn settle(&self) {
+    /// Deals with waiters until none can be helped. Whether there was any.
+    fn settle(&self) -> bool {
+        let mut any = false;
         loop {
             match self.state.with(State::settle) {
-                Settled::Done => return,
+                Settled::Done => return any,
                 Settled::Step(wakers) => wakers.into_iter().for_each(wake),
             }
+            any = true;
         }
     }
 

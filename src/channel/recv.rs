@@ -6,7 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::snapshot::count;
-use super::state::Take;
+use super::state::{Take, Wakers};
 use super::store::Strategy;
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
@@ -32,7 +32,8 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy> {
 enum Step<T, G> {
     Received(T, Option<G>, Option<Waker>, Settled),
     Closed,
-    Again,
+    /// Waiters were dealt with first.
+    Again(Wakers),
     /// It must wait, and the waker it shall leave is missing.
     NeedWaker,
     /// It waits. The waker it replaced, to be dropped outside the lock.
@@ -70,6 +71,22 @@ impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
         }
     }
 
+    /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
+    fn give_up(&mut self) -> bool {
+        let token = &raw const self.token;
+        self.channel.state.with(|state| match self.token.state() {
+            TokenState::Granted | TokenState::Closed => false,
+            TokenState::Queued | TokenState::First => {
+                // SAFETY: in one of these states it stands in the list of receivers.
+                unsafe { state.receivers.remove(token) };
+                // Not idle yet: `leave` has the rest to do.
+                self.token.set_state(TokenState::Lost);
+                true
+            }
+            TokenState::Idle | TokenState::Taken | TokenState::Lost => true,
+        })
+    }
+
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T, S::Growth> {
         let token = &self.token;
@@ -101,7 +118,7 @@ impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
                 }
                 Take::Closed => Step::Closed,
                 Take::Lost => Step::Idle,
-                Take::Again => Step::Again,
+                Take::Again(wakers) => Step::Again(wakers),
                 Take::Empty if waker.is_none() => Step::NeedWaker,
                 Take::Empty => {
                     count(&mut state.counters.recv_waits);
@@ -145,7 +162,7 @@ impl<M: RawMutex, T, S: Strategy> Future for RecvFuture<'_, M, T, S> {
                     return Poll::Ready(Ok(this.received(value, unused, waker, settled)));
                 }
                 Step::Closed => return Poll::Ready(Err(RecvError)),
-                Step::Again => {}
+                Step::Again(wakers) => wakers.into_iter().for_each(wake),
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {
                     drop(old);
@@ -170,12 +187,8 @@ impl<M: RawMutex, T, S: Strategy> Operation for RecvFuture<'_, M, T, S> {
     fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        let decided = this
-            .channel
-            .state
-            .with(|_| matches!(this.token.state(), TokenState::Granted | TokenState::Closed));
         // Match and close come before cancel and timeout: what has been decided stands.
-        if decided {
+        if !this.give_up() {
             match this.step(Waker::noop(), &mut None) {
                 Step::Received(value, unused, waker, settled) => {
                     return Some(Ok(this.received(value, unused, waker, settled)));
@@ -202,8 +215,10 @@ impl<M: RawMutex, T, S: Strategy> crate::select::sealed::Sealed for RecvFuture<'
 
 impl<M: RawMutex, T, S: Strategy> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
-        // SAFETY: passed on; nothing is moved.
-        unsafe { self.get_unchecked_mut().token.join_select(claim, arm) }
+        // SAFETY: nothing is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: passed on; the lock is held, as it may stand in the list already.
+        this.channel.state.with(|_| unsafe { this.token.join_select(claim, arm) });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

@@ -7,14 +7,14 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::snapshot::count;
-use super::state::{Offer, SendToken};
+use super::state::{Offer, SendToken, Wakers};
 use super::store::{Growing, Strategy};
 use super::{Channel, wake};
 use crate::error::{SendError, SendTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
 use crate::sync::RawMutex;
-use crate::sync::claim::Claim;
+use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
 
 /// A pending send, made by [`Channel::send`].
@@ -40,7 +40,8 @@ unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy + Sync> Send for SendFuture
 enum Step<T> {
     Sent(Option<T>, Option<Waker>, Settled),
     Closed(T),
-    Again,
+    /// Waiters were dealt with first.
+    Again(Wakers),
     /// It must wait, and the waker it shall leave is missing.
     NeedWaker,
     /// It waits. The waker it replaced, to be dropped outside the lock.
@@ -104,6 +105,22 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
         }
     }
 
+    /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
+    fn give_up(&mut self) -> bool {
+        let token = self.token();
+        self.channel.state.with(|state| match self.node.token.state() {
+            TokenState::Granted | TokenState::Taken | TokenState::Closed => false,
+            TokenState::Queued | TokenState::First => {
+                // SAFETY: in one of these states it stands in the list of senders.
+                unsafe { state.senders.remove(token) };
+                // Not idle yet: `leave` has the rest to do.
+                self.node.token.set_state(TokenState::Lost);
+                true
+            }
+            TokenState::Idle | TokenState::Lost => true,
+        })
+    }
+
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
         let token = self.token();
@@ -118,7 +135,7 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
                     Offer::Sent(replaced, waker) => Step::Sent(replaced, waker, state.is_settled()),
                     Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
                     Offer::Lost => Step::Idle,
-                    Offer::Again => Step::Again,
+                    Offer::Again(wakers) => Step::Again(wakers),
                     Offer::Full if waker.is_none() => Step::NeedWaker,
                     Offer::Full => {
                         count(&mut state.counters.send_waits);
@@ -207,7 +224,7 @@ impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
                     this.growing = None;
                     return Poll::Ready(Err(SendError(value)));
                 }
-                Step::Again => {}
+                Step::Again(wakers) => wakers.into_iter().for_each(wake),
                 Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {
@@ -219,6 +236,9 @@ impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
                         return Poll::Pending;
                     }
                     if !core::task::ready!(this.poll_growing(cx)) {
+                        if !this.channel.state.with(|_| claim_own(this.node.token.side())) {
+                            return Poll::Pending;
+                        }
                         this.leave();
                         let value = this.node.value.get_mut().take();
                         return value
@@ -241,12 +261,8 @@ impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
     fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        let decided = this.channel.state.with(|_| {
-            let state = this.node.token.state();
-            matches!(state, TokenState::Granted | TokenState::Taken | TokenState::Closed)
-        });
         // Match and close come before cancel and timeout: what has been decided stands.
-        if decided {
+        if !this.give_up() {
             this.growing = None;
             match this.step(Waker::noop(), &mut None) {
                 Step::Sent(replaced, waker, settled) => {
@@ -275,8 +291,10 @@ impl<M: RawMutex, T, S: Strategy> crate::select::sealed::Sealed for SendFuture<'
 
 impl<M: RawMutex, T, S: Strategy> Arm for SendFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
-        // SAFETY: passed on; nothing is moved.
-        unsafe { self.get_unchecked_mut().node.token.join_select(claim, arm) }
+        // SAFETY: nothing is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: passed on; the lock is held, as it may stand in the list already.
+        this.channel.state.with(|_| unsafe { this.node.token.join_select(claim, arm) });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

@@ -81,7 +81,7 @@ impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
     fn push(&mut self, value: T) -> Option<T> {
         self.0.replace(value)
     }
-    fn pop(&mut self) -> Option<(T, Option<NoGrowth>)> {
+    fn pop(&mut self, _promised: usize) -> Option<(T, Option<NoGrowth>)> {
         self.0.take().map(|value| (value, None))
     }
     fn add(&mut self, growth: NoGrowth) {

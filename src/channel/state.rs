@@ -48,8 +48,8 @@ pub(super) struct State<T, S: Strategy> {
     pub(super) store: S::Store<T>,
     pub(super) senders: TokenList,
     pub(super) receivers: TokenList,
-    promised_slots: u16,
-    promised_values: u16,
+    promised_slots: usize,
+    promised_values: usize,
     pub(super) closed: bool,
     pub(super) counters: Counters,
 }
@@ -62,8 +62,8 @@ pub(super) enum Offer<T> {
     Full,
     /// The sender's select has been claimed for another arm.
     Lost,
-    /// A waiter turned out to be gone: offer again.
-    Again,
+    /// Waiters were dealt with first: wake these, and offer again.
+    Again(Wakers),
 }
 
 /// What came of asking for a value.
@@ -73,15 +73,19 @@ pub(super) enum Take<T, G> {
     Closed,
     Empty,
     Lost,
-    Again,
+    /// Waiters were dealt with first: wake these, and ask again.
+    Again(Wakers),
 }
+
+/// Wakers of one step, for outside the lock.
+pub(super) type Wakers = [Option<Waker>; 2];
 
 /// What a step of [`State::settle`] did.
 pub(super) enum Settled {
     /// Nothing is left to do.
     Done,
     /// One waiter was dealt with; there may be more.
-    Step([Option<Waker>; 2]),
+    Step(Wakers),
 }
 
 impl<T, S: Strategy> State<T, S> {
@@ -125,6 +129,12 @@ impl<T, S: Strategy> State<T, S> {
         if !self.store.has_room(0) {
             return Offer::Full;
         }
+        if !self.senders.is_empty() {
+            // Those who wait come first.
+            if let Some(wakers) = self.introduce() {
+                return Offer::Again(wakers);
+            }
+        }
         let mut candidate = self.receivers.first();
         while let Some(receiver) = candidate {
             // SAFETY: in the list, hence alive while the lock is held.
@@ -142,7 +152,7 @@ impl<T, S: Strategy> State<T, S> {
                 PairClaim::SecondLost => {
                     // SAFETY: as above.
                     unsafe { lose(&mut self.receivers, receiver) };
-                    return Offer::Again;
+                    return Offer::Again([None, None]);
                 }
                 // The other arm of this very select: as many as it has arms here, then others.
                 PairClaim::SameSelect => candidate = self.receivers.after(receiver),
@@ -154,13 +164,19 @@ impl<T, S: Strategy> State<T, S> {
     /// A newcomer's receive.
     #[inline]
     pub(super) fn take(&mut self, side: Side<'_>) -> Take<T, S::Growth> {
-        if self.store.len() > self.promised_values as usize && self.receivers.is_empty() {
+        if self.store.len() > self.promised_values && self.receivers.is_empty() {
             if !claim_own(side) {
                 return Take::Lost;
             }
             return self.pull();
         }
         if S::MEETS && !self.senders.is_empty() && self.store.has_room(0) {
+            if !self.receivers.is_empty() {
+                // Those who wait come first.
+                if let Some(wakers) = self.introduce() {
+                    return Take::Again(wakers);
+                }
+            }
             return self.take_from_sender(side);
         }
         if self.is_drained() {
@@ -184,14 +200,14 @@ impl<T, S: Strategy> State<T, S> {
                             count(&mut self.counters.received);
                             Take::Value(value, None, waker)
                         }
-                        None => Take::Again,
+                        None => Take::Again([waker, None]),
                     };
                 }
                 PairClaim::FirstLost => return Take::Lost,
                 PairClaim::SecondLost => {
                     // SAFETY: as above.
                     unsafe { lose(&mut self.senders, sender) };
-                    return Take::Again;
+                    return Take::Again([None, None]);
                 }
                 PairClaim::SameSelect => candidate = self.senders.after(sender),
             }
@@ -238,7 +254,7 @@ impl<T, S: Strategy> State<T, S> {
 
     /// Whether there is a slot that nobody was promised.
     pub(super) fn has_room(&self) -> bool {
-        self.store.has_room(self.promised_slots as usize)
+        self.store.has_room(self.promised_slots)
     }
 
     /// Whether nothing can be received any more.
@@ -262,7 +278,7 @@ impl<T, S: Strategy> State<T, S> {
     /// The value at the front, and the slot it leaves to the first sender.
     #[inline]
     fn pull(&mut self) -> Take<T, S::Growth> {
-        match self.store.pop() {
+        match self.store.pop(self.promised_slots) {
             Some((value, unused)) => {
                 count(&mut self.counters.received);
                 let waker = if self.senders.is_empty() { None } else { self.promise_slot() };
@@ -275,11 +291,11 @@ impl<T, S: Strategy> State<T, S> {
     /// Promises a free value to the first receiver, if both are there.
     #[inline]
     fn promise_value(&mut self) -> Option<Waker> {
-        if self.receivers.is_empty() || self.store.len() <= self.promised_values as usize {
+        if self.receivers.is_empty() || self.store.len() <= self.promised_values {
             return None;
         }
         let (granted, waker) = grant(&mut self.receivers);
-        self.promised_values += u16::from(granted);
+        self.promised_values += usize::from(granted);
         waker
     }
 
@@ -289,7 +305,7 @@ impl<T, S: Strategy> State<T, S> {
             return None;
         }
         let (granted, waker) = grant(&mut self.senders);
-        self.promised_slots += u16::from(granted);
+        self.promised_slots += usize::from(granted);
         waker
     }
 
@@ -305,7 +321,7 @@ impl<T, S: Strategy> State<T, S> {
         if self.closed && (sender_waits || self.is_drained()) {
             return false;
         }
-        let value_free = receiver_waits && self.store.len() > self.promised_values as usize;
+        let value_free = receiver_waits && self.store.len() > self.promised_values;
         let slot_free = sender_waits
             && (S::GROWS
                 || if S::MEETS {
@@ -318,7 +334,7 @@ impl<T, S: Strategy> State<T, S> {
 
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
     pub(super) fn settle(&mut self) -> Settled {
-        if !self.receivers.is_empty() && self.store.len() > self.promised_values as usize {
+        if !self.receivers.is_empty() && self.store.len() > self.promised_values {
             return Settled::Step([self.promise_value(), None]);
         }
         if S::MEETS {
@@ -352,7 +368,7 @@ impl<T, S: Strategy> State<T, S> {
 
     /// A rendezvous whose meeting point has become free while both sides wait: the sender's value goes
     /// there, promised to the receiver.
-    fn introduce(&mut self) -> Option<[Option<Waker>; 2]> {
+    fn introduce(&mut self) -> Option<Wakers> {
         if self.senders.is_empty() || self.receivers.is_empty() || !self.store.has_room(0) {
             return None;
         }

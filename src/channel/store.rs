@@ -63,8 +63,8 @@ pub trait Store<T>: sealed::Sealed {
     fn has_room(&self, promised: usize) -> bool;
     /// Adds a value at the end; there is room. Returns what it replaced.
     fn push(&mut self, value: T) -> Option<T>;
-    /// The value at the front, and memory no longer needed.
-    fn pop(&mut self) -> Option<(T, Option<Self::Growth>)>;
+    /// The value at the front, and memory no longer needed; room for `promised` values stays.
+    fn pop(&mut self, promised: usize) -> Option<(T, Option<Self::Growth>)>;
     /// Adds memory.
     fn add(&mut self, growth: Self::Growth);
 }

@@ -15,7 +15,7 @@ use crate::sync::RawMutex;
 /// Values in segments of `SEGMENT`, taken from an arena as they are needed and given back when they
 /// are used up. When the arena is exhausted the channel is full, not dead: senders wait for memory.
 ///
-/// An empty channel keeps at most one segment. Sending allocates one segment for every `SEGMENT`
+/// An empty channel keeps one segment, and what has been promised to waiting senders. Sending allocates one segment for every `SEGMENT`
 /// values, so its cost is that of a buffered channel plus a share of an allocation.
 #[derive(Clone, Copy)]
 pub struct Unlimited<'a, M: RawMutex, const SEGMENT: usize = 8> {
@@ -188,7 +188,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         None
     }
 
-    fn pop(&mut self) -> Option<(T, Option<LeaseMut<'a, M>>)> {
+    fn pop(&mut self, promised: usize) -> Option<(T, Option<LeaseMut<'a, M>>)> {
         if self.len == 0 {
             return None;
         }
@@ -202,6 +202,14 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
             self.room += self.end;
             self.first = 0;
             self.end = 0;
+            // SAFETY: alive, as above.
+            let more_follow = !unsafe { (*self.head).next }.is_null();
+            if more_follow && self.room - SEGMENT >= promised {
+                // Memory that senders waited for and did not use: the next segment is enough.
+                unused = self.detach();
+                self.tail = self.head;
+                self.room -= SEGMENT;
+            }
         } else if self.first == SEGMENT {
             unused = self.detach();
             self.first = 0;
@@ -248,7 +256,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
 
 impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
     fn drop(&mut self) {
-        while self.pop().is_some() {}
+        while self.pop(0).is_some() {}
         while let Some(mut lease) = self.detach() {
             // As in `shrink`.
             lease.fill(0);

@@ -5,6 +5,7 @@
 //! waiters are visited one a critical section; the place reached is kept at the root, so an interrupt
 //! handler that cancels, too, takes the visit over instead of waiting for it.
 
+use core::cell::Cell;
 use core::future::Future;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
@@ -40,6 +41,8 @@ pub struct CancelToken<M> {
 /// A token below the root. Null stands for the root, which may move between uses.
 struct Node {
     cancelled: AtomicBool,
+    /// How many waiters point here, under the root's lock.
+    waiters: Cell<usize>,
     parent: *const Node,
 }
 
@@ -51,7 +54,8 @@ struct Waiters {
 
 // SAFETY: the cursor points into the list, under the same lock.
 unsafe impl Send for Waiters {}
-// SAFETY: the flag is atomic, and the parent outlives the node and never changes.
+// SAFETY: the flag is atomic, the count is guarded by the root's lock, and the parent outlives the
+// node and never changes.
 unsafe impl Sync for Node {}
 // SAFETY: as above.
 unsafe impl Send for Node {}
@@ -162,16 +166,36 @@ impl Waiters {
         if self.cursor == token {
             self.cursor = self.list.after(token).unwrap_or(ptr::null());
         }
-        // SAFETY: by the caller's word.
-        unsafe { self.list.remove(token) };
+        // SAFETY: by the caller's word; a waiter's node is alive as in `visit`.
+        unsafe {
+            self.list.remove(token);
+            if let Some(node) = (*token.cast::<Waiter>()).node.as_ref() {
+                node.waiters.set(node.waiters.get() - 1);
+            }
+        }
     }
 
-    /// Takes out one waiter for `node`; `false` if there is none.
-    fn forget(&mut self, node: *const Node) -> bool {
+    /// # Safety
+    /// As for [`TokenList::push_back`], and `waiter`'s node is null or alive.
+    unsafe fn push(&mut self, waiter: *const Waiter) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            self.list.push_back(waiter.cast());
+            if let Some(node) = (*waiter).node.as_ref() {
+                node.waiters.set(node.waiters.get() + 1);
+            }
+        }
+    }
+
+    /// Takes out one waiter for `node`; `false` if there is none. Only leaked ones make it look.
+    fn forget(&mut self, node: &Node) -> bool {
+        if node.waiters.get() == 0 {
+            return false;
+        }
         let mut at = self.list.first();
         while let Some(token) = at {
             // SAFETY: as in `visit`.
-            if unsafe { (*token.cast::<Waiter>()).node } == node {
+            if unsafe { ptr::eq((*token.cast::<Waiter>()).node, node) } {
                 // SAFETY: in the list.
                 unsafe { self.remove(token) };
                 return true;
@@ -196,7 +220,7 @@ impl<'p, M: RawMutex> CancelChild<'p, M> {
     fn below(root: &'p CancelToken<M>, parent: *const Node) -> Self {
         Self {
             root,
-            node: Node { cancelled: AtomicBool::new(false), parent },
+            node: Node { cancelled: AtomicBool::new(false), waiters: Cell::new(0), parent },
             _pinned: PhantomPinned,
         }
     }
@@ -229,7 +253,7 @@ impl<M: RawMutex> Drop for CancelChild<'_, M> {
     fn drop(&mut self) {
         // Waiters borrow this token, so they are gone, except those that were leaked while they
         // waited: these must not point to a node that is no more.
-        while self.root.waiters.with(|waiters| waiters.forget(&raw const self.node)) {}
+        while self.root.waiters.with(|waiters| waiters.forget(&self.node)) {}
     }
 }
 
@@ -274,7 +298,7 @@ impl<M: RawMutex> Future for Cancelled<'_, M> {
         let old = this.root.waiters.with(|waiters| {
             if token.state() != State::Queued {
                 // SAFETY: pinned, in no list, and taken out in `drop`.
-                unsafe { waiters.list.push_back((&raw const this.waiter).cast()) };
+                unsafe { waiters.push(&raw const this.waiter) };
             }
             token.set_waker(Some(waker))
         });
