@@ -2,7 +2,7 @@
 
 use super::descriptor::Row;
 use super::layout::{ArenaRef, Index};
-use super::map::{Link, Map, QUICK, Run};
+use super::map::{Link, Map, Run};
 use super::word::Bits;
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -28,11 +28,15 @@ pub(super) enum Refusal {
 }
 
 enum Take {
-    Row(usize),
-    /// A shelved descriptor was taken apart: look again.
-    Again,
+    /// A descriptor, and whether no loose run is left to be placed.
+    Row(usize, bool),
+    /// Nothing fits, but not all free memory is in the bins.
+    Gather,
     No(Refusal),
 }
+
+/// The home of a shelved descriptor whose generations are used up.
+const RETIRED: u8 = u8::MAX;
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Checks a length against what the arena, and the home's cap, can ever give.
@@ -49,10 +53,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub(super) fn take(self, request: Request) -> Result<usize, Refusal> {
         loop {
             match self.core().map.with(|map| self.take_once(map, request)) {
-                Take::Row(index) => return Ok(index),
-                Take::Again => {}
-                // The gap of a running move is free memory that cannot be seen: finish it first.
-                Take::No(Refusal::Fragmented) if self.finish_move() => {}
+                Take::Row(index, settled) => {
+                    if !settled {
+                        self.place();
+                    }
+                    return Ok(index);
+                }
+                // Free memory is out of sight: bring it to the bins, a step at a time, and look again.
+                Take::Gather => {
+                    if !self.core().map.with(|map| self.gather(map)) {
+                        self.finish_move();
+                    }
+                }
                 Take::No(refusal) => return Err(refusal),
             }
         }
@@ -63,37 +75,20 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         if !self.may_take(map, home, pages, first) {
             return Take::No(Refusal::Full);
         }
-        let (index, row) = match pages.checked_sub(1).and_then(|class| map.quick.get_mut(class)) {
-            Some(shelf) if *shelf != Link::NONE => {
-                let Some((index, row)) = Map::pop_row(self, shelf) else {
-                    return Take::Again;
-                };
-                if *shelf == Link::NONE {
-                    map.quick_occupied &= !(1 << (pages - 1));
+        let shelved = match map.quick.get_mut(pages.wrapping_sub(1)) {
+            Some(shelf) => Map::pop_row(self, shelf),
+            None => None,
+        };
+        let (index, row) = match shelved {
+            Some(found) => found,
+            None => match self.fit(map, pages) {
+                Some(found) => found,
+                None if map.is_gathered() => {
+                    map.scattered = true;
+                    return Take::No(Refusal::Fragmented);
                 }
-                (index, row)
-            }
-            _ => {
-                let Some((index, row)) = self.bare_row(map) else {
-                    return self.unshelve(map);
-                };
-                let mut start = 0;
-                if pages > 0 {
-                    match map.take_run(self, pages) {
-                        Some(first) => {
-                            start = first;
-                            map.own(self, Run::new(first, pages), index);
-                        }
-                        None => {
-                            Map::push_row(self, &mut map.free_rows, index);
-                            return self.unshelve(map);
-                        }
-                    }
-                }
-                row.set_start(start);
-                row.set_pages(pages);
-                (index, row)
-            }
+                None => return Take::Gather,
+            },
         };
         row.set_len(request.len);
         row.set_home(home);
@@ -105,70 +100,89 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         self.charge_home(map, home, pages);
         // Infallible: `taken` always has a value. A free row is changed by nobody else.
         let _ = row.word.update_held::<M>(map, |bits| Some(bits.taken()));
-        Take::Row(index)
+        Take::Row(index, map.loose().is_none())
     }
 
-    /// A descriptor without pages.
-    fn bare_row(self, map: &mut Map) -> Option<(usize, &'a Row)> {
-        if let Some(found) = Map::pop_row(self, &mut map.free_rows) {
-            return Some(found);
-        }
-        let fresh = map.fresh_row as usize;
-        if fresh >= self.geometry().row_count {
+    /// A bare descriptor with a run from the bins.
+    fn fit(self, map: &mut Map, pages: usize) -> Option<(usize, &'a Row)> {
+        let recycled = map.free_rows.get();
+        let index = recycled.unwrap_or(map.fresh_row as usize);
+        if index >= self.geometry().row_count {
             return None;
         }
-        map.fresh_row += 1;
-        Some((fresh, self.row(fresh)))
-    }
-
-    /// Closes a seam that somebody has left open, or takes one shelved descriptor apart.
-    #[cold]
-    fn unshelve(self, map: &mut Map) -> Take {
-        if map.close_seam(self) || self.unshelve_one(map) {
-            return Take::Again;
+        let row = self.row(index);
+        if pages > 0 {
+            let start = map.take_run(self, pages)?;
+            map.own(self, Run::new(start, pages), index);
+            row.set_start(start);
         }
-        map.scattered = true;
-        Take::No(Refusal::Fragmented)
+        row.set_pages(pages);
+        match recycled {
+            Some(_) => map.free_rows = row.next(),
+            None => map.fresh_row += 1,
+        }
+        Some((index, row))
     }
 
-    /// As [`unshelve`](Self::unshelve); `false` when nothing is shelved.
-    pub(super) fn unshelve_one(self, map: &mut Map) -> bool {
-        if map.quick_occupied == 0 {
+    /// One step of bringing free memory to the bins: of the loose run, or of taking one shelved
+    /// descriptor apart. `false` when there is nothing to bring.
+    pub(super) fn gather(self, map: &mut Map) -> bool {
+        map.place(self) || self.unshelve(map)
+    }
+
+    /// Brings the loose run into its bin.
+    pub(super) fn place(self) {
+        while self.core().map.with(|map| map.place(self)) {}
+    }
+
+    /// Takes one shelved descriptor apart; its pages become loose. `false` when nothing is shelved.
+    fn unshelve(self, map: &mut Map) -> bool {
+        let shelves = [&mut map.long].into_iter().chain(&mut map.quick);
+        let Some((index, row)) = shelves.into_iter().find_map(|shelf| Map::pop_row(self, shelf))
+        else {
             return false;
+        };
+        if let Some(run) = row.run() {
+            map.disown(self, run);
+            map.loosen(run);
         }
-        let class = map.quick_occupied.trailing_zeros() as usize % QUICK;
-        let shelf = &mut map.quick[class];
-        let popped = Map::pop_row(self, shelf);
-        if *shelf == Link::NONE {
-            map.quick_occupied &= !(1 << class);
-        }
-        if let Some((index, row)) = popped {
-            if let Some(run) = row.run() {
-                // A seam left open here is one between shelved neighbours; it is closed at once, as
-                // this path is off the common one.
-                if let Some(seam) = map.give_run(self, run) {
-                    map.merge(self, seam);
-                }
-            }
-            row.set_pages(0);
+        row.set_pages(0);
+        if row.home() == RETIRED {
+            map.retired_count += 1;
+            Map::push_row(self, &mut map.retired, index);
+        } else {
             Map::push_row(self, &mut map.free_rows, index);
         }
         true
     }
 
-    /// Shelves a freed row with its pages, or gives the pages to the bins.
-    pub(super) fn shelve(self, map: &mut Map, index: usize, row: &Row) -> Option<usize> {
-        let pages = row.pages();
-        if (1..=QUICK).contains(&pages) {
-            let class = (pages - 1) % QUICK;
-            map.quick_occupied |= 1 << class;
-            Map::push_row(self, &mut map.quick[class], index);
-            return None;
+    /// Shelves a freed descriptor with its pages; `false` if it shall be taken apart, which is for
+    /// critical sections of their own.
+    pub(super) fn shelve(self, map: &mut Map, index: usize, row: &Row, retire: bool) -> bool {
+        let class = row.pages().wrapping_sub(1);
+        match map.quick.get_mut(class) {
+            Some(shelf) if !retire => {
+                Map::push_row(self, shelf, index);
+                true
+            }
+            _ => {
+                if retire {
+                    row.set_home(RETIRED);
+                }
+                Map::push_row(self, &mut map.long, index);
+                false
+            }
         }
-        let seam = row.run().and_then(|run| map.give_run(self, run));
-        row.set_pages(0);
-        Map::push_row(self, &mut map.free_rows, index);
-        seam
+    }
+
+    /// Takes the descriptors with long runs apart, and brings their pages to the bins.
+    pub(super) fn unshelve_long(self) {
+        // The shelf of long runs is the first that `unshelve` looks at.
+        while self
+            .core()
+            .map
+            .with(|map| map.place(self) || (map.long != Link::NONE && self.unshelve(map)))
+        {}
     }
 
     /// Changes the epoch, so that no ticket given out so far is ever accepted, and brings retired

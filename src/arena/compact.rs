@@ -97,7 +97,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub fn compact(self, budget: usize) -> Compaction {
         let mut pages_moved = 0;
         // Pages on shelves belong to nobody, but look owned: take the shelves apart first.
-        while self.core().map.with(|map| self.unshelve_one(map)) {}
+        while self.core().map.with(|map| self.gather(map)) {}
         self.finish_move();
         // A pass that begins in the middle says nothing of what lies below: it may have been freed, or
         // put to rest, since the cursor went by.
@@ -107,6 +107,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             if pages_moved >= budget {
                 break false;
             }
+            // The gap of the last move, so that it is seen.
+            self.place();
             match self.core().map.with(|map| self.next_move(map)) {
                 Next::Begun(pages) => pages_moved += pages,
                 Next::Looking => {}
@@ -165,8 +167,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             return Next::Looking;
         };
         let Owner::Row(index) = above else {
-            // Two free runs whose seam is about to be closed by whoever left it.
-            map.merge(self, gap.last);
+            // A run on its way into a bin, or shelved since the pass began: on behind it.
+            map.cursor = (gap.last + 1) as Index;
             return Next::Looking;
         };
         let row = self.row(index);
@@ -214,15 +216,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 }
                 return Step::More;
             }
-            let Move { row: index, pages, gap, .. } = *running;
+            if map.place(self) {
+                // The gap becomes loose, and there is one loose run at a time.
+                return Step::More;
+            }
+            let Some(Move { row: index, pages, gap, .. }) = map.moving else { return Step::Idle };
             let (pages, gap) = (pages as usize, gap as usize);
             map.moving = None;
             let row = self.row(index as usize);
             row.set_start(to);
             map.disown(self, Run::new(from, pages));
             map.own(self, Run::new(to, pages), index as usize);
-            // The neighbour below is this payload, so there is no second seam.
-            map.give_run(self, Run::new(to + pages, gap));
+            map.loosen(Run::new(to + pages, gap));
             map.cursor = (to + pages) as Index;
             map.changes = map.changes.wrapping_add(1);
             map.stats.moves = map.stats.moves.wrapping_add(1);

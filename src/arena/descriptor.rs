@@ -319,28 +319,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         map.free_pages += pages as Index;
         self.credit_home(map, row.home(), pages);
         map.changes = map.changes.wrapping_add(1);
-        let mut chores = Chores {
-            seam: false,
-            more: (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get),
-            kick: !map.waiters.is_empty(),
-        };
-        if old.generation() == LAST_GENERATION {
-            let seam = row.run().and_then(|run| map.give_run(self, run));
-            chores.seam = map.leave_seam(self, seam);
-            map.retired_count += 1;
-            Map::push_row(self, &mut map.retired, index);
-        } else {
-            let seam = self.shelve(map, index, row);
-            chores.seam = map.leave_seam(self, seam);
-        }
-        Some(chores)
+        let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);
+        let shelved = self.shelve(map, index, row, old.generation() == LAST_GENERATION);
+        let kick = !map.waiters.is_empty();
+        (!shelved || more.is_some() || kick).then_some(Chores { long: !shelved, more, kick })
     }
 
     #[cold]
     fn finish_free(self, mut chores: Chores) {
         loop {
-            if chores.seam {
-                self.core().map.with(|map| map.close_seam(self));
+            if chores.long {
+                self.unshelve_long();
             }
             if chores.kick {
                 self.kick();
@@ -348,22 +337,20 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             let Some(part) = chores.more else { return };
             let row = self.row(part);
             let next = self.core().map.with(|map| {
-                let (old, _) = row
-                    .word
-                    .update_held::<M>(map, |bits| {
-                        let settled = !bits.is_moving();
-                        settled.then(|| {
-                            if bits.in_hand() > 0 { bits.released() } else { bits.discarded() }
-                        })
+                let (old, _) = row.word.update_held::<M>(map, |bits| {
+                    let settled = !bits.is_moving();
+                    settled.then(|| {
+                        if bits.in_hand() > 0 { bits.released() } else { bits.discarded() }
                     })
-                    .ok()?;
-                self.free(map, part, row, old)
+                })?;
+                Ok::<_, Bits>(self.free(map, part, row, old))
             });
             match next {
-                Some(next) => chores = next,
-                None => {
+                Ok(Some(next)) => chores = next,
+                Ok(None) => return,
+                Err(_) => {
                     self.settle_move(part);
-                    chores = Chores { seam: false, more: Some(part), kick: false };
+                    chores = Chores { long: false, more: Some(part), kick: false };
                 }
             }
         }
@@ -372,8 +359,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
 /// What is left to do after a row was freed, outside that critical section.
 struct Chores {
-    /// Two free runs are to be joined.
-    seam: bool,
+    /// A descriptor with a long run is to be taken apart.
+    long: bool,
     /// The next part of a scattered payload.
     more: Option<usize>,
     /// Somebody waits for memory.

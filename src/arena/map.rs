@@ -93,7 +93,8 @@ pub(crate) struct Map {
     occupied: Bitmap,
     /// Released descriptors that kept their run of 1 to `QUICK` pages, last released first.
     pub(super) quick: [Link; QUICK],
-    pub(super) quick_occupied: u8,
+    /// Released descriptors with longer runs, on their way to being taken apart.
+    pub(super) long: Link,
     /// Descriptors without pages, last released first.
     pub(super) free_rows: Link,
     /// Descriptors from here on were never used.
@@ -103,7 +104,7 @@ pub(crate) struct Map {
     pub(super) retired_count: Index,
     /// Descriptors in use.
     pub(super) live: Index,
-    /// Pages not in use: in bins, in quick lists, or the gap of the running move.
+    /// Pages not in use: in bins, on shelves, loose, or the gap of the running move.
     pub(super) free_pages: Index,
     /// The smallest `free_pages` so far.
     pub(super) low_free: Index,
@@ -116,8 +117,9 @@ pub(crate) struct Map {
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
-    /// Behind this page two free runs meet that have not been joined yet.
-    seam: Link,
+    /// First page, and last, of the run that is on its way into a bin.
+    loose: Link,
+    loose_last: Index,
     /// Counts what may help a waiter that enough free pages in too short runs did not: memory freed,
     /// a payload moved or put to rest. It wraps.
     pub(super) changes: u32,
@@ -143,7 +145,7 @@ impl Map {
             bins: [Link::NONE; BINS],
             occupied: 0,
             quick: [Link::NONE; QUICK],
-            quick_occupied: 0,
+            long: Link::NONE,
             free_rows: Link::NONE,
             fresh_row: 0,
             retired: Link::NONE,
@@ -157,7 +159,8 @@ impl Map {
             baton_out: false,
             moving: None,
             cursor: 0,
-            seam: Link::NONE,
+            loose: Link::NONE,
+            loose_last: 0,
             changes: 0,
             scattered: false,
             stats: MapStats {
@@ -182,7 +185,8 @@ impl Map {
         }
     }
 
-    /// Takes a run of `len` pages out of the bins.
+    /// Takes a run of `len` pages out of the bins. What is left of a longer run becomes loose, unless
+    /// it can stay in its bin.
     pub(super) fn take_run<M: RawMutex>(
         &mut self,
         arena: ArenaRef<'_, M>,
@@ -191,98 +195,75 @@ impl Map {
         let own = bin_of(len);
         // The bin of this very size first: an exact fit leaves no remainder. Its first run is the only
         // one looked at, so the work stays constant; all runs in higher bins fit.
-        let first = match self.bins.get(own)?.get() {
-            Some(first) if self.free_run(arena, first).len() >= len => first,
-            _ => {
-                let higher = self.occupied & (Bitmap::MAX.checked_shl(own as u32 + 1)?);
+        let exact = self.bins[own % BINS].get().map(|first| self.free_run(arena, first));
+        let run = match exact.filter(|run| run.len() >= len) {
+            Some(run) => run,
+            None => {
+                let higher = self.occupied & Bitmap::MAX.checked_shl(own as u32 + 1).unwrap_or(0);
                 if higher == 0 {
                     return None;
                 }
-                self.bins.get(higher.trailing_zeros() as usize)?.get()?
+                let first = self.bins[higher.trailing_zeros() as usize % BINS].get()?;
+                self.free_run(arena, first)
             }
         };
-        let run = self.free_run(arena, first);
+        let rest = run.len() - len;
         // The end of the run is taken: then its links stay where they are, and a long run its bin.
-        if run.len() == len {
+        if rest > 0 && bin_of(rest) == bin_of(run.len()) {
+            self.mark_free(arena, Run::new(run.first, rest));
+        } else if rest > 0 && self.loose().is_some() {
+            // One at a time: the caller places that one and tries again.
+            return None;
+        } else {
             self.unlink(arena, run);
-            return Some(first);
+            if rest > 0 {
+                self.set_owner(arena, run.first, 0);
+                self.loosen(Run::new(run.first, rest));
+            }
         }
-        let rest = Run { first, last: run.last - len };
-        self.resize(arena, run, rest);
-        self.set_owner(arena, run.last, 0);
-        Some(rest.last + 1)
+        Some(run.first + rest)
     }
 
-    /// Returns a run to the bins. If it has free neighbours it is joined with one of them, and the
-    /// other seam is reported: [`merge`](Self::merge) closes it in a critical section of its own.
-    pub(super) fn give_run<M: RawMutex>(
-        &mut self,
-        arena: ArenaRef<'_, M>,
-        run: Run,
-    ) -> Option<usize> {
-        self.set_owner(arena, run.first, 0);
-        self.set_owner(arena, run.last, 0);
-        let below = self.free_below(arena, run.first);
-        let above = self.free_above(arena, run.last);
-        match (below, above) {
-            (Some(below), above) => {
-                self.set_owner(arena, below.last, 0);
-                self.resize(arena, below, Run { first: below.first, last: run.last });
-                above.map(|_| run.last)
+    /// The run that is free but in no bin yet. It is on its way there: taking in its free neighbours
+    /// and linking it are critical sections of their own, done by whoever loosened it or, if that one
+    /// is preempted, by whoever needs memory first.
+    pub(super) fn loose(&self) -> Option<Run> {
+        self.loose.get().map(|first| Run { first, last: self.loose_last as usize })
+    }
+
+    /// Makes `run`, whose ends are nobody's, the loose one. There is none yet.
+    pub(super) fn loosen(&mut self, run: Run) {
+        debug_assert!(self.loose().is_none());
+        self.loose = Link::to(run.first);
+        self.loose_last = run.last as Index;
+    }
+
+    /// Whether all free memory is in the bins: none is loose, on a shelf, or the gap of a move.
+    pub(super) fn is_gathered(&self) -> bool {
+        self.loose == Link::NONE
+            && self.moving.is_none()
+            && self.long == Link::NONE
+            && self.quick.iter().all(|&shelf| shelf == Link::NONE)
+    }
+
+    /// One step of the loose run's way into a bin; `false` if there is no loose run.
+    pub(super) fn place<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) -> bool {
+        let Some(run) = self.loose() else { return false };
+        let neighbour =
+            self.free_below(arena, run.first).or_else(|| self.free_above(arena, run.last));
+        match neighbour {
+            Some(neighbour) => {
+                self.unlink(arena, neighbour);
+                self.disown(arena, neighbour);
+                self.loose = Link::to(run.first.min(neighbour.first));
+                self.loose_last = run.last.max(neighbour.last) as Index;
             }
-            (None, Some(above)) => {
-                self.unlink(arena, above);
-                self.set_owner(arena, above.first, 0);
-                self.link(arena, Run { first: run.first, last: above.last });
-                None
-            }
-            (None, None) => {
+            None => {
+                self.loose = Link::NONE;
                 self.link(arena, run);
-                None
             }
         }
-    }
-
-    /// Notes an open seam. It is closed in a critical section of its own, by whoever left it or, if
-    /// that one is preempted here, by whoever needs a longer run first.
-    pub(super) fn leave_seam<M: RawMutex>(
-        &mut self,
-        arena: ArenaRef<'_, M>,
-        seam: Option<usize>,
-    ) -> bool {
-        if let Some(seam) = seam {
-            // At most one is open.
-            self.close_seam(arena);
-            self.seam = Link::to(seam);
-        }
-        seam.is_some()
-    }
-
-    /// Closes the open seam; `false` if there is none.
-    pub(super) fn close_seam<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) -> bool {
-        let seam = core::mem::replace(&mut self.seam, Link::NONE).get();
-        if let Some(seam) = seam {
-            self.merge(arena, seam);
-        }
-        seam.is_some()
-    }
-
-    /// Whether the free runs that meet behind `page` are about to be joined.
-    pub(super) fn is_seam(&self, page: usize) -> bool {
-        self.seam == Link::to(page)
-    }
-
-    /// Joins the free runs on both sides of the seam behind page `seam`, if it still is one.
-    pub(super) fn merge<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, seam: usize) {
-        let (Some(below), Some(above)) =
-            (self.free_below(arena, seam + 1), self.free_above(arena, seam))
-        else {
-            return;
-        };
-        self.unlink(arena, above);
-        self.set_owner(arena, above.first, 0);
-        self.set_owner(arena, below.last, 0);
-        self.resize(arena, below, Run { first: below.first, last: above.last });
+        true
     }
 
     /// The free run that ends right before `page`.
@@ -350,17 +331,6 @@ impl Map {
                 debug_assert!(false, "not a free run");
                 Run { first, last: first }
             }
-        }
-    }
-
-    /// Changes a linked run's end.
-    fn resize<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, run: Run, to: Run) {
-        debug_assert_eq!(run.first, to.first);
-        if bin_of(run.len()) == bin_of(to.len()) {
-            self.mark_free(arena, to);
-        } else {
-            self.unlink(arena, run);
-            self.link(arena, to);
         }
     }
 

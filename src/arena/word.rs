@@ -19,114 +19,134 @@
 use super::map::Map;
 #[cfg(target_has_atomic = "64")]
 use crate::sync::atomic::{AtomicU64, Ordering};
+#[cfg(target_has_atomic = "64")]
 use crate::sync::const_fn;
 
 const COUNT_BITS: u32 = 14;
 /// Where a count sticks: a payload with this many handles is never freed (it leaks instead of being
 /// freed too early), as in Linux's `refcount_t`.
-pub(super) const COUNT_MAX: u64 = (1 << COUNT_BITS) - 1;
-const AT_REST_ONE: u64 = 1 << COUNT_BITS;
-const MOVING: u64 = 1 << 28;
-const LINK: u64 = 1 << 29;
-const SCATTERED: u64 = 1 << 30;
+pub(super) const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
+const AT_REST_ONE: u32 = 1 << COUNT_BITS;
+const COUNTS: u32 = (AT_REST_ONE * COUNT_MAX) | COUNT_MAX;
+const MOVING: u32 = 1 << 28;
+const LINK: u32 = 1 << 29;
+const SCATTERED: u32 = 1 << 30;
 #[cfg(feature = "checksum")]
-const SUMMED: u64 = 1 << 31;
-const GENERATION_ONE: u64 = 1 << 32;
+const SUMMED: u32 = 1 << 31;
 
 /// The last generation; a descriptor that has used it is retired.
 pub(super) const LAST_GENERATION: u32 = u32::MAX;
 
-/// The value of a state word.
+/// The value of a state word. Two halves, so that a 32-bit core works on one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Bits(u64);
+pub(super) struct Bits {
+    generation: u32,
+    /// Flags and both counts.
+    low: u32,
+}
 
 impl Bits {
+    #[cfg(target_has_atomic = "64")]
+    const fn from_word(word: u64) -> Self {
+        Self { generation: (word >> 32) as u32, low: word as u32 }
+    }
+    #[cfg(target_has_atomic = "64")]
+    const fn to_word(self) -> u64 {
+        (self.generation as u64) << 32 | self.low as u64
+    }
+    fn with(self, low: u32) -> Self {
+        Self { low, ..self }
+    }
+    fn with_flag(self, flag: u32, on: bool) -> Self {
+        self.with(if on { self.low | flag } else { self.low & !flag })
+    }
+
     pub(super) fn generation(self) -> u32 {
-        (self.0 >> 32) as u32
+        self.generation
     }
-    pub(super) fn in_hand(self) -> u64 {
-        self.0 & COUNT_MAX
+    pub(super) fn in_hand(self) -> u32 {
+        self.low & COUNT_MAX
     }
-    pub(super) fn at_rest(self) -> u64 {
-        (self.0 >> COUNT_BITS) & COUNT_MAX
+    pub(super) fn at_rest(self) -> u32 {
+        (self.low >> COUNT_BITS) & COUNT_MAX
     }
     pub(super) fn is_free(self) -> bool {
-        self.0 & ((AT_REST_ONE * COUNT_MAX) | COUNT_MAX) == 0
+        self.low & COUNTS == 0
     }
     pub(super) fn is_moving(self) -> bool {
-        self.0 & MOVING != 0
+        self.low & MOVING != 0
     }
     /// A later part of a scattered payload, reached only through its head.
     pub(super) fn is_link(self) -> bool {
-        self.0 & LINK != 0
+        self.low & LINK != 0
     }
     /// The head of a payload in several runs.
     pub(super) fn is_scattered(self) -> bool {
-        self.0 & SCATTERED != 0
+        self.low & SCATTERED != 0
     }
     #[cfg(feature = "checksum")]
     pub(super) fn is_summed(self) -> bool {
-        self.0 & SUMMED != 0
+        self.low & SUMMED != 0
     }
     /// Nobody holds it, somebody may redeem it: it may be moved.
     pub(super) fn is_movable(self) -> bool {
-        self.in_hand() == 0 && self.at_rest() > 0 && !self.is_moving()
+        self.low & (COUNT_MAX | MOVING) == 0 && !self.is_free()
     }
 
     /// Free to in hand, once, with no flags.
     pub(super) fn taken(self) -> Self {
-        Self((u64::from(self.generation()) << 32) | 1)
+        self.with(1)
     }
     /// Marks a freshly taken descriptor as part of a scattered payload.
     pub(super) fn scattered(self, head: bool) -> Self {
-        Self(self.0 | if head { SCATTERED } else { LINK })
+        self.with_flag(if head { SCATTERED } else { LINK }, true)
     }
     #[cfg(feature = "checksum")]
     pub(super) fn with_sum(self, summed: bool) -> Self {
-        Self(if summed { self.0 | SUMMED } else { self.0 & !SUMMED })
+        self.with_flag(SUMMED, summed)
     }
     pub(super) fn with_moving(self, moving: bool) -> Self {
-        Self(if moving { self.0 | MOVING } else { self.0 & !MOVING })
+        self.with_flag(MOVING, moving)
     }
     /// One more lease. Sticks at the maximum.
     pub(super) fn retained(self) -> Self {
-        Self(if self.in_hand() == COUNT_MAX { self.0 } else { self.0 + 1 })
+        self.with(self.low + u32::from(self.in_hand() != COUNT_MAX))
     }
     /// One lease less; raises the generation when it was the last handle of any kind.
     pub(super) fn released(self) -> Self {
-        if self.in_hand() == COUNT_MAX { self } else { Self(self.0 - 1).freed_if_unused() }
+        if self.in_hand() == COUNT_MAX { self } else { self.with(self.low - 1).freed_if_unused() }
     }
     /// One lease becomes a ticket; `None` when there are too many tickets to count.
     pub(super) fn deposited(self) -> Option<Self> {
         if self.at_rest() >= COUNT_MAX - 1 {
             return None;
         }
-        let in_hand_one = u64::from(self.in_hand() != COUNT_MAX);
-        Some(Self(self.0 + AT_REST_ONE - in_hand_one))
+        let in_hand_one = u32::from(self.in_hand() != COUNT_MAX);
+        Some(self.with(self.low + AT_REST_ONE - in_hand_one))
     }
     /// One ticket becomes a lease.
     pub(super) fn redeemed(self) -> Self {
-        Self(self.0 - AT_REST_ONE).retained()
+        self.with(self.low - AT_REST_ONE).retained()
     }
     /// One ticket is given up.
     pub(super) fn discarded(self) -> Self {
-        Self(self.0 - AT_REST_ONE).freed_if_unused()
+        self.with(self.low - AT_REST_ONE).freed_if_unused()
     }
     fn freed_if_unused(self) -> Self {
         if self.is_free() {
             // Wraps only from the last generation, and then the descriptor is retired.
-            Self((self.0 & (u64::MAX << 32)).wrapping_add(GENERATION_ONE))
+            Self { generation: self.generation.wrapping_add(1), low: 0 }
         } else {
             self
         }
     }
     /// A reclaimed descriptor starts over under a new epoch.
     pub(super) fn first_generation() -> Self {
-        Self(0)
+        Self { generation: 0, low: 0 }
     }
     #[cfg(test)]
     pub(super) fn with_generation(self, generation: u32) -> Self {
-        Self((self.0 & 0xffff_ffff) | (u64::from(generation) << 32))
+        Self { generation, ..self }
     }
 }
 
@@ -140,7 +160,7 @@ impl<M> CasWords<M> {
 #[cfg(target_has_atomic = "64")]
 type Cell = AtomicU64;
 #[cfg(not(target_has_atomic = "64"))]
-type Cell = core::cell::UnsafeCell<u64>;
+type Cell = core::cell::UnsafeCell<Bits>;
 
 /// A descriptor's state word.
 pub(super) struct Word(Cell);
@@ -150,10 +170,16 @@ pub(super) struct Word(Cell);
 unsafe impl Sync for Word {}
 
 impl Word {
+    #[cfg(target_has_atomic = "64")]
     const_fn! {
         pub(super) const fn new() -> Self {
             Self(Cell::new(0))
         }
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(super) const fn new() -> Self {
+        Self(Cell::new(Bits { generation: 0, low: 0 }))
     }
 
     /// The value, with the lock held.
@@ -172,10 +198,11 @@ impl Word {
         if CasWords::<M>::YES { self.update_cas(f) } else { self.update_plain(f) }
     }
 
+    #[inline]
     #[cfg(target_has_atomic = "64")]
     pub(super) fn peek(&self) -> Bits {
         // Acquire: whoever sees a ticket's payload at rest also sees its bytes and its row.
-        Bits(self.0.load(Ordering::Acquire))
+        Bits::from_word(self.0.load(Ordering::Acquire))
     }
 
     #[cfg(target_has_atomic = "64")]
@@ -187,13 +214,17 @@ impl Word {
         // deposit that missed the waiter's flag (see `waiting`). Elsewhere Acquire would do.
         let mut old = self.0.load(Ordering::SeqCst);
         loop {
-            let Some(new) = f(Bits(old)) else {
-                return Err(Bits(old));
-            };
+            let now = Bits::from_word(old);
+            let new = f(now).ok_or(now)?;
             // Release publishes what this holder wrote (payload, row) to the next holder, whose
             // Acquire is this same operation: a count going to zero must see all earlier uses.
-            match self.0.compare_exchange_weak(old, new.0, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return Ok((Bits(old), new)),
+            match self.0.compare_exchange_weak(
+                old,
+                new.to_word(),
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            ) {
+                Ok(_) => return Ok((now, new)),
                 Err(seen) => old = seen,
             }
         }
@@ -202,16 +233,16 @@ impl Word {
     #[cfg(target_has_atomic = "64")]
     fn update_plain(&self, mut f: impl FnMut(Bits) -> Option<Bits>) -> Result<(Bits, Bits), Bits> {
         // The lock orders all accesses, so relaxed ones do.
-        let old = Bits(self.0.load(Ordering::Relaxed));
+        let old = Bits::from_word(self.0.load(Ordering::Relaxed));
         let new = f(old).ok_or(old)?;
-        self.0.store(new.0, Ordering::Relaxed);
+        self.0.store(new.to_word(), Ordering::Relaxed);
         Ok((old, new))
     }
 
     #[cfg(not(target_has_atomic = "64"))]
     fn peek(&self) -> Bits {
         // SAFETY: called with the lock held only (it is private here).
-        Bits(unsafe { *self.0.get() })
+        unsafe { *self.0.get() }
     }
 
     #[cfg(not(target_has_atomic = "64"))]
@@ -227,7 +258,7 @@ impl Word {
         let old = self.peek();
         let new = f(old).ok_or(old)?;
         // SAFETY: called with the lock held only, so nobody else reads or writes the cell.
-        unsafe { *self.0.get() = new.0 };
+        unsafe { *self.0.get() = new };
         Ok((old, new))
     }
 }
