@@ -278,8 +278,16 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// [`RedeemError::Stale`] for one that has been redeemed as often as it was deposited,
     /// [`RedeemError::Layout`] for a scattered payload, [`RedeemError::Damaged`] for one that has
     /// changed while at rest. None of them harms anything else.
+    #[inline]
     pub fn redeem(self, ticket: Ticket) -> Result<Lease<'a, M>, RedeemError> {
-        let index = self.take_ticket(ticket, false, Bits::redeemed)?;
+        // The check of the number is short and goes into the caller; the rest is one copy.
+        let (index, generation) = self.look_up(ticket)?;
+        self.redeem_at(index, generation)
+    }
+
+    #[inline(never)]
+    fn redeem_at(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
+        self.take_at_rest(index, generation, false, Bits::redeemed)?;
         self.checked(index)
     }
 

@@ -195,6 +195,7 @@ impl<
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub fn redeem(&self, ticket: Ticket) -> Result<Lease<'_, M>, RedeemError> {
         self.handle().redeem(ticket)
     }
