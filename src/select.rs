@@ -14,7 +14,7 @@ use crate::sync::claim::Claim;
 /// An operation that can be an arm of a [`select`]: a send, a receive, an allocation, a sleep, or a
 /// pinned reference to one (to use it again, or to take a value back that was not sent).
 pub trait Arm: Future + sealed::Sealed {
-    /// Makes it an arm, before its first poll.
+    /// Makes it an arm, before the select's first poll.
     ///
     /// # Safety
     /// `claim` stays in place and alive until [`withdraw`](Self::withdraw), or until this arm is gone.

@@ -1,5 +1,6 @@
 //! Running one future on this thread.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::thread_local;
 use std::time::{Duration, Instant};
 
 use super::StdClock;
-use crate::kernel::{Clock, Kernel, Next, TimerQueue};
+use crate::kernel::{Clock, Driver, Kernel, Next, TimerQueue};
 use crate::sync::RawMutex;
 
 /// Wakes a parked thread.
@@ -39,6 +40,29 @@ thread_local! {
         let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
         (unpark.clone(), Waker::from(unpark))
     };
+
+    /// How many futures this thread runs, one within the other.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// One more future on this thread.
+struct Nested<'a>(&'a Unpark);
+
+impl<'a> Nested<'a> {
+    fn enter(unpark: &'a Unpark) -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self(unpark)
+    }
+}
+
+impl Drop for Nested<'_> {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        if DEPTH.get() > 0 {
+            // The wake-ups that the inner future has used up may have been the outer one's.
+            self.0.woken.store(true, Ordering::Release);
+        }
+    }
 }
 
 /// Runs `future` on this thread, which sleeps while there is nothing to do. Uses no CPU while it waits.
@@ -58,6 +82,7 @@ thread_local! {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     UNPARK.with(|(unpark, waker)| {
+        let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
@@ -70,7 +95,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 
 /// Runs `future` together with a kernel's tasks and timers on this thread, until `future` is done.
 ///
-/// The thread sleeps while nothing is ready, until the kernel's next deadline at most.
+/// The thread sleeps while nothing is ready, until the kernel's next deadline at most. Several threads
+/// may do so with one kernel: whoever is free runs what is ready.
 ///
 /// ```
 /// use cloakroom::{Arena, kernel::Kernel};
@@ -92,14 +118,17 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
     future: F,
 ) -> F::Output {
     let mut future = pin!(future);
+    let mut driver = pin!(Driver::new(kernel));
     UNPARK.with(|(unpark, waker)| {
+        let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
         loop {
-            let next = kernel.poll_under(clock.now(), &mut cx);
+            // The future comes first, as it may begin a sleep, too, and counts from now on.
+            kernel.advance(clock.now());
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
-            match next {
+            match driver.as_mut().poll(clock.now(), &mut cx) {
                 Next::Ready => {}
                 Next::At(tick) => unpark.park(Some(clock.until(tick))),
                 Next::Idle => unpark.park(None),
@@ -111,7 +140,8 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
 impl Unpark {
     /// Sleeps until woken, or for `limit`.
     fn park(&self, limit: Option<Duration>) {
-        let end = limit.map(|limit| Instant::now() + limit);
+        // A limit beyond what the clock can tell is none.
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         // `park` may return early, so the flag decides.
         while !self.woken.swap(false, Ordering::Acquire) {
             match end {

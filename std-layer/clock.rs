@@ -27,7 +27,10 @@ impl StdClock {
 
     /// How long it is until `tick`; nothing if it has passed.
     pub fn until(&self, tick: u64) -> Duration {
-        (self.start + Duration::from_micros(tick)).saturating_duration_since(Instant::now())
+        match self.start.checked_add(Duration::from_micros(tick)) {
+            Some(end) => end.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        }
     }
 
     /// `duration` in ticks, rounded up.

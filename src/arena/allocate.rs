@@ -28,11 +28,19 @@ pub(super) enum Refusal {
 }
 
 enum Take {
-    /// A descriptor, and whether no loose run is left to be placed.
-    Row(usize, bool),
-    /// Nothing fits, but not all free memory is in the bins.
-    Gather,
+    Row(usize),
+    /// There are enough free pages, but neither a shelf nor the loose run has them.
+    Supply,
     No(Refusal),
+}
+
+/// What a step of [`ArenaRef::supply`] came to.
+enum Supply {
+    /// The request may succeed now, or after further steps.
+    Again,
+    /// The gap of a running move is free memory that cannot be used: finish the move.
+    Move,
+    Refused(Refusal),
 }
 
 /// The home of a shelved descriptor whose generations are used up.
@@ -53,19 +61,13 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub(super) fn take(self, request: Request) -> Result<usize, Refusal> {
         loop {
             match self.core().map.with(|map| self.take_once(map, request)) {
-                Take::Row(index, settled) => {
-                    if !settled {
-                        self.place();
-                    }
-                    return Ok(index);
-                }
-                // Free memory is out of sight: bring it to the bins, a step at a time, and look again.
-                Take::Gather => {
-                    if !self.core().map.with(|map| self.gather(map)) {
-                        self.finish_move();
-                    }
-                }
+                Take::Row(index) => return Ok(index),
                 Take::No(refusal) => return Err(refusal),
+                Take::Supply => match self.core().map.with(|map| self.supply(map, request.pages)) {
+                    Supply::Again => {}
+                    Supply::Move => _ = self.finish_move(),
+                    Supply::Refused(refusal) => return Err(refusal),
+                },
             }
         }
     }
@@ -79,16 +81,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             Some(shelf) => Map::pop_row(self, shelf),
             None => None,
         };
-        let (index, row) = match shelved {
-            Some(found) => found,
-            None => match self.fit(map, pages) {
-                Some(found) => found,
-                None if map.is_gathered() => {
-                    map.scattered = true;
-                    return Take::No(Refusal::Fragmented);
-                }
-                None => return Take::Gather,
-            },
+        let Some((index, row)) = shelved.or_else(|| self.cut_row(map, pages)) else {
+            return Take::Supply;
         };
         row.set_len(request.len);
         row.set_home(home);
@@ -100,28 +94,53 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         self.charge_home(map, home, pages);
         // Infallible: `taken` always has a value. A free row is changed by nobody else.
         let _ = row.word.update_held::<M>(map, |bits| Some(bits.taken()));
-        Take::Row(index, map.loose().is_none())
+        Take::Row(index)
     }
 
-    /// A bare descriptor with a run from the bins.
-    fn fit(self, map: &mut Map, pages: usize) -> Option<(usize, &'a Row)> {
-        let recycled = map.free_rows.get();
-        let index = recycled.unwrap_or(map.fresh_row as usize);
-        if index >= self.geometry().row_count {
-            return None;
-        }
+    /// A bare descriptor with pages of the loose run.
+    fn cut_row(self, map: &mut Map, pages: usize) -> Option<(usize, &'a Row)> {
+        let index = self.next_bare(map)?;
         let row = self.row(index);
         if pages > 0 {
-            let start = map.take_run(self, pages)?;
+            let start = map.cut(pages)?;
             map.own(self, Run::new(start, pages), index);
             row.set_start(start);
         }
         row.set_pages(pages);
-        match recycled {
-            Some(_) => map.free_rows = row.next(),
-            None => map.fresh_row += 1,
+        if map.free_rows == Link::NONE {
+            map.fresh_row += 1;
+        } else {
+            map.free_rows = row.next();
         }
         Some((index, row))
+    }
+
+    /// The bare descriptor that will be used next.
+    fn next_bare(self, map: &Map) -> Option<usize> {
+        let fresh = map.fresh_row as usize;
+        map.free_rows.get().or_else(|| (fresh < self.geometry().row_count).then_some(fresh))
+    }
+
+    /// One step towards a descriptor and a loose run of `pages`: places a loose run that is too short,
+    /// loosens one that fits, or takes a shelved descriptor apart. What it refuses, it has seen at one
+    /// moment: nothing fits, nothing is shelved or loose, and nothing moves.
+    #[cold]
+    fn supply(self, map: &mut Map, pages: usize) -> Supply {
+        if map.place(self) {
+            return Supply::Again;
+        }
+        let has_row = self.next_bare(map).is_some();
+        if (has_row && pages > 0 && map.loosen_fit(self, pages)) || self.unshelve(map) {
+            return Supply::Again;
+        }
+        if !has_row {
+            return Supply::Refused(Refusal::Full);
+        }
+        if map.moving.is_some() {
+            return Supply::Move;
+        }
+        map.scattered = true;
+        Supply::Refused(Refusal::Fragmented)
     }
 
     /// One step of bringing free memory to the bins: of the loose run, or of taking one shelved

@@ -67,7 +67,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 }
                 // No run is that long: what there is instead, and at least a half.
                 Err(Refusal::Fragmented) if pages > 1 => {
-                    let longest = self.core().map.with(|map| map.longest_bin(self));
+                    let longest = self.core().map.with(|map| map.long_run(self));
                     pages = longest.clamp(1, pages - 1);
                 }
                 Err(_) => return Err(TryAllocError::Full),

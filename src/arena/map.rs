@@ -181,52 +181,51 @@ impl Map {
         self.low_free = pages as Index;
         self.homes = 1;
         if pages > 0 {
-            self.link(arena, Run::new(0, pages));
+            self.loosen(Run::new(0, pages));
         }
     }
 
-    /// Takes a run of `len` pages out of the bins. What is left of a longer run becomes loose, unless
-    /// it can stay in its bin.
-    pub(super) fn take_run<M: RawMutex>(
-        &mut self,
-        arena: ArenaRef<'_, M>,
-        len: usize,
-    ) -> Option<usize> {
+    /// Takes a run of at least `len` pages out of its bin and makes it the loose one, of which there
+    /// is none yet. `false` if no bin has one.
+    pub(super) fn loosen_fit<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>, len: usize) -> bool {
         let own = bin_of(len);
-        // The bin of this very size first: an exact fit leaves no remainder. Its first run is the only
-        // one looked at, so the work stays constant; all runs in higher bins fit.
+        // The bin of this very size first. Its first run is the only one looked at, so the work stays
+        // constant; all runs in higher bins fit.
         let exact = self.bins[own % BINS].get().map(|first| self.free_run(arena, first));
         let run = match exact.filter(|run| run.len() >= len) {
             Some(run) => run,
             None => {
                 let higher = self.occupied & Bitmap::MAX.checked_shl(own as u32 + 1).unwrap_or(0);
                 if higher == 0 {
-                    return None;
+                    return false;
                 }
-                let first = self.bins[higher.trailing_zeros() as usize % BINS].get()?;
+                let bin = higher.trailing_zeros() as usize % BINS;
+                let Some(first) = self.bins[bin].get() else { return false };
                 self.free_run(arena, first)
             }
         };
-        let rest = run.len() - len;
-        // The end of the run is taken: then its links stay where they are, and a long run its bin.
-        if rest > 0 && bin_of(rest) == bin_of(run.len()) {
-            self.mark_free(arena, Run::new(run.first, rest));
-        } else if rest > 0 && self.loose().is_some() {
-            // One at a time: the caller places that one and tries again.
-            return None;
-        } else {
-            self.unlink(arena, run);
-            if rest > 0 {
-                self.set_owner(arena, run.first, 0);
-                self.loosen(Run::new(run.first, rest));
-            }
-        }
-        Some(run.first + rest)
+        self.unlink(arena, run);
+        self.disown(arena, run);
+        self.loosen(run);
+        true
     }
 
-    /// The run that is free but in no bin yet. It is on its way there: taking in its free neighbours
-    /// and linking it are critical sections of their own, done by whoever loosened it or, if that one
-    /// is preempted, by whoever needs memory first.
+    /// Cuts `len` pages off the end of the loose run, if it is that long.
+    pub(super) fn cut(&mut self, len: usize) -> Option<usize> {
+        let first = self.loose.get()?;
+        let end = self.loose_last as usize + 1;
+        let start = end.checked_sub(len).filter(|&start| start >= first)?;
+        if start == first {
+            self.loose = Link::NONE;
+        } else {
+            self.loose_last = start as Index - 1;
+        }
+        Some(start)
+    }
+
+    /// The run that is free but in no bin: the one that requests are cut from, or one on its way into a
+    /// bin. Taking in its free neighbours and linking it are critical sections of their own, done by
+    /// whoever needs a longer run, or to loosen another.
     pub(super) fn loose(&self) -> Option<Run> {
         self.loose.get().map(|first| Run { first, last: self.loose_last as usize })
     }
@@ -236,14 +235,6 @@ impl Map {
         debug_assert!(self.loose().is_none());
         self.loose = Link::to(run.first);
         self.loose_last = run.last as Index;
-    }
-
-    /// Whether all free memory is in the bins: none is loose, on a shelf, or the gap of a move.
-    pub(super) fn is_gathered(&self) -> bool {
-        self.loose == Link::NONE
-            && self.moving.is_none()
-            && self.long == Link::NONE
-            && self.quick.iter().all(|&shelf| shelf == Link::NONE)
     }
 
     /// One step of the loose run's way into a bin; `false` if there is no loose run.
@@ -399,13 +390,14 @@ impl Map {
         *list = Link::to(index);
     }
 
-    /// The free runs, bin by bin, for `verify` and snapshots.
-    pub(super) fn longest_bin<M: RawMutex>(&self, arena: ArenaRef<'_, M>) -> usize {
+    /// A free run's length: the loose one's, or at least two thirds of the longest in the bins.
+    pub(super) fn long_run<M: RawMutex>(&self, arena: ArenaRef<'_, M>) -> usize {
+        let loose = self.loose().map_or(0, Run::len);
         let Some(bin) = self.occupied.checked_ilog2() else {
-            return 0;
+            return loose;
         };
-        // One run of the highest bin: at least two thirds of the longest.
-        self.bins[bin as usize % BINS].get().map_or(0, |first| self.free_run(arena, first).len())
+        let binned = self.bins[bin as usize % BINS].get();
+        loose.max(binned.map_or(0, |first| self.free_run(arena, first).len()))
     }
 
     pub(super) fn bin_count() -> usize {

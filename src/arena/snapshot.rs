@@ -108,7 +108,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             descriptors: geometry.row_count,
             live: map.live as usize,
             retired: map.retired_count as usize,
-            free_run: map.longest_bin(self),
+            free_run: map.long_run(self),
             failed: map.stats.failed,
             waited: map.stats.waited,
             damaged: map.stats.damaged,

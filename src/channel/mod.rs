@@ -27,6 +27,8 @@ pub use snapshot::{ChannelSnapshot, Kind};
 pub use store::{ConstStrategy, Strategy};
 pub use unlimited::{AnyArena, Unlimited};
 
+use core::mem::ManuallyDrop;
+
 use crate::error::{TryRecvError, TrySendError};
 use crate::sync::{Locked, RawMutex, const_fn};
 use snapshot::count;
@@ -115,7 +117,23 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
     /// # Errors
     /// The value comes back: [`Full`](TrySendError::Full) when there is no room (for a rendezvous: no
     /// receiver waits) or others wait for it, [`Closed`](TrySendError::Closed).
+    #[inline]
     pub fn try_send(&self, value: T) -> Result<S::Receipt<T>, TrySendError<T>> {
+        let mut value = ManuallyDrop::new(value);
+        let sent = self.state.with(|state| {
+            let quickly = state.sends_quickly();
+            // SAFETY: taken out once, and used below only if it was not.
+            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }))
+        });
+        match sent {
+            Some(replaced) => Ok(S::receipt(replaced)),
+            None => self.try_send_slowly(ManuallyDrop::into_inner(value)),
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), with others waiting, or without room.
+    #[inline(never)]
+    fn try_send_slowly(&self, value: T) -> Result<S::Receipt<T>, TrySendError<T>> {
         let mut value = Some(value);
         loop {
             let (offer, settled) = self.state.with(|state| {
@@ -166,7 +184,21 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
     /// # Errors
     /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
     /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
+    #[inline]
     pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        match self.state.with(State::take_quickly) {
+            Some((value, None)) => Ok(value),
+            Some((value, Some(unused))) => {
+                S::shrink(unused);
+                Ok(value)
+            }
+            None => self.try_recv_slowly(),
+        }
+    }
+
+    /// As [`try_recv`](Self::try_recv), with others waiting, or without a value.
+    #[inline(never)]
+    fn try_recv_slowly(&self) -> Result<T, TryRecvError> {
         loop {
             let (take, settled) = self.state.with(|state| {
                 let take = state.take(None);

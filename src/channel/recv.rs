@@ -13,7 +13,7 @@ use crate::error::{RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
 use crate::sync::RawMutex;
-use crate::sync::claim::Claim;
+use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
 
 /// A pending receive, made by [`Channel::recv`].
@@ -217,8 +217,15 @@ impl<M: RawMutex, T, S: Strategy> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: passed on; the lock is held, as it may stand in the list already.
-        this.channel.state.with(|_| unsafe { this.token.join_select(claim, arm) });
+        let token = &this.token;
+        this.channel.state.with(|_| {
+            // SAFETY: passed on; the lock is held, as it may stand in the list already.
+            unsafe { token.join_select(claim, arm) };
+            if matches!(token.state(), TokenState::Granted | TokenState::Closed) {
+                // Matched before it became an arm: then it is the one that happens, or one of them.
+                claim_own(token.side());
+            }
+        });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

@@ -293,8 +293,16 @@ impl<M: RawMutex, T, S: Strategy> Arm for SendFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        // SAFETY: passed on; the lock is held, as it may stand in the list already.
-        this.channel.state.with(|_| unsafe { this.node.token.join_select(claim, arm) });
+        let token = &this.node.token;
+        this.channel.state.with(|_| {
+            // SAFETY: passed on; the lock is held, as it may stand in the list already.
+            unsafe { token.join_select(claim, arm) };
+            if matches!(token.state(), TokenState::Granted | TokenState::Taken | TokenState::Closed)
+            {
+                // Matched before it became an arm: then it is the one that happens, or one of them.
+                claim_own(token.side());
+            }
+        });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

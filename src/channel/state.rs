@@ -101,6 +101,31 @@ impl<T, S: Strategy> State<T, S> {
         }
     }
 
+    /// Whether nobody waits: then a newcomer has nobody to pass or to help.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        self.senders.is_empty() && self.receivers.is_empty()
+    }
+
+    /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
+    #[inline]
+    pub(super) fn sends_quickly(&self) -> bool {
+        !S::MEETS && !self.closed && self.is_quiet() && self.has_room()
+    }
+
+    /// A newcomer's receive in the common case; `None` in any other.
+    #[inline]
+    pub(super) fn take_quickly(&mut self) -> Option<(T, Option<S::Growth>)> {
+        if !self.is_quiet() || self.store.len() <= self.promised_values {
+            return None;
+        }
+        let taken = self.store.pop(self.promised_slots);
+        if taken.is_some() {
+            count(&mut self.counters.received);
+        }
+        taken
+    }
+
     /// A newcomer's send. Takes the value only when it succeeds.
     #[inline]
     pub(super) fn offer(&mut self, side: Side<'_>, value: &mut Option<T>) -> Offer<T> {
@@ -262,7 +287,8 @@ impl<T, S: Strategy> State<T, S> {
         self.closed && self.store.len() == 0 && self.promised_slots == 0
     }
 
-    fn put(&mut self, value: T) -> Option<T> {
+    #[inline]
+    pub(super) fn put(&mut self, value: T) -> Option<T> {
         count(&mut self.counters.sent);
         let replaced = self.store.push(value);
         if replaced.is_some() {

@@ -41,7 +41,7 @@ pub struct CancelToken<M> {
 /// A token below the root. Null stands for the root, which may move between uses.
 struct Node {
     cancelled: AtomicBool,
-    /// How many waiters point here, under the root's lock.
+    /// How many waiters stand at this node or below it, under the root's lock.
     waiters: Cell<usize>,
     parent: *const Node,
 }
@@ -75,6 +75,19 @@ unsafe fn is_cancelled(root: &AtomicBool, node: *const Node) -> bool {
         at = node.parent;
     }
     root.load(Ordering::Acquire)
+}
+
+/// Visits `node` and those above it, but not the root.
+///
+/// # Safety
+/// As for [`is_cancelled`].
+unsafe fn for_path(node: *const Node, mut visit: impl FnMut(&Node)) {
+    let mut at = node;
+    // SAFETY: as in `is_cancelled`.
+    while let Some(node) = unsafe { at.as_ref() } {
+        visit(node);
+        at = node.parent;
+    }
 }
 
 /// A waiter's token and the tree node it waits for. The token comes first.
@@ -166,12 +179,12 @@ impl Waiters {
         if self.cursor == token {
             self.cursor = self.list.after(token).unwrap_or(ptr::null());
         }
-        // SAFETY: by the caller's word; a waiter's node is alive as in `visit`.
+        // SAFETY: by the caller's word; a queued waiter's node is alive as in `visit`.
         unsafe {
             self.list.remove(token);
-            if let Some(node) = (*token.cast::<Waiter>()).node.as_ref() {
+            for_path((*token.cast::<Waiter>()).node, |node| {
                 node.waiters.set(node.waiters.get() - 1);
-            }
+            });
         }
     }
 
@@ -181,21 +194,21 @@ impl Waiters {
         // SAFETY: by the caller's word.
         unsafe {
             self.list.push_back(waiter.cast());
-            if let Some(node) = (*waiter).node.as_ref() {
-                node.waiters.set(node.waiters.get() + 1);
-            }
+            for_path((*waiter).node, |node| node.waiters.set(node.waiters.get() + 1));
         }
     }
 
-    /// Takes out one waiter for `node`; `false` if there is none. Only leaked ones make it look.
+    /// Takes out one waiter at `node` or below; `false` if there is none. Only leaked ones make it look.
     fn forget(&mut self, node: &Node) -> bool {
         if node.waiters.get() == 0 {
             return false;
         }
         let mut at = self.list.first();
         while let Some(token) = at {
+            let mut below = false;
             // SAFETY: as in `visit`.
-            if unsafe { ptr::eq((*token.cast::<Waiter>()).node, node) } {
+            unsafe { for_path((*token.cast::<Waiter>()).node, |at| below |= ptr::eq(at, node)) };
+            if below {
                 // SAFETY: in the list.
                 unsafe { self.remove(token) };
                 return true;
@@ -206,7 +219,7 @@ impl Waiters {
     }
 }
 
-/// A token below another one. Pin it, then use it; it is two words and never allocates.
+/// A token below another one. Pin it, then use it; it is four words and never allocates.
 ///
 /// See [`CancelToken`] for an example.
 pub struct CancelChild<'p, M: RawMutex> {
@@ -251,8 +264,8 @@ impl<'p, M: RawMutex> CancelChild<'p, M> {
 
 impl<M: RawMutex> Drop for CancelChild<'_, M> {
     fn drop(&mut self) {
-        // Waiters borrow this token, so they are gone, except those that were leaked while they
-        // waited: these must not point to a node that is no more.
+        // Waiters borrow this token, or one below that borrows it, so they are gone, except those that
+        // were leaked while they waited: their path must not lead over a node that is no more.
         while self.root.waiters.with(|waiters| waiters.forget(&self.node)) {}
     }
 }

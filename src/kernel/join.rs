@@ -3,7 +3,7 @@
 use core::future::Future;
 use core::marker::PhantomData;
 use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 
 use super::task::{TaskRef, flag};
 use crate::error::JoinError;
@@ -64,7 +64,7 @@ impl<T, M: RawMutex + Sync + 'static> Future for JoinHandle<T, M> {
                 return (flags, Some(waker));
             }
             // SAFETY: the joiner's waker is touched with the kernel's lock held only.
-            (flags, unsafe { (*header.joiner.get()).replace(waker) })
+            (flags, Some(unsafe { header.joiner.get().replace(waker) }))
         });
         drop(old);
         if flags & flag::DONE == 0 {
@@ -88,7 +88,7 @@ impl<T, M: RawMutex + Sync + 'static> Drop for JoinHandle<T, M> {
         let (done, waker) = task.kernel().with(|_| {
             header.flags.set(header.flags.get() | flag::DETACHED);
             // SAFETY: under the kernel's lock.
-            let waker = unsafe { (*header.joiner.get()).take() };
+            let waker = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
             (header.flags.get() & flag::DONE != 0, waker)
         });
         drop(waker);

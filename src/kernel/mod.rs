@@ -11,6 +11,7 @@ mod task;
 mod timer;
 
 use core::future::Future;
+use core::pin::{Pin, pin};
 use core::ptr::{self, NonNull};
 use core::task::{Context, Poll, Waker};
 
@@ -21,6 +22,7 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
+use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 use task::{Header, TaskRef, flag};
 
@@ -30,7 +32,7 @@ const BATCH: usize = 16;
 /// A poll loop for tasks in an arena.
 ///
 /// Several kernels, at several interrupt priorities or on several cores, may share one arena; several
-/// threads may poll one kernel. Memory: the ready queue's five words, and the timers (`W`; use
+/// threads may poll one kernel. Memory: the ready queue's ten words, and the timers (`W`; use
 /// [`NoTimers`] for none).
 ///
 /// ```
@@ -61,6 +63,8 @@ struct Shared<M: RawMutex + 'static> {
     tail: *const Header<M>,
     /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
     parent: Option<Waker>,
+    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
+    drivers: TokenList,
     ready: u32,
     tasks: u32,
     polls: u32,
@@ -104,7 +108,8 @@ impl<M: RawMutex + Sync + 'static> Kernel<M> {
         }
     }
 
-    /// This kernel's timers.
+    /// This kernel's timers. Only those who poll the kernel look at the next deadline, so a sleep that
+    /// is begun elsewhere, while they sleep themselves, may end late.
     pub fn timers(&self) -> &Timers<M> {
         &self.timers
     }
@@ -169,7 +174,8 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         }
     }
 
-    /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready.
+    /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One
+    /// executor's, that is: the last that called.
     pub fn poll_under(&self, now: u64, cx: &mut Context<'_>) -> Next {
         let waker = cx.waker().clone();
         let old = self.shared.with(|shared| shared.parent.replace(waker));
@@ -196,6 +202,12 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         arena.compact_on_demand(budget);
     }
 
+    /// Makes sleeps that are due ready, without polling tasks.
+    #[cfg(feature = "std")]
+    pub(crate) fn advance(&self, now: u64) {
+        self.timers.advance(now);
+    }
+
     /// Whether no task is ready. Timers are not asked.
     pub fn is_idle(&self) -> bool {
         self.shared.with(|shared| shared.head.is_null())
@@ -219,41 +231,133 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         let task = unsafe { TaskRef::from_raw(task) };
         let header = task.header();
         let cancel = flags & flag::CANCEL != 0;
+        // Whatever happens, a panic included, the future does not outlive its last poll.
+        let mut end = End { shared: &self.shared, task: &task, has_output: false };
         // SAFETY: `pop` has set RUNNING, so nobody else runs it, and the stage holds the future.
         if !cancel && !unsafe { task.poll() } {
+            core::mem::forget(end);
             let parent = self.shared.with(|shared| {
                 let flags = header.flags.get();
                 header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
                 if flags & flag::NOTIFIED != 0 { shared.make_ready(task.as_raw()) } else { None }
             });
+            // The kernel keeps its reference.
+            let _ = task.into_raw();
             if let Some(parent) = parent {
                 parent.wake();
             }
-            // The kernel keeps its reference.
-            let _ = task.into_raw();
             return true;
         }
-        if cancel {
-            // SAFETY: as above.
-            unsafe { task.clear() };
+        end.has_output = !cancel;
+        drop(end);
+        // `task`, the kernel's reference, is dropped here.
+        true
+    }
+}
+
+/// Ends a task when it is dropped: with its output, or as cancelled.
+struct End<'k, M: RawMutex + Sync + 'static> {
+    shared: &'k Locked<M, Shared<M>>,
+    task: &'k TaskRef<M>,
+    has_output: bool,
+}
+
+impl<M: RawMutex + Sync + 'static> Drop for End<'_, M> {
+    fn drop(&mut self) {
+        // Marks it as done in any case, even if the future's `Drop` panics.
+        let _mark = Mark(self);
+        if !self.has_output {
+            // SAFETY: this runner owns the stage until the task is marked.
+            unsafe { self.task.clear() };
         }
-        let (detached, joiner) = self.shared.with(|shared| {
+    }
+}
+
+/// The second half of [`End`].
+struct Mark<'e, 'k, M: RawMutex + Sync + 'static>(&'e End<'k, M>);
+
+impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
+    fn drop(&mut self) {
+        let End { shared, task, has_output } = *self.0;
+        let header = task.header();
+        let (detached, joiner, drivers) = shared.with(|shared| {
             shared.tasks -= 1;
-            let ended = if cancel { flag::DONE | flag::CANCELLED } else { flag::DONE };
+            let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
-            (flags & flag::DETACHED != 0, unsafe { (*header.joiner.get()).take() })
+            let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
+            let drivers = if shared.tasks == 0 { shared.drivers.len() } else { 0 };
+            (flags & flag::DETACHED != 0, joiner, drivers)
         });
         if detached {
             // SAFETY: done, and nobody will join, so the stage is still this runner's.
             unsafe { task.clear() };
         }
-        if let Some(joiner) = joiner {
-            joiner.wake();
+        joiner.wake();
+        // Some of them may have waited for the last task to end.
+        for _ in 0..drivers {
+            if let Some(driver) = shared.with(Shared::driver) {
+                driver.wake();
+            }
         }
-        // `task`, the kernel's reference, is dropped here.
-        true
+    }
+}
+
+/// A place among those who drive a kernel: threads, or tasks of another executor.
+///
+/// While it waits it is woken when there is something to do; when it goes, another one takes over.
+pub(crate) struct Driver<'k, M: RawMutex + Sync + 'static, W: TimerQueue> {
+    kernel: &'k Kernel<M, W>,
+    token: Token,
+}
+
+impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
+    pub(crate) fn new(kernel: &'k Kernel<M, W>) -> Self {
+        Self { kernel, token: Token::new() }
+    }
+
+    /// As [`Kernel::poll`]; unless more is ready, `cx` will be woken when it is.
+    pub(crate) fn poll(self: Pin<&mut Self>, now: u64, cx: &mut Context<'_>) -> Next {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let next = this.kernel.poll(now);
+        if next == Next::Ready {
+            return next;
+        }
+        let token = &this.token;
+        let waker = cx.waker().clone();
+        let (unused, ready) = this.kernel.shared.with(|shared| {
+            if !shared.head.is_null() {
+                return (Some(waker), true);
+            }
+            if token.state() != State::Queued {
+                // SAFETY: pinned, in no list, and taken out in `drop`.
+                unsafe { shared.drivers.push_back(token) };
+            }
+            (token.set_waker(Some(waker)), false)
+        });
+        drop(unused);
+        if ready { Next::Ready } else { next }
+    }
+}
+
+impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
+    fn drop(&mut self) {
+        // Others may count on this one for what is ready, and for the next deadline.
+        let timed = self.kernel.timers.next_deadline().is_some();
+        let (waker, successor) = self.kernel.shared.with(|shared| {
+            if self.token.state() == State::Queued {
+                // SAFETY: queued.
+                unsafe { shared.drivers.remove(&raw const self.token) };
+            }
+            let needed = timed || !shared.head.is_null();
+            (self.token.take_waker(), if needed { shared.driver() } else { None })
+        });
+        drop(waker);
+        if let Some(successor) = successor {
+            successor.wake();
+        }
     }
 }
 
@@ -263,6 +367,7 @@ impl<M: RawMutex + 'static> Shared<M> {
             head: ptr::null(),
             tail: ptr::null(),
             parent: None,
+            drivers: TokenList::new(),
             ready: 0,
             tasks: 0,
             polls: 0,
@@ -301,8 +406,17 @@ impl<M: RawMutex + 'static> Shared<M> {
             }
             None => {
                 self.head = whole;
-                self.parent.take()
+                self.driver()
             }
+        }
+    }
+
+    /// Who shall be told that there is something to do.
+    fn driver(&mut self) -> Option<Waker> {
+        match self.drivers.pop_front() {
+            // SAFETY: it was queued until now, and its owner needs the lock to go away.
+            Some(token) => unsafe { (*token).settle(State::Granted) },
+            None => self.parent.take(),
         }
     }
 
@@ -337,8 +451,9 @@ impl<M: RawMutex + 'static> Shared<M> {
 /// # Ok(()) }
 /// ```
 pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<M, W>) {
+    let mut driver = pin!(Driver::new(kernel));
     core::future::poll_fn(|cx| {
-        if kernel.poll_under(0, cx) == Next::Ready {
+        if driver.as_mut().poll(0, cx) == Next::Ready {
             cx.waker().wake_by_ref();
         }
         if kernel.snapshot().tasks == 0 { Poll::Ready(()) } else { Poll::Pending }

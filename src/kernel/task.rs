@@ -46,7 +46,10 @@ pub(super) mod flag {
 pub(super) struct Header<M: RawMutex + 'static> {
     pub(super) next: Cell<*const Header<M>>,
     pub(super) flags: Cell<usize>,
-    pub(super) joiner: UnsafeCell<Option<Waker>>,
+    /// Whoever joins; the no-op waker stands for nobody.
+    pub(super) joiner: UnsafeCell<Waker>,
+    /// What the stage holds, for its owner.
+    holds: Cell<usize>,
     vtable: &'static VTable<M>,
     kernel: &'static Locked<M, Shared<M>>,
     arena: ArenaRef<'static, M>,
@@ -63,10 +66,18 @@ struct VTable<M: RawMutex + 'static> {
     take: unsafe fn(NonNull<Header<M>>, *mut ()),
 }
 
-enum Stage<F: Future> {
-    Running(F),
-    Done(F::Output),
-    Empty,
+/// The future, then its output; which of them, the header's `holds` tells. A union, unlike an enum,
+/// can be left as plain bytes: no later lease of this memory may find padding in it.
+union Stage<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<F::Output>,
+}
+
+/// What a stage holds.
+mod holds {
+    pub(super) const NOTHING: usize = 0;
+    pub(super) const FUTURE: usize = 1;
+    pub(super) const OUTPUT: usize = 2;
 }
 
 #[repr(C)]
@@ -114,22 +125,22 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
             Err(why) => return Err(SpawnError { why, future }),
         };
         let task = memory.cast::<Task<F, M>>();
-        // SAFETY: the memory is this task's alone, large enough and aligned (checked above).
+        // SAFETY: the memory is this task's alone, large enough and aligned (checked above). The fields
+        // are written one by one, so that what lies between them stays bytes.
         unsafe {
-            task.write(Task {
-                header: Header {
-                    next: Cell::new(ptr::null()),
-                    flags: Cell::new(0),
-                    joiner: UnsafeCell::new(None),
-                    vtable: &const {
-                        VTable { poll: poll::<F, M>, clear: clear::<F, M>, take: take::<F, M> }
-                    },
-                    kernel,
-                    arena,
-                    index,
+            (&raw mut (*task.as_ptr()).header).write(Header {
+                next: Cell::new(ptr::null()),
+                flags: Cell::new(0),
+                joiner: UnsafeCell::new(Waker::noop().clone()),
+                holds: Cell::new(holds::FUTURE),
+                vtable: &const {
+                    VTable { poll: poll::<F, M>, clear: clear::<F, M>, take: take::<F, M> }
                 },
-                stage: UnsafeCell::new(Stage::Running(future)),
+                kernel,
+                arena,
+                index,
             });
+            (&raw mut (*task.as_ptr()).stage).cast::<F>().write(future);
         }
         Ok(Self(task.cast()))
     }
@@ -243,33 +254,47 @@ unsafe fn poll<F: Future, M: RawMutex + 'static>(
     task: NonNull<Header<M>>,
     cx: &mut Context<'_>,
 ) -> bool {
-    // SAFETY: the caller runs the task, so the stage is its own. The future never moves: the payload
-    // is in hand, and the stage is overwritten only after the future was dropped in place.
+    // SAFETY: the caller runs the task, so the stage is its own, and `holds` tells what is in it. The
+    // future never moves: the payload is in hand, and it is dropped in place.
     unsafe {
+        let holds = &task.as_ref().holds;
         let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
-        let Stage::Running(future) = &mut *stage else {
+        if holds.get() != holds::FUTURE {
             return true;
-        };
-        match Pin::new_unchecked(future).poll(cx) {
-            Poll::Pending => false,
-            Poll::Ready(output) => {
-                *stage = Stage::Done(output);
-                true
-            }
         }
+        let Poll::Ready(output) = Pin::new_unchecked(&mut *(*stage).future).poll(cx) else {
+            return false;
+        };
+        // Should the future's `Drop` panic, it is not dropped again.
+        holds.set(holds::NOTHING);
+        ManuallyDrop::drop(&mut (*stage).future);
+        stage.cast::<F::Output>().write(output);
+        holds.set(holds::OUTPUT);
+        true
     }
 }
 
 /// # Safety
 /// As for [`TaskRef::clear`], with the task's own type.
 unsafe fn clear<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>) {
-    // SAFETY: the stage is the caller's. It is dropped in place, then wiped, so that its padding is
-    // never read as bytes by a later lease, and left in a valid state.
+    /// Wipes the stage, so that its padding is never read as bytes by a later lease; also when a
+    /// `Drop` panics.
+    struct Wipe<T>(*mut T);
+    impl<T> Drop for Wipe<T> {
+        fn drop(&mut self) {
+            // SAFETY: the stage, which holds nothing any more.
+            unsafe { ptr::write_bytes(self.0, 0, 1) }
+        }
+    }
+    // SAFETY: the stage is the caller's, and `holds` tells what is in it.
     unsafe {
         let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
-        ptr::drop_in_place(stage);
-        ptr::write_bytes(stage, 0, 1);
-        stage.write(Stage::Empty);
+        let _wipe = Wipe(stage);
+        match task.as_ref().holds.replace(holds::NOTHING) {
+            holds::FUTURE => ManuallyDrop::drop(&mut (*stage).future),
+            holds::OUTPUT => ManuallyDrop::drop(&mut (*stage).output),
+            _ => {}
+        }
     }
 }
 
@@ -279,8 +304,10 @@ unsafe fn take<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>, to: *
     // SAFETY: the stage is the caller's, and `to` fits the output.
     unsafe {
         let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
-        if let Stage::Done(output) = core::mem::replace(&mut *stage, Stage::Empty) {
-            to.cast::<Option<F::Output>>().write(Some(output));
+        let holds = &task.as_ref().holds;
+        if holds.get() == holds::OUTPUT {
+            holds.set(holds::NOTHING);
+            to.cast::<Option<F::Output>>().write(Some(stage.cast::<F::Output>().read()));
         }
         clear::<F, M>(task);
     }

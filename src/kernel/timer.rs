@@ -257,6 +257,10 @@ impl Heap {
         if self.occupied == 0 {
             return None;
         }
+        if self.stale & self.occupied != 0 {
+            // Somebody is in the middle of advancing: what is next is not known yet.
+            return Some(self.last);
+        }
         let bucket = self.occupied.trailing_zeros() as usize % BUCKETS;
         let mut earliest = u64::MAX;
         let mut at = self.buckets[bucket].first();

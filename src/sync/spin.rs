@@ -1,7 +1,9 @@
 //! A spin lock for several cores, with interrupts masked while it is held.
 
+#[cfg(not(loom))]
+use super::RawMutex;
 use super::atomic::{AtomicBool, Ordering};
-use super::{RawMutex, pause};
+use super::pause;
 
 /// A lock for arenas, channels and kernels that several cores share.
 ///

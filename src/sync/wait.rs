@@ -72,7 +72,7 @@ impl Token {
         }
     }
 
-    /// Makes this token an arm of a select. Called while the token is idle.
+    /// Makes this token an arm of a select. Called under the lock of the list, if it may be queued.
     ///
     /// # Safety
     /// `claim` stays where it is, and alive, for as long as the token can be queued.
@@ -143,6 +143,11 @@ impl TokenList {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_null()
+    }
+
+    /// How many tokens there are, by counting.
+    pub(crate) fn len(&self) -> usize {
+        core::iter::successors(self.first(), |&token| self.after(token)).count()
     }
 
     /// The token that has waited longest.

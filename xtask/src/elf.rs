@@ -43,6 +43,7 @@ pub struct Elf {
 struct Section {
     kind: u32,
     flags: u32,
+    address: u32,
     offset: usize,
     size: u32,
     link: usize,
@@ -80,6 +81,29 @@ impl Elf {
 
     /// The names of the program's functions and variables, as the linker knows them.
     pub fn symbols(&self) -> Result<Vec<String>> {
+        Ok(self.named_values()?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The address of a function's first instruction.
+    pub fn function(&self, name: &str) -> Result<u32> {
+        let found = self.named_values()?.into_iter().find(|(symbol, _)| symbol == name);
+        // The lowest bit says that it is Thumb code.
+        found.map(|(_, value)| value & !1).ok_or_else(|| format!("the program has no {name}"))
+    }
+
+    /// The halfword of code at `address`.
+    pub fn code(&self, address: u32) -> Result<u16> {
+        let holds = |section: &&Section| {
+            section.flags & IN_MEMORY != 0
+                && section.kind != NO_CONTENT
+                && (section.address..section.address + section.size).contains(&address)
+        };
+        let sections = self.sections()?;
+        let section = sections.iter().find(holds).ok_or("no code at an executed address")?;
+        self.half(section.offset + (address - section.address) as usize)
+    }
+
+    fn named_values(&self) -> Result<Vec<(String, u32)>> {
         const ENTRY: usize = 16;
         let sections = self.sections()?;
         let mut names = Vec::new();
@@ -89,7 +113,8 @@ impl Elf {
                 let name = text.offset + self.word(table.offset + entry)? as usize;
                 let rest = self.bytes.get(name..).ok_or("a name is outside of the file")?;
                 let name = rest.split(|&byte| byte == 0).next().unwrap_or_default();
-                names.push(String::from_utf8_lossy(name).into_owned());
+                let value = self.word(table.offset + entry + 4)?;
+                names.push((String::from_utf8_lossy(name).into_owned(), value));
             }
         }
         Ok(names)
@@ -105,6 +130,7 @@ impl Elf {
                 Ok(Section {
                     kind: self.word(entry + 0x04)?,
                     flags: self.word(entry + 0x08)?,
+                    address: self.word(entry + 0x0C)?,
                     offset: self.word(entry + 0x10)? as usize,
                     size: self.word(entry + 0x14)?,
                     link: self.word(entry + 0x18)? as usize,

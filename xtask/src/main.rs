@@ -12,6 +12,7 @@ mod process;
 mod qemu;
 mod socket;
 mod steps;
+mod sweep;
 mod toolchain;
 
 use std::env;
@@ -29,6 +30,7 @@ usage: cargo xtask COMMAND
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
     qemu BOARD [BIN]   build a board's firmware (`suite` unless told) and run it under QEMU
+    sweep              an interrupt at every instruction, checked against a trace
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
 
 Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
@@ -59,6 +61,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["demo"] => demo::run()?,
         ["qemu", board] => show(board, "suite")?,
         ["qemu", board, binary] => show(board, binary)?,
+        ["sweep"] => sweep::run()?,
         ["measure", binaries @ ..] => measure::run(binaries)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),

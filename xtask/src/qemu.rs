@@ -22,10 +22,21 @@ pub enum Serial<'a> {
 
 /// The command line that runs `program` on `board`.
 pub fn machine(board: &Board, program: &Path, serial: &Serial<'_>) -> Result<Command> {
+    machine_told(board, program, serial, None)
+}
+
+/// As [`machine`], with an argument for the program.
+pub fn machine_told(
+    board: &Board,
+    program: &Path,
+    serial: &Serial<'_>,
+    argument: Option<&str>,
+) -> Result<Command> {
     toolchain::install_qemu()?;
     let mut qemu = command("qemu-system-arm");
     qemu.args(["-M", board.name, "-display", "none", "-monitor", "none"]);
-    qemu.args(["-semihosting-config", "enable=on,target=native"]);
+    let argument = argument.map_or_else(String::new, |argument| format!(",arg={argument}"));
+    qemu.arg("-semihosting-config").arg(format!("enable=on,target=native{argument}"));
     match serial {
         Serial::Unconnected => {
             qemu.args(["-serial", "none"]);
@@ -59,14 +70,21 @@ impl<'a> Run<'a> {
         self
     }
 
-    /// Counted if `binary` is one that measures.
+    /// Counted if `binary` is one that measures, or that wants its interrupts at the same instructions
+    /// in every run.
     pub fn for_binary(self, binary: &str) -> Self {
-        if binary.starts_with("measure") { self.counted() } else { self }
+        let counts = ["measure", "storm", "sweep"].iter().any(|name| binary.starts_with(name));
+        if counts { self.counted() } else { self }
     }
 
     /// Runs the program, shows its output, and requires both a successful exit and the closing line:
     /// either alone could be an accident of a program gone astray.
     pub fn judged(self) -> Result {
+        self.judged_output().map(drop)
+    }
+
+    /// As [`judged`](Self::judged); returns what the program printed.
+    pub fn judged_output(self) -> Result<String> {
         let mut qemu = machine(self.board, self.program, &Serial::Unconnected)?;
         if self.counted {
             qemu.args(["-icount", "shift=5"]);
@@ -81,7 +99,7 @@ impl<'a> Run<'a> {
         if !output.lines().any(closes_well) {
             return Err(format!("the firmware on {name} ended without `N passed, 0 failed`"));
         }
-        Ok(())
+        Ok(output)
     }
 }
 

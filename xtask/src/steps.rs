@@ -6,7 +6,7 @@ use crate::Result;
 use crate::board::Board;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{demo, echo, qemu, toolchain};
+use crate::{demo, echo, qemu, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -32,6 +32,8 @@ const STEPS: &[Step] = &[
     ("suite on a Cortex-M0", || suite("microbit")),
     ("no allocator in firmware", no_allocator),
     ("instruction counts", || counts("lm3s6965evb")),
+    ("an interrupt at every instruction", sweep::run),
+    ("a storm of interrupts", || storm("lm3s6965evb")),
     ("serial ports", echo::run),
     ("demonstration", demo::run),
 ];
@@ -108,7 +110,16 @@ fn loom() -> Result {
 
 fn suite(board: &str) -> Result {
     let board = Board::named(board)?;
-    qemu::Run::of(board, &board.build("suite")?).judged()
+    // A program a lock.
+    for binary in ["suite", "suite_spin"] {
+        qemu::Run::of(board, &board.build(binary)?).judged()?;
+    }
+    Ok(())
+}
+
+fn storm(board: &str) -> Result {
+    let board = Board::named(board)?;
+    qemu::Run::of(board, &board.build("storm")?).counted().judged()
 }
 
 fn counts(board: &str) -> Result {

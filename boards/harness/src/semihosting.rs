@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 const SYS_OPEN: usize = 0x01;
 const SYS_WRITE: usize = 0x05;
+const SYS_GET_CMDLINE: usize = 0x15;
 const SYS_EXIT: usize = 0x18;
 
 /// `SYS_OPEN`'s mode for the C library's "w". On the console's name it means standard output.
@@ -42,6 +43,19 @@ pub fn exit(success: bool) -> ! {
     loop {
         cortex_m::asm::nop();
     }
+}
+
+/// Whether QEMU was started with this one argument for the program (`arg=…` of its semihosting option).
+pub fn argument_is(expected: &str) -> bool {
+    let mut line = [0u8; 32];
+    let mut request = [line.as_mut_ptr() as usize, line.len()];
+    // SAFETY: `SYS_GET_CMDLINE` reads a block of two words (buffer, length), writes a zero-terminated text
+    // of at most that length into the buffer, and the text's own length into the second word.
+    let failed = unsafe { call(SYS_GET_CMDLINE, request.as_mut_ptr() as usize) };
+    // The compiler cannot see that the call has written to either.
+    let length = core::hint::black_box(&request)[1];
+    let line = core::hint::black_box(&line);
+    failed == 0 && line.get(..length) == Some(expected.as_bytes())
 }
 
 struct Console {

@@ -66,6 +66,11 @@ impl InstructionCounter {
         self.rate.instructions(whole - empty)
     }
 
+    /// How many instructions `ticks` of SysTick are.
+    pub fn instructions(&self, ticks: u32) -> u32 {
+        self.rate.instructions(ticks)
+    }
+
     /// Raises the SysTick exception after about `instructions` from the return of this call, once: the
     /// handler must call [`disarm`]. Sweeping `instructions` over an operation's length interrupts it
     /// at each of its instructions in turn.

@@ -12,7 +12,7 @@ tests!("compaction":
     a_lease_stays_where_it_is,
     contents_move_whole,
     a_budget_is_kept_and_the_rest_goes_on,
-    a_payload_in_the_middle_of_its_move_is_redeemed,
+    payloads_are_redeemed_between_two_moves,
     small_long_lived_payloads_do_not_hold_the_arena,
     a_scattered_payload_takes_the_pieces,
     a_scattered_payload_rests_and_comes_back,
@@ -124,9 +124,9 @@ fn a_budget_is_kept_and_the_rest_goes_on<M: RawMutex + 'static>() -> Outcome {
     all_there(&arena, &tickets)
 }
 
-fn a_payload_in_the_middle_of_its_move_is_redeemed<M: RawMutex + 'static>() -> Outcome {
-    // A budget of 0 takes shelves apart and finishes moves, but begins none; one of 1 begins one. The
-    // state in the middle of a move is left by nobody but an interrupt: the boards' sweep does that.
+fn payloads_are_redeemed_between_two_moves<M: RawMutex + 'static>() -> Outcome {
+    // The middle of a single move is seen by interrupts and other cores only: the boards' sweep and the
+    // host's tests with threads look there.
     let arena: Arena<M, 12, 16, 12> = Arena::new();
     let mut tickets = [None; 12];
     every_second(&arena, &mut tickets)?;

@@ -27,7 +27,6 @@ pub struct Stage<M: RawMutex + 'static> {
 
 impl<M: RawMutex + Sync + 'static> Stage<M> {
     #[doc(hidden)]
-    #[expect(clippy::new_without_default, reason = "it is for one macro")]
     pub const fn new() -> Self {
         Self {
             arena: Arena::new(),

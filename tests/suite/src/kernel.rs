@@ -129,7 +129,7 @@ fn a_task_joins_another<P: Place>() -> Outcome {
     let inner = ok!(stage
         .kernel
         .spawn(stage.arena.handle(), async move { stage.inbox.recv().await.unwrap_or(0) }));
-    let outer = ok!(stage.kernel.spawn(stage.arena.handle(), async move { inner.await }));
+    let outer = ok!(stage.kernel.spawn(stage.arena.handle(), inner));
     stage.run();
     check!(!outer.is_finished());
     check_eq!(stage.inbox.try_send(9), Ok(()));

@@ -172,7 +172,7 @@ fn random_sleeps<M: RawMutex + 'static>() -> Outcome {
     const SLEEPS: usize = 12;
     let timers = Timers::<M>::new();
     let mut numbers = Numbers::new(31);
-    let witnesses = pin!([const { () }; SLEEPS].map(|()| Witness::new()));
+    let witnesses = pin!(core::array::from_fn::<_, SLEEPS, _>(|_| Witness::new()));
     let witnesses = witnesses.as_ref();
     for _ in 0..40 {
         let base = timers.now();

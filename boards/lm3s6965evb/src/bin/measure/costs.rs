@@ -1,0 +1,231 @@
+//! Instructions per operation.
+
+use core::future::{Future, poll_fn};
+use core::hint::black_box;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
+use cloakroom::channel::{Buffered, Bytes, Channel};
+use cloakroom::kernel::{Kernel, NoTimers, TimerQueue, Timers};
+use cloakroom::{Arena, Ticket};
+use harness::println;
+use systick::InstructionCounter;
+
+use crate::Lock;
+
+static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
+static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
+static BLOCKS: Channel<Lock, [u32; 16], Buffered<8>> = Channel::new();
+static INBOX: Channel<Lock, u32, Buffered<8>> = Channel::new();
+static TIMERS: Timers<Lock> = Timers::new();
+/// A kernel each, so that nobody's tasks are polled in somebody else's row.
+static EMPTY: Kernel<Lock, NoTimers> = Kernel::without_timers();
+static EMPTY_TIMED: Kernel<Lock> = Kernel::new();
+static TWO: Kernel<Lock, NoTimers> = Kernel::without_timers();
+static FOUR: Kernel<Lock, NoTimers> = Kernel::without_timers();
+static ONE: Kernel<Lock, NoTimers> = Kernel::without_timers();
+static YIELDING: Kernel<Lock, NoTimers> = Kernel::without_timers();
+
+/// Tasks that `Kernel::poll` runs in one call.
+const BATCH: u32 = 16;
+
+/// Prints the table.
+pub fn print(counter: &mut InstructionCounter) {
+    println!("| operation | instructions |");
+    println!("|---|---:|");
+    values(counter);
+    payloads(counter);
+    tasks(counter);
+    timers(counter);
+}
+
+fn row(counter: &mut InstructionCounter, operation: &str, code: &mut dyn FnMut()) {
+    // What is done once, at the first use, is not a cost of the operation.
+    code();
+    println!("| {operation} | {} |", counter.measure(code));
+}
+
+fn values(counter: &mut InstructionCounter) {
+    row(counter, "critical section, empty", &mut || critical_section::with(|_| ()));
+    row(counter, "copy of 64 bytes", &mut || {
+        let source = black_box([0u8; 64]);
+        black_box(source);
+    });
+    row(counter, "try_send + try_recv, u32, buffered 8", &mut || {
+        let _ = black_box(NUMBERS.try_send(black_box(1)));
+        let _ = black_box(NUMBERS.try_recv());
+    });
+    row(counter, "try_send + try_recv, 64 bytes by value", &mut || {
+        let _ = black_box(BLOCKS.try_send(black_box([1; 16])));
+        let _ = black_box(BLOCKS.try_recv());
+    });
+    row(counter, "try_recv, empty", &mut || {
+        let _ = black_box(NUMBERS.try_recv());
+    });
+    for number in 0..8 {
+        let _ = NUMBERS.try_send(number);
+    }
+    row(counter, "try_send, full", &mut || {
+        let _ = black_box(NUMBERS.try_send(black_box(1)));
+    });
+}
+
+fn payloads(counter: &mut InstructionCounter) {
+    let arena = ARENA.handle();
+    row(counter, "64-byte message: alloc, fill, send, receive, read, release", &mut || {
+        if let Ok(mut frame) = ARENA.try_alloc(64) {
+            fill_words(&mut frame, 0x5a5a_5a5a);
+            let _ = FRAMES.try_send(frame);
+        }
+        if let Ok(frame) = FRAMES.try_recv() {
+            black_box(sum_words(&frame));
+        }
+    });
+    let mut frame = arena.try_alloc(64).expect("the arena is empty");
+    row(counter, "of that: fill and read of 64 bytes", &mut || {
+        fill_words(&mut frame, black_box(0x5a5a_5a5a));
+        black_box(sum_words(&frame));
+    });
+    drop(frame);
+    row(counter, "alloc + release, 64 bytes", &mut || drop(black_box(ARENA.try_alloc(64))));
+    row(counter, "alloc + release, 640 bytes: split and join", &mut || {
+        drop(black_box(ARENA.try_alloc(640)))
+    });
+    let lease = arena.try_alloc_from(b"shared").expect("the arena is empty");
+    row(counter, "lease clone + drop", &mut || drop(black_box(lease.clone())));
+    drop(lease);
+    row(counter, "alloc + deposit + redeem + release", &mut || {
+        if let Ok(lease) = ARENA.try_alloc(64) {
+            let ticket = black_box(lease.deposit());
+            drop(black_box(ARENA.redeem(ticket)));
+        }
+    });
+    let lease = arena.try_alloc_from(b"held").expect("the arena is empty");
+    let mut held = Some(lease);
+    row(counter, "deposit + redeem", &mut || {
+        if let Some(ticket) = held.take().and_then(|lease| lease.deposit().ok()) {
+            held = ARENA.redeem(black_box(ticket)).ok();
+        }
+    });
+    drop(held);
+    let stale = arena.try_alloc(1).expect("the arena is empty").deposit();
+    drop(arena.redeem(stale));
+    row(counter, "redeem of a stale ticket", &mut || {
+        let _ = black_box(ARENA.redeem(black_box(stale)).is_err());
+    });
+    let forged = Ticket::from_bits(stale.to_bits() ^ (1 << 31));
+    row(counter, "redeem of a forged ticket: the check alone", &mut || {
+        let _ = black_box(ARENA.redeem(black_box(forged)).is_err());
+    });
+}
+
+fn fill_words(bytes: &mut [u8], pattern: u32) {
+    // SAFETY: any bits are a `u32`, and the bytes that are not in aligned words are left alone.
+    let (_, words, _) = unsafe { bytes.align_to_mut::<u32>() };
+    for word in words {
+        *word = pattern;
+    }
+}
+
+fn sum_words(bytes: &[u8]) -> u32 {
+    // SAFETY: as above.
+    let (_, words, _) = unsafe { bytes.align_to::<u32>() };
+    words.iter().fold(0, |sum: u32, &word| sum.wrapping_add(word))
+}
+
+fn tasks(counter: &mut InstructionCounter) {
+    let arena = ARENA.handle();
+    row(counter, "wake of a waiting receive: register, send, ready (bare future)", &mut || {
+        let mut receive = pin!(NUMBERS_WAITED.recv());
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = black_box(receive.as_mut().poll(&mut cx).is_pending());
+        let _ = NUMBERS_WAITED.try_send(1);
+        let _ = black_box(receive.as_mut().poll(&mut cx));
+    });
+    spawn(&ONE, async {
+        loop {
+            let _ = black_box(INBOX.recv().await);
+        }
+    });
+    ONE.poll(0);
+    row(
+        counter,
+        "wake of a waiting task: send, poll, receive, register again (kernel)",
+        &mut || {
+            let _ = INBOX.try_send(1);
+            ONE.poll(0);
+        },
+    );
+    let sent = counter.measure(&mut || {
+        let _ = INBOX.try_send(1);
+    });
+    println!("| of that: the send that wakes | {sent} |");
+    ONE.poll(0);
+    row(counter, "empty poll", &mut || {
+        black_box(EMPTY.poll(0));
+    });
+    row(counter, "empty poll, with timers", &mut || {
+        black_box(EMPTY_TIMED.poll(0));
+    });
+    for (kernel, count) in [(&TWO, 2), (&FOUR, 4)] {
+        for _ in 0..count {
+            spawn(kernel, async {
+                let _ = WAITED_FOR.recv().await;
+            });
+        }
+        kernel.poll(0);
+    }
+    row(counter, "poll with two tasks on an empty channel", &mut || {
+        black_box(TWO.poll(0));
+    });
+    row(counter, "poll with four tasks on an empty channel", &mut || {
+        black_box(FOUR.poll(0));
+    });
+    spawn(&YIELDING, async {
+        loop {
+            let mut yielded = false;
+            poll_fn(|cx| {
+                if core::mem::replace(&mut yielded, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    });
+    let mut batch = || {
+        black_box(YIELDING.poll(0));
+    };
+    batch();
+    let whole = counter.measure(&mut batch);
+    println!("| task switch (one of a batch of {BATCH}) | {} |", whole.div_ceil(BATCH));
+    row(counter, "spawn, run to the end, free", &mut || {
+        drop(black_box(EMPTY.spawn(arena, async {})));
+        EMPTY.poll(0);
+    });
+}
+
+static WAITED_FOR: Channel<Lock, u32, Buffered<1>> = Channel::new();
+static NUMBERS_WAITED: Channel<Lock, u32, Buffered<8>> = Channel::new();
+
+fn spawn(kernel: &'static Kernel<Lock, NoTimers>, task: impl Future<Output = ()> + Send + 'static) {
+    drop(kernel.spawn(ARENA.handle(), task).expect("the arena is large enough"));
+}
+
+fn timers(counter: &mut InstructionCounter) {
+    let mut cx = Context::from_waker(Waker::noop());
+    row(counter, "timer insert + cancel", &mut || {
+        let sleep = pin!(TIMERS.at(100));
+        let _ = black_box(sleep.poll(&mut cx).is_pending());
+    });
+    let mut now = 0;
+    row(counter, "timer insert + expiry", &mut || {
+        now += 100;
+        let mut sleep = pin!(TIMERS.at(now));
+        let _ = black_box(sleep.as_mut().poll(&mut cx).is_pending());
+        TIMERS.advance(now);
+        let _ = black_box(sleep.poll(&mut cx).is_ready());
+    });
+}

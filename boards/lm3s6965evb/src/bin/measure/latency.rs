@@ -1,0 +1,272 @@
+//! The longest critical section: how late an interrupt is taken, at worst, in the middle of an operation.
+//!
+//! The interrupt is made due at each instruction of the operation in turn. SysTick goes on counting from
+//! its reload value when it is due, so the handler reads how long ago that was. What it takes the core and
+//! the handler to get there is known from code without critical sections, and taken off.
+
+use core::future::Future;
+use core::hint::black_box;
+use core::pin::pin;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::task::{Context, Waker};
+
+use cloakroom::Arena;
+use cloakroom::channel::{Buffered, Bytes, Channel, Rendezvous, Unlimited};
+use cloakroom::kernel::{CancelToken, Kernel, TimerQueue};
+use cloakroom::limit::Operation;
+use cloakroom::select::select;
+use cortex_m::peripheral::SYST;
+use cortex_m_rt::exception;
+use harness::println;
+use systick::InstructionCounter;
+
+use crate::Lock;
+
+/// Instructions to run before the operation: more than any critical section has, so that the counter does
+/// not come round twice while an interrupt waits.
+const LEAD: u32 = 1_000;
+
+static STEP: AtomicU32 = AtomicU32::new(0);
+static INTERRUPTED_AT: AtomicU32 = AtomicU32::new(NEVER);
+/// The counter when the handler looked, and its reload value.
+static COUNTED: AtomicU32 = AtomicU32::new(0);
+const NEVER: u32 = u32::MAX;
+
+#[exception]
+fn SysTick() {
+    let counted = SYST::get_current();
+    let reload = SYST::get_reload();
+    systick::disarm();
+    COUNTED.store(reload - counted, Relaxed);
+    INTERRUPTED_AT.store(STEP.load(Relaxed), Relaxed);
+}
+
+/// Interrupts a stretch of code after one more instruction each time: the interrupt must visit every
+/// step of it, in order.
+pub fn check_sweep(counter: &mut InstructionCounter) {
+    const STEPS: u32 = 20;
+    let mut last = 0;
+    for instructions in 1..200 {
+        STEP.store(0, Relaxed);
+        INTERRUPTED_AT.store(NEVER, Relaxed);
+        counter.arm(instructions);
+        for step in 1..=STEPS {
+            STEP.store(black_box(step), Relaxed);
+        }
+        systick::disarm();
+
+        let step = INTERRUPTED_AT.load(Relaxed);
+        if step == NEVER {
+            assert_eq!(last, STEPS, "the last step that an interrupt visited");
+            return;
+        }
+        assert!(step == last || step == last + 1, "the interrupt went from step {last} to {step}");
+        last = step;
+    }
+    panic!("the interrupt always came, even long after the code's end");
+}
+
+/// The longest time, in ticks, from an interrupt's being due to its being handled.
+fn worst(counter: &mut InstructionCounter, operation: &mut dyn FnMut()) -> u32 {
+    let mut worst = 0;
+    operation();
+    for instructions in 0.. {
+        STEP.store(0, Relaxed);
+        INTERRUPTED_AT.store(NEVER, Relaxed);
+        counter.arm(LEAD + instructions);
+        // Two instructions a round, so that the operation begins a little before the first interrupt.
+        cortex_m::asm::delay(LEAD);
+        operation();
+        STEP.store(1, Relaxed);
+        systick::disarm();
+        match INTERRUPTED_AT.load(Relaxed) {
+            0 => worst = worst.max(COUNTED.load(Relaxed)),
+            _ => break,
+        }
+    }
+    worst
+}
+
+static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
+static SMALL: Arena<Lock, 24, 64, 24> = Arena::new();
+static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
+static BLOCKS: Channel<Lock, [u32; 16], Buffered<2>> = Channel::new();
+static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+static MEETING: Channel<Lock, u32, Rendezvous> = Channel::new();
+static QUEUE: Channel<Lock, u32, Unlimited<'static, Lock, 2>> = Channel::over(&ARENA);
+static KERNEL: Kernel<Lock> = Kernel::new();
+
+/// Prints the table.
+pub fn print(counter: &mut InstructionCounter) {
+    let idle = worst(counter, &mut || cortex_m::asm::delay(50));
+    let mut all = 0;
+    let mut row = |name: &str, operation: &mut dyn FnMut()| {
+        let ticks = worst(counter, operation) - idle;
+        let instructions = counter.instructions(ticks);
+        println!("| {name} | {instructions} |");
+        all = all.max(instructions);
+    };
+    println!("| operation | longest critical section, instructions |");
+    println!("|---|---:|");
+    channels(&mut row);
+    memory(&mut row);
+    kernel(&mut row);
+    println!("| **any** | {all} |");
+}
+
+type Row<'a> = &'a mut dyn FnMut(&str, &mut dyn FnMut());
+
+fn channels(row: Row<'_>) {
+    row("critical section, empty", &mut || critical_section::with(|_| ()));
+    row("try_send + try_recv, u32", &mut || {
+        let _ = black_box(NUMBERS.try_send(1));
+        let _ = black_box(NUMBERS.try_recv());
+    });
+    row("try_send + try_recv, 64 bytes by value", &mut || {
+        let _ = black_box(BLOCKS.try_send([1; 16]));
+        let _ = black_box(BLOCKS.try_recv());
+    });
+    row("parked receive: register, send, ready", &mut || {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut receive = pin!(NUMBERS.recv());
+        let _ = receive.as_mut().poll(&mut cx);
+        let _ = NUMBERS.try_send(1);
+        let _ = black_box(receive.poll(&mut cx));
+    });
+    row("parked sends, close, deadline", &mut || {
+        let channel: Channel<Lock, u32, Buffered<1>> = Channel::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = channel.try_send(0);
+        let mut first = pin!(channel.send(1));
+        let mut second = pin!(channel.send(2));
+        let _ = first.as_mut().poll(&mut cx);
+        let _ = second.as_mut().poll(&mut cx);
+        let late = pin!(channel.send(3).deadline(core::future::ready(())));
+        let _ = late.poll(&mut cx);
+        let _ = channel.try_recv();
+        let _ = first.poll(&mut cx);
+        channel.close();
+        let _ = second.poll(&mut cx);
+    });
+    row("rendezvous, and a select of two", &mut || {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut either = pin!(select((NUMBERS.recv(), MEETING.recv())));
+        let _ = either.as_mut().poll(&mut cx);
+        let mut sender = pin!(select((MEETING.send(1), MEETING.recv())));
+        let _ = sender.as_mut().poll(&mut cx);
+        let _ = either.poll(&mut cx);
+        let _ = sender.poll(&mut cx);
+    });
+    row("unlimited, over segments", &mut || {
+        for number in 0..5 {
+            let _ = QUEUE.try_send(number);
+        }
+        while QUEUE.try_recv().is_ok() {}
+    });
+    row("64-byte message: send and receive", &mut || {
+        if let Ok(frame) = ARENA.try_alloc(64) {
+            let _ = FRAMES.try_send(frame);
+        }
+        let _ = black_box(FRAMES.try_recv());
+    });
+    row("snapshots", &mut || {
+        black_box(NUMBERS.snapshot());
+        black_box(ARENA.snapshot());
+        black_box(ARENA.handle().dump().count());
+    });
+}
+
+fn memory(row: Row<'_>) {
+    row("alloc + release, 64 bytes", &mut || drop(black_box(ARENA.try_alloc(64))));
+    row("alloc + release, 3,000 bytes: split and join", &mut || {
+        drop(black_box(ARENA.try_alloc(3_000)))
+    });
+    row("alloc with shelves taken apart, seams closed", &mut || {
+        let leases = core::array::from_fn::<_, 4, _>(|number| SMALL.try_alloc(64 << (number % 3)));
+        let [a, b, c, d] = leases;
+        drop((a, c));
+        drop((b, d));
+        drop(black_box(SMALL.try_alloc(24 * 64)));
+    });
+    row("compaction of three payloads, and their redeem", &mut || {
+        let mut tickets = [None; 3];
+        for ticket in &mut tickets {
+            let gap = SMALL.try_alloc(64);
+            *ticket = SMALL.try_alloc(640 / 4).ok().map(|lease| lease.deposit());
+            drop(gap);
+        }
+        SMALL.compact(usize::MAX);
+        for ticket in tickets.into_iter().flatten() {
+            drop(black_box(SMALL.redeem(ticket)));
+        }
+        SMALL.compact(usize::MAX);
+    });
+    row("scattered payload", &mut || {
+        let gap = SMALL.try_alloc(640);
+        let stays = SMALL.try_alloc(64);
+        drop(gap);
+        if let Ok(chain) = SMALL.handle().try_alloc_scattered(20 * 64) {
+            drop(SMALL.handle().redeem_scattered(chain.deposit()));
+        }
+        drop(stays);
+    });
+    row("waiting for memory", &mut || {
+        let mut cx = Context::from_waker(Waker::noop());
+        let taken = SMALL.try_alloc(24 * 64);
+        let mut first = pin!(SMALL.alloc(64));
+        let mut second = pin!(SMALL.alloc(128));
+        let _ = first.as_mut().poll(&mut cx).is_pending();
+        let _ = second.as_mut().poll(&mut cx).is_pending();
+        drop(taken);
+        let _ = black_box(first.poll(&mut cx).is_ready());
+        let _ = black_box(second.poll(&mut cx).is_ready());
+    });
+    row("lease clone + drop, deposit + redeem", &mut || {
+        if let Ok(lease) = ARENA.try_alloc_from(b"shared") {
+            if let Ok(ticket) = lease.clone().deposit() {
+                drop(black_box(ARENA.redeem(ticket)));
+            }
+        }
+    });
+}
+
+fn kernel(row: Row<'_>) {
+    row("spawn, wake, poll, join", &mut || {
+        let task = KERNEL.spawn(ARENA.handle(), async { NUMBERS.recv().await.is_ok() });
+        KERNEL.poll(0);
+        let _ = NUMBERS.try_send(1);
+        KERNEL.poll(0);
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Ok(task) = task {
+            let _ = black_box(pin!(task).poll(&mut cx));
+        }
+    });
+    let mut now = 0;
+    row("three timers: insert, cancel, expiry", &mut || {
+        let timers = KERNEL.timers();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut first = pin!(timers.at(now + 3));
+        let mut second = pin!(timers.at(now + 9));
+        let _ = first.as_mut().poll(&mut cx);
+        let _ = second.as_mut().poll(&mut cx);
+        {
+            let cancelled = pin!(timers.at(now + 70));
+            let _ = cancelled.poll(&mut cx);
+        }
+        black_box(timers.next_deadline());
+        now += 10;
+        timers.advance(now);
+    });
+    row("cancellation of two in a tree", &mut || {
+        let mut cx = Context::from_waker(Waker::noop());
+        let root: CancelToken<Lock> = CancelToken::new();
+        let child = pin!(root.child());
+        let mut first = pin!(root.cancelled());
+        let mut second = pin!(child.as_ref().cancelled());
+        let _ = first.as_mut().poll(&mut cx);
+        let _ = second.as_mut().poll(&mut cx);
+        root.cancel();
+        let _ = first.poll(&mut cx);
+        let _ = second.poll(&mut cx);
+    });
+}

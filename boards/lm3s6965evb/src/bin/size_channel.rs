@@ -1,0 +1,41 @@
+//! The smallest whole program: two tasks, one channel of numbers, a kernel without timers, and an arena
+//! that is just large enough for the tasks. Its size is measured.
+#![no_std]
+#![no_main]
+
+use cloakroom::Arena;
+use cloakroom::channel::{Buffered, Channel};
+use cloakroom::kernel::{Kernel, NoTimers};
+use cloakroom::sync::CriticalSectionRawMutex as Lock;
+use cortex_m_rt::entry;
+use lm3s6965evb as _;
+
+static ARENA: Arena<Lock, 2, 128, 2, 1> = Arena::new();
+static KERNEL: Kernel<Lock, NoTimers> = Kernel::without_timers();
+static NUMBERS: Channel<Lock, u32, Buffered<1>> = Channel::new();
+
+#[entry]
+fn main() -> ! {
+    let _ = KERNEL.spawn(ARENA.handle(), async {
+        let mut number = 0u32;
+        while NUMBERS.send(number).await.is_ok() {
+            number = number.wrapping_add(1);
+        }
+    });
+    let _ = KERNEL.spawn(ARENA.handle(), async {
+        while let Ok(number) = NUMBERS.recv().await {
+            core::hint::black_box(number);
+        }
+    });
+    loop {
+        KERNEL.poll(0);
+    }
+}
+
+/// Silent, so that it costs nothing.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {
+        cortex_m::asm::nop();
+    }
+}
