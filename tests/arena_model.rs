@@ -151,9 +151,9 @@ impl<'a, M: RawMutex> Model<'a, M> {
     fn longest_run(&self) -> usize {
         let mut used = vec![false; self.pages];
         for payload in self.arena.dump() {
-            for page in payload.first_page..payload.first_page + payload.pages {
-                assert!(!used[page], "two payloads on one page");
-                used[page] = true;
+            for page in &mut used[payload.first_page..payload.first_page + payload.pages] {
+                assert!(!*page, "two payloads on one page");
+                *page = true;
             }
         }
         used.split(|&used| used).map(<[bool]>::len).max().unwrap_or(0)

@@ -123,7 +123,7 @@ fn tickets_of_another_epoch_are_refused() {
     let arena = arena.handle();
     assert!((1..1470u32).all(|step| {
         let change = step.wrapping_mul(0x85eb_ca6b);
-        change >= 1 << 20 && change <= u32::MAX - (1 << 20)
+        (1 << 20..=u32::MAX - (1 << 20)).contains(&change)
     }));
     let mut past: Vec<Ticket> = Vec::new();
     let mut tries = 0;
