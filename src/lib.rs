@@ -50,6 +50,8 @@
 extern crate std;
 
 pub mod arena;
+#[cfg(doctest)]
+mod bounds;
 pub mod channel;
 pub mod error;
 pub mod kernel;

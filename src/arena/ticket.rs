@@ -72,5 +72,6 @@ impl Ticket {
 #[inline]
 fn check(index: u32, high: u32, epoch: u32) -> u32 {
     let keyed = (high.wrapping_mul(0x9e37_79b1) ^ epoch).wrapping_mul(0x85eb_ca6b) >> INDEX_BITS;
-    (keyed ^ index ^ (index >> 12)) & 0xfff
+    // The constant keeps zeroed memory from being the first ticket of epoch 0.
+    (keyed ^ index ^ (index >> 12) ^ 0x5a5) & 0xfff
 }
