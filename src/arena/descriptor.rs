@@ -200,9 +200,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             // One critical section for both: with such a lock the state word costs nothing extra.
             let (movable, chores) = self.core().map.with(|map| {
                 let (old, new) = row.word.update_held::<M>(map, f)?;
-                let chores = (old.generation() != new.generation())
-                    .then(|| self.free(map, index, row, old))
-                    .flatten();
+                let freed = old.generation() != new.generation();
+                let chores = if freed { self.free(map, index, row, old) } else { Chores::NONE };
                 Ok((new.is_movable(), chores))
             })?;
             if movable {
@@ -210,8 +209,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             }
             chores
         };
-        if let Some(chores) = after {
-            self.finish_free(chores);
+        if after != Chores::NONE {
+            self.finish_free(after);
         }
         Ok(())
     }
@@ -313,7 +312,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     }
 
     /// Puts a row whose last handle is gone back into the map. `old` is its word before that.
-    fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Option<Chores> {
+    fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Chores {
         let pages = row.pages();
         map.live -= 1;
         map.free_pages += pages as Index;
@@ -322,19 +321,19 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);
         let shelved = self.shelve(map, index, row, old.generation() == LAST_GENERATION);
         let kick = !map.waiters.is_empty();
-        (!shelved || more.is_some() || kick).then_some(Chores { long: !shelved, more, kick })
+        Chores::new(!shelved, kick, more)
     }
 
     #[cold]
     fn finish_free(self, mut chores: Chores) {
         loop {
-            if chores.long {
+            if chores.long() {
                 self.unshelve_long();
             }
-            if chores.kick {
+            if chores.kick() {
                 self.kick();
             }
-            let Some(part) = chores.more else { return };
+            let Some(part) = chores.more() else { return };
             let row = self.row(part);
             let next = self.core().map.with(|map| {
                 let (old, _) = row.word.update_held::<M>(map, |bits| {
@@ -346,23 +345,38 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 Ok::<_, Bits>(self.free(map, part, row, old))
             });
             match next {
-                Ok(Some(next)) => chores = next,
-                Ok(None) => return,
+                Ok(next) => chores = next,
                 Err(_) => {
                     self.settle_move(part);
-                    chores = Chores { long: false, more: Some(part), kick: false };
+                    chores = Chores::new(false, false, Some(part));
                 }
             }
         }
     }
 }
 
-/// What is left to do after a row was freed, outside that critical section.
-struct Chores {
-    /// A descriptor with a long run is to be taken apart.
-    long: bool,
-    /// The next part of a scattered payload.
-    more: Option<usize>,
-    /// Somebody waits for memory.
-    kick: bool,
+/// What is left to do after a row was freed, outside that critical section: whether a descriptor with
+/// a long run is to be taken apart, whether somebody waits for memory, and the next part of a scattered
+/// payload. Packed, so that the critical section hands it over in a register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Chores(u32);
+
+impl Chores {
+    const NONE: Self = Self(0);
+
+    #[inline]
+    fn new(long: bool, kick: bool, more: Option<usize>) -> Self {
+        // Lossless: descriptors are counted in 20 bits.
+        let more = more.map_or(0, |part| part as u32 + 1);
+        Self(more << 2 | u32::from(kick) << 1 | u32::from(long))
+    }
+    fn long(self) -> bool {
+        self.0 & 1 != 0
+    }
+    fn kick(self) -> bool {
+        self.0 & 2 != 0
+    }
+    fn more(self) -> Option<usize> {
+        (self.0 as usize >> 2).checked_sub(1)
+    }
 }
