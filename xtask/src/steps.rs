@@ -30,6 +30,7 @@ const STEPS: &[Step] = &[
     ("firmware toolchain", crate::set_up),
     ("suite on a Cortex-M3", || suite("lm3s6965evb")),
     ("suite on a Cortex-M0", || suite("microbit")),
+    ("the README's firmware", || Board::named("lm3s6965evb")?.build("blocks").map(drop)),
     ("no allocator in firmware", no_allocator),
     ("instruction counts", || counts("lm3s6965evb")),
     ("an interrupt at every instruction", sweep::run),
@@ -105,6 +106,8 @@ fn loom() -> Result {
         "cloakroom",
         "--test",
         "loom",
+        "--test",
+        "loom_channels",
     ]))
 }
 
