@@ -1,0 +1,223 @@
+//! No allocator call after set-up, on any host path.
+//!
+//! A counting global allocator is armed on each thread that has finished its set-up: one `block_on`
+//! (which makes the thread's waker), and whatever the test itself needs.
+#![cfg(all(feature = "std", not(loom)))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use cloakroom::channel::{Buffered, Bytes, Channel, Conflated, Rendezvous, Strategy, Unlimited};
+use cloakroom::kernel::{CancelToken, Kernel, Next, TimerQueue, Timers};
+use cloakroom::limit::Operation;
+use cloakroom::select::{Either, Either3, select};
+use cloakroom::std_layer::{MappedArena, StdClock, StdRawMutex, block_on, block_on_until};
+use cloakroom::{Arena, ArenaRef};
+
+type Lock = StdRawMutex;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The system's allocator; counts what armed threads do.
+struct Counting;
+
+fn count() {
+    if ARMED.try_with(Cell::get).unwrap_or(false) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: passes everything on.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: passed on.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Runs `work` after this thread's set-up, and fails if it calls the allocator.
+fn without_allocating(work: impl FnOnce()) {
+    block_on(async {});
+    ARMED.set(true);
+    let before = CALLS.load(Ordering::Relaxed);
+    work();
+    let calls = CALLS.load(Ordering::Relaxed) - before;
+    ARMED.set(false);
+    assert_eq!(calls, 0, "calls of the allocator");
+}
+
+/// The same on two threads that do different things. What they allocate shows in `CALLS`.
+fn both_without_allocating(one: impl FnOnce() + Send, other: impl FnOnce() + Send) {
+    fn side(work: impl FnOnce(), start: &Barrier, end: &Barrier) {
+        block_on(async {});
+        start.wait();
+        ARMED.set(true);
+        work();
+        ARMED.set(false);
+        end.wait();
+    }
+    let (start, end) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| side(one, &start, &end));
+        scope.spawn(|| side(other, &start, &end));
+    });
+}
+
+fn sending_and_receiving<S: Strategy + Sync>(channel: &Channel<Lock, u64, S>, ordered: bool) {
+    both_without_allocating(
+        || {
+            for value in 0..1_000 {
+                assert!(block_on(channel.send(value)).is_ok());
+                let _ = channel.try_send(u64::MAX);
+            }
+            channel.close();
+        },
+        || {
+            let mut next = 0;
+            while let Ok(value) = block_on(channel.recv()) {
+                if value != u64::MAX {
+                    assert!(value == next || (!ordered && value > next), "{value} for {next}");
+                    next = value + 1;
+                }
+                let _ = channel.is_empty();
+            }
+            assert!(channel.snapshot().sent >= 1_000);
+        },
+    );
+}
+
+/// The one test of this file, as its count is of the whole process.
+#[test]
+fn nothing_is_allocated_after_set_up() {
+    static ARENA: Arena<Lock, 256, 64, 64> = Arena::new();
+    static KERNEL: Kernel<Lock> = Kernel::new();
+
+    sending_and_receiving::<Rendezvous>(&Channel::new(), true);
+    sending_and_receiving::<Buffered<4>>(&Channel::new(), true);
+    sending_and_receiving::<Conflated>(&Channel::new(), false);
+    sending_and_receiving::<Unlimited<'_, Lock, 4>>(&Channel::over(&ARENA), true);
+    assert_eq!(CALLS.load(Ordering::Relaxed), 0);
+
+    without_allocating(selects_and_limits);
+    without_allocating(|| messages(ARENA.handle()));
+    let mapped = MappedArena::<Lock>::new(1 << 20, 256, 256).expect("a mapping");
+    without_allocating(|| messages(mapped.handle()));
+    without_allocating(|| tasks(&ARENA, &KERNEL));
+    both_without_allocating(|| drive_tasks(&ARENA, &KERNEL), || drive_tasks(&ARENA, &KERNEL));
+    assert_eq!(CALLS.load(Ordering::Relaxed), 0);
+    assert_eq!(ARENA.snapshot().live, 0);
+}
+
+fn selects_and_limits() {
+    let jobs: Channel<Lock, u8, Buffered<2>> = Channel::new();
+    let meet: Channel<Lock, u8, Rendezvous> = Channel::new();
+    let timers: Timers<Lock> = Timers::new();
+    let root: CancelToken<Lock> = CancelToken::new();
+    for round in 0..100 {
+        let mut send = pin!(meet.send(1));
+        jobs.try_send(2).expect("room");
+        let outcome = block_on(select((send.as_mut(), jobs.recv(), timers.after(1))));
+        assert_eq!(outcome, Either3::Second(Ok(2)));
+        assert_eq!(send.take_value(), Some(1));
+
+        // Two selects that wait, and meet.
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut one = pin!(select((meet.recv(), timers.after(1))));
+        assert!(one.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(block_on(select((meet.send(3), jobs.recv()))), Either::First(Ok(())));
+        assert_eq!(one.as_mut().poll(&mut cx), Poll::Ready(Either::First(Ok(3))));
+
+        let session = pin!(root.child());
+        let session = session.as_ref();
+        let mut late = pin!(jobs.recv().deadline(timers.after(1)));
+        let mut off =
+            pin!(meet.send(4).cancelled_by(session.cancelled()).deadline(timers.after(9)));
+        assert!(late.as_mut().poll(&mut cx).is_pending());
+        assert!(off.as_mut().poll(&mut cx).is_pending());
+        timers.advance(timers.now() + 1);
+        session.cancel();
+        assert!(late.as_mut().poll(&mut cx).is_ready(), "round {round}");
+        assert!(off.as_mut().poll(&mut cx).is_ready(), "round {round}");
+    }
+}
+
+fn messages(arena: ArenaRef<'_, Lock>) {
+    let channel: Bytes<'_, Lock, Buffered<4>> = Bytes::new();
+    for len in 0..1_000 {
+        let mut lease = block_on(arena.alloc(len)).expect("never too large");
+        lease.fill(5);
+        let shared = lease.freeze();
+        let copy = shared.clone();
+        let ticket = shared.deposit().map_err(drop).expect("one ticket");
+        assert_eq!(arena.redeem(ticket).expect("at rest").len(), len);
+        drop(copy);
+        channel.try_send_bytes(arena, &[1, 2, 3]).expect("room");
+        block_on(channel.send_bytes(arena, &[4, 5])).expect("room");
+        assert_eq!(&*channel.try_recv().expect("a message"), &[1, 2, 3]);
+        assert_eq!(&*block_on(channel.recv()).expect("a message"), &[4, 5]);
+        arena.compact(4);
+        let _ = arena.try_alloc_value([0u64; 9]).map(|value| value[0]);
+    }
+    assert!(arena.verify().is_clean());
+}
+
+fn tasks(arena: &'static Arena<Lock, 256, 64, 64>, kernel: &'static Kernel<Lock>) {
+    static CHANNEL: Channel<Lock, u8, Buffered<2>> = Channel::new();
+    for round in 0..500 {
+        let receiver = kernel.spawn(arena.handle(), CHANNEL.recv()).map_err(drop).expect("room");
+        let sleeper = kernel
+            .spawn(arena.handle(), async move { kernel.timers().after(10).await })
+            .map_err(drop)
+            .expect("room");
+        let mut cancelled = kernel
+            .spawn(arena.handle(), core::future::pending::<()>())
+            .map_err(drop)
+            .expect("room");
+        let now = kernel.timers().now();
+        assert_eq!(kernel.poll(now), Next::At(now + 10));
+        let _ = Pin::new(&mut cancelled).poll(&mut Context::from_waker(Waker::noop()));
+        cancelled.cancel();
+        CHANNEL.try_send(7).expect("room");
+        assert_eq!(kernel.poll(now + 10), Next::Idle);
+        assert_eq!(block_on(receiver), Ok(Ok(7)), "round {round}");
+        assert_eq!((block_on(sleeper), block_on(cancelled).is_err()), (Ok(()), true));
+    }
+}
+
+fn drive_tasks(arena: &'static Arena<Lock, 256, 64, 64>, kernel: &'static Kernel<Lock>) {
+    let clock = StdClock::new();
+    for _ in 0..100 {
+        let task = kernel
+            .spawn(arena.handle(), async move {
+                kernel.timers().after(20).await;
+                1
+            })
+            .map_err(drop)
+            .expect("room");
+        assert_eq!(block_on_until(kernel, &clock, task), Ok(1));
+    }
+}
