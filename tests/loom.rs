@@ -14,28 +14,17 @@
 //! loom reports any two that are not ordered.
 #![cfg(loom)]
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+#[path = "common/loom_lock.rs"]
+mod loom_lock;
+
+use std::sync::Arc;
 
 use cloakroom::sync::{RawMutex, SpinRawMutex};
 use cloakroom::{Arena, RedeemError};
 use loom::cell::UnsafeCell;
-use loom::sync::{Condvar, Mutex};
+use loom::sync::Mutex;
 use loom::thread;
-
-/// A lock with a state. Loom's mutex can only be made inside a model, so it is made at the first use.
-struct PerObject(OnceLock<Mutex<()>>);
-
-// SAFETY: loom's mutex excludes, and each object has one.
-unsafe impl RawMutex for PerObject {
-    const INIT: Self = Self(OnceLock::new());
-    fn lock<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _held = self.0.get_or_init(|| Mutex::new(())).lock().expect("no model panics in here");
-        f()
-    }
-}
+use loom_lock::{PerObject, block_on, explore};
 
 loom::lazy_static! {
     static ref CRITICAL_SECTION: Mutex<()> = Mutex::new(());
@@ -54,18 +43,6 @@ unsafe impl RawMutex for Global {
 }
 
 type Subject<M, const PAGES: usize, const ROWS: usize> = Arena<M, PAGES, 16, ROWS, 1>;
-
-fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions;
-    let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let counted = runs.clone();
-    builder.check(move || {
-        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model();
-    });
-    println!("{} interleavings", runs.load(std::sync::atomic::Ordering::Relaxed));
-}
 
 /// Lends an arena for as long as a model takes; all its threads are joined inside `model`.
 fn with_arena<M: RawMutex + Sync + 'static, const P: usize, const R: usize>(
@@ -100,44 +77,6 @@ impl Bytes {
     fn write(&self, value: u32) {
         // SAFETY: loom panics instead if there is any unordered access.
         self.0.with_mut(|at| unsafe { *at = value });
-    }
-}
-
-/// Sleeps until it is woken, also if that was before. (Loom's own `park` forgets an `unpark` that comes
-/// while the thread waits for a mutex.)
-#[derive(Default)]
-struct Bell {
-    rung: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Bell {
-    fn wait(&self) {
-        let mut rung = self.rung.lock().expect("no model panics in here");
-        while !*rung {
-            rung = self.changed.wait(rung).expect("no model panics in here");
-        }
-        *rung = false;
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        *self.rung.lock().expect("no model panics in here") = true;
-        self.changed.notify_one();
-    }
-}
-
-/// Waits for a future. A lost wake-up is a deadlock, which loom reports.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(bell.clone());
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => bell.wait(),
-        }
     }
 }
 
