@@ -243,8 +243,10 @@ impl<M: RawMutex> crate::select::sealed::Sealed for Alloc<'_, M> {}
 
 impl<M: RawMutex> Arm for Alloc<'_, M> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        let arena = self.arena();
+        // Under the lock: an arm that is a reference may be queued already, and `kick` reads its claim.
         // SAFETY: passed on; nothing is moved.
-        unsafe { self.get_unchecked_mut().waiter.token.join_select(claim, arm) }
+        arena.core().map.with(|_| unsafe { self.waiter.token.join_select(claim, arm) });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

@@ -162,16 +162,20 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// next, so that the caller can put the core to sleep.
     pub fn poll(&self, now: u64) -> Next {
         self.timers.advance(now);
-        // When the queue has run empty there is no need to look again: whoever made a task ready
-        // since then has woken the driver, or interrupts its sleep.
-        if (0..BATCH).all(|_| self.run_one()) {
-            return Next::Ready;
+        for _ in 0..BATCH {
+            let Some((task, flags)) = self.shared.with(Shared::pop) else {
+                // There is no need to look again: whoever made a task ready since then has woken the
+                // driver, or interrupts its sleep.
+                return match self.timers.next_deadline() {
+                    Some(deadline) if deadline <= now => Next::Ready,
+                    Some(deadline) => Next::At(deadline),
+                    None => Next::Idle,
+                };
+            };
+            // SAFETY: a queued task is not done, so the kernel's reference to it exists.
+            self.run_task(unsafe { TaskRef::from_raw(task) }, flags);
         }
-        match self.timers.next_deadline() {
-            Some(deadline) if deadline <= now => Next::Ready,
-            Some(deadline) => Next::At(deadline),
-            None => Next::Idle,
-        }
+        Next::Ready
     }
 
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One
@@ -223,12 +227,10 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         })
     }
 
-    /// Runs the first ready task; `false` if there is none.
-    fn run_one(&self) -> bool {
-        let Some((task, flags)) = self.shared.with(Shared::pop) else { return false };
-        // SAFETY: a queued task is not done, so the kernel's reference to it exists; it is taken over
-        // here and given back below unless the task ends.
-        let task = unsafe { TaskRef::from_raw(task) };
+    /// Runs a task that was taken from the ready queue. `task` is the kernel's reference: given back
+    /// unless the task ends. Apart from `poll`, so that a poll with nothing to do is short.
+    #[inline(never)]
+    fn run_task(&self, task: TaskRef<M>, flags: usize) {
         let header = task.header();
         let cancel = flags & flag::CANCEL != 0;
         // Whatever happens, a panic included, the future does not outlive its last poll.
@@ -246,12 +248,11 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
             if let Some(parent) = parent {
                 parent.wake();
             }
-            return true;
+            return;
         }
         end.has_output = !cancel;
         drop(end);
         // `task`, the kernel's reference, is dropped here.
-        true
     }
 }
 
