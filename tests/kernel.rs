@@ -2,6 +2,9 @@
 //! several threads that drive one kernel.
 #![cfg(all(feature = "std", not(loom)))]
 
+#[path = "common/random.rs"]
+mod random;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,25 +21,9 @@ use cloakroom::select::{Either, select};
 use cloakroom::std_layer::{StdClock, StdRawMutex, block_on, block_on_until};
 use cloakroom::sync::SpinRawMutex;
 use cloakroom::{Arena, JoinError, TryAllocError};
+use random::Random;
 
 type Lock = StdRawMutex;
-
-/// SplitMix64: small, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 /// A waker that counts.
 #[derive(Default)]

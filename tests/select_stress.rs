@@ -13,6 +13,9 @@
 //! An ancestor of this design lost between 170 and 1,868 of 400,000 acknowledged messages here.
 #![cfg(all(feature = "std", not(loom)))]
 
+#[path = "common/random.rs"]
+mod random;
+
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -26,26 +29,10 @@ use cloakroom::limit::Operation;
 use cloakroom::select::{Either, Either3, Either4, Either5, select};
 use cloakroom::std_layer::{StdRawMutex, block_on};
 use cloakroom::sync::{RawMutex, SpinRawMutex};
+use random::Random;
 
 const THREADS: usize = 4;
 const MESSAGES: usize = 400_000;
-
-/// SplitMix64: small, and the same on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
 
 /// The two channels of a test.
 struct Hall<M: RawMutex, A: ConstStrategy, B: ConstStrategy> {

@@ -117,7 +117,7 @@ pub(crate) struct Map {
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
-    /// First page, and last, of the run that is on its way into a bin.
+    /// First page, and last, of the loose run; see [`loose`](Self::loose).
     loose: Link,
     loose_last: Index,
     /// Counts what may help a waiter that enough free pages in too short runs did not: memory freed,
