@@ -2,6 +2,8 @@
 
 use core::{error, fmt};
 
+use crate::limit::Stopped;
+
 /// Declares an error's message.
 macro_rules! message {
     ($name:ident $(<$p:ident>)?, |$self:ident| $text:expr) => {
@@ -211,6 +213,58 @@ impl<T> SendTimeoutError<T> {
             Self::Closed(value) => SendTimeoutError::Closed(f(value)),
             Self::Cancelled(value) => SendTimeoutError::Cancelled(f(value)),
             Self::Timeout(value) => SendTimeoutError::Timeout(f(value)),
+        }
+    }
+}
+
+/// The channel is closed: no slot can be had, and nothing sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ClosedError;
+
+message!(ClosedError, |_this| "the channel is closed");
+impl error::Error for ClosedError {}
+
+/// Why no slot was held at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum TryReserveError {
+    /// No slot now, or nobody there to meet, or others are waiting.
+    Full,
+    /// The channel is closed.
+    Closed,
+}
+
+message!(TryReserveError, |this| match this {
+    TryReserveError::Full => "the channel is full",
+    TryReserveError::Closed => "the channel is closed",
+});
+impl error::Error for TryReserveError {}
+
+/// Why an operation that brought no value, and had a deadline or a cancellation, ended without success.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum StoppedError {
+    /// The channel is closed.
+    Closed,
+    /// It was cancelled.
+    Cancelled,
+    /// The deadline has passed.
+    Timeout,
+}
+
+message!(StoppedError, |this| match this {
+    StoppedError::Closed => "the channel is closed",
+    StoppedError::Cancelled => "cancelled while waiting",
+    StoppedError::Timeout => "timed out while waiting",
+});
+impl error::Error for StoppedError {}
+
+impl From<Stopped> for StoppedError {
+    fn from(why: Stopped) -> Self {
+        match why {
+            Stopped::Cancelled => Self::Cancelled,
+            Stopped::Timeout => Self::Timeout,
         }
     }
 }

@@ -24,6 +24,10 @@ pub trait Arm: Future + sealed::Sealed {
     /// Stops waiting, and being an arm.
     #[doc(hidden)]
     fn withdraw(self: Pin<&mut Self>);
+
+    /// As `poll`, but does nothing beyond waiting: what there is stays there.
+    #[doc(hidden)]
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 impl<A: Arm> sealed::Sealed for Pin<&mut A> {}
@@ -36,6 +40,10 @@ impl<A: Arm> Arm for Pin<&mut A> {
 
     fn withdraw(self: Pin<&mut Self>) {
         self.as_deref_mut().withdraw();
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.as_deref_mut().poll_ready(cx)
     }
 }
 

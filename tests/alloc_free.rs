@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use cloakroom::channel::{Buffered, Bytes, Channel, Conflated, Rendezvous, Strategy, Unlimited};
+use cloakroom::channel::{Buffered, Bytes, Channel, Compete, Conflated, Rendezvous, Unlimited};
 use cloakroom::kernel::{CancelToken, Kernel, Next, TimerQueue, Timers};
 use cloakroom::limit::Operation;
 use cloakroom::select::{Either, Either3, select};
@@ -87,7 +87,7 @@ fn both_without_allocating(one: impl FnOnce() + Send, other: impl FnOnce() + Sen
     });
 }
 
-fn sending_and_receiving<S: Strategy + Sync>(channel: &Channel<Lock, u64, S>, ordered: bool) {
+fn sending_and_receiving<S: Compete<u64> + Sync>(channel: &Channel<Lock, u64, S>, ordered: bool) {
     both_without_allocating(
         || {
             for value in 0..1_000 {

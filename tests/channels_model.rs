@@ -19,8 +19,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use cloakroom::Arena;
 use cloakroom::channel::{
-    Buffered, ByteRecvError, Bytes, BytesError, Channel, ChannelSnapshot, Conflated, RecvFuture,
-    Rendezvous, SendFuture, Strategy, Unlimited,
+    Buffered, ByteRecvError, Bytes, BytesError, Channel, ChannelSnapshot, Compete, Conflated,
+    RecvFuture, Rendezvous, SendFuture, Unlimited,
 };
 use cloakroom::error::{
     RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError,
@@ -163,6 +163,7 @@ impl Model {
 
     fn pull(&mut self) -> usize {
         self.counters.received += 1;
+        self.counters.delivered += 1;
         self.queue.pop_front().expect("a value that was promised")
     }
 
@@ -244,6 +245,7 @@ impl Model {
             self.decide(sender, Phase::Taken);
             self.counters.sent += 1;
             self.counters.received += 1;
+            self.counters.delivered += 1;
             Some(Outcome::Received(self.operations[sender].value.expect("a sender")))
         } else if self.is_drained() {
             Some(Outcome::RecvClosed)
@@ -321,7 +323,7 @@ impl Model {
 }
 
 /// An operation under way.
-enum Running<'a, S: Strategy> {
+enum Running<'a, S: Compete<Value>> {
     Send(Pin<Box<SendFuture<'a, Lock, Value, S>>>),
     Recv(Pin<Box<RecvFuture<'a, Lock, Value, S>>>),
     Limited(Pin<Box<dyn Future<Output = Outcome> + 'a>>, Limit),
@@ -334,7 +336,7 @@ struct Limit {
 }
 
 /// One sequence. `capacity` is what the model believes.
-fn sequence<'a, S: Strategy>(
+fn sequence<'a, S: Compete<Value>>(
     channel: &'a Channel<Lock, Value, S>,
     shape: (bool, bool, usize),
     seed: u64,
@@ -342,7 +344,7 @@ fn sequence<'a, S: Strategy>(
     timers: &'a Timers<Lock>,
     tokens: &'a [CancelToken<Lock>],
 ) where
-    S::Receipt<Value>: Replaced,
+    S::Receipt: Replaced,
 {
     let mut random = Random(seed);
     let mut model = Model::new(channel.snapshot(), shape.0, shape.1, shape.2);
@@ -541,12 +543,12 @@ fn sequence<'a, S: Strategy>(
 }
 
 /// Runs many sequences on fresh channels.
-fn sequences<S: Strategy>(
+fn sequences<S: Compete<Value>>(
     seeds: std::ops::Range<u64>,
     shape: (bool, bool, usize),
     make: impl Fn() -> Channel<Lock, Value, S>,
 ) where
-    S::Receipt<Value>: Replaced,
+    S::Receipt: Replaced,
 {
     println!("seeds {seeds:?}");
     let mut totals = [0u64; 10];
@@ -717,7 +719,7 @@ const ENDINGS: [Ending; 5] = [
 ];
 
 /// Every operation of a message channel, pending, with every ending. `fill` messages make it full.
-fn byte_operations<'a, S: Strategy, M: RawMutex + Sync>(
+fn byte_operations<'a, S: Compete<cloakroom::Parcel<'a, M>>, M: RawMutex + Sync>(
     arena: &'a Arena<M, 64, 64, 32>,
     make: impl Fn() -> Bytes<'a, M, S>,
     fill: usize,
@@ -758,7 +760,7 @@ fn byte_operations<'a, S: Strategy, M: RawMutex + Sync>(
                 }
                 pending.set(matches!(ending, Ending::Dropped | Ending::MatchedThenDropped));
             };
-            let sent = |result: Poll<Result<S::Receipt<_>, SendTimeoutError<_>>>| match result {
+            let sent = |result: Poll<Result<S::Receipt, SendTimeoutError<_>>>| match result {
                 Poll::Pending => None,
                 Poll::Ready(Ok(_)) => panic!("sent"),
                 Poll::Ready(Err(error)) => {

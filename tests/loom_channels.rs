@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Buffered, Channel, ConstStrategy, Rendezvous, Unlimited};
+use cloakroom::channel::{Buffered, Channel, Compete, ConstStrategy, Rendezvous, Unlimited};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError, TryRecvError};
 use cloakroom::kernel::{CancelToken, Kernel, TimerQueue, Timers, drive};
 use cloakroom::limit::Operation;
@@ -34,9 +34,9 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 /// Two values through a channel with room for less.
-fn in_order<S: ConstStrategy + Send + Sync + 'static>()
+fn in_order<S: ConstStrategy<u32> + Compete<u32> + Send + Sync + 'static>()
 where
-    S::Receipt<u32>: Send,
+    S::Receipt: Send,
 {
     explore(Some(5), || {
         let channel: Arc<Channel<Lock, u32, S>> = Arc::default();
@@ -65,7 +65,9 @@ fn a_ring_keeps_the_order() {
 }
 
 /// A receiver that goes away, whatever it was promised, leaves the value to the next.
-fn granted_receiver_goes<S: ConstStrategy<Receipt<u32> = ()> + Send + Sync + 'static>() {
+fn granted_receiver_goes<
+    S: ConstStrategy<u32, Receipt = ()> + Compete<u32> + Send + Sync + 'static,
+>() {
     explore(Some(4), || {
         let channel: Arc<Channel<Lock, u32, S>> = Arc::default();
         let fickle = {

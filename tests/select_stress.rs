@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use cloakroom::channel::{Buffered, Channel, ConstStrategy, Rendezvous};
+use cloakroom::channel::{Buffered, Channel, Compete, ConstStrategy, Rendezvous};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
 use cloakroom::limit::Operation;
@@ -35,13 +35,16 @@ const THREADS: usize = 4;
 const MESSAGES: usize = 400_000;
 
 /// The two channels of a test.
-struct Hall<M: RawMutex, A: ConstStrategy, B: ConstStrategy> {
+struct Hall<M: RawMutex, A: ConstStrategy<u64> + Compete<u64>, B: ConstStrategy<u64> + Compete<u64>>
+{
     a: Channel<M, u64, A>,
     b: Channel<M, u64, B>,
     received: AtomicUsize,
 }
 
-impl<M: RawMutex, A: ConstStrategy, B: ConstStrategy> Hall<M, A, B> {
+impl<M: RawMutex, A: ConstStrategy<u64> + Compete<u64>, B: ConstStrategy<u64> + Compete<u64>>
+    Hall<M, A, B>
+{
     fn new() -> Self {
         Self { a: Channel::new(), b: Channel::new(), received: AtomicUsize::new(0) }
     }
@@ -109,7 +112,13 @@ fn reconcile(ledgers: Vec<Ledger>, left: Vec<u64>) -> usize {
     sent.len()
 }
 
-fn drain<M: RawMutex, A: ConstStrategy, B: ConstStrategy>(hall: &Hall<M, A, B>) -> Vec<u64> {
+fn drain<
+    M: RawMutex,
+    A: ConstStrategy<u64> + Compete<u64>,
+    B: ConstStrategy<u64> + Compete<u64>,
+>(
+    hall: &Hall<M, A, B>,
+) -> Vec<u64> {
     let a = std::iter::from_fn(|| hall.a.try_recv().ok());
     let b = std::iter::from_fn(|| hall.b.try_recv().ok());
     let left = a.chain(b).collect();
@@ -124,8 +133,8 @@ fn drain<M: RawMutex, A: ConstStrategy, B: ConstStrategy>(hall: &Hall<M, A, B>) 
 fn run<M, A, B>(work: impl Fn(usize, &Hall<M, A, B>) -> Ledger + Sync) -> usize
 where
     M: RawMutex + Send + Sync,
-    A: ConstStrategy + Send + Sync,
-    B: ConstStrategy + Send + Sync,
+    A: ConstStrategy<u64> + Compete<u64> + Send + Sync,
+    B: ConstStrategy<u64> + Compete<u64> + Send + Sync,
 {
     let hall = Hall::new();
     let ledgers = thread::scope(|scope| {
@@ -141,8 +150,8 @@ where
 fn to_the_end<M, A, B>()
 where
     M: RawMutex + Send + Sync,
-    A: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
-    B: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
+    A: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
+    B: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
 {
     let sent = run::<M, A, B>(|thread, hall| {
         let mut ledger = Ledger::default();
@@ -234,8 +243,8 @@ fn poll_some<F: Future>(mut future: Pin<&mut F>, times: u64, waker: &Waker) -> O
 fn dropped_at_any_poll<M, A, B>()
 where
     M: RawMutex + Send + Sync,
-    A: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
-    B: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
+    A: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
+    B: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
 {
     let sent = run::<M, A, B>(|thread, hall| {
         let mut ledger = Ledger::default();
@@ -313,8 +322,8 @@ where
 fn closed_and_limited<M, A, B>()
 where
     M: RawMutex + Send + Sync,
-    A: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
-    B: ConstStrategy<Receipt<u64> = ()> + Send + Sync,
+    A: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
+    B: ConstStrategy<u64, Receipt = ()> + Compete<u64> + Send + Sync,
 {
     const ROUNDS: usize = 100;
     const OFFERS: usize = MESSAGES / THREADS / ROUNDS;
@@ -360,8 +369,8 @@ fn limited_thread<M, A, B>(
 ) -> Ledger
 where
     M: RawMutex + Send + Sync,
-    A: ConstStrategy<Receipt<u64> = ()>,
-    B: ConstStrategy<Receipt<u64> = ()>,
+    A: ConstStrategy<u64, Receipt = ()> + Compete<u64>,
+    B: ConstStrategy<u64, Receipt = ()> + Compete<u64>,
 {
     let mut ledger = Ledger::default();
     let ended = |end: usize| {

@@ -256,6 +256,11 @@ impl<M: RawMutex> Arm for Alloc<'_, M> {
         // SAFETY: it is in no list now; null is "no select".
         unsafe { this.waiter.token.join_select(core::ptr::null(), 0) }
     }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Memory that is there is taken and given back: whoever waits behind is served then.
+        self.poll(cx).map(drop)
+    }
 }
 
 enum Attempt {

@@ -5,7 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::store::{ConstStrategy, Strategy};
+use super::store::{Compete, ConstStrategy, Strategy};
 use super::{Channel, ChannelSnapshot, RecvFuture, SendFuture};
 use crate::arena::{ArenaRef, Lease, LeaseMut, Parcel};
 use crate::error::{
@@ -38,7 +38,7 @@ use crate::sync::{RawMutex, const_fn};
 /// assert_eq!(&*FRAMES.try_recv()?, b"ecg");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Bytes<'a, M: RawMutex, S: Strategy> {
+pub struct Bytes<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> {
     channel: Channel<M, Parcel<'a, M>, S>,
 }
 
@@ -92,7 +92,7 @@ impl fmt::Display for ByteRecvError {
 impl core::error::Error for ByteTryRecvError {}
 impl core::error::Error for ByteRecvError {}
 
-impl<'a, M: RawMutex, S: ConstStrategy> Bytes<'a, M, S> {
+impl<'a, M: RawMutex, S: ConstStrategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
@@ -101,7 +101,7 @@ impl<'a, M: RawMutex, S: ConstStrategy> Bytes<'a, M, S> {
     }
 }
 
-impl<M: RawMutex, S: ConstStrategy> Default for Bytes<'_, M, S> {
+impl<'a, M: RawMutex, S: ConstStrategy<Parcel<'a, M>>> Default for Bytes<'a, M, S> {
     fn default() -> Self {
         Self::new()
     }
@@ -116,7 +116,7 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M,
     }
 }
 
-impl<'a, M: RawMutex, S: Strategy> Bytes<'a, M, S> {
+impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// Sends a payload at once or not at all, without a copy. Constant time, interrupt-safe.
     ///
     /// A shared [`Lease`](crate::Lease) is turned into a parcel first and sent with
@@ -179,23 +179,6 @@ impl<'a, M: RawMutex, S: Strategy> Bytes<'a, M, S> {
         }
     }
 
-    /// Receives at once or not at all: a lease on the bytes as they were sent.
-    ///
-    /// # Errors
-    /// As for [`Channel::try_recv`], and `Damaged` where the arena keeps checksums.
-    pub fn try_recv(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
-        let parcel = self.channel.try_recv().map_err(|error| match error {
-            TryRecvError::Empty => ByteTryRecvError::Empty,
-            TryRecvError::Closed => ByteTryRecvError::Closed,
-        })?;
-        parcel.redeem().map_err(|_| ByteTryRecvError::Damaged)
-    }
-
-    /// Receives, waiting for a message.
-    pub fn recv(&self) -> RecvBytes<'_, 'a, M, S> {
-        RecvBytes { inner: self.channel.recv() }
-    }
-
     /// See [`Channel::close`].
     pub fn close(&self) -> bool {
         self.channel.close()
@@ -227,6 +210,25 @@ impl<'a, M: RawMutex, S: Strategy> Bytes<'a, M, S> {
     }
 }
 
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
+    /// Receives at once or not at all: a lease on the bytes as they were sent.
+    ///
+    /// # Errors
+    /// As for [`Channel::try_recv`], and `Damaged` where the arena keeps checksums.
+    pub fn try_recv(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
+        let parcel = self.channel.try_recv().map_err(|error| match error {
+            TryRecvError::Empty => ByteTryRecvError::Empty,
+            TryRecvError::Closed => ByteTryRecvError::Closed,
+        })?;
+        parcel.redeem().map_err(|_| ByteTryRecvError::Damaged)
+    }
+
+    /// Receives, waiting for a message.
+    pub fn recv(&self) -> RecvBytes<'_, 'a, M, S> {
+        RecvBytes { inner: self.channel.recv() }
+    }
+}
+
 /// Why bytes were not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -255,11 +257,11 @@ impl core::error::Error for BytesError {}
 ///
 /// Cancel safety and wake-ups are those of [`RecvFuture`].
 #[must_use = "futures do nothing unless polled"]
-pub struct RecvBytes<'c, 'a, M: RawMutex, S: Strategy> {
+pub struct RecvBytes<'c, 'a, M: RawMutex, S: Compete<Parcel<'a, M>>> {
     inner: RecvFuture<'c, M, Parcel<'a, M>, S>,
 }
 
-impl<'c, 'a, M: RawMutex, S: Strategy> RecvBytes<'c, 'a, M, S> {
+impl<'c, 'a, M: RawMutex, S: Compete<Parcel<'a, M>>> RecvBytes<'c, 'a, M, S> {
     fn inner(self: Pin<&mut Self>) -> Pin<&mut RecvFuture<'c, M, Parcel<'a, M>, S>> {
         // SAFETY: the only field, pinned with the whole.
         unsafe { self.map_unchecked_mut(|this| &mut this.inner) }
@@ -270,7 +272,7 @@ impl<'c, 'a, M: RawMutex, S: Strategy> RecvBytes<'c, 'a, M, S> {
     }
 }
 
-impl<'a, M: RawMutex, S: Strategy> Future for RecvBytes<'_, 'a, M, S> {
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Future for RecvBytes<'_, 'a, M, S> {
     type Output = Result<Lease<'a, M>, ByteRecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -280,7 +282,7 @@ impl<'a, M: RawMutex, S: Strategy> Future for RecvBytes<'_, 'a, M, S> {
     }
 }
 
-impl<'a, M: RawMutex, S: Strategy> Operation for RecvBytes<'_, 'a, M, S> {
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Operation for RecvBytes<'_, 'a, M, S> {
     type Limited = Self::Output;
 
     fn finish(output: Self::Output) -> Self::Limited {
@@ -302,9 +304,12 @@ impl<'a, M: RawMutex, S: Strategy> Operation for RecvBytes<'_, 'a, M, S> {
     }
 }
 
-impl<M: RawMutex, S: Strategy> crate::select::sealed::Sealed for RecvBytes<'_, '_, M, S> {}
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> crate::select::sealed::Sealed
+    for RecvBytes<'_, 'a, M, S>
+{
+}
 
-impl<M: RawMutex, S: Strategy> Arm for RecvBytes<'_, '_, M, S> {
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Arm for RecvBytes<'_, 'a, M, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
         // SAFETY: passed on.
         unsafe { self.inner().join(claim, arm) }
@@ -312,5 +317,9 @@ impl<M: RawMutex, S: Strategy> Arm for RecvBytes<'_, '_, M, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         self.inner().withdraw();
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.inner().poll_ready(cx)
     }
 }

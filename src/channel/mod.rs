@@ -10,7 +10,12 @@
 
 mod buffered;
 mod bytes;
+mod closed;
+mod growth;
+mod meeting;
+mod overflow;
 mod recv;
+mod reserve;
 mod send;
 mod single;
 mod snapshot;
@@ -20,16 +25,20 @@ mod unlimited;
 
 pub use buffered::Buffered;
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
+pub use closed::Closed;
+pub use overflow::{ConstOverflow, Discard, DropNewest, DropOldest, Hook, Overflow, Wait};
 pub use recv::RecvFuture;
+pub use reserve::{Permit, Reserve};
 pub use send::SendFuture;
 pub use single::{Conflated, Rendezvous};
 pub use snapshot::{ChannelSnapshot, Kind};
-pub use store::{ConstStrategy, Strategy};
+pub use store::{Compete, ConstStrategy, Strategy};
 pub use unlimited::{AnyArena, Unlimited};
 
 use core::mem::ManuallyDrop;
 
 use crate::error::{TryRecvError, TrySendError};
+use crate::limit::Stopped;
 use crate::sync::{Locked, RawMutex, const_fn};
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
@@ -61,7 +70,7 @@ use store::Store;
 /// assert_eq!(READINGS.try_recv(), Ok(42));
 /// # Ok::<(), cloakroom::TrySendError<u32>>(())
 /// ```
-pub struct Channel<M: RawMutex, T, S: Strategy> {
+pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     strategy: S,
     state: Locked<M, State<T, S>>,
 }
@@ -69,11 +78,11 @@ pub struct Channel<M: RawMutex, T, S: Strategy> {
 // SAFETY: the state is reached under the lock only, and every strategy's store (strategies are sealed)
 // may be sent when its values may: it owns them, and, for `Unlimited`, leases of an arena whose lock is
 // `Sync` (`AnyArena` is sealed and implemented for such arenas only).
-unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy + Sync> Sync for Channel<M, T, S> {}
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Sync for Channel<M, T, S> {}
 // SAFETY: as above.
-unsafe impl<M: RawMutex + Send, T: Send, S: Strategy + Send> Send for Channel<M, T, S> {}
+unsafe impl<M: RawMutex + Send, T: Send, S: Strategy<T> + Send> Send for Channel<M, T, S> {}
 
-impl<M: RawMutex, T, S: ConstStrategy> Channel<M, T, S> {
+impl<M: RawMutex, T, S: ConstStrategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
@@ -82,7 +91,7 @@ impl<M: RawMutex, T, S: ConstStrategy> Channel<M, T, S> {
     }
 }
 
-impl<M: RawMutex, T, S: ConstStrategy> Default for Channel<M, T, S> {
+impl<M: RawMutex, T, S: ConstStrategy<T>> Default for Channel<M, T, S> {
     fn default() -> Self {
         Self::new()
     }
@@ -111,33 +120,53 @@ impl<'a, M: RawMutex, T, const SEGMENT: usize> Channel<M, T, Unlimited<'a, M, SE
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    const_fn! {
+        /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
+        pub const fn with(kind: S) -> Self {
+            Self { strategy: kind, state: Locked::new(State::new()) }
+        }
+    }
+
     /// Sends at once or not at all. Constant time, interrupt-safe.
     ///
     /// # Errors
     /// The value comes back: [`Full`](TrySendError::Full) when there is no room (for a rendezvous: no
     /// receiver waits) or others wait for it, [`Closed`](TrySendError::Closed).
     #[inline]
-    pub fn try_send(&self, value: T) -> Result<S::Receipt<T>, TrySendError<T>> {
+    pub fn try_send(&self, value: T) -> Result<S::Receipt, TrySendError<T>> {
+        self.try_send_with_priority(value, S::Rank::default())
+    }
+
+    /// As [`try_send`](Self::try_send), saying how urgent the value is on a [`Priority`] channel.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn try_send_with_priority(
+        &self,
+        value: T,
+        priority: S::Rank,
+    ) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let sent = self.state.with(|state| {
             let quickly = state.sends_quickly();
             // SAFETY: taken out once, and used below only if it was not.
-            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }))
+            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }, priority))
         });
         match sent {
-            Some(replaced) => Ok(S::receipt(replaced)),
-            None => self.try_send_slowly(ManuallyDrop::into_inner(value)),
+            Some(replaced) => Ok(self.strategy.receipt(replaced)),
+            None => self.try_send_slowly(ManuallyDrop::into_inner(value), priority),
         }
     }
 
     /// As [`try_send`](Self::try_send), with others waiting, or without room.
     #[inline(never)]
-    fn try_send_slowly(&self, value: T) -> Result<S::Receipt<T>, TrySendError<T>> {
+    fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = Some(value);
         loop {
             let (offer, settled) = self.state.with(|state| {
-                let offer = state.offer(None, &mut value);
+                let offer = state.offer(None, &mut value, priority);
                 let settled = state.is_settled();
                 if matches!(offer, Offer::Full) && settled && !S::GROWS {
                     count(&mut state.counters.full);
@@ -150,7 +179,7 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
                     if !settled {
                         self.settle();
                     }
-                    return Ok(S::receipt(replaced));
+                    return Ok(self.strategy.receipt(replaced));
                 }
                 Offer::Again(wakers) => {
                     wakers.into_iter().for_each(wake);
@@ -179,29 +208,33 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         }
     }
 
-    /// Receives at once or not at all. Constant time, interrupt-safe.
+    /// Sends, waiting for room or for a receiver, first come, first served.
     ///
-    /// # Errors
-    /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
-    /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
+    /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
+    /// for cancel safety, deadlines and cancellation.
+    pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
+        SendFuture::new(self, value)
+    }
+
+    /// Receives at once or not at all, for whoever receives.
     #[inline]
-    pub fn try_recv(&self) -> Result<T, TryRecvError> {
-        match self.state.with(State::take_quickly) {
+    pub(super) fn try_take(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        match self.state.with(|state| state.take_quickly(reader)) {
             Some((value, None)) => Ok(value),
             Some((value, Some(unused))) => {
                 S::shrink(unused);
                 Ok(value)
             }
-            None => self.try_recv_slowly(),
+            None => self.try_take_slowly(reader),
         }
     }
 
-    /// As [`try_recv`](Self::try_recv), with others waiting, or without a value.
+    /// As [`try_take`](Self::try_take), with others waiting, or without a value.
     #[inline(never)]
-    fn try_recv_slowly(&self) -> Result<T, TryRecvError> {
+    fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         loop {
             let (take, settled) = self.state.with(|state| {
-                let take = state.take(None);
+                let take = state.take(None, reader);
                 let settled = state.is_settled();
                 if matches!(take, Take::Empty) && settled {
                     count(&mut state.counters.empty);
@@ -240,22 +273,6 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         }
     }
 
-    /// Sends, waiting for room or for a receiver, first come, first served.
-    ///
-    /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
-    /// for cancel safety, deadlines and cancellation.
-    pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
-        SendFuture::new(self, value)
-    }
-
-    /// Receives, waiting for a value, first come, first served.
-    ///
-    /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
-    /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
-    pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
-        RecvFuture::new(self)
-    }
-
     /// Closes the channel: senders, waiting ones included, get their values back; what is in the
     /// channel, or promised to be sent, is still received; then receivers fail. Returns whether it was
     /// open; closing twice does nothing.
@@ -287,6 +304,21 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         if S::MEETS { Some(0) } else { self.state.with(|state| state.store.capacity()) }
     }
 
+    /// Whether there is no room now, not counting what has been promised. For a rendezvous: whether nobody
+    /// waits to receive. A channel that drops values is full when the next send drops one.
+    pub fn is_full(&self) -> bool {
+        self.state.with(
+            |state| {
+                if S::MEETS { state.receivers.is_empty() } else { !state.has_room() }
+            },
+        )
+    }
+
+    /// Whether `other` is this very channel.
+    pub fn same_channel(&self, other: &Self) -> bool {
+        core::ptr::eq(self, other)
+    }
+
     /// Its counters at this moment.
     pub fn snapshot(&self) -> ChannelSnapshot {
         let capacity = self.capacity();
@@ -306,7 +338,18 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
             recv_waits: state.counters.recv_waits,
             timeouts: state.counters.timeouts,
             cancelled: state.counters.cancelled,
+            delivered: state.store.shared().map_or(state.counters.received, |shared| shared.0),
+            lagged: state.store.shared().map_or(0, |shared| shared.1),
         })
+    }
+
+    fn count_stopped(&self, why: Stopped) {
+        self.state.with(|state| {
+            count(match why {
+                Stopped::Cancelled => &mut state.counters.cancelled,
+                Stopped::Timeout => &mut state.counters.timeouts,
+            });
+        });
     }
 
     /// Deals with waiters until none can be helped. Whether there was any.
@@ -327,7 +370,7 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         if self.state.with(|state| !state.senders.is_empty()) {
             return false;
         }
-        match self.strategy.grow::<T>() {
+        match self.strategy.grow() {
             Ok(growth) => {
                 self.add(growth);
                 true
@@ -349,6 +392,26 @@ impl<M: RawMutex, T, S: Strategy> Channel<M, T, S> {
         if let Some(unused) = growth {
             S::shrink(unused);
         }
+    }
+}
+
+impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
+    /// Receives at once or not at all. Constant time, interrupt-safe.
+    ///
+    /// # Errors
+    /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
+    /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
+    #[inline]
+    pub fn try_recv(&self) -> Result<T, TryRecvError> {
+        self.try_take(())
+    }
+
+    /// Receives, waiting for a value, first come, first served.
+    ///
+    /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
+    /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
+        RecvFuture::new(self, ())
     }
 }
 

@@ -1,13 +1,16 @@
 //! A pending receive.
 
+use core::cell::Cell;
 use core::future::Future;
-use core::marker::PhantomPinned;
+use core::marker::{PhantomData, PhantomPinned};
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use futures_core::Stream;
+
 use super::snapshot::count;
-use super::state::{Take, Wakers};
-use super::store::Strategy;
+use super::state::{RecvToken, State, Take, Wakers};
+use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
@@ -16,17 +19,24 @@ use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
 
-/// A pending receive, made by [`Channel::recv`].
+/// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///
 /// Cancel safety: dropping it at any moment loses nothing. A value that was handed to it goes to the
 /// receiver that has waited longest, or stays in front in the channel. Wake-ups: one. Its size does not
-/// depend on the values'. Polled again after its end it receives the next value.
+/// depend on the values'. Polled again after its end it receives the next value, and as a [`Stream`] it
+/// yields values until the channel is closed and empty.
 #[must_use = "futures do nothing unless polled"]
-pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy> {
+pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     channel: &'a Channel<M, T, S>,
-    token: Token,
+    /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
+    reader: S::Reader,
+    node: RecvToken<S::Mark>,
+    _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
+
+// SAFETY: the token is guarded by the channel's lock, and so is the cursor, where there is one.
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for RecvFuture<'_, M, T, S> {}
 
 /// What a step came to.
 enum Step<T, G> {
@@ -45,25 +55,31 @@ enum Step<T, G> {
 /// Whether no other waiter needs help.
 type Settled = bool;
 
-impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
-    pub(super) fn new(channel: &'a Channel<M, T, S>) -> Self {
-        Self { channel, token: Token::new(), _pinned: PhantomPinned }
+impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
+    /// The cursor that `reader` points to, if any, is the new future's alone for `'a`.
+    pub(super) fn new(channel: &'a Channel<M, T, S>, reader: S::Reader) -> Self {
+        Self {
+            channel,
+            reader,
+            node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
+            _reader: PhantomData,
+            _pinned: PhantomPinned,
+        }
     }
 
     /// Stops waiting: out of the list, or the promised value to the next receiver.
     fn leave(&mut self) {
+        let token = &self.node.token;
         let (waker, settled) = self.channel.state.with(|state| {
-            match self.token.state() {
+            match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of receivers.
-                TokenState::Queued | TokenState::First => unsafe {
-                    state.receivers.remove(&raw const self.token);
-                },
+                TokenState::Queued | TokenState::First => unsafe { state.receivers.remove(token) },
                 TokenState::Granted => state.return_value(),
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
-            self.token.set_state(TokenState::Idle);
-            (self.token.take_waker(), state.is_settled())
+            token.set_state(TokenState::Idle);
+            (token.take_waker(), state.is_settled())
         });
         drop(waker);
         if !settled {
@@ -73,39 +89,58 @@ impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
 
     /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
     fn give_up(&mut self) -> bool {
-        let token = &raw const self.token;
-        self.channel.state.with(|state| match self.token.state() {
+        let token = &self.node.token;
+        self.channel.state.with(|state| match token.state() {
             TokenState::Granted | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.receivers.remove(token) };
                 // Not idle yet: `leave` has the rest to do.
-                self.token.set_state(TokenState::Lost);
+                token.set_state(TokenState::Lost);
                 true
             }
             TokenState::Idle | TokenState::Taken | TokenState::Lost => true,
         })
     }
 
+    /// Stays in the list, or joins it.
+    fn park(
+        &self,
+        state: &mut State<T, S>,
+        current: &Waker,
+        waker: &mut Option<Waker>,
+    ) -> Step<S::Received, S::Growth> {
+        let token = &self.node.token;
+        let queued = token.state() != TokenState::Idle;
+        if queued && token.will_wake(current) {
+            return Step::Parked(None, true);
+        }
+        if waker.is_none() {
+            return Step::NeedWaker;
+        }
+        let old = token.set_waker(waker.take());
+        if queued {
+            return Step::Parked(old, true);
+        }
+        count(&mut state.counters.recv_waits);
+        self.node.mark.set(state.store.mark());
+        // The pointer is made from the whole, as whoever finds it in the list reads the mark.
+        // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
+        unsafe { state.receivers.push_back((&raw const self.node).cast()) };
+        Step::Parked(old, state.is_settled())
+    }
+
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
-    fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T, S::Growth> {
-        let token = &self.token;
+    fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<S::Received, S::Growth> {
+        let token = &self.node.token;
         self.channel.state.with(|state| {
             let take = match token.state() {
-                TokenState::Idle => state.take(token.side()),
+                TokenState::Idle => state.take(token.side(), self.reader),
                 TokenState::Granted => {
                     token.set_state(TokenState::Idle);
-                    state.keep_value()
+                    state.keep_value(self.reader)
                 }
-                TokenState::Queued | TokenState::First if token.will_wake(current) => {
-                    return Step::Parked(None, true);
-                }
-                TokenState::Queued | TokenState::First if waker.is_none() => {
-                    return Step::NeedWaker;
-                }
-                TokenState::Queued | TokenState::First => {
-                    return Step::Parked(token.set_waker(waker.take()), true);
-                }
+                TokenState::Queued | TokenState::First => return self.park(state, current, waker),
                 TokenState::Closed => {
                     token.set_state(TokenState::Idle);
                     return Step::Closed;
@@ -119,25 +154,18 @@ impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
                 Take::Closed => Step::Closed,
                 Take::Lost => Step::Idle,
                 Take::Again(wakers) => Step::Again(wakers),
-                Take::Empty if waker.is_none() => Step::NeedWaker,
-                Take::Empty => {
-                    count(&mut state.counters.recv_waits);
-                    let old = token.set_waker(waker.take());
-                    // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
-                    unsafe { state.receivers.push_back(token) };
-                    Step::Parked(old, state.is_settled())
-                }
+                Take::Empty => self.park(state, current, waker),
             }
         })
     }
 
     fn received(
         &self,
-        value: T,
+        value: S::Received,
         unused: Option<S::Growth>,
         waker: Option<Waker>,
         settled: Settled,
-    ) -> T {
+    ) -> S::Received {
         if let Some(unused) = unused {
             S::shrink(unused);
         }
@@ -147,10 +175,17 @@ impl<'a, M: RawMutex, T, S: Strategy> RecvFuture<'a, M, T, S> {
         }
         value
     }
+
+    fn parked(&self, old: Option<Waker>, settled: Settled) {
+        drop(old);
+        if !settled {
+            self.channel.settle();
+        }
+    }
 }
 
-impl<M: RawMutex, T, S: Strategy> Future for RecvFuture<'_, M, T, S> {
-    type Output = Result<T, RecvError>;
+impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
+    type Output = Result<S::Received, RecvError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
@@ -165,10 +200,7 @@ impl<M: RawMutex, T, S: Strategy> Future for RecvFuture<'_, M, T, S> {
                 Step::Again(wakers) => wakers.into_iter().for_each(wake),
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {
-                    drop(old);
-                    if !settled {
-                        this.channel.settle();
-                    }
+                    this.parked(old, settled);
                     return Poll::Pending;
                 }
                 Step::Idle => return Poll::Pending,
@@ -177,8 +209,16 @@ impl<M: RawMutex, T, S: Strategy> Future for RecvFuture<'_, M, T, S> {
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> Operation for RecvFuture<'_, M, T, S> {
-    type Limited = Result<T, RecvTimeoutError>;
+impl<M: RawMutex, T, S: Strategy<T>> Stream for RecvFuture<'_, M, T, S> {
+    type Item = S::Received;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll(cx).map(Result::ok)
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
+    type Limited = Result<S::Received, RecvTimeoutError>;
 
     fn finish(output: Self::Output) -> Self::Limited {
         output.map_err(|RecvError| RecvTimeoutError::Closed)
@@ -198,12 +238,7 @@ impl<M: RawMutex, T, S: Strategy> Operation for RecvFuture<'_, M, T, S> {
             }
         }
         this.leave();
-        this.channel.state.with(|state| {
-            count(match why {
-                Stopped::Cancelled => &mut state.counters.cancelled,
-                Stopped::Timeout => &mut state.counters.timeouts,
-            });
-        });
+        this.channel.count_stopped(why);
         Some(Err(match why {
             Stopped::Cancelled => RecvTimeoutError::Cancelled,
             Stopped::Timeout => RecvTimeoutError::Timeout,
@@ -211,14 +246,12 @@ impl<M: RawMutex, T, S: Strategy> Operation for RecvFuture<'_, M, T, S> {
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> crate::select::sealed::Sealed for RecvFuture<'_, M, T, S> {}
+impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFuture<'_, M, T, S> {}
 
-impl<M: RawMutex, T, S: Strategy> Arm for RecvFuture<'_, M, T, S> {
+impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
-        // SAFETY: nothing is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        let token = &this.token;
-        this.channel.state.with(|_| {
+        let token = &self.node.token;
+        self.channel.state.with(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
             if matches!(token.state(), TokenState::Granted | TokenState::Closed) {
@@ -233,11 +266,33 @@ impl<M: RawMutex, T, S: Strategy> Arm for RecvFuture<'_, M, T, S> {
         let this = unsafe { self.get_unchecked_mut() };
         this.leave();
         // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.token.join_select(core::ptr::null(), 0) }
+        unsafe { this.node.token.join_select(core::ptr::null(), 0) }
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let token = &self.node.token;
+        let mut waker = None;
+        loop {
+            let step = self.channel.state.with(|state| match token.state() {
+                TokenState::Idle if state.would_take(token.side(), self.reader) => Step::Closed,
+                TokenState::Granted | TokenState::Closed => Step::Closed,
+                TokenState::Lost | TokenState::Taken => Step::Idle,
+                _ => self.park(state, cx.waker(), &mut waker),
+            });
+            match step {
+                Step::Closed => return Poll::Ready(()),
+                Step::NeedWaker => waker = Some(cx.waker().clone()),
+                Step::Parked(old, settled) => {
+                    self.parked(old, settled);
+                    return Poll::Pending;
+                }
+                _ => return Poll::Pending,
+            }
+        }
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> Drop for RecvFuture<'_, M, T, S> {
+impl<M: RawMutex, T, S: Strategy<T>> Drop for RecvFuture<'_, M, T, S> {
     fn drop(&mut self) {
         self.leave();
     }

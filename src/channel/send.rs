@@ -6,9 +6,10 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use super::growth::Growth;
 use super::snapshot::count;
-use super::state::{Offer, SendToken, Wakers};
-use super::store::{Growing, Strategy};
+use super::state::{Offer, SendToken, State, Wakers};
+use super::store::Strategy;
 use super::{Channel, wake};
 use crate::error::{SendError, SendTimeoutError};
 use crate::limit::{Operation, Stopped};
@@ -24,17 +25,17 @@ use crate::sync::wait::{State as TokenState, Token};
 /// recovers the value instead. A slot that was handed to it goes to the next sender. Wake-ups: one.
 /// Polled again after its end it stays pending.
 #[must_use = "futures do nothing unless polled"]
-pub struct SendFuture<'a, M: RawMutex, T, S: Strategy> {
+pub struct SendFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     channel: &'a Channel<M, T, S>,
     node: SendToken<T>,
-    /// A request for memory, while this is the first sender of a channel that needs some.
-    growing: Option<S::Growing<T>>,
+    rank: S::Rank,
+    growth: Growth<T, S>,
     _pinned: PhantomPinned,
 }
 
 // SAFETY: the token is guarded by the channel's lock, the value is `Send`, and so is every (sealed)
 // strategy's request for memory: it is none, or an `Alloc` under a `Sync` lock.
-unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy + Sync> Send for SendFuture<'_, M, T, S> {}
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for SendFuture<'_, M, T, S> {}
 
 /// What a step came to.
 enum Step<T> {
@@ -53,12 +54,13 @@ enum Step<T> {
 /// Whether no other waiter needs help.
 type Settled = bool;
 
-impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
+impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     pub(super) fn new(channel: &'a Channel<M, T, S>, value: T) -> Self {
         Self {
             channel,
             node: SendToken { token: Token::new(), value: UnsafeCell::new(Some(value)) },
-            growing: None,
+            rank: S::Rank::default(),
+            growth: Growth::new(),
             _pinned: PhantomPinned,
         }
     }
@@ -80,6 +82,13 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
         this.node.value.get_mut().take()
     }
 
+    /// Says how urgent the value is, on a [`Priority`](super::Priority) channel; before the first poll.
+    /// See there for an example.
+    pub fn priority(mut self, priority: S::Rank) -> Self {
+        self.rank = priority;
+        self
+    }
+
     fn token(&self) -> *const Token {
         core::ptr::from_ref(&self.node).cast()
     }
@@ -99,7 +108,7 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
             (self.node.token.take_waker(), state.is_settled())
         });
         drop(waker);
-        self.growing = None;
+        self.growth.stop();
         if !settled {
             self.channel.settle();
         }
@@ -121,9 +130,27 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
         })
     }
 
+    /// Stays in the list, or joins it.
+    fn park(&self, state: &mut State<T, S>, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
+        let token = &self.node.token;
+        let queued = token.state() != TokenState::Idle;
+        if queued && token.will_wake(current) {
+            return Step::Parked(None, true);
+        }
+        if waker.is_none() {
+            return Step::NeedWaker;
+        }
+        let old = token.set_waker(waker.take());
+        if queued {
+            return Step::Parked(old, true);
+        }
+        // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
+        unsafe { state.queue_sender(self.token()) };
+        Step::Parked(old, state.is_settled())
+    }
+
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
-        let token = self.token();
         let node = &self.node;
         self.channel.state.with(|state| {
             // SAFETY: the value's cell is this future's, or the channel's while the token is queued;
@@ -131,34 +158,17 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
             let value = unsafe { &mut *node.value.get() };
             match node.token.state() {
                 TokenState::Idle if value.is_none() => Step::Idle,
-                TokenState::Idle => match state.offer(node.token.side(), value) {
+                TokenState::Idle => match state.offer(node.token.side(), value, self.rank) {
                     Offer::Sent(replaced, waker) => Step::Sent(replaced, waker, state.is_settled()),
                     Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
                     Offer::Lost => Step::Idle,
                     Offer::Again(wakers) => Step::Again(wakers),
-                    Offer::Full if waker.is_none() => Step::NeedWaker,
-                    Offer::Full => {
-                        count(&mut state.counters.send_waits);
-                        let first = state.senders.is_empty();
-                        let old = node.token.set_waker(waker.take());
-                        // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
-                        unsafe { state.senders.push_back(token) };
-                        if S::GROWS && first {
-                            node.token.set_state(TokenState::First);
-                        }
-                        Step::Parked(old, state.is_settled())
-                    }
+                    Offer::Full => self.park(state, current, waker),
                 },
-                TokenState::Queued | TokenState::First if node.token.will_wake(current) => {
-                    Step::Parked(None, true)
-                }
-                TokenState::Queued | TokenState::First if waker.is_none() => Step::NeedWaker,
-                TokenState::Queued | TokenState::First => {
-                    Step::Parked(node.token.set_waker(waker.take()), true)
-                }
+                TokenState::Queued | TokenState::First => self.park(state, current, waker),
                 TokenState::Granted => {
                     node.token.set_state(TokenState::Idle);
-                    let (replaced, waker) = state.keep_slot(value);
+                    let (replaced, waker) = state.keep_slot(value, self.rank);
                     Step::Sent(replaced, waker, state.is_settled())
                 }
                 TokenState::Taken => {
@@ -175,40 +185,31 @@ impl<'a, M: RawMutex, T, S: Strategy> SendFuture<'a, M, T, S> {
         })
     }
 
-    fn sent(&self, replaced: Option<T>, waker: Option<Waker>, settled: Settled) -> S::Receipt<T> {
+    fn sent(&self, replaced: Option<T>, waker: Option<Waker>, settled: Settled) -> S::Receipt {
         wake(waker);
         if !settled {
             self.channel.settle();
         }
-        S::receipt(replaced)
+        self.channel.strategy.receipt(replaced)
     }
 
-    /// Asks for memory, if this is the first sender of a channel that needs some: `Ready(true)` when
-    /// there is some, `Ready(false)` when there can never be.
-    fn poll_growing(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let first = self.channel.state.with(|_| self.node.token.state() == TokenState::First);
-        if !first {
-            self.growing = None;
-            return Poll::Pending;
+    fn parked(&self, old: Option<Waker>, settled: Settled) {
+        drop(old);
+        if !settled {
+            self.channel.settle();
         }
-        let channel = self.channel;
-        let growing = self.growing.get_or_insert_with(|| channel.strategy.growing::<T>());
-        // SAFETY: pinned with the whole, and only ever dropped in place (by writing `None` over it).
-        let growth = core::task::ready!(unsafe { Pin::new_unchecked(growing) }.poll_growth(cx));
-        self.growing = None;
-        Poll::Ready(match growth {
-            Some(growth) => {
-                channel.add(growth);
-                channel.settle();
-                true
-            }
-            None => false,
-        })
+    }
+
+    /// Asks for memory; see [`Growth::poll`].
+    fn poll_growth(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        // SAFETY: pinned with the whole.
+        let growth = unsafe { Pin::new_unchecked(&mut self.growth) };
+        growth.poll(self.channel, &self.node.token, cx)
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
-    type Output = Result<S::Receipt<T>, SendError<T>>;
+impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
+    type Output = Result<S::Receipt, SendError<T>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
@@ -217,25 +218,22 @@ impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
         loop {
             match this.step(cx.waker(), &mut waker) {
                 Step::Sent(replaced, waker, settled) => {
-                    this.growing = None;
+                    this.growth.stop();
                     return Poll::Ready(Ok(this.sent(replaced, waker, settled)));
                 }
                 Step::Closed(value) => {
-                    this.growing = None;
+                    this.growth.stop();
                     return Poll::Ready(Err(SendError(value)));
                 }
                 Step::Again(wakers) => wakers.into_iter().for_each(wake),
                 Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {
-                    drop(old);
-                    if !settled {
-                        this.channel.settle();
-                    }
+                    this.parked(old, settled);
                     if !S::GROWS {
                         return Poll::Pending;
                     }
-                    if !core::task::ready!(this.poll_growing(cx)) {
+                    if !core::task::ready!(this.poll_growth(cx)) {
                         if !this.channel.state.with(|_| claim_own(this.node.token.side())) {
                             return Poll::Pending;
                         }
@@ -251,8 +249,8 @@ impl<M: RawMutex, T, S: Strategy> Future for SendFuture<'_, M, T, S> {
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
-    type Limited = Result<S::Receipt<T>, SendTimeoutError<T>>;
+impl<M: RawMutex, T, S: Strategy<T>> Operation for SendFuture<'_, M, T, S> {
+    type Limited = Result<S::Receipt, SendTimeoutError<T>>;
 
     fn finish(output: Self::Output) -> Self::Limited {
         output.map_err(|SendError(value)| SendTimeoutError::Closed(value))
@@ -263,7 +261,7 @@ impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
         let this = unsafe { self.get_unchecked_mut() };
         // Match and close come before cancel and timeout: what has been decided stands.
         if !this.give_up() {
-            this.growing = None;
+            this.growth.stop();
             match this.step(Waker::noop(), &mut None) {
                 Step::Sent(replaced, waker, settled) => {
                     return Some(Ok(this.sent(replaced, waker, settled)));
@@ -274,12 +272,7 @@ impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
         }
         this.leave();
         let value = this.node.value.get_mut().take()?;
-        this.channel.state.with(|state| {
-            count(match why {
-                Stopped::Cancelled => &mut state.counters.cancelled,
-                Stopped::Timeout => &mut state.counters.timeouts,
-            });
-        });
+        this.channel.count_stopped(why);
         Some(Err(match why {
             Stopped::Cancelled => SendTimeoutError::Cancelled(value),
             Stopped::Timeout => SendTimeoutError::Timeout(value),
@@ -287,9 +280,9 @@ impl<M: RawMutex, T, S: Strategy> Operation for SendFuture<'_, M, T, S> {
     }
 }
 
-impl<M: RawMutex, T, S: Strategy> crate::select::sealed::Sealed for SendFuture<'_, M, T, S> {}
+impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for SendFuture<'_, M, T, S> {}
 
-impl<M: RawMutex, T, S: Strategy> Arm for SendFuture<'_, M, T, S> {
+impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
@@ -312,9 +305,43 @@ impl<M: RawMutex, T, S: Strategy> Arm for SendFuture<'_, M, T, S> {
         // SAFETY: it is in no list now; null is "no select".
         unsafe { this.node.token.join_select(core::ptr::null(), 0) }
     }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        let mut waker = None;
+        loop {
+            let node = &this.node;
+            let step = this.channel.state.with(|state| match node.token.state() {
+                // SAFETY: as in `step`.
+                TokenState::Idle if unsafe { (*node.value.get()).is_none() } => Step::Idle,
+                TokenState::Idle if state.would_send(node.token.side()) => {
+                    Step::Sent(None, None, true)
+                }
+                TokenState::Granted | TokenState::Taken | TokenState::Closed => {
+                    Step::Sent(None, None, true)
+                }
+                TokenState::Lost => Step::Idle,
+                _ => this.park(state, cx.waker(), &mut waker),
+            });
+            match step {
+                Step::Sent(..) => return Poll::Ready(()),
+                Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
+                Step::NeedWaker => waker = Some(cx.waker().clone()),
+                Step::Parked(old, settled) => {
+                    this.parked(old, settled);
+                    if !S::GROWS {
+                        return Poll::Pending;
+                    }
+                    return this.poll_growth(cx).map(drop);
+                }
+                _ => return Poll::Pending,
+            }
+        }
+    }
 }
 
-impl<M: RawMutex, T, S: Strategy> Drop for SendFuture<'_, M, T, S> {
+impl<M: RawMutex, T, S: Strategy<T>> Drop for SendFuture<'_, M, T, S> {
     fn drop(&mut self) {
         self.leave();
     }

@@ -1,8 +1,9 @@
 //! Channels of one slot: conflated, and the meeting point of a rendezvous.
 
 use super::snapshot::Kind;
-use super::store::{ConstStrategy, NoGrowth, Store, Strategy, sealed::Sealed};
-use crate::error::TryAllocError;
+use super::store::{
+    ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
+};
 
 /// One slot; a send replaces what is there and hands the old value back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,23 +11,22 @@ pub struct Conflated;
 
 impl Sealed for Conflated {}
 
-impl Strategy for Conflated {
-    type Receipt<T> = Option<T>;
-    type Store<T> = Slot<T, true>;
-    type Growth = NoGrowth;
-    type Growing<T> = ();
+impl<T> Strategy<T> for Conflated {
+    type Receipt = Option<T>;
+    type Received = T;
+    type Rank = ();
+    type Reader = ();
+    type Mark = ();
+    type Store = Slot<T, true>;
     const KIND: Kind = Kind::Conflated;
+    never_grows!();
 
-    fn receipt<T>(replaced: Option<T>) -> Option<T> {
+    fn receipt(&self, replaced: Option<T>) -> Option<T> {
         replaced
     }
-    fn grow<T>(&self) -> Result<NoGrowth, TryAllocError> {
-        Err(TryAllocError::Full)
-    }
-    fn growing<T>(&self) {}
 }
 
-impl ConstStrategy for Conflated {
+impl<T> ConstStrategy<T> for Conflated {
     const STRATEGY: Self = Conflated;
 }
 
@@ -40,22 +40,21 @@ pub struct Rendezvous;
 
 impl Sealed for Rendezvous {}
 
-impl Strategy for Rendezvous {
-    type Receipt<T> = ();
-    type Store<T> = Slot<T, false>;
-    type Growth = NoGrowth;
-    type Growing<T> = ();
+impl<T> Strategy<T> for Rendezvous {
+    type Receipt = ();
+    type Received = T;
+    type Rank = ();
+    type Reader = ();
+    type Mark = ();
+    type Store = Slot<T, false>;
     const KIND: Kind = Kind::Rendezvous;
     const MEETS: bool = true;
+    never_grows!();
 
-    fn receipt<T>(_replaced: Option<T>) {}
-    fn grow<T>(&self) -> Result<NoGrowth, TryAllocError> {
-        Err(TryAllocError::Full)
-    }
-    fn growing<T>(&self) {}
+    fn receipt(&self, _replaced: Option<T>) {}
 }
 
-impl ConstStrategy for Rendezvous {
+impl<T> ConstStrategy<T> for Rendezvous {
     const STRATEGY: Self = Rendezvous;
 }
 
@@ -67,7 +66,9 @@ impl<T, const REPLACE: bool> Sealed for Slot<T, REPLACE> {}
 
 impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
     type Growth = NoGrowth;
+    type Rank = ();
     const EMPTY: Self = Self(None);
+    receivers_compete!();
 
     fn len(&self) -> usize {
         usize::from(self.0.is_some())
@@ -78,10 +79,10 @@ impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
     fn has_room(&self, promised: usize) -> bool {
         REPLACE || (self.0.is_none() && promised == 0)
     }
-    fn push(&mut self, value: T) -> Option<T> {
+    fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
         self.0.replace(value)
     }
-    fn pop(&mut self, _promised: usize) -> Option<(T, Option<NoGrowth>)> {
+    fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
         self.0.take().map(|value| (value, None))
     }
     fn add(&mut self, growth: NoGrowth) {

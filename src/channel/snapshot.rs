@@ -13,11 +13,16 @@ pub enum Kind {
     Unlimited,
     /// The latest value.
     Conflated,
+    /// A heap.
+    Priority,
+    /// A ring that every subscriber reads.
+    Broadcast,
 }
 
 /// A channel at one moment. Counters wrap.
 ///
-/// They reconcile: `sent = received + depth + dropped`.
+/// They reconcile: `sent = received + depth + dropped`. Of a broadcast channel, a value is received when its
+/// last subscriber has read it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ChannelSnapshot {
@@ -35,7 +40,8 @@ pub struct ChannelSnapshot {
     pub sent: u32,
     /// Values received.
     pub received: u32,
-    /// Values replaced before they were received.
+    /// Values replaced, or dropped by policy, before they were received; in a broadcast channel also those
+    /// that nobody was there to read.
     pub dropped: u32,
     /// Sends refused for want of room.
     pub full: u32,
@@ -51,6 +57,10 @@ pub struct ChannelSnapshot {
     pub timeouts: u32,
     /// Operations that were cancelled.
     pub cancelled: u32,
+    /// Receives that returned a value: in a broadcast channel one for each subscriber, elsewhere `received`.
+    pub delivered: u32,
+    /// Receives that a broadcast channel's subscribers missed, because the value was dropped by policy.
+    pub lagged: u32,
 }
 
 /// The counters that are kept.

@@ -24,15 +24,22 @@
 //!                  └── settle: closed, empty, no slot promised ──► Closed ─poll─► error
 //! ```
 //!
+//! A *permit* is a promised slot whose sender has yet to say what it sends: it waits as a sender does, with a
+//! bare token. While one holds the meeting point of a rendezvous, its receiver stays in the list.
+//!
+//! Where every receiver gets every value (a broadcast), values are promised to nobody: a receiver that waits
+//! is granted when there is something behind the mark that it left. Marks grow along the list, so those who
+//! can be granted stand in front.
+//!
 //! A token that is an arm of a select is settled only after its select has been claimed for it; if that
 //! fails the token is `Lost`, and the next one is looked at in the next step.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
-use crate::sync::claim::{PairClaim, Side, claim_own, claim_pair};
+use crate::sync::claim::{Side, claim_own};
 use crate::sync::wait::{State as TokenState, Token, TokenList};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
@@ -43,13 +50,23 @@ pub(super) struct SendToken<T> {
     pub(super) value: UnsafeCell<Option<T>>,
 }
 
+/// A receiver's token and what it noted down when it was queued. The token comes first.
+#[repr(C)]
+pub(super) struct RecvToken<K> {
+    pub(super) token: Token,
+    /// Under the channel's lock.
+    pub(super) mark: Cell<K>,
+}
+
 /// Everything of a channel that its lock guards.
-pub(super) struct State<T, S: Strategy> {
-    pub(super) store: S::Store<T>,
+pub(super) struct State<T, S: Strategy<T>> {
+    pub(super) store: S::Store,
     pub(super) senders: TokenList,
     pub(super) receivers: TokenList,
-    promised_slots: usize,
-    promised_values: usize,
+    /// Those who wait for the channel to be closed.
+    pub(super) closers: TokenList,
+    pub(super) promised_slots: usize,
+    pub(super) promised_values: usize,
     pub(super) closed: bool,
     pub(super) counters: Counters,
 }
@@ -77,6 +94,17 @@ pub(super) enum Take<T, G> {
     Again(Wakers),
 }
 
+/// What came of asking for a slot.
+pub(super) enum Hold {
+    /// It is promised.
+    Held,
+    Closed,
+    Full,
+    Lost,
+    /// Waiters were dealt with first: wake these, and ask again.
+    Again(Wakers),
+}
+
 /// Wakers of one step, for outside the lock.
 pub(super) type Wakers = [Option<Waker>; 2];
 
@@ -88,12 +116,13 @@ pub(super) enum Settled {
     Step(Wakers),
 }
 
-impl<T, S: Strategy> State<T, S> {
+impl<T, S: Strategy<T>> State<T, S> {
     pub(super) const fn new() -> Self {
         Self {
-            store: S::Store::<T>::EMPTY,
+            store: S::Store::EMPTY,
             senders: TokenList::new(),
             receivers: TokenList::new(),
+            closers: TokenList::new(),
             promised_slots: 0,
             promised_values: 0,
             closed: false,
@@ -110,25 +139,29 @@ impl<T, S: Strategy> State<T, S> {
     /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
     #[inline]
     pub(super) fn sends_quickly(&self) -> bool {
-        !S::MEETS && !self.closed && self.is_quiet() && self.has_room()
+        !S::MEETS && !self.closed && self.is_quiet() && (S::LOSES || self.has_room())
     }
 
     /// A newcomer's receive in the common case; `None` in any other.
     #[inline]
-    pub(super) fn take_quickly(&mut self) -> Option<(T, Option<S::Growth>)> {
-        if !self.is_quiet() || self.store.len() <= self.promised_values {
+    pub(super) fn take_quickly(
+        &mut self,
+        reader: S::Reader,
+    ) -> Option<(S::Received, Option<S::Growth>)> {
+        if !self.is_quiet() || self.store.available(reader) <= self.promised_values {
             return None;
         }
-        let taken = self.store.pop(self.promised_slots);
-        if taken.is_some() {
-            count(&mut self.counters.received);
-        }
-        taken
+        self.pop(reader)
     }
 
     /// A newcomer's send. Takes the value only when it succeeds.
     #[inline]
-    pub(super) fn offer(&mut self, side: Side<'_>, value: &mut Option<T>) -> Offer<T> {
+    pub(super) fn offer(
+        &mut self,
+        side: Side<'_>,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> Offer<T> {
         if self.closed {
             if !claim_own(side) {
                 return Offer::Lost;
@@ -139,63 +172,52 @@ impl<T, S: Strategy> State<T, S> {
         if S::MEETS {
             return self.offer_to_meet(side, value);
         }
-        if !self.senders.is_empty() || !self.has_room() {
+        if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
             return Offer::Full;
         }
         if !claim_own(side) {
             return Offer::Lost;
         }
-        let replaced = value.take().and_then(|value| self.put(value));
+        let replaced = value.take().and_then(|value| self.put(value, rank));
         Offer::Sent(replaced, self.promise_value())
     }
 
-    /// A newcomer's send on a rendezvous: needs a waiting receiver and the meeting point.
-    fn offer_to_meet(&mut self, side: Side<'_>, value: &mut Option<T>) -> Offer<T> {
-        if !self.store.has_room(0) {
-            return Offer::Full;
-        }
-        if !self.senders.is_empty() {
-            // Those who wait come first.
-            if let Some(wakers) = self.introduce() {
-                return Offer::Again(wakers);
+    /// A newcomer's request for a slot.
+    pub(super) fn hold(&mut self, side: Side<'_>) -> Hold {
+        if self.closed {
+            if !claim_own(side) {
+                return Hold::Lost;
             }
+            count(&mut self.counters.refused);
+            return Hold::Closed;
         }
-        let mut candidate = self.receivers.first();
-        while let Some(receiver) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            match claim_pair(side, unsafe { (*receiver).side() }) {
-                PairClaim::Both => {
-                    // SAFETY: found in this list just now.
-                    unsafe { self.receivers.remove(receiver) };
-                    let replaced = value.take().and_then(|value| self.put(value));
-                    self.promised_values += 1;
-                    // SAFETY: alive, as the lock is held and it was queued until now.
-                    let waker = unsafe { (*receiver).settle(TokenState::Granted) };
-                    return Offer::Sent(replaced, waker);
-                }
-                PairClaim::FirstLost => return Offer::Lost,
-                PairClaim::SecondLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.receivers, receiver) };
-                    return Offer::Again([None, None]);
-                }
-                // The other arm of this very select: as many as it has arms here, then others.
-                PairClaim::SameSelect => candidate = self.receivers.after(receiver),
-            }
+        if S::MEETS {
+            return self.hold_meeting_point(side);
         }
-        Offer::Full
+        if !self.senders.is_empty() || !self.has_room() {
+            return Hold::Full;
+        }
+        if !claim_own(side) {
+            return Hold::Lost;
+        }
+        self.promised_slots += 1;
+        Hold::Held
     }
 
     /// A newcomer's receive.
     #[inline]
-    pub(super) fn take(&mut self, side: Side<'_>) -> Take<T, S::Growth> {
-        if self.store.len() > self.promised_values && self.receivers.is_empty() {
+    pub(super) fn take(
+        &mut self,
+        side: Side<'_>,
+        reader: S::Reader,
+    ) -> Take<S::Received, S::Growth> {
+        if self.has_value_for_newcomer(reader) {
             if !claim_own(side) {
                 return Take::Lost;
             }
-            return self.pull();
+            return self.pull(reader);
         }
-        if S::MEETS && !self.senders.is_empty() && self.store.has_room(0) {
+        if S::MEETS && !self.senders.is_empty() && self.has_room() {
             if !self.receivers.is_empty() {
                 // Those who wait come first.
                 if let Some(wakers) = self.introduce() {
@@ -204,60 +226,46 @@ impl<T, S: Strategy> State<T, S> {
             }
             return self.take_from_sender(side);
         }
-        if self.is_drained() {
+        if self.is_drained_for(reader) {
             return if claim_own(side) { Take::Closed } else { Take::Lost };
         }
         Take::Empty
     }
 
-    /// A newcomer's receive on a rendezvous: takes the value out of a waiting sender.
-    fn take_from_sender(&mut self, side: Side<'_>) -> Take<T, S::Growth> {
-        let mut candidate = self.senders.first();
-        while let Some(sender) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            match claim_pair(side, unsafe { (*sender).side() }) {
-                PairClaim::Both => {
-                    // SAFETY: found in this list just now.
-                    let (value, waker) = unsafe { self.collect_from(sender) };
-                    return match value {
-                        Some(value) => {
-                            count(&mut self.counters.sent);
-                            count(&mut self.counters.received);
-                            Take::Value(value, None, waker)
-                        }
-                        None => Take::Again([waker, None]),
-                    };
-                }
-                PairClaim::FirstLost => return Take::Lost,
-                PairClaim::SecondLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.senders, sender) };
-                    return Take::Again([None, None]);
-                }
-                PairClaim::SameSelect => candidate = self.senders.after(sender),
-            }
-        }
-        Take::Empty
+    fn has_value_for_newcomer(&self, reader: S::Reader) -> bool {
+        self.store.available(reader) > self.promised_values
+            && (S::SHARES || self.receivers.is_empty())
     }
 
-    /// Takes a queued sender's value.
-    ///
-    /// # Safety
-    /// `sender` stands in the list of senders.
-    unsafe fn collect_from(&mut self, sender: *const Token) -> (Option<T>, Option<Waker>) {
-        // SAFETY: by the caller's word. Every token of this list heads a `SendToken`, whose value its
-        // owner does not touch while it is queued.
-        unsafe {
-            self.senders.remove(sender);
-            let value = (*(*sender.cast::<SendToken<T>>()).value.get()).take();
-            (value, (*sender).settle(TokenState::Taken))
+    /// Whether a send, or a request for a slot, would succeed or fail at once.
+    pub(super) fn would_send(&self, side: Side<'_>) -> bool {
+        if self.closed {
+            return true;
         }
+        if S::MEETS {
+            return self.has_room() && self.senders.is_empty() && self.would_meet_receiver(side);
+        }
+        S::LOSES || (self.senders.is_empty() && self.has_room())
+    }
+
+    /// Whether a receive would succeed or fail at once.
+    pub(super) fn would_take(&self, side: Side<'_>, reader: S::Reader) -> bool {
+        self.has_value_for_newcomer(reader)
+            || (S::MEETS
+                && self.has_room()
+                && self.receivers.is_empty()
+                && self.would_meet_sender(side))
+            || self.is_drained_for(reader)
     }
 
     /// A sender's promise is kept: its value goes in.
-    pub(super) fn keep_slot(&mut self, value: &mut Option<T>) -> (Option<T>, Option<Waker>) {
+    pub(super) fn keep_slot(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> (Option<T>, Option<Waker>) {
         self.promised_slots -= 1;
-        let replaced = value.take().and_then(|value| self.put(value));
+        let replaced = value.take().and_then(|value| self.put(value, rank));
         (replaced, self.promise_value())
     }
 
@@ -267,14 +275,30 @@ impl<T, S: Strategy> State<T, S> {
     }
 
     /// A receiver's promise is kept.
-    pub(super) fn keep_value(&mut self) -> Take<T, S::Growth> {
-        self.promised_values -= 1;
-        self.pull()
+    pub(super) fn keep_value(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
+        self.return_value();
+        self.pull(reader)
     }
 
     /// A receiver goes away; its value stays in front, for the next one.
     pub(super) fn return_value(&mut self) {
-        self.promised_values -= 1;
+        self.promised_values -= usize::from(!S::SHARES);
+    }
+
+    /// Puts a sender, or somebody who wants a permit, into the list.
+    ///
+    /// # Safety
+    /// As for [`TokenList::push_back`]. A token that is not bare heads a [`SendToken`].
+    pub(super) unsafe fn queue_sender(&mut self, token: *const Token) {
+        count(&mut self.counters.send_waits);
+        let first = self.senders.is_empty();
+        // SAFETY: passed on.
+        unsafe {
+            self.senders.push_back(token);
+            if S::GROWS && first {
+                (*token).set_state(TokenState::First);
+            }
+        }
     }
 
     /// Whether there is a slot that nobody was promised.
@@ -282,15 +306,20 @@ impl<T, S: Strategy> State<T, S> {
         self.store.has_room(self.promised_slots)
     }
 
-    /// Whether nothing can be received any more.
-    pub(super) fn is_drained(&self) -> bool {
-        self.closed && self.store.len() == 0 && self.promised_slots == 0
+    /// Whether `reader` can receive nothing any more.
+    fn is_drained_for(&self, reader: S::Reader) -> bool {
+        self.closed && self.promised_slots == 0 && self.store.available(reader) == 0
+    }
+
+    /// Whether receivers that wait, and were not granted anything, wait in vain.
+    fn is_drained(&self) -> bool {
+        self.closed && self.promised_slots == 0 && (S::SHARES || self.store.len() == 0)
     }
 
     #[inline]
-    pub(super) fn put(&mut self, value: T) -> Option<T> {
+    pub(super) fn put(&mut self, value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
-        let replaced = self.store.push(value);
+        let replaced = self.store.push(value, rank, self.promised_slots);
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
@@ -301,12 +330,22 @@ impl<T, S: Strategy> State<T, S> {
         replaced
     }
 
-    /// The value at the front, and the slot it leaves to the first sender.
     #[inline]
-    fn pull(&mut self) -> Take<T, S::Growth> {
-        match self.store.pop(self.promised_slots) {
+    fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
+        let depth = self.store.len();
+        let popped = self.store.pop(self.promised_slots, reader);
+        // Of a value that is shared, the last receiver's counts.
+        if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
+            count(&mut self.counters.received);
+        }
+        popped
+    }
+
+    /// What is next, and the slot that it leaves to the first sender.
+    #[inline]
+    fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
+        match self.pop(reader) {
             Some((value, unused)) => {
-                count(&mut self.counters.received);
                 let waker = if self.senders.is_empty() { None } else { self.promise_slot() };
                 Take::Value(value, unused, waker)
             }
@@ -314,14 +353,28 @@ impl<T, S: Strategy> State<T, S> {
         }
     }
 
+    /// Whether there is a value for the first receiver that waits.
+    #[inline]
+    fn has_value_for_first(&self) -> bool {
+        if !S::SHARES {
+            return self.store.len() > self.promised_values;
+        }
+        self.receivers.first().is_some_and(|first| {
+            // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
+            // `RecvToken`.
+            let mark = unsafe { &(*first.cast::<RecvToken<S::Mark>>()).mark };
+            self.store.is_past(mark.get())
+        })
+    }
+
     /// Promises a free value to the first receiver, if both are there.
     #[inline]
-    fn promise_value(&mut self) -> Option<Waker> {
-        if self.receivers.is_empty() || self.store.len() <= self.promised_values {
+    pub(super) fn promise_value(&mut self) -> Option<Waker> {
+        if self.receivers.is_empty() || !self.has_value_for_first() {
             return None;
         }
         let (granted, waker) = grant(&mut self.receivers);
-        self.promised_values += usize::from(granted);
+        self.promised_values += usize::from(granted && !S::SHARES);
         waker
     }
 
@@ -347,20 +400,15 @@ impl<T, S: Strategy> State<T, S> {
         if self.closed && (sender_waits || self.is_drained()) {
             return false;
         }
-        let value_free = receiver_waits && self.store.len() > self.promised_values;
-        let slot_free = sender_waits
-            && (S::GROWS
-                || if S::MEETS {
-                    receiver_waits && self.store.has_room(0)
-                } else {
-                    self.has_room()
-                });
+        let value_free = receiver_waits && self.has_value_for_first();
+        let slot_free =
+            sender_waits && (S::GROWS || (self.has_room() && (!S::MEETS || receiver_waits)));
         !value_free && !slot_free
     }
 
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
     pub(super) fn settle(&mut self) -> Settled {
-        if !self.receivers.is_empty() && self.store.len() > self.promised_values {
+        if !self.receivers.is_empty() && self.has_value_for_first() {
             return Settled::Step([self.promise_value(), None]);
         }
         if S::MEETS {
@@ -379,6 +427,9 @@ impl<T, S: Strategy> State<T, S> {
                     return Settled::Step([waker, None]);
                 }
             }
+            if let Some(waker) = dismiss(&mut self.closers) {
+                return Settled::Step([waker, None]);
+            }
         }
         if S::GROWS {
             // The first sender is the one that asks for memory: tell it that it is the first.
@@ -390,50 +441,6 @@ impl<T, S: Strategy> State<T, S> {
             }
         }
         Settled::Done
-    }
-
-    /// A rendezvous whose meeting point has become free while both sides wait: the sender's value goes
-    /// there, promised to the receiver.
-    fn introduce(&mut self) -> Option<Wakers> {
-        if self.senders.is_empty() || self.receivers.is_empty() || !self.store.has_room(0) {
-            return None;
-        }
-        let mut sender_at = self.senders.first();
-        while let Some(sender) = sender_at {
-            let mut receiver_at = self.receivers.first();
-            while let Some(receiver) = receiver_at {
-                // SAFETY: both are in their lists, hence alive while the lock is held.
-                match claim_pair(unsafe { (*sender).side() }, unsafe { (*receiver).side() }) {
-                    PairClaim::Both => {
-                        // SAFETY: both were found in their lists just now.
-                        let (value, told) = unsafe {
-                            self.receivers.remove(receiver);
-                            self.collect_from(sender)
-                        };
-                        if let Some(value) = value {
-                            let _ = self.put(value);
-                            self.promised_values += 1;
-                        }
-                        // SAFETY: alive, as it was queued until now.
-                        return Some([told, unsafe { (*receiver).settle(TokenState::Granted) }]);
-                    }
-                    PairClaim::FirstLost => {
-                        // SAFETY: as above.
-                        unsafe { lose(&mut self.senders, sender) };
-                        return Some([None, None]);
-                    }
-                    PairClaim::SecondLost => {
-                        // SAFETY: as above.
-                        unsafe { lose(&mut self.receivers, receiver) };
-                        return Some([None, None]);
-                    }
-                    PairClaim::SameSelect => receiver_at = self.receivers.after(receiver),
-                }
-            }
-            // Only arms of the sender's own select wait here: another sender may meet them.
-            sender_at = self.senders.after(sender);
-        }
-        None
     }
 }
 
@@ -457,18 +464,5 @@ fn end_first(list: &mut TokenList, outcome: TokenState) -> Option<(bool, Option<
     } else {
         token.set_state(TokenState::Lost);
         Some((false, None))
-    }
-}
-
-/// Takes a token whose select was claimed for another arm out of its list. It needs no wake-up: the
-/// winning arm's has been sent.
-///
-/// # Safety
-/// `token` stands in `list`.
-unsafe fn lose(list: &mut TokenList, token: *const Token) {
-    // SAFETY: by the caller's word.
-    unsafe {
-        list.remove(token);
-        (*token).set_state(TokenState::Lost);
     }
 }

@@ -1,24 +1,43 @@
-//! The storage strategies: where queued values lie, one file a kind.
+//! What makes one kind of channel different from another: a strategy, and the store it keeps values in.
 
-use super::snapshot::Kind;
-use crate::error::TryAllocError;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use super::snapshot::Kind;
+use crate::error::TryAllocError;
+
 /// A channel's kind, as a type: [`Rendezvous`](super::Rendezvous), [`Buffered`](super::Buffered),
-/// [`Unlimited`](super::Unlimited), [`Conflated`](super::Conflated). Not for implementing elsewhere.
-pub trait Strategy: sealed::Sealed {
+/// [`Unlimited`](super::Unlimited), [`Conflated`](super::Conflated), [`Priority`](super::Priority),
+/// [`Broadcast`](super::Broadcast). Not for implementing elsewhere.
+pub trait Strategy<T>: sealed::Sealed {
     /// What a successful send returns: `()`, or for a conflated channel the value it replaced.
-    type Receipt<T>;
+    type Receipt;
+    /// What a receive returns: `T`, or for a broadcast channel a [`Delivery`](super::Delivery).
+    type Received;
+    /// What a send may say about its value's place in the queue: nothing, or its priority.
+    type Rank: Copy + Default + Send;
+    /// Who receives: anybody, or the subscriber whose cursor this points to.
+    #[doc(hidden)]
+    type Reader: Copy;
+    /// What a parked receiver notes down about the store, so that it shows whether it has changed.
+    #[doc(hidden)]
+    type Mark: Copy + Default;
     /// Where the values lie.
     #[doc(hidden)]
-    type Store<T>: Store<T, Growth = Self::Growth>;
+    type Store: Store<
+            T,
+            Growth = Self::Growth,
+            Received = Self::Received,
+            Rank = Self::Rank,
+            Reader = Self::Reader,
+            Mark = Self::Mark,
+        >;
     /// Memory for more values.
     #[doc(hidden)]
     type Growth;
     /// A pending request for it.
     #[doc(hidden)]
-    type Growing<T>: Growing<Growth = Self::Growth>;
+    type Growing: Growing<Growth = Self::Growth>;
 
     #[doc(hidden)]
     const KIND: Kind;
@@ -28,12 +47,21 @@ pub trait Strategy: sealed::Sealed {
     /// Room is made by memory from an arena.
     #[doc(hidden)]
     const GROWS: bool = false;
-
+    /// A send without room goes through all the same, and a value is dropped for it.
     #[doc(hidden)]
-    fn receipt<T>(replaced: Option<T>) -> Self::Receipt<T>;
+    const LOSES: bool = false;
+    /// Every receiver receives every value.
+    #[doc(hidden)]
+    const SHARES: bool = false;
+
+    /// What a send that pushed `dropped` out returns. Outside the lock: it may run foreign code.
+    #[doc(hidden)]
+    fn receipt(&self, dropped: Option<T>) -> Self::Receipt;
     /// Asks for memory at once.
     #[doc(hidden)]
-    fn grow<T>(&self) -> Result<Self::Growth, TryAllocError>;
+    fn grow(&self) -> Result<Self::Growth, TryAllocError> {
+        Err(TryAllocError::Full)
+    }
     /// Gives memory back that is no longer needed. Outside the lock.
     #[doc(hidden)]
     fn shrink(growth: Self::Growth) {
@@ -41,11 +69,17 @@ pub trait Strategy: sealed::Sealed {
     }
     /// Asks for memory, to be awaited.
     #[doc(hidden)]
-    fn growing<T>(&self) -> Self::Growing<T>;
+    fn growing(&self) -> Self::Growing;
 }
 
-/// Strategies whose store can be made in a `const`.
-pub trait ConstStrategy: Strategy {
+/// Strategies whose receivers compete: each value is received by one of them. All but
+/// [`Broadcast`](super::Broadcast).
+pub trait Compete<T>: Strategy<T, Received = T, Reader = ()> {}
+
+impl<T, S: Strategy<T, Received = T, Reader = ()>> Compete<T> for S {}
+
+/// Strategies that can be made in a `const`, without a parameter.
+pub trait ConstStrategy<T>: Strategy<T> {
     #[doc(hidden)]
     const STRATEGY: Self;
 }
@@ -54,6 +88,10 @@ pub trait ConstStrategy: Strategy {
 #[doc(hidden)]
 pub trait Store<T>: sealed::Sealed {
     type Growth;
+    type Received;
+    type Rank;
+    type Reader: Copy;
+    type Mark: Copy;
     /// A store with nothing in it.
     const EMPTY: Self;
     fn len(&self) -> usize;
@@ -61,13 +99,64 @@ pub trait Store<T>: sealed::Sealed {
     fn capacity(&self) -> Option<usize>;
     /// Room for one more value than `promised`.
     fn has_room(&self, promised: usize) -> bool;
-    /// Adds a value at the end; there is room. Returns what it replaced.
-    fn push(&mut self, value: T) -> Option<T>;
-    /// The value at the front, and memory no longer needed; room for `promised` values stays.
-    fn pop(&mut self, promised: usize) -> Option<(T, Option<Self::Growth>)>;
+    /// Adds a value and returns the one that had to go for it: one that it replaced, or, when there was
+    /// no room besides the `promised`, one that the strategy loses.
+    fn push(&mut self, value: T, rank: Self::Rank, promised: usize) -> Option<T>;
+    /// How many values there are for `reader`.
+    fn available(&self, reader: Self::Reader) -> usize;
+    /// What is next for `reader`, and memory no longer needed; room for `promised` values stays.
+    fn pop(
+        &mut self,
+        promised: usize,
+        reader: Self::Reader,
+    ) -> Option<(Self::Received, Option<Self::Growth>)>;
+    /// `value` as it is received.
+    fn received(value: T) -> Self::Received;
+    /// What a receiver that parks now notes down.
+    fn mark(&self) -> Self::Mark;
+    /// Whether there is something for a receiver that parked at `mark`.
+    fn is_past(&self, mark: Self::Mark) -> bool;
     /// Adds memory.
     fn add(&mut self, growth: Self::Growth);
+    /// Values that were received, and those that their receivers missed, where that is not the same
+    /// as what left the store.
+    fn shared(&self) -> Option<(u32, u32)> {
+        None
+    }
 }
+
+/// Declares what [`Store`]s of competing receivers have in common.
+macro_rules! receivers_compete {
+    () => {
+        type Received = T;
+        type Reader = ();
+        type Mark = ();
+
+        #[inline]
+        fn available(&self, _reader: ()) -> usize {
+            self.len()
+        }
+        fn received(value: T) -> T {
+            value
+        }
+        fn mark(&self) {}
+        #[inline]
+        fn is_past(&self, _mark: ()) -> bool {
+            true
+        }
+    };
+}
+pub(super) use receivers_compete;
+
+/// Declares what [`Strategy`]s without a need for memory have in common.
+macro_rules! never_grows {
+    () => {
+        type Growth = $crate::channel::store::NoGrowth;
+        type Growing = ();
+        fn growing(&self) {}
+    };
+}
+pub(super) use never_grows;
 
 /// A pending request for memory.
 #[doc(hidden)]

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use core::task::{Context, Poll};
 
 use super::snapshot::Kind;
-use super::store::{Growing, Store, Strategy, sealed::Sealed};
+use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -60,23 +60,27 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
 
 impl<M: RawMutex, const SEGMENT: usize> Sealed for Unlimited<'_, M, SEGMENT> {}
 
-impl<'a, M: RawMutex, const SEGMENT: usize> Strategy for Unlimited<'a, M, SEGMENT> {
-    type Receipt<T> = ();
-    type Store<T> = Segments<'a, T, M, SEGMENT>;
+impl<'a, T, M: RawMutex, const SEGMENT: usize> Strategy<T> for Unlimited<'a, M, SEGMENT> {
+    type Receipt = ();
+    type Received = T;
+    type Rank = ();
+    type Reader = ();
+    type Mark = ();
+    type Store = Segments<'a, T, M, SEGMENT>;
     type Growth = LeaseMut<'a, M>;
-    type Growing<T> = MoreMemory<'a, M>;
+    type Growing = MoreMemory<'a, M>;
     const KIND: Kind = Kind::Unlimited;
     const GROWS: bool = true;
 
-    fn receipt<T>(_replaced: Option<T>) {}
-    fn grow<T>(&self) -> Result<LeaseMut<'a, M>, TryAllocError> {
+    fn receipt(&self, _replaced: Option<T>) {}
+    fn grow(&self) -> Result<LeaseMut<'a, M>, TryAllocError> {
         self.arena.any().try_alloc(segment_len::<T, SEGMENT>())
     }
     fn shrink(mut growth: LeaseMut<'a, M>) {
         // The pages held a segment, with padding that must not be read as bytes by the next lease.
         growth.fill(0);
     }
-    fn growing<T>(&self) -> MoreMemory<'a, M> {
+    fn growing(&self) -> MoreMemory<'a, M> {
         MoreMemory(self.arena.any().alloc(segment_len::<T, SEGMENT>()))
     }
 }
@@ -152,6 +156,8 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Segments<'a, T, M, SEGMENT> {
 
 impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, SEGMENT> {
     type Growth = LeaseMut<'a, M>;
+    type Rank = ();
+    receivers_compete!();
     const EMPTY: Self = Self {
         head: ptr::null_mut(),
         tail: ptr::null_mut(),
@@ -174,7 +180,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         self.room > promised
     }
 
-    fn push(&mut self, value: T) -> Option<T> {
+    fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
         if self.end == SEGMENT {
             // SAFETY: there is room and none in the tail, so a segment follows it.
             self.tail = unsafe { (*self.tail).next };
@@ -188,7 +194,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         None
     }
 
-    fn pop(&mut self, promised: usize) -> Option<(T, Option<LeaseMut<'a, M>>)> {
+    fn pop(&mut self, promised: usize, _reader: ()) -> Option<(T, Option<LeaseMut<'a, M>>)> {
         if self.len == 0 {
             return None;
         }
@@ -256,7 +262,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
 
 impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
     fn drop(&mut self) {
-        while self.pop(0).is_some() {}
+        while self.pop(0, ()).is_some() {}
         while let Some(mut lease) = self.detach() {
             // As in `shrink`.
             lease.fill(0);

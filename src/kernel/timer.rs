@@ -369,6 +369,11 @@ impl<M: RawMutex> Arm for Sleep<'_, M> {
         // SAFETY: it is in no list now; null is "no select".
         unsafe { this.alarm.token.join_select(core::ptr::null(), 0) }
     }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // That it is time is no event that could be used up.
+        self.poll(cx)
+    }
 }
 
 impl<M: RawMutex> Drop for Sleep<'_, M> {

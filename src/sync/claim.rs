@@ -74,6 +74,11 @@ pub(crate) fn claim_own(side: Side<'_>) -> bool {
     side.is_none_or(|(claim, arm)| claim.claim(arm))
 }
 
+/// Whether both are arms of one select.
+pub(crate) fn is_same_select(a: Side<'_>, b: Side<'_>) -> bool {
+    matches!((a, b), (Some((a, _)), Some((b, _))) if core::ptr::eq(a, b))
+}
+
 /// Claims both sides or neither. Two arms of one select never match each other.
 pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
     match (a, b) {

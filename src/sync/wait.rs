@@ -48,6 +48,8 @@ pub(crate) struct Token {
     waker: UnsafeCell<Option<Waker>>,
     state: Cell<State>,
     arm: Cell<u8>,
+    /// Not the head of anything larger.
+    bare: bool,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -61,15 +63,30 @@ unsafe impl Sync for Token {}
 
 impl Token {
     pub(crate) const fn new() -> Self {
+        Self::of(false)
+    }
+
+    /// A token in a list of larger ones that is not one of those.
+    pub(crate) const fn bare() -> Self {
+        Self::of(true)
+    }
+
+    const fn of(bare: bool) -> Self {
         Self {
             next: Cell::new(ptr::null()),
             prev: Cell::new(ptr::null()),
             waker: UnsafeCell::new(None),
             state: Cell::new(State::Idle),
             arm: Cell::new(0),
+            bare,
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
+    }
+
+    /// Whether it was made by [`bare`](Self::bare).
+    pub(crate) fn is_bare(&self) -> bool {
+        self.bare
     }
 
     /// Makes this token an arm of a select. Called under the lock of the list, if it may be queued.

@@ -1,0 +1,143 @@
+//! Waiting for a channel to be closed.
+
+use core::future::Future;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use super::Channel;
+use super::store::Strategy;
+use crate::limit::{Operation, Stopped};
+use crate::select::Arm;
+use crate::sync::RawMutex;
+use crate::sync::claim::{Claim, claim_own};
+use crate::sync::wait::{State as TokenState, Token};
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Waits until the channel is closed: for a sender that wants to know that nobody listens any more.
+    /// Values may still be in it then.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Channel};
+    /// use cloakroom::select::{Either, select};
+    /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+    ///
+    /// static LINE: Channel<Lock, u8, Buffered<1>> = Channel::new();
+    /// # async fn measure() -> u8 { 0 }
+    ///
+    /// # async fn example() {
+    /// while let Either::First(Ok(())) = select((LINE.send(measure().await), LINE.closed())).await {}
+    /// # }
+    /// ```
+    pub fn closed(&self) -> Closed<'_, M, T, S> {
+        Closed { channel: self, token: Token::new(), _pinned: PhantomPinned }
+    }
+}
+
+/// A pending [`Channel::closed`].
+///
+/// Cancel safety: dropping it takes it out of the list. Wake-ups: one.
+#[must_use = "futures do nothing unless polled"]
+pub struct Closed<'a, M: RawMutex, T, S: Strategy<T>> {
+    channel: &'a Channel<M, T, S>,
+    token: Token,
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: the token is guarded by the channel's lock.
+unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for Closed<'_, M, T, S> {}
+
+impl<M: RawMutex, T, S: Strategy<T>> Closed<'_, M, T, S> {
+    fn leave(&mut self) {
+        let token = &self.token;
+        let waker = self.channel.state.with(|state| {
+            if token.state() == TokenState::Queued {
+                // SAFETY: queued means that it stands in this list.
+                unsafe { state.closers.remove(token) };
+            }
+            token.set_state(TokenState::Idle);
+            token.take_waker()
+        });
+        drop(waker);
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Future for Closed<'_, M, T, S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let token = &self.token;
+        let mut waker = None;
+        loop {
+            let step = self.channel.state.with(|state| {
+                if state.closed {
+                    return Err(true);
+                }
+                let queued = token.state() == TokenState::Queued;
+                if queued && token.will_wake(cx.waker()) {
+                    return Err(false);
+                }
+                if waker.is_none() {
+                    return Ok(None);
+                }
+                if !queued {
+                    // SAFETY: pinned, in no list, and taken out in `leave`.
+                    unsafe { state.closers.push_back(token) };
+                }
+                Ok(Some(token.set_waker(waker.take())))
+            });
+            match step {
+                Ok(Some(old)) => {
+                    drop(old);
+                    return Poll::Pending;
+                }
+                Ok(None) => waker = Some(cx.waker().clone()),
+                Err(true) if claim_own(token.side()) => return Poll::Ready(()),
+                Err(_) => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Operation for Closed<'_, M, T, S> {
+    type Limited = Result<(), Stopped>;
+
+    fn finish((): ()) -> Self::Limited {
+        Ok(())
+    }
+
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        Some(if this.channel.is_closed() { Ok(()) } else { Err(why) })
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for Closed<'_, M, T, S> {}
+
+impl<M: RawMutex, T, S: Strategy<T>> Arm for Closed<'_, M, T, S> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on; the lock is held, as it may stand in the list already.
+        self.channel.state.with(|_| unsafe { self.token.join_select(claim, arm) });
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        // SAFETY: it is in no list now; null is "no select".
+        unsafe { this.token.join_select(core::ptr::null(), 0) }
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Being closed is no event that could be used up.
+        self.poll(cx)
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Drop for Closed<'_, M, T, S> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}

@@ -1,0 +1,54 @@
+//! Memory for a channel that is full for want of it.
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use super::Channel;
+use super::store::{Growing, Strategy};
+use crate::sync::RawMutex;
+use crate::sync::wait::{State as TokenState, Token};
+
+/// The request for memory of the sender that stands first. The others wait behind it in the channel, so
+/// that closing and order are those of every other kind.
+pub(super) struct Growth<T, S: Strategy<T>>(Option<S::Growing>);
+
+impl<T, S: Strategy<T>> Growth<T, S> {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// Withdraws the request.
+    pub(super) fn stop(&mut self) {
+        self.0 = None;
+    }
+
+    /// Asks for memory, if `token` is the first sender of a channel that needs some: `Ready(true)` when
+    /// there is some, `Ready(false)` when there can never be.
+    pub(super) fn poll<M: RawMutex>(
+        self: Pin<&mut Self>,
+        channel: &Channel<M, T, S>,
+        token: &Token,
+        cx: &mut Context<'_>,
+    ) -> Poll<bool> {
+        // SAFETY: nothing pinned is moved: the request is only ever dropped in place, by writing `None`
+        // over it.
+        let this = unsafe { self.get_unchecked_mut() };
+        let first = channel.state.with(|_| token.state() == TokenState::First);
+        if !first {
+            this.stop();
+            return Poll::Pending;
+        }
+        let growing = this.0.get_or_insert_with(|| channel.strategy.growing());
+        // SAFETY: pinned with the whole, see above.
+        let growth = ready!(unsafe { Pin::new_unchecked(growing) }.poll_growth(cx));
+        this.stop();
+        Poll::Ready(match growth {
+            Some(growth) => {
+                channel.add(growth);
+                channel.settle();
+                true
+            }
+            None => false,
+        })
+    }
+}
