@@ -62,7 +62,7 @@ pub mod select;
 pub mod std_layer;
 pub mod sync;
 
-pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Ticket};
+pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Shared, Ticket};
 pub use error::{
     AllocError, AllocTimeoutError, AllocValueError, DepositError, HomeError, JoinError, RecvError,
     RecvTimeoutError, RedeemError, SendError, SendTimeoutError, SpawnError, TryAllocError,

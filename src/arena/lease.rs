@@ -88,7 +88,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
         (memory, self.into_index())
     }
 
-    fn into_index(self) -> usize {
+    pub(super) fn into_index(self) -> usize {
         ManuallyDrop::new(self).index
     }
 
@@ -204,6 +204,13 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
         let index = parcel.index as usize;
         parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
         parcel.arena.checked(index)
+    }
+
+    /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
+    /// has redeemed its number behind its back.
+    pub(crate) fn share(&self) -> Option<Self> {
+        let shared = self.arena.share_at_rest(self.index as usize, self.generation);
+        shared.then_some(Self { arena: self.arena, index: self.index, generation: self.generation })
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.
