@@ -163,6 +163,29 @@ impl<'a, M: RawMutex> Lease<'a, M> {
         Ok(Parcel { arena: lease.arena, index: lease.index as u32, generation })
     }
 
+    /// Puts it to rest as so many parcels of the same payload, counted in one step.
+    ///
+    /// # Errors
+    /// The lease comes back when there would be more tickets than can be counted.
+    pub(crate) fn into_parcels(
+        self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Parcel<'a, M>>, Self> {
+        let generation = match u32::try_from(count) {
+            // There is nothing to rest as: it is given up.
+            Ok(0) => Some(0),
+            Ok(tickets) => self.arena.rest_as(self.index, tickets),
+            Err(_) => None,
+        };
+        let Some(generation) = generation else { return Err(self) };
+        let (arena, index) = (self.arena, self.index as u32);
+        if count > 0 {
+            // It has become the parcels.
+            core::mem::forget(self);
+        }
+        Ok((0..count).map(move |_| Parcel { arena, index, generation }))
+    }
+
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
     ///
     /// # Errors

@@ -11,10 +11,13 @@
 mod batch;
 mod broadcast;
 mod buffered;
+#[cfg(feature = "embedded-io-async")]
+mod byte_stream;
 mod bytes;
 mod closed;
 mod counted;
 mod endpoint;
+mod fan_out;
 mod growth;
 mod meeting;
 mod overflow;
@@ -35,10 +38,13 @@ pub use batch::{RecvMany, SendMany};
 pub use broadcast::{Broadcast, Delivery};
 
 pub use buffered::Buffered;
+#[cfg(feature = "embedded-io-async")]
+pub use byte_stream::{ByteReader, ByteWriter};
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
 pub use closed::Closed;
 pub use counted::{Counted, CountedReceiver, CountedSender, HasCounts, WeakSender, endpoints};
 pub use endpoint::{ChannelRef, HasChannel, Receiver, Sender};
+pub use fan_out::{FanOut, FanOutError, NoFanOut, Outlet, fan_out, fan_out_all, try_fan_out_all};
 pub use overflow::{ConstOverflow, Discard, DropNewest, DropOldest, Hook, Overflow, Wait};
 pub use priority::Priority;
 pub use recv::RecvFuture;

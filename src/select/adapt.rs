@@ -161,7 +161,7 @@ pub fn never<T>() -> Never<T> {
     Never { _output: PhantomData }
 }
 
-/// See [`never`].
+/// See [`never`](fn@never).
 #[must_use = "futures do nothing unless polled"]
 #[derive(Debug)]
 pub struct Never<T> {

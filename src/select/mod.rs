@@ -15,7 +15,7 @@
 //!   [`select!`](crate::select!) runs a piece of code for it, takes up to 32 arms, and has a default arm.
 //! * A [`SelectSet`] has arms that are added and removed at run time.
 //! * Arms are sends, receives, permits, allocations, sleeps, cancellations; [`plain`] makes one of any future,
-//!   [`never`] of none. [`Arm::mapped`] gives arms of different kinds one type.
+//!   [`never`](fn@never) of none. [`Arm::mapped`] gives arms of different kinds one type.
 //! * All can be [fair](Select::fair), limited by a [deadline or a cancellation](crate::limit), tried
 //!   [at once](Select::try_now), or asked only [what is ready](Select::ready).
 
