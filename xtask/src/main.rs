@@ -29,7 +29,7 @@ usage: cargo xtask COMMAND
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
-    qemu BOARD [BIN]   build a board's firmware (`suite` unless told) and run it under QEMU
+    qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
 
@@ -59,7 +59,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["test"] => return Ok(steps::run_all("")),
         ["test", word] => return Ok(steps::run_all(word)),
         ["demo"] => demo::run()?,
-        ["qemu", board] => show(board, "suite")?,
+        ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
         ["measure", binaries @ ..] => measure::run(binaries)?,

@@ -111,10 +111,19 @@ fn loom() -> Result {
     ]))
 }
 
+/// The suite in programs that fit a board's flash, one of each for a lock.
+const SUITES: [&str; 6] = [
+    "suite_memory",
+    "suite_memory_spin",
+    "suite_channels",
+    "suite_channels_spin",
+    "suite_conformance",
+    "suite_conformance_spin",
+];
+
 fn suite(board: &str) -> Result {
     let board = Board::named(board)?;
-    // A program a lock.
-    for binary in ["suite", "suite_spin"] {
+    for binary in SUITES {
         qemu::Run::of(board, &board.build(binary)?).judged()?;
     }
     Ok(())
@@ -140,12 +149,14 @@ fn no_allocator() -> Result {
     run(check.args(["--features", stand_in]))?;
 
     for board in Board::ALL {
-        let symbols = Elf::read(&board.build("suite")?)?.symbols()?;
-        if symbols.is_empty() {
-            return Err(format!("the suite for {} has no symbols to look through", board.name));
-        }
-        if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
-            return Err(format!("the suite for {} links {symbol}", board.name));
+        for binary in SUITES {
+            let symbols = Elf::read(&board.build(binary)?)?.symbols()?;
+            if symbols.is_empty() {
+                return Err(format!("{binary} for {} has no symbols to look through", board.name));
+            }
+            if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
+                return Err(format!("{binary} for {} links {symbol}", board.name));
+            }
         }
     }
     Ok(())
