@@ -442,7 +442,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                     return Settled::Step([waker, None]);
                 }
             }
-            if let Some(waker) = dismiss(&mut self.closers) {
+            if let Some(waker) = tell(&mut self.closers) {
                 return Settled::Step([waker, None]);
             }
         }
@@ -467,6 +467,14 @@ fn grant(list: &mut TokenList) -> (bool, Option<Waker>) {
 /// Takes the first token and tells it that the channel is closed.
 fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
     end_first(list, TokenState::Closed).map(|(_, waker)| waker)
+}
+
+/// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
+/// until then another arm may happen.
+fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
+    let token = list.pop_front()?;
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    Some(unsafe { &*token }.settle(TokenState::Closed))
 }
 
 /// Takes the first token and ends its wait with `outcome`, or as lost.
