@@ -421,6 +421,19 @@ impl<T, S: Strategy<T>> State<T, S> {
         !value_free && !slot_free
     }
 
+    /// What somebody who would be refused does first, in the critical section that then may refuse it: if a
+    /// waiter can be dealt with, that is done. So a refusal is never due to waiters who were being dealt
+    /// with by others, and have gone since.
+    pub(super) fn help(&mut self, helps: bool) -> Option<Wakers> {
+        if !helps {
+            return None;
+        }
+        match self.settle() {
+            Settled::Done => None,
+            Settled::Step(wakers) => Some(wakers),
+        }
+    }
+
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
     pub(super) fn settle(&mut self) -> Settled {
         if !self.receivers.is_empty() && self.has_value_for_first() {
