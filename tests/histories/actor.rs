@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use cloakroom::RecvError;
-use cloakroom::channel::{Channel, Permit, SendFuture, Strategy};
+use cloakroom::channel::{Permit, SendFuture};
 use cloakroom::error::{
     ClosedError, RecvTimeoutError, SendError, SendTimeoutError, StoppedError, TryRecvError,
     TryReserveError, TrySendError,
@@ -18,13 +18,11 @@ use super::history::{Answer, Arm, Call, Clock, Lane, OperationId, Outcome, Value
 use super::limits::{Limits, Manner};
 use super::random::Random;
 use super::stage::{Bed, Bedroom, Gate, Rest};
-use super::subjects::Subject;
+use super::subjects::{ChannelOf, ReceiptOf, ReceivedOf, Subject};
 use super::workloads::{Deed, Mix};
 
-type ChannelOf<K> = Channel<<K as Subject>::Lock, Value, <K as Subject>::Strategy>;
-type PermitOf<'h, K> = Permit<'h, <K as Subject>::Lock, Value, <K as Subject>::Strategy>;
+pub type PermitOf<'h, K> = Permit<'h, <K as Subject>::Lock, Value, <K as Subject>::Strategy>;
 type SendOf<'h, K> = SendFuture<'h, <K as Subject>::Lock, Value, <K as Subject>::Strategy>;
-type ReceiptOf<K> = <<K as Subject>::Strategy as Strategy<Value>>::Receipt;
 
 /// The channels of a round, and what else its threads share.
 pub struct Hall<A: Subject, B: Subject> {
@@ -35,19 +33,18 @@ pub struct Hall<A: Subject, B: Subject> {
     pub gate: Gate,
 }
 
-/// A channel and its number.
-pub struct Place<'h, K: Subject> {
+/// A channel, its number, and what the thread receives through.
+pub struct Place<'h, K: Subject + 'h> {
     pub channel: &'h ChannelOf<K>,
     pub number: u8,
+    reader: Option<K::Reader<'h>>,
 }
 
-impl<K: Subject> Clone for Place<'_, K> {
-    fn clone(&self) -> Self {
-        *self
+impl<'h, K: Subject> Place<'h, K> {
+    pub fn new(channel: &'h ChannelOf<K>, number: u8) -> Self {
+        Self { channel, number, reader: None }
     }
 }
-
-impl<K: Subject> Copy for Place<'_, K> {}
 
 /// The round was given up: somebody was not woken.
 pub struct Over;
@@ -67,8 +64,8 @@ pub fn sent<K: Subject>(result: Result<ReceiptOf<K>, SendError<Value>>) -> Outco
     result.map_or(Outcome::Closed, |receipt| Outcome::Sent(K::dropped(receipt)))
 }
 
-pub fn received(result: Result<Value, RecvError>) -> Outcome {
-    result.map_or(Outcome::Closed, Outcome::Received)
+pub fn received<K: Subject>(result: Result<ReceivedOf<K>, RecvError>) -> Outcome {
+    result.map_or(Outcome::Closed, K::received)
 }
 
 impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
@@ -175,10 +172,38 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         })
     }
 
-    fn try_send<K: Subject>(&mut self, place: Place<'_, K>) {
-        let value = self.value();
-        self.record(Call::TrySend { channel: place.number, value }, || {
-            match place.channel.try_send(value) {
+    /// How urgent a value is; where that does not matter, nobody looks.
+    pub fn rank(&mut self) -> u8 {
+        u8::try_from(self.random.below(4)).expect("below 4")
+    }
+
+    /// What this thread receives through: a subscriber, unless all receivers are alike.
+    pub fn reader<'p, K: Subject>(&mut self, place: &'p mut Place<'h, K>) -> &'p mut K::Reader<'h> {
+        if place.reader.is_none() {
+            let begun = self.stamp();
+            place.reader = Some(K::reader(place.channel));
+            if K::KIND.shares() {
+                let call = Call::Subscribe { channel: place.number, reader: self.number };
+                self.enter(begun, call, Answer::Done);
+            }
+        }
+        place.reader.as_mut().expect("made just now")
+    }
+
+    pub fn unsubscribe<K: Subject>(&mut self, place: &mut Place<'h, K>) {
+        let (channel, reader) = (place.number, self.number);
+        if let Some(subscriber) = place.reader.take().filter(|_| K::KIND.shares()) {
+            self.record(Call::Unsubscribe { channel, reader }, || {
+                drop(subscriber);
+                Answer::Done
+            });
+        }
+    }
+
+    fn try_send<K: Subject>(&mut self, place: &mut Place<'h, K>) {
+        let (value, rank) = (self.value(), self.rank());
+        self.record(Call::TrySend { channel: place.number, value, rank }, || {
+            match place.channel.try_send_with_priority(value, K::rank(rank)) {
                 Ok(receipt) => Answer::Ready(0, Outcome::Sent(K::dropped(receipt))),
                 Err(TrySendError::Full(back)) => {
                     assert_eq!(back, value);
@@ -192,16 +217,17 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         });
     }
 
-    pub fn try_receive<K: Subject>(&mut self, place: Place<'_, K>) -> Answer {
-        let Place { channel, number } = place;
-        self.record(Call::TryReceive { channel: number }, || match channel.try_recv() {
-            Ok(value) => Answer::Ready(0, Outcome::Received(value)),
+    pub fn try_receive<K: Subject>(&mut self, place: &mut Place<'h, K>) -> Answer {
+        let (channel, reader) = (place.number, self.number);
+        let receiver = self.reader(place);
+        self.record(Call::TryReceive { channel, reader }, || match K::try_receive(receiver) {
+            Ok(received) => Answer::Ready(0, K::received(received)),
             Err(TryRecvError::Empty) => Answer::Empty,
             Err(TryRecvError::Closed) => Answer::Ready(0, Outcome::Closed),
         })
     }
 
-    fn try_reserve<K: Subject>(&mut self, place: Place<'h, K>) {
+    fn try_reserve<K: Subject>(&mut self, place: &mut Place<'h, K>) {
         let mut permit = None;
         self.record(Call::TryReserve { channel: place.number }, || {
             match place.channel.try_reserve() {
@@ -217,7 +243,11 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
     }
 
     /// Uses a permit, or gives it back, perhaps after something else.
-    pub fn redeem<K: Subject>(&mut self, place: Place<'h, K>, permit: Option<PermitOf<'h, K>>) {
+    pub fn redeem<K: Subject>(
+        &mut self,
+        place: &mut Place<'h, K>,
+        permit: Option<PermitOf<'h, K>>,
+    ) {
         let Some(permit) = permit else { return };
         match self.random.below(4) {
             0 => self.try_send(place),
@@ -228,22 +258,24 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         if self.random.below(4) == 0 {
             self.record(Call::Return { channel }, || {
                 drop(permit);
-                Answer::Returned
+                Answer::Done
             });
         } else {
-            let value = self.value();
-            self.record(Call::Redeem { channel, value }, || {
-                Answer::Ready(0, Outcome::Sent(K::dropped(permit.send(value))))
+            let (value, rank) = (self.value(), self.rank());
+            self.record(Call::Redeem { channel, value, rank }, || {
+                let receipt = permit.send_with_priority(value, K::rank(rank));
+                Answer::Ready(0, Outcome::Sent(K::dropped(receipt)))
             });
         }
     }
 
-    fn send<K: Subject>(&mut self, place: Place<'h, K>, manner: Manner) -> Result<(), Over> {
-        let value = self.value();
-        let id = self.begin(vec![Arm::Send { channel: place.number, value }]);
+    fn send<K: Subject>(&mut self, place: &mut Place<'h, K>, manner: Manner) -> Result<(), Over> {
+        let (value, rank) = (self.value(), self.rank());
+        let id = self.begin(vec![Arm::Send { channel: place.number, value, rank }]);
+        let send = place.channel.send(value).priority(K::rank(rank));
         let limits = Limits::default();
         if matches!(manner, Manner::Limit { .. }) {
-            let send = pin!(limits.limit(place.channel.send(value), manner));
+            let send = pin!(limits.limit(send, manner));
             self.wait(id, send, None, &limits, |result| match result {
                 Ok(receipt) => Answer::Ready(0, Outcome::Sent(K::dropped(receipt))),
                 Err(error) => {
@@ -258,7 +290,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             })?;
             return Ok(());
         }
-        let mut send = pin!(place.channel.send(value));
+        let mut send = pin!(send);
         let ready = |result| Answer::Ready(0, sent::<K>(result));
         if self.wait(id, send.as_mut(), manner.polls(), &limits, ready)?.is_none() {
             self.record(Call::Drop(id), || Answer::Dropped(gone::<K>(send, value).then_some(0)));
@@ -266,24 +298,32 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         Ok(())
     }
 
-    fn receive<K: Subject>(&mut self, place: Place<'h, K>, manner: Manner) -> Result<(), Over> {
+    fn receive<K: Subject>(
+        &mut self,
+        place: &mut Place<'h, K>,
+        manner: Manner,
+    ) -> Result<(), Over> {
         let id = self.begin(vec![Arm::Receive { channel: place.number }]);
         let limits = Limits::default();
+        let receive = K::receive(self.reader(place));
         if matches!(manner, Manner::Limit { .. }) {
-            let receive = pin!(limits.limit(place.channel.recv(), manner));
+            let receive = pin!(limits.limit(receive, manner));
             self.wait(id, receive, None, &limits, |result| match result {
-                Ok(value) => Answer::Ready(0, Outcome::Received(value)),
+                Ok(value) => Answer::Ready(0, K::received(value)),
                 Err(RecvTimeoutError::Closed) => Answer::Ready(0, Outcome::Closed),
                 Err(RecvTimeoutError::Cancelled) => limits.explain(Stopped::Cancelled),
                 Err(RecvTimeoutError::Timeout) => limits.explain(Stopped::Timeout),
             })?;
             return Ok(());
         }
-        let receive = Box::pin(place.channel.recv());
-        self.wait_or_drop(id, receive, manner, |result| received(result))
+        self.wait_or_drop(id, Box::pin(receive), manner, received::<K>)
     }
 
-    fn reserve<K: Subject>(&mut self, place: Place<'h, K>, manner: Manner) -> Result<(), Over> {
+    fn reserve<K: Subject>(
+        &mut self,
+        place: &mut Place<'h, K>,
+        manner: Manner,
+    ) -> Result<(), Over> {
         let id = self.begin(vec![Arm::Reserve { channel: place.number }]);
         let limits = Limits::default();
         let mut permit = None;
@@ -303,7 +343,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         Ok(())
     }
 
-    fn closed<K: Subject>(&mut self, place: Place<'h, K>, manner: Manner) -> Result<(), Over> {
+    fn closed<K: Subject>(&mut self, place: &mut Place<'h, K>, manner: Manner) -> Result<(), Over> {
         let id = self.begin(vec![Arm::Closed { channel: place.number }]);
         self.wait_or_drop(id, Box::pin(place.channel.closed()), manner, |()| Outcome::Closed)
     }
@@ -327,7 +367,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         Ok(())
     }
 
-    fn act<K: Subject>(&mut self, deed: Deed, place: Place<'h, K>) -> Result<(), Over> {
+    fn act<K: Subject>(&mut self, deed: Deed, place: &mut Place<'h, K>) -> Result<(), Over> {
         let manner = self.manner();
         match deed {
             Deed::TrySend => self.try_send(place),
@@ -338,6 +378,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             Deed::Reserve => self.reserve(place, manner)?,
             Deed::Closed => self.closed(place, manner)?,
             Deed::Close => drop(self.close(place.number)),
+            Deed::Unsubscribe => self.unsubscribe(place),
             Deed::Select => {}
         }
         Ok(())
@@ -345,6 +386,11 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
 
     /// A thread's part of a round.
     pub fn play(&mut self) -> Result<(), Over> {
+        let mut a = Place::<A>::new(&self.hall.a, 0);
+        let mut b = Place::<B>::new(&self.hall.b, 1);
+        if self.random.below(4) > 0 {
+            self.reader(&mut a);
+        }
         let total: u64 = self.mix.deeds.iter().map(|(weight, _)| weight).sum();
         for _ in 0..super::workloads::DEEDS {
             let mut drawn = self.random.below(total);
@@ -358,16 +404,16 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
                     hit
                 })
                 .expect("below the sum");
-            let a = Place::<A> { channel: &self.hall.a, number: 0 };
-            let b = Place::<B> { channel: &self.hall.b, number: 1 };
             let first = self.random.below(u64::from(self.mix.channels)) == 0;
             match (*deed, first) {
-                (Deed::Select, true) => self.select(a, b)?,
-                (Deed::Select, false) => self.select(b, a)?,
-                (deed, true) => self.act(deed, a)?,
-                (deed, false) => self.act(deed, b)?,
+                (Deed::Select, true) => self.select(&mut a, &mut b)?,
+                (Deed::Select, false) => self.select(&mut b, &mut a)?,
+                (deed, true) => self.act(deed, &mut a)?,
+                (deed, false) => self.act(deed, &mut b)?,
             }
         }
+        self.unsubscribe(&mut a);
+        self.unsubscribe(&mut b);
         while self.hall.bedroom.leave() == Rest::Stuck {
             self.wake_all()?;
         }

@@ -105,7 +105,7 @@ fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -
     let mut settlings = config.world.settlings(kinds);
     if let Some((channel, settling)) = settlings.nth(number) {
         let mut config = config.clone();
-        config.world.settle(channel, settling);
+        config.world.settle(kinds[channel], channel, settling);
         return Tried::Moved(config);
     }
     let settlings = config.world.settlings(kinds).count();
@@ -141,9 +141,9 @@ fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -
 /// Whether the value that came last can leave when it did. (Without this look ahead an unlimited channel that
 /// is emptied at the end would be searched for every order of its sends.)
 fn has_future(history: &History, kinds: &[Kind], world: &World) -> bool {
-    world.rooms.iter().zip(kinds).all(|(room, kind)| match room.values.split_last() {
-        Some((&last, before)) if kind.is_queue() => {
-            !before.iter().any(|&before| history.is_received_before(last, before))
+    world.rooms.iter().zip(kinds).all(|(room, kind)| match room.items.split_last() {
+        Some((last, before)) if kind.is_queue() => {
+            !before.iter().any(|before| history.is_received_before(last.value, before.value))
         }
         _ => true,
     })

@@ -16,13 +16,18 @@ pub type Value = u16;
 /// A thread, and how many futures it has made.
 pub type OperationId = u8;
 
+/// The thread of an operation.
+pub fn lane_of(operation: OperationId) -> u8 {
+    operation / OPERATIONS_A_LANE
+}
+
 /// How many futures a thread can make.
 pub const OPERATIONS_A_LANE: u8 = 32;
 
 /// What a future waits for: one of these, or (a select) several.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Arm {
-    Send { channel: u8, value: Value },
+    Send { channel: u8, value: Value, rank: u8 },
     Receive { channel: u8 },
     Reserve { channel: u8 },
     Closed { channel: u8 },
@@ -34,9 +39,11 @@ pub enum Call {
     TrySend {
         channel: u8,
         value: Value,
+        rank: u8,
     },
     TryReceive {
         channel: u8,
+        reader: u8,
     },
     TryReserve {
         channel: u8,
@@ -45,6 +52,7 @@ pub enum Call {
     Redeem {
         channel: u8,
         value: Value,
+        rank: u8,
     },
     /// A permit was dropped.
     Return {
@@ -52,6 +60,15 @@ pub enum Call {
     },
     Close {
         channel: u8,
+    },
+    /// A reader begins to read a broadcast channel.
+    Subscribe {
+        channel: u8,
+        reader: u8,
+    },
+    Unsubscribe {
+        channel: u8,
+        reader: u8,
     },
     Poll(OperationId),
     /// A poll in which the operation's deadline or cancellation came true.
@@ -66,6 +83,8 @@ pub enum Outcome {
     /// With the value that had to go for it.
     Sent(Option<Value>),
     Received(Value),
+    /// So many values were missed.
+    Lagged(u64),
     /// A permit.
     Held,
     Closed,
@@ -83,7 +102,8 @@ pub enum Answer {
     Stopped,
     /// Whether the channel was open.
     WasOpen(bool),
-    Returned,
+    /// Nothing more to say.
+    Done,
     /// Which arm's value did not come back.
     Dropped(Option<u8>),
 }

@@ -17,7 +17,7 @@ mod world;
 use cloakroom::std_layer::StdRawMutex;
 use cloakroom::sync::SpinRawMutex;
 use stage::Stirred;
-use subjects::{Endless, Latest, Meeting, Newest, Oldest, Ring, Subject};
+use subjects::{Endless, Heard, Latest, Meeting, Newest, Oldest, Overheard, Ring, Subject, Urgent};
 use workloads::{Deed, Mix, run};
 
 /// Nobody waits.
@@ -37,6 +37,7 @@ const WAITS: Mix = Mix {
         (3, Deed::TryReceive),
         (1, Deed::Closed),
         (1, Deed::Close),
+        (1, Deed::Unsubscribe),
     ],
     patience: 8,
     channels: 1,
@@ -51,6 +52,7 @@ const IMPATIENT: Mix = Mix {
         (2, Deed::TrySend),
         (2, Deed::TryReceive),
         (1, Deed::Close),
+        (1, Deed::Unsubscribe),
     ],
     patience: 2,
     channels: 1,
@@ -66,6 +68,7 @@ const SELECTS: Mix = Mix {
         (2, Deed::TrySend),
         (2, Deed::TryReceive),
         (1, Deed::Close),
+        (1, Deed::Unsubscribe),
     ],
     patience: 6,
     channels: 2,
@@ -119,4 +122,11 @@ under_each_lock! {
     unlimited_waits: WAITS(Endless<Lock>, Endless<Lock>);
     unlimited_impatient: IMPATIENT(Endless<Lock>, Endless<Lock>);
     conflated_and_unlimited_selects: SELECTS(Latest<Lock>, Endless<Lock>);
+    priority_tries: TRIES(Urgent<Lock, 3>, Urgent<Lock, 3>);
+    priority_waits: WAITS(Urgent<Lock, 2>, Urgent<Lock, 2>);
+    priority_impatient: IMPATIENT(Urgent<Lock, 3>, Urgent<Lock, 3>);
+    broadcast_waits: WAITS(Heard<Lock, 2>, Heard<Lock, 2>);
+    broadcast_impatient: IMPATIENT(Heard<Lock, 2>, Heard<Lock, 2>);
+    broadcast_lagging: IMPATIENT(Overheard<Lock, 2>, Overheard<Lock, 2>);
+    priority_and_broadcast_selects: SELECTS(Urgent<Lock, 1>, Heard<Lock, 1>);
 }

@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use cloakroom::select::{Either, Either3, Either4, select};
 
-use super::actor::{Actor, Over, Place, gone, held, received, sent};
+use super::actor::{Actor, Over, PermitOf, Place, gone, held, received, sent};
 use super::history::{Answer, Arm, Call, Outcome};
 use super::limits::Limits;
 use super::subjects::Subject;
@@ -13,18 +13,32 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
     /// A select over `p` and `q`, awaited, or polled a few times and dropped.
     pub fn select<P: Subject, Q: Subject>(
         &mut self,
-        p: Place<'h, P>,
-        q: Place<'h, Q>,
+        p: &mut Place<'h, P>,
+        q: &mut Place<'h, Q>,
     ) -> Result<(), Over> {
+        let permit = self.choose(p, q)?;
+        self.redeem(p, permit);
+        Ok(())
+    }
+
+    fn choose<P: Subject, Q: Subject>(
+        &mut self,
+        p: &mut Place<'h, P>,
+        q: &mut Place<'h, Q>,
+    ) -> Result<Option<PermitOf<'h, P>>, Over> {
         let polls = (self.random.below(3) == 0).then(|| 1 + self.random.below(3));
         let (first, second) = (self.value(), self.value());
-        let mut to_p = pin!(p.channel.send(first));
-        let mut to_q = pin!(q.channel.send(second));
-        let send_p = Arm::Send { channel: p.number, value: first };
-        let send_q = Arm::Send { channel: q.number, value: second };
+        let ranks = (self.rank(), self.rank());
+        let mut to_p = pin!(p.channel.send(first).priority(P::rank(ranks.0)));
+        let mut to_q = pin!(q.channel.send(second).priority(Q::rank(ranks.1)));
+        let send_p = Arm::Send { channel: p.number, value: first, rank: ranks.0 };
+        let send_q = Arm::Send { channel: q.number, value: second, rank: ranks.1 };
         let receive_p = Arm::Receive { channel: p.number };
         let receive_q = Arm::Receive { channel: q.number };
-        let (recv_p, recv_q) = (p.channel.recv(), q.channel.recv());
+        let (channel_p, reserve_p) = (p.channel, Arm::Reserve { channel: p.number });
+        let closed_p = Arm::Closed { channel: p.number };
+        let recv_p = P::receive(self.reader(p));
+        let recv_q = Q::receive(self.reader(q));
         let mut permit = None;
 
         /// Runs one shape to its end.
@@ -56,7 +70,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
                 (to_p.as_mut(), recv_q),
                 |output| match output {
                     Either::First(result) => Answer::Ready(0, sent::<P>(result)),
-                    Either::Second(result) => Answer::Ready(1, received(result)),
+                    Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
                 Some(0),
                 None
@@ -65,8 +79,8 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
                 [receive_p, receive_q],
                 (recv_p, recv_q),
                 |output| match output {
-                    Either::First(result) => Answer::Ready(0, received(result)),
-                    Either::Second(result) => Answer::Ready(1, received(result)),
+                    Either::First(result) => Answer::Ready(0, received::<P>(result)),
+                    Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
                 None,
                 None
@@ -85,29 +99,29 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
                 [receive_q, send_p, receive_p, send_q],
                 (recv_q, to_p.as_mut(), recv_p, to_q.as_mut()),
                 |output| match output {
-                    Either4::First(result) => Answer::Ready(0, received(result)),
+                    Either4::First(result) => Answer::Ready(0, received::<Q>(result)),
                     Either4::Second(result) => Answer::Ready(1, sent::<P>(result)),
-                    Either4::Third(result) => Answer::Ready(2, received(result)),
+                    Either4::Third(result) => Answer::Ready(2, received::<P>(result)),
                     Either4::Fourth(result) => Answer::Ready(3, sent::<Q>(result)),
                 },
                 Some(1),
                 Some(3)
             ),
             4 => choose!(
-                [Arm::Reserve { channel: p.number }, receive_q],
-                (p.channel.reserve(), recv_q),
+                [reserve_p, receive_q],
+                (channel_p.reserve(), recv_q),
                 |output| match output {
                     Either::First(result) => Answer::Ready(0, held::<P>(result, &mut permit)),
-                    Either::Second(result) => Answer::Ready(1, received(result)),
+                    Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
                 None,
                 None
             ),
             _ => choose!(
-                [receive_p, send_q, Arm::Closed { channel: p.number }],
-                (recv_p, to_q.as_mut(), p.channel.closed()),
+                [receive_p, send_q, closed_p],
+                (recv_p, to_q.as_mut(), channel_p.closed()),
                 |output| match output {
-                    Either3::First(result) => Answer::Ready(0, received(result)),
+                    Either3::First(result) => Answer::Ready(0, received::<P>(result)),
                     Either3::Second(result) => Answer::Ready(1, sent::<Q>(result)),
                     Either3::Third(()) => {
                         Answer::Ready(2, Outcome::Closed)
@@ -117,7 +131,6 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
                 Some(1)
             ),
         }
-        self.redeem(p, permit);
-        Ok(())
+        Ok(permit)
     }
 }

@@ -27,6 +27,7 @@ pub enum Deed {
     Reserve,
     Closed,
     Close,
+    Unsubscribe,
     Select,
 }
 
@@ -142,12 +143,14 @@ fn play_batch<A: Subject, B: Subject>(
 /// Everything that is left, received by nobody in particular.
 fn drain<A: Subject, B: Subject>(hall: &Hall<A, B>, mix: &Mix) -> Lane {
     let mut actor = Actor::new(hall, mix, THREADS, Random(0));
+    let mut a = Place::<A>::new(&hall.a, 0);
+    let mut b = Place::<B>::new(&hall.b, 1);
     let is_value = |answer| matches!(answer, Answer::Ready(_, Outcome::Received(_)));
-    let a = Place::<A> { channel: &hall.a, number: 0 };
-    while is_value(actor.try_receive(a)) {}
+    while is_value(actor.try_receive(&mut a)) {}
+    actor.unsubscribe(&mut a);
     if mix.channels > 1 {
-        let b = Place::<B> { channel: &hall.b, number: 1 };
-        while is_value(actor.try_receive(b)) {}
+        while is_value(actor.try_receive(&mut b)) {}
+        actor.unsubscribe(&mut b);
     }
     for snapshot in [hall.a.snapshot(), hall.b.snapshot()] {
         let accounted = snapshot.received.wrapping_add(snapshot.dropped);

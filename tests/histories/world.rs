@@ -4,7 +4,7 @@
 //! the other; but there is one moment at which one of its arms is matched, and from then on all others are
 //! out of line, on both channels. That is the promise about selects.
 
-use super::history::{Answer, Arm, Call, History, OperationId, Outcome};
+use super::history::{Answer, Arm, Call, History, OperationId, Outcome, Value, lane_of};
 use super::models::{Chance, Kind, Room, Settling, Waiter};
 
 /// How the wait of a future was decided, before its next poll.
@@ -41,7 +41,17 @@ pub enum Progress {
     Done,
 }
 
-/// What an arm that was asked did.
+/// What a newcomer wants.
+#[derive(Clone, Copy)]
+enum Wish {
+    Send(Value, u8),
+    /// For this reader, where that matters.
+    Receive(u8),
+    Reserve,
+    Closed,
+}
+
+/// What a newcomer who asked was told.
 enum Asked {
     Happened(Outcome),
     Queued,
@@ -60,11 +70,12 @@ impl World {
         })
     }
 
-    pub fn settle(&mut self, channel: usize, settling: Settling) {
+    pub fn settle(&mut self, kind: Kind, channel: usize, settling: Settling) {
         match settling {
             Settling::PromiseValue(receiver) => {
                 self.decide(receiver, Match::Promised);
-                self.rooms[channel].promised_values += 1;
+                // Of a value that all receive there is one for everybody.
+                self.rooms[channel].promised_values += u8::from(!kind.shares());
             }
             Settling::PromiseSlot(sender) => {
                 self.decide(sender, Match::Promised);
@@ -73,7 +84,9 @@ impl World {
             Settling::Introduce(sender, receiver) => {
                 self.decide(sender, Match::Taken);
                 self.decide(receiver, Match::Promised);
-                self.rooms[channel].values.extend(sender.value);
+                if let Some(value) = sender.value {
+                    self.rooms[channel].put(kind, value, 0);
+                }
                 self.rooms[channel].promised_values += 1;
             }
             Settling::Dismiss(waiter) => self.decide(waiter, Match::Dismissed),
@@ -98,99 +111,108 @@ impl World {
                 world.limit(kinds, operation, &history.arms[&operation], answer, step)
             }
             Call::Drop(operation) => {
-                world.withdraw(operation, &history.arms[&operation], answer, step)
+                world.withdraw(kinds, operation, &history.arms[&operation], answer, step)
             }
-            _ => world.call(kinds, call, answer).then_some(Progress::Done),
+            _ => world.call(kinds, call, answer),
         }?;
         Some((world, progress))
     }
 
     /// A call that is no future's. Whether it can be answered so.
-    fn call(&mut self, kinds: &[Kind], call: Call, answer: Answer) -> bool {
-        let channel = match call {
+    fn call(&mut self, kinds: &[Kind], call: Call, answer: Answer) -> Option<Progress> {
+        let channel = usize::from(match call {
             Call::TrySend { channel, .. }
-            | Call::TryReceive { channel }
+            | Call::TryReceive { channel, .. }
             | Call::TryReserve { channel }
             | Call::Redeem { channel, .. }
             | Call::Return { channel }
-            | Call::Close { channel } => usize::from(channel),
-            Call::Poll(_) | Call::Limit(_) | Call::Drop(_) => return false,
-        };
+            | Call::Close { channel }
+            | Call::Subscribe { channel, .. }
+            | Call::Unsubscribe { channel, .. } => channel,
+            Call::Poll(_) | Call::Limit(_) | Call::Drop(_) => return None,
+        });
         let kind = kinds[channel];
-        let arm = match (call, answer) {
-            (Call::TrySend { .. }, Answer::Full) => {
-                return !self.rooms[channel].closed && self.rooms[channel].is_full(kind, false);
+        let room = &mut self.rooms[channel];
+        let is_so = match (call, answer) {
+            (Call::TrySend { .. }, Answer::Full) => room.is_full(kind, false),
+            (Call::TryReserve { .. }, Answer::Full) => room.is_full(kind, true),
+            (Call::TryReceive { reader, .. }, Answer::Empty) => room.is_empty(kind, reader),
+            (Call::TrySend { value, rank, .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Send(value, rank), channel, outcome)
             }
-            (Call::TryReserve { .. }, Answer::Full) => {
-                return !self.rooms[channel].closed && self.rooms[channel].is_full(kind, true);
+            (Call::TryReserve { .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Reserve, channel, outcome)
             }
-            (Call::TryReceive { .. }, Answer::Empty) => {
-                return self.rooms[channel].is_empty(kind);
+            (Call::TryReceive { reader, .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Receive(reader), channel, outcome)
             }
-            (Call::TrySend { channel, value }, _) => Arm::Send { channel, value },
-            (Call::TryReserve { channel }, _) => Arm::Reserve { channel },
-            (Call::TryReceive { channel }, _) => Arm::Receive { channel },
-            (Call::Redeem { value, .. }, _) => {
-                self.rooms[channel].promised_slots -= 1;
-                let dropped = self.rooms[channel].put(kind, value);
-                return answer == Answer::Ready(0, Outcome::Sent(dropped));
+            (Call::Redeem { value, rank, .. }, Answer::Ready(0, outcome)) => {
+                room.promised_slots -= 1;
+                outcome == Outcome::Sent(room.put(kind, value, rank))
             }
-            (Call::Return { .. }, _) => {
-                self.rooms[channel].promised_slots -= 1;
-                return answer == Answer::Returned;
+            (Call::Return { .. }, Answer::Done) => {
+                room.promised_slots -= 1;
+                true
             }
-            (Call::Close { .. }, _) => {
-                let was_open = !std::mem::replace(&mut self.rooms[channel].closed, true);
-                return answer == Answer::WasOpen(was_open);
+            (Call::Close { .. }, Answer::WasOpen(was_open)) => {
+                was_open != std::mem::replace(&mut room.closed, true)
             }
-            _ => return false,
+            (Call::Subscribe { reader, .. }, Answer::Done) => {
+                room.subscribe(reader);
+                true
+            }
+            (Call::Unsubscribe { reader, .. }, Answer::Done) => {
+                if !room.unsubscribe(reader) {
+                    return Some(Progress::Step(1));
+                }
+                true
+            }
+            _ => false,
         };
-        match self.ask(kind, arm, None) {
-            Asked::Happened(outcome) => answer == Answer::Ready(0, outcome),
-            Asked::Queued | Asked::NotYet => false,
-        }
+        is_so.then_some(Progress::Done)
     }
 
-    /// Asks for what `arm` wants, for a newcomer: one that can wait, and then does, or one that cannot.
-    fn ask(&mut self, kind: Kind, arm: Arm, newcomer: Option<(OperationId, u8)>) -> Asked {
+    /// Whether somebody who does not wait is given what it asks for.
+    fn asks(&mut self, kind: Kind, wish: Wish, channel: usize, outcome: Outcome) -> bool {
+        matches!(self.ask(kind, wish, channel, None), Asked::Happened(happened) if happened == outcome)
+    }
+
+    /// Asks for something, for a newcomer: an arm of an operation, which waits if it must, or one that
+    /// cannot wait.
+    fn ask(
+        &mut self,
+        kind: Kind,
+        wish: Wish,
+        channel: usize,
+        newcomer: Option<(OperationId, u8)>,
+    ) -> Asked {
         let operation = newcomer.map(|(operation, _)| operation);
-        let (channel, value) = match arm {
-            Arm::Send { channel, value } => (channel, Some(value)),
-            Arm::Receive { channel } | Arm::Reserve { channel } | Arm::Closed { channel } => {
-                (channel, None)
-            }
-        };
-        let room = &mut self.rooms[usize::from(channel)];
-        let chance = match arm {
-            Arm::Closed { .. } | Arm::Send { .. } | Arm::Reserve { .. } if room.closed => {
-                return Asked::Happened(Outcome::Closed);
-            }
-            Arm::Closed { .. } => Chance::Wait,
-            Arm::Send { .. } => room.chance_to_send(kind, operation, false),
-            Arm::Reserve { .. } => room.chance_to_send(kind, operation, true),
-            Arm::Receive { .. } => room.chance_to_receive(kind, operation),
+        let room = &mut self.rooms[channel];
+        if room.closed && !matches!(wish, Wish::Receive(_)) {
+            return Asked::Happened(Outcome::Closed);
+        }
+        let chance = match wish {
+            Wish::Closed => Chance::Wait,
+            Wish::Send(..) => room.chance_to_send(kind, operation, false),
+            Wish::Reserve => room.chance_to_send(kind, operation, true),
+            Wish::Receive(reader) => room.chance_to_receive(kind, operation, reader),
         };
         let partner = match chance {
             Chance::NotYet => return Asked::NotYet,
+            Chance::Now(partner) => partner,
             Chance::Wait => {
-                let line = match arm {
-                    Arm::Receive { .. } if room.is_drained(kind) => {
-                        return Asked::Happened(Outcome::Closed);
-                    }
-                    Arm::Receive { .. } => &mut room.receivers,
-                    Arm::Send { .. } | Arm::Reserve { .. } => &mut room.senders,
-                    Arm::Closed { .. } => &mut room.closers,
-                };
+                if matches!(wish, Wish::Receive(_)) && room.is_drained(kind) {
+                    return Asked::Happened(Outcome::Closed);
+                }
                 if let Some((operation, arm)) = newcomer {
-                    line.push(Waiter { operation, arm, value });
+                    room.queue(kind, operation, arm, wish);
                 }
                 return Asked::Queued;
             }
-            Chance::Now(partner) => partner,
         };
-        let outcome = match (arm, partner) {
-            (Arm::Send { value, .. }, partner) => {
-                let dropped = room.put(kind, value);
+        Asked::Happened(match (wish, partner) {
+            (Wish::Send(value, rank), partner) => {
+                let dropped = room.put(kind, value, rank);
                 if let Some(receiver) = partner {
                     room.promised_values += 1;
                     self.decide(receiver, Match::Promised);
@@ -198,22 +220,17 @@ impl World {
                 Outcome::Sent(dropped)
             }
             // A permit matches nobody yet.
-            (Arm::Reserve { .. }, _) => {
+            (Wish::Reserve, _) => {
                 room.promised_slots += 1;
                 Outcome::Held
             }
-            (Arm::Receive { .. }, None) => Outcome::Received(room.pop()),
-            (Arm::Receive { .. }, Some(sender)) => {
+            (Wish::Receive(_), Some(sender)) => {
                 self.decide(sender, Match::Taken);
-                let Some(value) = sender.value else { return Asked::NotYet };
-                Outcome::Received(value)
+                Outcome::Received(sender.value.expect("it was looked for"))
             }
-            (Arm::Closed { .. }, _) => return Asked::NotYet,
-        };
-        if let Some((operation, _)) = newcomer {
-            self.leave_lines(operation);
-        }
-        Asked::Happened(outcome)
+            (Wish::Receive(reader), None) => room.pop(kind, reader),
+            (Wish::Closed, _) => Outcome::Closed,
+        })
     }
 
     /// A poll: each step asks one arm, unless one has happened by then.
@@ -241,8 +258,9 @@ impl World {
             .then_some(Progress::Done);
         }
         let arm = *arms.get(usize::from(step))?;
-        let kind = kinds[usize::from(arm.channel())];
-        match self.ask(kind, arm, Some((operation, step))) {
+        let channel = arm.channel();
+        let wish = arm.wish(operation);
+        match self.ask(kinds[channel], wish, channel, Some((operation, step))) {
             Asked::NotYet => None,
             Asked::Happened(outcome) => {
                 self.leave_lines(operation);
@@ -284,6 +302,7 @@ impl World {
     /// Dropping: each step takes one arm out of line, or undoes what it was promised.
     fn withdraw(
         &mut self,
+        kinds: &[Kind],
         operation: OperationId,
         arms: &[Arm],
         answer: Answer,
@@ -292,9 +311,13 @@ impl World {
         let Answer::Dropped(gone) = answer else { return None };
         if let Some(Matched { arm, how, .. }) = self.matched(operation) {
             self.matched.retain(|matched| matched.operation != operation);
-            let room = &mut self.rooms[usize::from(arms[usize::from(arm)].channel())];
-            match (how, arms[usize::from(arm)]) {
-                (Match::Promised, Arm::Receive { .. }) => room.promised_values -= 1,
+            let wanted = arms[usize::from(arm)];
+            let channel = wanted.channel();
+            let room = &mut self.rooms[channel];
+            match (how, wanted) {
+                (Match::Promised, Arm::Receive { .. }) => {
+                    room.promised_values -= u8::from(!kinds[channel].shares());
+                }
                 (Match::Promised, _) => room.promised_slots -= 1,
                 _ => {}
             }
@@ -322,18 +345,18 @@ impl World {
         let Matched { arm, how, .. } = self.matched(operation)?;
         self.matched.retain(|matched| matched.operation != operation);
         let wanted = arms[usize::from(arm)];
-        let channel = usize::from(wanted.channel());
+        let channel = wanted.channel();
         let room = &mut self.rooms[channel];
         let outcome = match (how, wanted) {
             (Match::Taken, _) => Outcome::Sent(None),
             (Match::Dismissed, _) => Outcome::Closed,
-            (Match::Promised, Arm::Send { value, .. }) => {
+            (Match::Promised, Arm::Send { value, rank, .. }) => {
                 room.promised_slots -= 1;
-                Outcome::Sent(room.put(kinds[channel], value))
+                Outcome::Sent(room.put(kinds[channel], value, rank))
             }
             (Match::Promised, Arm::Receive { .. }) => {
-                room.promised_values -= 1;
-                Outcome::Received(room.pop())
+                room.promised_values -= u8::from(!kinds[channel].shares());
+                room.pop(kinds[channel], lane_of(operation))
             }
             (Match::Promised, Arm::Reserve { .. } | Arm::Closed { .. }) => Outcome::Held,
         };
@@ -347,7 +370,7 @@ impl World {
     /// An arm that waits for closing, of a channel that is closed.
     fn has_closed(&self, arms: &[Arm]) -> Option<u8> {
         let closed = arms.iter().position(|arm| {
-            matches!(arm, Arm::Closed { .. }) && self.rooms[usize::from(arm.channel())].closed
+            matches!(arm, Arm::Closed { .. }) && self.rooms[arm.channel()].closed
         })?;
         u8::try_from(closed).ok()
     }
@@ -376,13 +399,42 @@ impl World {
     }
 }
 
+impl Room {
+    /// Puts an arm at the end of its line.
+    fn queue(&mut self, kind: Kind, operation: OperationId, arm: u8, wish: Wish) {
+        let mut waiter = Waiter { operation, arm, value: None, mark: 0 };
+        let line = match wish {
+            Wish::Send(value, _) => {
+                waiter.value = Some(value);
+                &mut self.senders
+            }
+            Wish::Reserve => &mut self.senders,
+            Wish::Receive(_) => {
+                waiter.mark = if kind.shares() { self.end() } else { 0 };
+                &mut self.receivers
+            }
+            Wish::Closed => &mut self.closers,
+        };
+        line.push(waiter);
+    }
+}
+
 impl Arm {
-    fn channel(self) -> u8 {
-        match self {
+    fn channel(self) -> usize {
+        usize::from(match self {
             Arm::Send { channel, .. }
             | Arm::Receive { channel }
             | Arm::Reserve { channel }
             | Arm::Closed { channel } => channel,
+        })
+    }
+
+    fn wish(self, operation: OperationId) -> Wish {
+        match self {
+            Arm::Send { value, rank, .. } => Wish::Send(value, rank),
+            Arm::Receive { .. } => Wish::Receive(lane_of(operation)),
+            Arm::Reserve { .. } => Wish::Reserve,
+            Arm::Closed { .. } => Wish::Closed,
         }
     }
 }
