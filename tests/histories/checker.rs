@@ -52,6 +52,9 @@ type Reached = [(u8, u8); LANES];
 struct Config {
     reached: Reached,
     world: World,
+    /// When settling must be over, if there is any left to do: when the last call that gave rise to it, or
+    /// came upon it, returns.
+    settled_by: u64,
 }
 
 struct Frame {
@@ -63,7 +66,7 @@ struct Frame {
 /// Searches for an explanation of `history` on channels of these kinds.
 pub fn check(history: &History, kinds: &[Kind]) -> Verdict {
     assert!(history.lanes.len() <= LANES, "too many threads");
-    let start = Config { reached: [(0, 0); LANES], world: World::new(kinds.len()) };
+    let start = Config { reached: [(0, 0); LANES], world: World::new(kinds.len()), settled_by: 0 };
     let mut best = start.clone();
     let mut visited = HashSet::new();
     let mut path = vec![Frame { config: start, next: 0 }];
@@ -102,13 +105,15 @@ enum Tried {
 }
 
 fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -> Tried {
-    let mut settlings = config.world.settlings(kinds);
-    if let Some((channel, settling)) = settlings.nth(number) {
+    let settlings = config.world.settlings(kinds).count();
+    if let Some((channel, settling)) = config.world.settlings(kinds).nth(number) {
         let mut config = config.clone();
         config.world.settle(kinds[channel], channel, settling);
+        if config.world.settlings(kinds).next().is_none() {
+            config.settled_by = 0;
+        }
         return Tried::Moved(config);
     }
-    let settlings = config.world.settlings(kinds).count();
     let lane = number - settlings;
     if lane >= history.lanes.len() {
         return Tried::None;
@@ -117,13 +122,11 @@ fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -
     let Some(record) = history.lanes[lane].get(usize::from(call)) else {
         return Tried::Impossible;
     };
-    if step == 0 {
-        let overtaken = under_way(history, &config.reached).any(|other| other.to < record.from);
-        // Settling is over when the calls that gave rise to it have returned.
-        let unsettled = settlings > 0 && !is_anything_open(history, &config.reached, record.from);
-        if overtaken || unsettled {
-            return Tried::Impossible;
-        }
+    if step == 0 && under_way(history, &config.reached).any(|other| other.to < record.from) {
+        return Tried::Impossible;
+    }
+    if settlings > 0 && now(history, &config.reached).max(record.from) > config.settled_by {
+        return Tried::Impossible;
     }
     match config.world.step(history, kinds, record.call, record.answer, step) {
         None => Tried::Impossible,
@@ -133,7 +136,9 @@ fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -
                 Progress::Step(step) => (call, step),
                 Progress::Done => (call + 1, 0),
             };
-            Tried::Moved(Config { reached, world })
+            let settled = world.settlings(kinds).next().is_none();
+            let settled_by = if settled { 0 } else { config.settled_by.max(record.to) };
+            Tried::Moved(Config { reached, world, settled_by })
         }
     }
 }
@@ -155,17 +160,13 @@ fn under_way<'a>(history: &'a History, reached: &'a Reached) -> impl Iterator<It
     lanes.filter_map(|(lane, &(call, _))| lane.get(usize::from(call)))
 }
 
-/// Whether a call that has begun to take effect may have been running still when one that began at `from`
-/// did.
-fn is_anything_open(history: &History, reached: &Reached, from: u64) -> bool {
-    let begun = || {
-        history.lanes.iter().zip(reached).filter_map(|(lane, &(call, step))| {
-            let begun = usize::from(call) + usize::from(step > 0);
-            begun.checked_sub(1).and_then(|last| lane.get(last))
-        })
-    };
-    let now = begun().map(|record| record.from).fold(from, u64::max);
-    begun().any(|record| record.to > now)
+/// The time that it is at least, as this call has begun to take effect.
+fn now(history: &History, reached: &Reached) -> u64 {
+    let begun = history.lanes.iter().zip(reached).filter_map(|(lane, &(call, step))| {
+        let begun = usize::from(call) + usize::from(step > 0);
+        begun.checked_sub(1).and_then(|last| lane.get(last))
+    });
+    begun.map(|record| record.from).max().unwrap_or(0)
 }
 
 fn is_complete(history: &History, reached: &Reached) -> bool {

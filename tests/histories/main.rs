@@ -2,6 +2,7 @@
 #![cfg(all(feature = "std", not(loom)))]
 
 mod actor;
+mod by_hand;
 mod checker;
 mod history;
 mod limits;
@@ -11,6 +12,7 @@ mod random;
 mod selects;
 mod stage;
 mod subjects;
+mod textbook;
 mod workloads;
 mod world;
 
