@@ -187,11 +187,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = Some(value);
+        let mut helps = false;
         loop {
             let (offer, settled) = self.state.with(|state| {
+                if let Some(wakers) = state.help(helps) {
+                    return (Offer::Again(wakers), false);
+                }
                 let offer = state.offer(None, &mut value, priority);
                 let settled = state.is_settled();
-                if matches!(offer, Offer::Full) && settled && !S::GROWS {
+                if matches!(offer, Offer::Full) && (settled || helps) && !S::GROWS {
                     count(&mut state.counters.full);
                 }
                 (offer, settled)
@@ -209,12 +213,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     continue;
                 }
                 Offer::Lost => continue,
+                // Somebody who was interrupted halfway does not make it full.
+                Offer::Full if !settled && !helps => {
+                    helps = true;
+                    continue;
+                }
+                Offer::Full if S::GROWS && self.grow_for_newcomer() => continue,
                 Offer::Full => {
-                    // Somebody who was interrupted halfway does not make it full.
-                    if (!settled && self.settle()) || (S::GROWS && self.grow_for_newcomer()) {
-                        continue;
-                    }
-                    if !settled || S::GROWS {
+                    if S::GROWS {
                         self.state.with(|state| count(&mut state.counters.full));
                     }
                     TrySendError::Full
@@ -255,11 +261,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with others waiting, or without a value.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        let mut helps = false;
         loop {
             let (take, settled) = self.state.with(|state| {
+                if let Some(wakers) = state.help(helps) {
+                    return (Take::Again(wakers), false);
+                }
                 let take = state.take(None, reader);
                 let settled = state.is_settled();
-                if matches!(take, Take::Empty) && settled {
+                if matches!(take, Take::Empty) && (settled || helps) {
                     count(&mut state.counters.empty);
                 }
                 (take, settled)
@@ -277,16 +287,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     continue;
                 }
                 Take::Lost => continue,
-                Take::Empty => {
-                    if !settled {
-                        // Somebody who was interrupted halfway does not make it empty.
-                        if self.settle() {
-                            continue;
-                        }
-                        self.state.with(|state| count(&mut state.counters.empty));
-                    }
-                    return Err(TryRecvError::Empty);
+                // Somebody who was interrupted halfway does not make it empty.
+                Take::Empty if !settled && !helps => {
+                    helps = true;
+                    continue;
                 }
+                Take::Empty => return Err(TryRecvError::Empty),
                 Take::Closed => Err(TryRecvError::Closed),
             };
             if !settled {
@@ -390,15 +396,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// Deals with waiters until none can be helped. Whether there was any.
-    fn settle(&self) -> bool {
-        let mut any = false;
-        loop {
-            match self.state.with(State::settle) {
-                Settled::Done => return any,
-                Settled::Step(wakers) => wakers.into_iter().for_each(wake),
-            }
-            any = true;
+    /// Deals with waiters until none can be helped.
+    fn settle(&self) {
+        while let Settled::Step(wakers) = self.state.with(State::settle) {
+            wakers.into_iter().for_each(wake);
         }
     }
 

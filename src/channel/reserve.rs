@@ -90,8 +90,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// [`Full`](TryReserveError::Full) when there is none (for a rendezvous: no receiver waits) or others
     /// wait for one, [`Closed`](TryReserveError::Closed).
     pub fn try_reserve(&self) -> Result<Permit<'_, M, T, S>, TryReserveError> {
+        let mut helps = false;
         loop {
             let (hold, settled) = self.state.with(|state| {
+                if let Some(wakers) = state.help(helps) {
+                    return (Hold::Again(wakers), false);
+                }
                 let hold = state.hold(None);
                 (hold, state.is_settled())
             });
@@ -101,7 +105,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 Hold::Again(wakers) => wakers.into_iter().for_each(wake),
                 Hold::Lost => {}
                 // Somebody who was interrupted halfway does not make it full.
-                Hold::Full if !settled && self.settle() => {}
+                Hold::Full if !settled && !helps => helps = true,
                 Hold::Full if S::GROWS && self.grow_for_newcomer() => {}
                 Hold::Full => {
                     self.state.with(|state| count(&mut state.counters.full));
