@@ -58,8 +58,17 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Runs `model` under every interleaving with at most so many preemptions.
-pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+/// The bound on preemptions that `CLOAKROOM_PREEMPTIONS` asks for, or else `usual`. Zero stands for none.
+#[allow(dead_code)]
+pub fn preemptions(usual: usize) -> Option<usize> {
+    let asked = std::env::var("CLOAKROOM_PREEMPTIONS").ok();
+    let bound =
+        asked.map_or(usual, |text| text.parse().expect("CLOAKROOM_PREEMPTIONS is a number"));
+    (bound > 0).then_some(bound)
+}
+
+/// Runs `model` under every interleaving with at most so many preemptions. How many these were.
+pub fn count(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) -> usize {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -68,5 +77,11 @@ pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'sta
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
-    println!("{} interleavings", runs.load(std::sync::atomic::Ordering::Relaxed));
+    runs.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// As [`count`], and prints it.
+#[allow(dead_code)]
+pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+    println!("{} interleavings", count(preemptions, model));
 }
