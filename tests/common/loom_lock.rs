@@ -1,4 +1,5 @@
-//! What model tests share: a lock, a way to wait, and the explorer.
+//! What model tests share: a lock, a way to wait, and the explorer. Each test uses some of it.
+#![allow(dead_code)]
 
 use std::future::Future;
 use std::pin::pin;
@@ -59,7 +60,6 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// The bound on preemptions that `CLOAKROOM_PREEMPTIONS` asks for, or else `usual`. Zero stands for none.
-#[allow(dead_code)]
 pub fn preemptions(usual: usize) -> Option<usize> {
     let asked = std::env::var("CLOAKROOM_PREEMPTIONS").ok();
     let bound =
@@ -81,7 +81,6 @@ pub fn count(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'stati
 }
 
 /// As [`count`], and prints it.
-#[allow(dead_code)]
 pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
     println!("{} interleavings", count(preemptions, model));
 }
