@@ -16,7 +16,7 @@
 //! what is waited for, and closes the channel, so that both operations end; should one not, it was not
 //! told. At the end every value is where it is said to be, and the counters agree.
 //!
-//! `CLOAKROOM_PREEMPTIONS` sets the bound on preemptions, 0 for none.
+//! There are two preemptions at most. `CLOAKROOM_PREEMPTIONS` sets a larger bound, or 0 for none.
 #![cfg(loom)]
 
 #[path = "common/loom_lock.rs"]
@@ -24,18 +24,17 @@ mod loom_lock;
 #[path = "common/loom_quiet.rs"]
 mod loom_quiet;
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use cloakroom::channel::{Buffered, Channel, Compete, ConstStrategy, Rendezvous};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError};
 use cloakroom::kernel::CancelToken;
 use cloakroom::limit::Operation;
 use cloakroom::select::{Either, select};
-use loom::thread;
-use loom_lock::{PerObject as Lock, count, preemptions};
-use loom_quiet::Quiet;
+use loom_lock::{PerObject as Lock, count};
+use loom_quiet::{Two, lend, once};
 
 /// What a thread does with the channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,17 +155,6 @@ impl Account {
     }
 }
 
-/// Polls once.
-async fn once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
-    poll_fn(|cx| {
-        Poll::Ready(match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Some(output),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
 /// One operation, with `value` if it sends.
 async fn perform<S: Kind>(op: Op, hall: &Hall<S>, value: u32) -> Account {
     let Hall { channel, other, cancel } = hall;
@@ -257,47 +245,27 @@ impl Pair {
 
     /// One execution.
     fn run<S: Kind>(self) {
-        let hall = Hall::<S> {
-            channel: Channel::new(),
-            other: Channel::new(),
-            cancel: CancelToken::new(),
-        };
-        self.fill(&hall.channel);
-        let hall = Box::into_raw(Box::new(hall));
-        // SAFETY: given back below, when the futures that refer to it are gone.
-        let lent: &'static Hall<S> = unsafe { &*hall };
-        // In one allocation: selects are claimed in the order of their addresses, which must be the same in
-        // every run of a model.
-        let futures = [0, 1].map(|number| perform(self.ops[number], lent, Self::VALUES[number]));
-        let futures = Box::into_raw(Box::new(futures));
-        let quiet = Quiet::<2>::new();
-        let threads = [0, 1].map(|number| {
-            // SAFETY: in place, and dropped below, after the thread has been joined.
-            let future = unsafe { Pin::new_unchecked(&mut (*futures)[number]) };
-            let quiet = quiet.clone();
-            thread::spawn(move || quiet.run(number, future))
-        });
-        if self.ops.iter().any(|op| op.is_cancelled()) {
-            lent.cancel.cancel();
-        }
+        let (channel, other, cancel) = (Channel::new(), Channel::new(), CancelToken::new());
+        lend(Hall::<S> { channel, other, cancel }, |hall| {
+            self.fill(&hall.channel);
+            let perform = |number: usize| perform(self.ops[number], hall, Self::VALUES[number]);
+            let two = Two::start([perform(0), perform(1)]);
+            if self.ops.iter().any(|op| op.is_cancelled()) {
+                hall.cancel.cancel();
+            }
 
-        self.look(lent, quiet.wait());
-        let mut own = Account::default();
-        self.help(lent, &quiet, &mut own);
-        lent.channel.close();
-        lent.other.close();
-        assert_eq!(quiet.wait(), [false; 2], "{self:?}: not told of the closing");
-        for (number, op) in self.ops.iter().enumerate() {
-            // A cancellation and a match may well come together.
-            let exact = op.is_cancelled() || quiet.excess(number) == 0;
-            assert!(exact, "{self:?}: {number} was woken for nothing");
-        }
-        let accounts = threads.map(|thread| thread.join().expect("no panic"));
-        // SAFETY: from `into_raw`.
-        drop(unsafe { Box::from_raw(futures) });
-        self.reconcile(lent, own, accounts);
-        // SAFETY: from `into_raw`; nothing refers to it any more.
-        drop(unsafe { Box::from_raw(hall) });
+            self.look(hall, two.wait());
+            let mut own = Account::default();
+            self.help(hall, || two.wait(), &mut own);
+            hall.channel.close();
+            hall.other.close();
+            assert_eq!(two.wait(), [false; 2], "{self:?}: not told of the closing");
+            for (excess, op) in two.excess().into_iter().zip(self.ops) {
+                // A cancellation and a match may well come together.
+                assert!(op.is_cancelled() || excess == 0, "{self:?}: {op:?} was woken for nothing");
+            }
+            self.reconcile(hall, own, two.join());
+        });
     }
 
     /// Values 1, 2, … In a rendezvous one is left in the meeting point, by a receiver that went away.
@@ -327,9 +295,9 @@ impl Pair {
     }
 
     /// Gives one of those who sleep what it waits for, while nobody else does anything.
-    fn help<S: Kind>(self, hall: &Hall<S>, quiet: &Quiet<2>, own: &mut Account) {
+    fn help<S: Kind>(self, hall: &Hall<S>, wait: impl Fn() -> [bool; 2], own: &mut Account) {
         let one_sleeps = |which: fn(Op) -> bool| {
-            self.ops.into_iter().zip(quiet.wait()).any(|(op, asleep)| asleep && which(op))
+            self.ops.into_iter().zip(wait()).any(|(op, asleep)| asleep && which(op))
         };
         if one_sleeps(Op::waits_to_receive) {
             let sent = hall.channel.try_send(Self::HELP);
@@ -342,7 +310,7 @@ impl Pair {
             assert!(received.is_ok(), "{self:?}: nobody has a value");
             own.received(received);
         }
-        self.look(hall, quiet.wait());
+        self.look(hall, wait());
     }
 
     /// Every value is where it is said to be, and the counters agree.
@@ -394,7 +362,6 @@ fn has_reason_to_sleep<S: Kind>(op: Op, hall: &Hall<S>) -> bool {
 
 /// Every pair on a channel with so many values in it.
 fn every_pair<S: Kind>(values: u32) {
-    let bound = preemptions(2);
     let (mut pairs, mut interleavings) = (0, 0);
     for (number, &first) in ALL.iter().enumerate() {
         for (other, &second) in ALL.iter().enumerate() {
@@ -402,11 +369,11 @@ fn every_pair<S: Kind>(values: u32) {
             if other >= number || both_orders {
                 let pair = Pair { ops: [first, second], values };
                 pairs += 1;
-                interleavings += count(bound, move || pair.run::<S>());
+                interleavings += count(Some(2), move || pair.run::<S>());
             }
         }
     }
-    println!("{pairs} pairs, at most {bound:?} preemptions: {interleavings} interleavings");
+    println!("{interleavings} interleavings of {pairs} pairs");
 }
 
 macro_rules! pairs {

@@ -59,18 +59,20 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// The bound on preemptions that `CLOAKROOM_PREEMPTIONS` asks for, or else `usual`. Zero stands for none.
-pub fn preemptions(usual: usize) -> Option<usize> {
-    let asked = std::env::var("CLOAKROOM_PREEMPTIONS").ok();
-    let bound =
-        asked.map_or(usual, |text| text.parse().expect("CLOAKROOM_PREEMPTIONS is a number"));
-    (bound > 0).then_some(bound)
+/// The bound on preemptions that `CLOAKROOM_PREEMPTIONS` asks for, if it is larger than the usual one. Zero
+/// asks for none.
+fn bound(usual: Option<usize>) -> Option<usize> {
+    let asked = std::env::var("CLOAKROOM_PREEMPTIONS").unwrap_or("1".into());
+    match asked.parse::<usize>().expect("CLOAKROOM_PREEMPTIONS is a number") {
+        0 => None,
+        asked => usual.map(|usual| usual.max(asked)),
+    }
 }
 
 /// Runs `model` under every interleaving with at most so many preemptions. How many these were.
 pub fn count(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) -> usize {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions;
+    builder.preemption_bound = bound(preemptions);
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = runs.clone();
     builder.check(move || {

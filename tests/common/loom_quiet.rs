@@ -1,15 +1,16 @@
-//! Threads that wait for futures, and one that waits until none of them has anything left to do.
+//! Two threads that wait for futures, and a third one that waits until neither has anything left to do.
 //!
-//! When all have ended or are asleep, and nobody is on the way to wake one, whoever still sleeps must have a
+//! When both have ended or are asleep, and nobody is on the way to wake one, whoever still sleeps must have a
 //! reason to: this is where a wake-up that was lost, or not sent, shows, even if something that comes later
 //! would make up for it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::{Condvar, Mutex};
+use loom::thread::{self, JoinHandle};
 
 /// What one thread is doing.
 #[derive(Clone, Copy, Default)]
@@ -20,26 +21,25 @@ struct Sleeper {
     excess: usize,
 }
 
-struct State<const N: usize> {
-    sleepers: [Sleeper; N],
+struct State {
+    sleepers: [Sleeper; 2],
     /// Threads that neither sleep nor have ended.
     awake: usize,
 }
 
-/// What [`N`] threads are doing.
-pub struct Quiet<const N: usize> {
-    state: Mutex<State<N>>,
-    bells: [Condvar; N],
+struct Quiet {
+    state: Mutex<State>,
+    bells: [Condvar; 2],
     all_quiet: Condvar,
 }
 
 /// What rings thread `number`'s bell.
-struct Bell<const N: usize> {
-    quiet: Arc<Quiet<N>>,
+struct Bell {
+    quiet: Arc<Quiet>,
     number: usize,
 }
 
-impl<const N: usize> Wake for Bell<N> {
+impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         let mut state = self.quiet.state.lock().expect("no model panics in here");
         let sleeper = &mut state.sleepers[self.number];
@@ -53,19 +53,9 @@ impl<const N: usize> Wake for Bell<N> {
     }
 }
 
-impl<const N: usize> Quiet<N> {
-    /// `N` threads that are about to begin.
-    pub fn new() -> Arc<Self> {
-        let state = State { sleepers: [Sleeper::default(); N], awake: N };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            bells: std::array::from_fn(|_| Condvar::new()),
-            all_quiet: Condvar::new(),
-        })
-    }
-
+impl Quiet {
     /// All there is to do for thread `number`: waits for `future`.
-    pub fn run<F: Future>(self: &Arc<Self>, number: usize, mut future: Pin<&mut F>) -> F::Output {
+    fn run<F: Future>(self: &Arc<Self>, number: usize, mut future: Pin<&mut F>) -> F::Output {
         let waker = Waker::from(Arc::new(Bell { quiet: self.clone(), number }));
         let mut woken = false;
         loop {
@@ -88,24 +78,79 @@ impl<const N: usize> Quiet<N> {
         }
     }
 
-    fn rest(&self, state: &mut State<N>) {
+    fn rest(&self, state: &mut State) {
         state.awake -= 1;
         if state.awake == 0 {
             self.all_quiet.notify_one();
         }
     }
+}
 
-    /// Waits until all have ended or sleep. Who sleeps.
-    pub fn wait(&self) -> [bool; N] {
-        let mut state = self.state.lock().expect("no model panics in here");
+/// Two futures, on a thread each. They lie in one allocation: selects are claimed in the order of their
+/// addresses, which must be the same in every run of a model.
+pub struct Two<F: Future> {
+    futures: *mut [F; 2],
+    threads: [JoinHandle<F::Output>; 2],
+    quiet: Arc<Quiet>,
+}
+
+impl<F: Future + 'static> Two<F> {
+    pub fn start(futures: [F; 2]) -> Self {
+        let futures = Box::into_raw(Box::new(futures));
+        let quiet = Arc::new(Quiet {
+            state: Mutex::new(State { sleepers: [Sleeper::default(); 2], awake: 2 }),
+            bells: [Condvar::new(), Condvar::new()],
+            all_quiet: Condvar::new(),
+        });
+        let threads = [0, 1].map(|number| {
+            // SAFETY: it stays in place until it is dropped in `join`, after its thread.
+            let future = unsafe { Pin::new_unchecked(&mut (*futures)[number]) };
+            let quiet = quiet.clone();
+            thread::spawn(move || quiet.run(number, future))
+        });
+        Self { futures, threads, quiet }
+    }
+
+    /// Waits until both have ended or sleep. Who sleeps.
+    pub fn wait(&self) -> [bool; 2] {
+        let mut state = self.quiet.state.lock().expect("no model panics in here");
         while state.awake > 0 {
-            state = self.all_quiet.wait(state).expect("no model panics in here");
+            state = self.quiet.all_quiet.wait(state).expect("no model panics in here");
         }
         state.sleepers.map(|sleeper| sleeper.asleep)
     }
 
-    /// How many wake-ups of thread `number` came on top of another one, or brought nothing.
-    pub fn excess(&self, number: usize) -> usize {
-        self.state.lock().expect("no model panics in here").sleepers[number].excess
+    /// How many wake-ups of each came on top of another one, or brought nothing.
+    pub fn excess(&self) -> [usize; 2] {
+        let state = self.quiet.state.lock().expect("no model panics in here");
+        state.sleepers.map(|sleeper| sleeper.excess)
     }
+
+    /// What they return.
+    pub fn join(self) -> [F::Output; 2] {
+        let outputs = self.threads.map(|thread| thread.join().expect("no panic"));
+        // SAFETY: from `into_raw`; the threads have ended.
+        drop(unsafe { Box::from_raw(self.futures) });
+        outputs
+    }
+}
+
+/// Polls once.
+pub async fn once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    poll_fn(|cx| {
+        Poll::Ready(match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Lends a value for as long as a model takes; all its threads are joined inside `model`.
+pub fn lend<T: 'static>(value: T, model: impl FnOnce(&'static T)) {
+    let value = Box::into_raw(Box::new(value));
+    // SAFETY: given back below, when nothing refers to it any more.
+    model(unsafe { &*value });
+    // SAFETY: from `into_raw`.
+    drop(unsafe { Box::from_raw(value) });
 }
