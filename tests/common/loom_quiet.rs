@@ -2,7 +2,8 @@
 //!
 //! When both have ended or are asleep, and nobody is on the way to wake one, whoever still sleeps must have a
 //! reason to: this is where a wake-up that was lost, or not sent, shows, even if something that comes later
-//! would make up for it.
+//! would make up for it. Each test uses some of this.
+#![allow(dead_code)]
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
