@@ -110,10 +110,11 @@ async fn perform(
         TryAll => account.tried(try_fan_out_all(&[first, second], message())),
         All => account.tried(fan_out_all(&[first, second], message()).await),
         AllReversed => account.tried(fan_out_all(&[second, first], message()).await),
-        AllDropped => match once(pin!(fan_out_all(&[first, second], message()))).await {
-            Some(sent) => account.tried(sent),
-            None => {}
-        },
+        AllDropped => {
+            if let Some(sent) = once(pin!(fan_out_all(&[first, second], message()))).await {
+                account.tried(sent);
+            }
+        }
         AllCancelled => {
             let both = [first, second];
             let all = fan_out_all(&both, message()).cancelled_by(cancel.cancelled());
@@ -206,8 +207,8 @@ impl Pair {
         });
         let story = format!("{self:?}, {accounts:?}, own {own:?}, left {arrived:?}");
         for account in accounts.iter().chain([&own]) {
-            for line in 0..2 {
-                arrived[line].extend(&account.received[line]);
+            for (arrived, received) in arrived.iter_mut().zip(&account.received) {
+                arrived.extend(received);
             }
         }
         for (line, arrived) in arrived.iter().enumerate() {
