@@ -28,7 +28,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use cloakroom::channel::{Buffered, Channel, Compete, ConstStrategy, Rendezvous};
+use cloakroom::channel::{
+    Buffered, Channel, Compete, ConstStrategy, RecvFuture, Rendezvous, SendFuture,
+};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError};
 use cloakroom::kernel::CancelToken;
 use cloakroom::limit::Operation;
@@ -54,8 +56,12 @@ enum Op {
     RecvCancelled,
     /// Sends, or receives from another channel.
     SelectSend,
+    /// The same, looking at the other channel first.
+    SelectSendLast,
     /// Receives, or sends to another channel.
     SelectRecv,
+    /// The same, looking at the other channel first.
+    SelectRecvLast,
     /// Sends and receives on the same channel.
     SelectBoth,
     Closed,
@@ -63,10 +69,11 @@ enum Op {
 
 use Op::{
     Close, Closed, Recv, RecvCancelled, RecvDropped, ReserveAndDrop, ReserveAndSend, SelectBoth,
-    SelectRecv, SelectSend, Send, SendCancelled, SendDropped, TryRecv, TrySend,
+    SelectRecv, SelectRecvLast, SelectSend, SelectSendLast, Send, SendCancelled, SendDropped,
+    TryRecv, TrySend,
 };
 
-const ALL: [Op; 15] = [
+const ALL: [Op; 17] = [
     TrySend,
     Send,
     TryRecv,
@@ -79,7 +86,9 @@ const ALL: [Op; 15] = [
     SendCancelled,
     RecvCancelled,
     SelectSend,
+    SelectSendLast,
     SelectRecv,
+    SelectRecvLast,
     SelectBoth,
     Closed,
 ];
@@ -89,23 +98,25 @@ impl Op {
         matches!(self, SendCancelled | RecvCancelled)
     }
     fn is_select(self) -> bool {
-        matches!(self, SelectSend | SelectRecv | SelectBoth)
+        matches!(self, SelectSend | SelectSendLast | SelectRecv | SelectRecvLast | SelectBoth)
     }
     fn sends(self) -> bool {
-        matches!(self, TrySend | ReserveAndSend | SendDropped | SendCancelled | SelectRecv)
-            || self.has_value()
+        matches!(
+            self,
+            TrySend | ReserveAndSend | SendDropped | SendCancelled | SelectRecv | SelectRecvLast
+        ) || self.has_value()
     }
     /// While it sleeps it waits for room, or for a receiver.
     fn waits_to_send(self) -> bool {
-        matches!(self, Send | ReserveAndSend | ReserveAndDrop | SelectSend | SelectBoth)
+        self.has_value() || matches!(self, ReserveAndSend | ReserveAndDrop)
     }
     /// While it sleeps it waits for a value.
     fn waits_to_receive(self) -> bool {
-        matches!(self, Recv | SelectRecv | SelectBoth)
+        matches!(self, Recv | SelectRecv | SelectRecvLast | SelectBoth)
     }
     /// It has a value ready while it waits to send.
     fn has_value(self) -> bool {
-        self.waits_to_send() && !matches!(self, ReserveAndSend | ReserveAndDrop)
+        matches!(self, Send | SelectSend | SelectSendLast | SelectBoth)
     }
 }
 
@@ -153,6 +164,34 @@ impl Account {
     fn received<E>(&mut self, received: Result<u32, E>) {
         self.received.extend(received.ok());
     }
+    /// A select of two.
+    async fn choose<A: Kind, B: Kind>(
+        &mut self,
+        value: u32,
+        send: SendFuture<'_, Lock, u32, A>,
+        recv: RecvFuture<'_, Lock, u32, B>,
+        receives_first: bool,
+    ) {
+        let mut send = pin!(send);
+        let (sent, received) = if receives_first {
+            match select((recv, send.as_mut())).await {
+                Either::First(received) => (None, Some(received)),
+                Either::Second(sent) => (Some(sent), None),
+            }
+        } else {
+            match select((send.as_mut(), recv)).await {
+                Either::First(sent) => (Some(sent), None),
+                Either::Second(received) => (None, Some(received)),
+            }
+        };
+        if let Some(received) = received {
+            self.returned.extend(send.take_value());
+            self.received(received);
+        }
+        if let Some(sent) = sent {
+            self.sent(value, sent, |error| error.into_inner());
+        }
+    }
 }
 
 /// One operation, with `value` if it sends.
@@ -195,36 +234,11 @@ async fn perform<S: Kind>(op: Op, hall: &Hall<S>, value: u32) -> Account {
             account.cancelled = u32::from(matches!(received, Err(RecvTimeoutError::Cancelled)));
             account.received(received);
         }
-        SelectSend => {
-            let mut send = pin!(channel.send(value));
-            match select((send.as_mut(), other.recv())).await {
-                Either::First(sent) => account.sent(value, sent, |error| error.into_inner()),
-                Either::Second(received) => {
-                    account.returned.extend(send.take_value());
-                    account.received(received);
-                }
-            }
-        }
-        SelectRecv => {
-            let mut send = pin!(other.send(value));
-            match select((channel.recv(), send.as_mut())).await {
-                Either::First(received) => {
-                    account.returned.extend(send.take_value());
-                    account.received(received);
-                }
-                Either::Second(sent) => account.sent(value, sent, |error| error.into_inner()),
-            }
-        }
-        SelectBoth => {
-            let mut send = pin!(channel.send(value));
-            match select((send.as_mut(), channel.recv())).await {
-                Either::First(sent) => account.sent(value, sent, |error| error.into_inner()),
-                Either::Second(received) => {
-                    account.returned.extend(send.take_value());
-                    account.received(received);
-                }
-            }
-        }
+        SelectSend => account.choose(value, channel.send(value), other.recv(), false).await,
+        SelectSendLast => account.choose(value, channel.send(value), other.recv(), true).await,
+        SelectRecv => account.choose(value, other.send(value), channel.recv(), true).await,
+        SelectRecvLast => account.choose(value, other.send(value), channel.recv(), false).await,
+        SelectBoth => account.choose(value, channel.send(value), channel.recv(), false).await,
         Closed => channel.closed().await,
     }
     account
