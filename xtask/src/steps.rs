@@ -6,7 +6,7 @@ use crate::Result;
 use crate::board::Board;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{demo, echo, qemu, sweep, toolchain};
+use crate::{demo, echo, model, qemu, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -26,7 +26,8 @@ const STEPS: &[Step] = &[
     ("tests on the host without features", || {
         cargo("test --package cloakroom --no-default-features")
     }),
-    ("memory orderings, under loom", loom),
+    ("pairs of operations and memory orderings, under loom", model::loom),
+    ("larger mixes, under shuttle", model::shuttle),
     ("firmware toolchain", crate::set_up),
     ("suite on a Cortex-M3", || suite("lm3s6965evb")),
     ("suite on a Cortex-M0", || suite("microbit")),
@@ -94,21 +95,6 @@ fn lint_feature_combinations() -> Result {
         run(clippy.args(["--", "-D", "warnings"]))?;
     }
     Ok(())
-}
-
-/// Runs the tests in which loom tries every order of memory accesses. They are another build of the
-/// library, so they have a target directory of their own.
-fn loom() -> Result {
-    run(host_cargo().env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", "target/loom").args([
-        "test",
-        "--release",
-        "--package",
-        "cloakroom",
-        "--test",
-        "loom",
-        "--test",
-        "loom_channels",
-    ]))
 }
 
 /// The suite in programs that fit a board's flash, one of each for a lock.
