@@ -96,8 +96,13 @@ impl Drop for CloseAtEnd<'_> {
     }
 }
 
+/// Runs a program without a crew.
+pub fn alone(program: fn()) {
+    watched(program);
+}
+
 /// Runs a program with every crew there is.
-pub fn run(program: fn(Crew)) {
+pub fn every_crew(program: fn(Crew)) {
     for crew in [Crew::of_threads(), Crew::of_tasks(1), Crew::of_tasks(2)] {
         watched(move || program(crew));
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::crew::Crew;
 use crate::kinds::Kind;
 
-on_every_kind!(fan_in, merge);
+on_every_kind!(every_crew: fan_in, merge);
 
 fn fan_in<K: Kind>(crew: Crew) {
     const SENDERS: usize = 6;

@@ -71,25 +71,41 @@ impl Kind for Cramped {
     }
 }
 
-/// Makes one test for each of the kinds of a program that is generic over the kind: a function of a crew.
+/// Makes one test for each of the kinds of a program that is generic over the kind. First, who runs it:
+/// `every_crew` (then it is a function of a crew) or `alone`.
 macro_rules! on_kinds {
-    ($program:ident: $($test:ident on $kind:ident),+ $(,)?) => {
+    ($runner:ident $program:ident: $($test:ident on $kind:ident),+ $(,)?) => {
         mod $program {
             $(
                 #[test]
                 fn $test() {
-                    $crate::crew::run(super::$program::<$crate::kinds::$kind>);
+                    $crate::crew::$runner(super::$program::<$crate::kinds::$kind>);
                 }
             )+
         }
     };
 }
 
+/// As [`on_kinds`], with every kind that has room for a value and keeps it.
+macro_rules! on_every_kind_with_room {
+    ($runner:ident: $($program:ident),+ $(,)?) => {
+        $(
+            on_kinds!($runner $program:
+                buffered_1 on Buffered1,
+                buffered_3 on Buffered3,
+                buffered_128 on Buffered128,
+                unlimited on Unlimited,
+                cramped on Cramped,
+            );
+        )+
+    };
+}
+
 /// As [`on_kinds`], with every kind that keeps all values.
 macro_rules! on_every_kind {
-    ($($program:ident),+ $(,)?) => {
+    ($runner:ident: $($program:ident),+ $(,)?) => {
         $(
-            on_kinds!($program:
+            on_kinds!($runner $program:
                 rendezvous on Rendezvous,
                 buffered_1 on Buffered1,
                 buffered_3 on Buffered3,
@@ -101,16 +117,15 @@ macro_rules! on_every_kind {
     };
 }
 
-/// As [`on_kinds`], with every kind that keeps all values and has room for one.
-macro_rules! on_every_kind_with_room {
-    ($($program:ident),+ $(,)?) => {
+/// As [`on_kinds`], with every kind that has a capacity.
+macro_rules! on_every_bounded_kind {
+    ($runner:ident: $($program:ident),+ $(,)?) => {
         $(
-            on_kinds!($program:
+            on_kinds!($runner $program:
+                rendezvous on Rendezvous,
                 buffered_1 on Buffered1,
                 buffered_3 on Buffered3,
                 buffered_128 on Buffered128,
-                unlimited on Unlimited,
-                cramped on Cramped,
             );
         )+
     };

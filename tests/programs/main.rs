@@ -34,8 +34,12 @@ mod kinds;
 mod crew;
 
 mod fan_in;
+mod limits;
 mod many_to_many;
+mod meeting;
+mod now_or_not;
 mod ping_pong;
 mod pipeline;
+mod selects;
 mod sieve;
 mod workers;

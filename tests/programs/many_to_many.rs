@@ -10,7 +10,7 @@ use crate::crew::{Crew, breathe};
 use crate::kinds::{Kind, Line};
 use crate::random::Random;
 
-on_every_kind!(many_to_many);
+on_every_kind!(every_crew: many_to_many);
 
 const SENDERS: u64 = 4;
 const RECEIVERS: u64 = 4;

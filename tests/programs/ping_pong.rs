@@ -3,8 +3,8 @@
 use crate::crew::Crew;
 use crate::kinds::Kind;
 
-on_every_kind!(ping_pong);
-on_kinds!(ping_pong_latest: conflated on Conflated);
+on_every_kind!(every_crew: ping_pong);
+on_kinds!(every_crew ping_pong_latest: conflated on Conflated);
 
 fn ping_pong<K: Kind>(crew: Crew) {
     const ROUNDS: u32 = 300;

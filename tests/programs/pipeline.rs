@@ -10,7 +10,7 @@ use cloakroom::limit::Operation;
 use crate::crew::Crew;
 use crate::kinds::{Kind, Line, Lock};
 
-on_every_kind!(cancelled_from_the_end, closed_in_the_middle);
+on_every_kind!(every_crew: cancelled_from_the_end, closed_in_the_middle);
 
 const STAGES: u64 = 3;
 const WANTED: usize = 60;

@@ -4,7 +4,7 @@
 use crate::crew::Crew;
 use crate::kinds::{Kind, Line};
 
-on_every_kind!(sieve);
+on_every_kind!(every_crew: sieve);
 
 /// 2, 3, 4, and so on, as long as somebody listens.
 async fn generate<K: Kind>(numbers: Line<K, u32>) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::crew::Crew;
 use crate::kinds::{Kind, Line};
 
-on_every_kind!(pool, replies);
+on_every_kind!(every_crew: pool, replies);
 
 const WORKERS: usize = 4;
 
