@@ -17,6 +17,8 @@ pub trait Kind: Sized + 'static {
     type Of<T: Send + 'static>: Compete<T> + Send + Sync + 'static;
     /// How many values it holds, if that is a number.
     const CAPACITY: Option<usize>;
+    /// How many values have to be received from a full one for a sender to go on.
+    const STEP: usize = 1;
 
     fn line<T: Send + 'static>() -> Line<Self, T>;
 }
@@ -43,12 +45,13 @@ const_kind!(Buffered3 = channel::Buffered<3>, 3);
 const_kind!(Buffered128 = channel::Buffered<128>, 128);
 const_kind!(Conflated = channel::Conflated, 1);
 
-/// Unlimited, in segments of 8, over an arena of its own that is far larger than most programs need.
+/// Unlimited, in segments of eight, over an arena of its own that is far larger than most programs need.
 pub struct Unlimited;
 
 impl Kind for Unlimited {
-    type Of<T: Send + 'static> = channel::Unlimited<'static, Lock>;
+    type Of<T: Send + 'static> = channel::Unlimited<'static, Lock, 8>;
     const CAPACITY: Option<usize> = None;
+    const STEP: usize = 8;
 
     fn line<T: Send + 'static>() -> Line<Self, T> {
         // Leaked, as in the other one, but it is mapped only where it is used.
