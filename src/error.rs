@@ -217,6 +217,29 @@ impl<T> SendTimeoutError<T> {
     }
 }
 
+/// A batch that ended early: how many values were sent, and what became of the next one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PartlySent<E> {
+    /// Values sent before.
+    pub sent: usize,
+    /// Why the next one was not, with that value.
+    pub error: E,
+}
+
+impl<E: fmt::Display> fmt::Display for PartlySent<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for PartlySent<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PartlySent({}, {:?})", self.sent, self.error)
+    }
+}
+
+impl<E: error::Error> error::Error for PartlySent<E> {}
+
 /// The channel is closed: no slot can be had, and nothing sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -5,9 +5,9 @@
 //! nothing fails and nothing is lost: senders wait.
 //!
 //! * [`arena`]: fixed memory, leases and tickets, quotas, compaction.
-//! * [`channel`]: rendezvous, buffered, unlimited and conflated channels of values, or of messages in
-//!   an arena, all through one state machine.
-//! * [`select`](mod@select): waiting for the first of several operations.
+//! * [`channel`]: rendezvous, buffered, unlimited, conflated, priority and broadcast channels of values, or of
+//!   messages in an arena, all through one state machine.
+//! * [`select`](mod@select): waiting for the first of several operations, as a macro, too.
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
@@ -40,6 +40,7 @@
 //! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
 //! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
 //! * `defmt`: `defmt::Format` for snapshots and errors.
+//! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 
 #![no_std]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]
@@ -62,9 +63,9 @@ pub mod select;
 pub mod std_layer;
 pub mod sync;
 
-pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Ticket};
+pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Shared, Ticket};
 pub use error::{
-    AllocError, AllocTimeoutError, AllocValueError, DepositError, HomeError, JoinError, RecvError,
-    RecvTimeoutError, RedeemError, SendError, SendTimeoutError, SpawnError, TryAllocError,
-    TryRecvError, TrySendError,
+    AllocError, AllocTimeoutError, AllocValueError, ClosedError, DepositError, HomeError,
+    JoinError, PartlySent, RecvError, RecvTimeoutError, RedeemError, SendError, SendTimeoutError,
+    SpawnError, StoppedError, TryAllocError, TryRecvError, TryReserveError, TrySendError,
 };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::StdClock;
 use crate::kernel::{Clock, Driver, Kernel, Next, TimerQueue};
+use crate::limit::{Operation, Stopped};
 use crate::sync::RawMutex;
 
 /// Wakes a parked thread.
@@ -89,6 +90,28 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
                 return output;
             }
             unpark.park(None);
+        }
+    })
+}
+
+/// Runs an operation on this thread, until `deadline` at the latest; see
+/// [`block_on_for`](super::block_on_for).
+pub fn block_on_by<F: Operation>(operation: F, deadline: Instant) -> F::Limited {
+    let mut operation = pin!(operation);
+    UNPARK.with(|(unpark, waker)| {
+        let _nested = Nested::enter(unpark);
+        let mut cx = Context::from_waker(waker);
+        loop {
+            if let Poll::Ready(output) = operation.as_mut().poll(&mut cx) {
+                return F::finish(output);
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                if let Some(limited) = operation.as_mut().abandon(Stopped::Timeout) {
+                    return limited;
+                }
+            }
+            unpark.park(Some(rest));
         }
     })
 }

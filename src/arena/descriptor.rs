@@ -164,6 +164,13 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         self.release(index);
     }
 
+    /// Gives up one lease on `index`, except the last one: then the caller has the payload to itself, and
+    /// has seen all that was done with the others (the state word's ordering).
+    pub(super) fn release_unless_last(self, index: usize) -> bool {
+        let more = |bits: Bits| (bits.in_hand() > 1).then(|| bits.released());
+        self.update(self.row(index), more).is_ok()
+    }
+
     /// Gives up one claim on a payload at rest, if `generation` still is that of `index`.
     pub(super) fn discard_row(self, index: usize, generation: u32) {
         loop {
@@ -215,20 +222,35 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(())
     }
 
-    /// Turns one lease of `index` into a ticket, and returns the generation that ticket is for. `None`,
-    /// and nothing changed, if there are already as many tickets for this payload as can be counted.
+    /// Turns one lease of `index` into a ticket; see [`rest_as`](Self::rest_as).
+    pub(super) fn rest(self, index: usize) -> Option<u32> {
+        self.rest_as(index, 1)
+    }
+
+    /// Turns one lease of `index` into some tickets, and returns the generation that they are for. `None`,
+    /// and nothing changed, if that would be more tickets for this payload than can be counted.
     ///
     /// The generation is that of the very step: a moment later another ticket's holder may have
     /// redeemed and freed the payload.
-    pub(super) fn rest(self, index: usize) -> Option<u32> {
+    pub(super) fn rest_as(self, index: usize, tickets: u32) -> Option<u32> {
         let row = self.row(index);
         #[cfg(feature = "checksum")]
         self.seal_payload(row);
-        let (_, new) = self.update(row, Bits::deposited).ok()?;
+        let (_, new) = self.update(row, |bits| bits.deposited_as(tickets)).ok()?;
         if new.is_movable() {
             self.tell_stalled();
         }
         Some(new.generation())
+    }
+
+    /// One more ticket for a payload at rest, if `generation` still is that of `index`. Also for one that is
+    /// being moved: the move concerns its place, not its counts.
+    pub(super) fn share_at_rest(self, index: usize, generation: u32) -> bool {
+        let share = |bits: Bits| {
+            let ours = bits.generation() == generation && bits.at_rest() > 0;
+            if ours { bits.shared_at_rest() } else { None }
+        };
+        self.update(self.row(index), share).is_ok()
     }
 
     /// The ticket of `index` in `generation`.

@@ -88,7 +88,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
         (memory, self.into_index())
     }
 
-    fn into_index(self) -> usize {
+    pub(super) fn into_index(self) -> usize {
         ManuallyDrop::new(self).index
     }
 
@@ -163,6 +163,29 @@ impl<'a, M: RawMutex> Lease<'a, M> {
         Ok(Parcel { arena: lease.arena, index: lease.index as u32, generation })
     }
 
+    /// Puts it to rest as so many parcels of the same payload, counted in one step.
+    ///
+    /// # Errors
+    /// The lease comes back when there would be more tickets than can be counted.
+    pub(crate) fn into_parcels(
+        self,
+        count: usize,
+    ) -> Result<impl Iterator<Item = Parcel<'a, M>>, Self> {
+        let generation = match u32::try_from(count) {
+            // There is nothing to rest as: it is given up.
+            Ok(0) => Some(0),
+            Ok(tickets) => self.arena.rest_as(self.index, tickets),
+            Err(_) => None,
+        };
+        let Some(generation) = generation else { return Err(self) };
+        let (arena, index) = (self.arena, self.index as u32);
+        if count > 0 {
+            // It has become the parcels.
+            core::mem::forget(self);
+        }
+        Ok((0..count).map(move |_| Parcel { arena, index, generation }))
+    }
+
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
     ///
     /// # Errors
@@ -204,6 +227,13 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
         let index = parcel.index as usize;
         parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
         parcel.arena.checked(index)
+    }
+
+    /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
+    /// has redeemed its number behind its back.
+    pub(crate) fn share(&self) -> Option<Self> {
+        let shared = self.arena.share_at_rest(self.index as usize, self.generation);
+        shared.then_some(Self { arena: self.arena, index: self.index, generation: self.generation })
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.

@@ -95,18 +95,33 @@ impl<'a, T, M: RawMutex> Owned<'a, T, M> {
         value
     }
 
+    /// The value's place and its memory, for the caller to look after.
+    pub(super) fn into_parts(self) -> (ptr::NonNull<T>, LeaseMut<'a, M>) {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, as `this` is not dropped.
+        (this.value, unsafe { ManuallyDrop::take(&mut this.lease) })
+    }
+
     /// Clears and frees the memory.
     ///
     /// # Safety
     /// The value is gone, and this is called once, last.
     unsafe fn vacate(&mut self) {
-        if mem::size_of::<T>() != 0 {
-            // Padding and uninitialised parts of a `T` must not be read as bytes by the next lease.
-            // SAFETY: the memory is the lease's, and the value in it is gone.
-            unsafe { ptr::write_bytes(self.value.as_ptr(), 0, 1) };
-        }
+        // SAFETY: the memory is the lease's, and the value in it is gone.
+        unsafe { clear(self.value) };
         // SAFETY: once, by the caller's word.
         unsafe { ManuallyDrop::drop(&mut self.lease) };
+    }
+}
+
+/// Zeroes where a value was: its padding and uninitialised parts must not be read as bytes by the next lease.
+///
+/// # Safety
+/// The memory is the caller's, and the value in it is gone.
+pub(super) unsafe fn clear<T>(value: ptr::NonNull<T>) {
+    if mem::size_of::<T>() != 0 {
+        // SAFETY: by the caller's word.
+        unsafe { ptr::write_bytes(value.as_ptr(), 0, 1) };
     }
 }
 

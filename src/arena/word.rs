@@ -116,13 +116,17 @@ impl Bits {
     pub(super) fn released(self) -> Self {
         if self.in_hand() == COUNT_MAX { self } else { self.with(self.low - 1).freed_if_unused() }
     }
-    /// One lease becomes a ticket; `None` when there are too many tickets to count.
-    pub(super) fn deposited(self) -> Option<Self> {
-        if self.at_rest() >= COUNT_MAX - 1 {
+    /// One more ticket beside those there are; `None` when there are too many to count.
+    pub(super) fn shared_at_rest(self) -> Option<Self> {
+        (self.at_rest() < COUNT_MAX - 1).then(|| self.with(self.low + AT_REST_ONE))
+    }
+    /// One lease becomes `tickets` of them, at least one; `None` when there are too many to count.
+    pub(super) fn deposited_as(self, tickets: u32) -> Option<Self> {
+        if tickets > COUNT_MAX - 1 - self.at_rest() {
             return None;
         }
         let in_hand_one = u32::from(self.in_hand() != COUNT_MAX);
-        Some(self.with(self.low + AT_REST_ONE - in_hand_one))
+        Some(self.with(self.low + AT_REST_ONE * tickets - in_hand_one))
     }
     /// One ticket becomes a lease.
     pub(super) fn redeemed(self) -> Self {

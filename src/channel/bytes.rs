@@ -179,6 +179,26 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
         }
     }
 
+    /// The channel of parcels that this is, with all its operations: permits, batches, endpoints, subscribers.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Broadcast, Bytes};
+    /// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+    ///
+    /// static ARENA: Arena<Lock, 16, 64, 8> = Arena::new();
+    /// static FRAMES: Bytes<'static, Lock, Broadcast<4>> = Bytes::new();
+    ///
+    /// let (mut a, mut b) = (FRAMES.channel().subscribe(), FRAMES.channel().subscribe());
+    /// FRAMES.try_send_bytes(ARENA.handle(), b"one payload for both")?;
+    /// let a = a.try_recv()?.value().ok_or("lagged")?.redeem()?;
+    /// let b = b.try_recv()?.value().ok_or("lagged")?.redeem()?;
+    /// assert!(core::ptr::eq(&a[..], &b[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn channel(&self) -> &Channel<M, Parcel<'a, M>, S> {
+        &self.channel
+    }
+
     /// See [`Channel::close`].
     pub fn close(&self) -> bool {
         self.channel.close()
@@ -197,6 +217,11 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.channel.is_empty()
+    }
+
+    /// See [`Channel::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full()
     }
 
     /// See [`Channel::capacity`].

@@ -8,31 +8,54 @@
 //! Values are moved under the channel's lock, so keep them small (a few words); large ones belong into
 //! the arena.
 
+mod batch;
+mod broadcast;
 mod buffered;
+#[cfg(feature = "embedded-io-async")]
+mod byte_stream;
 mod bytes;
 mod closed;
+mod counted;
+mod endpoint;
+mod fan_out;
 mod growth;
 mod meeting;
 mod overflow;
+mod priority;
 mod recv;
 mod reserve;
 mod send;
+mod share;
 mod single;
+mod sink;
 mod snapshot;
 mod state;
 mod store;
+mod subscriber;
 mod unlimited;
 
+pub use batch::{RecvMany, SendMany};
+pub use broadcast::{Broadcast, Delivery};
+
 pub use buffered::Buffered;
+#[cfg(feature = "embedded-io-async")]
+pub use byte_stream::{ByteReader, ByteWriter};
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
 pub use closed::Closed;
+pub use counted::{Counted, CountedReceiver, CountedSender, HasCounts, WeakSender, endpoints};
+pub use endpoint::{ChannelRef, HasChannel, Receiver, Sender};
+pub use fan_out::{FanOut, FanOutError, NoFanOut, Outlet, fan_out, fan_out_all, try_fan_out_all};
 pub use overflow::{ConstOverflow, Discard, DropNewest, DropOldest, Hook, Overflow, Wait};
+pub use priority::Priority;
 pub use recv::RecvFuture;
 pub use reserve::{Permit, Reserve};
 pub use send::SendFuture;
+pub use share::Share;
 pub use single::{Conflated, Rendezvous};
+pub use sink::SendSink;
 pub use snapshot::{ChannelSnapshot, Kind};
 pub use store::{Compete, ConstStrategy, Strategy};
+pub use subscriber::{Listen, Subscriber};
 pub use unlimited::{AnyArena, Unlimited};
 
 use core::mem::ManuallyDrop;
@@ -350,6 +373,21 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 Stopped::Timeout => &mut state.counters.timeouts,
             });
         });
+    }
+
+    /// Drops what is in the channel and promised to nobody, counted: nobody is left to receive it.
+    fn discard(&self)
+    where
+        S: Compete<T>,
+    {
+        loop {
+            let dropped = self.state.with(State::discard);
+            let Some((value, unused)) = dropped else { break };
+            if let Some(unused) = unused {
+                S::shrink(unused);
+            }
+            drop(value);
+        }
     }
 
     /// Deals with waiters until none can be helped. Whether there was any.

@@ -67,6 +67,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         }
     }
 
+    /// What is there now.
+    pub(super) fn try_next(&mut self) -> Option<S::Received> {
+        self.channel.try_take(self.reader).ok()
+    }
+
     /// Stops waiting: out of the list, or the promised value to the next receiver.
     fn leave(&mut self) {
         let token = &self.node.token;

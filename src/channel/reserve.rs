@@ -45,6 +45,11 @@ pub struct Permit<'a, M: RawMutex, T, S: Strategy<T>> {
 }
 
 impl<'a, M: RawMutex, T, S: Strategy<T>> Permit<'a, M, T, S> {
+    /// The permit for a slot that is held: one was forgotten for each of these.
+    pub(super) fn held(channel: &'a Channel<M, T, S>) -> Self {
+        Self { channel }
+    }
+
     /// Sends. Constant time, interrupt-safe; wakes one receiver at most.
     pub fn send(self, value: T) -> S::Receipt {
         self.send_with_priority(value, S::Rank::default())

@@ -341,6 +341,21 @@ impl<T, S: Strategy<T>> State<T, S> {
         popped
     }
 
+    /// Takes a value out that nobody is there to receive.
+    pub(super) fn discard(&mut self) -> Option<(S::Received, Option<S::Growth>)>
+    where
+        S: Strategy<T, Reader = ()>,
+    {
+        if self.store.len() <= self.promised_values {
+            return None;
+        }
+        let popped = self.store.pop(self.promised_slots, ());
+        if popped.is_some() {
+            count(&mut self.counters.dropped);
+        }
+        popped
+    }
+
     /// What is next, and the slot that it leaves to the first sender.
     #[inline]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {

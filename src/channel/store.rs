@@ -123,6 +123,27 @@ pub trait Store<T>: sealed::Sealed {
     fn shared(&self) -> Option<(u32, u32)> {
         None
     }
+    /// How many subscribers there are.
+    fn subscribers(&self) -> u32 {
+        0
+    }
+    /// A new one.
+    fn subscribe(&mut self, _reader: Self::Reader) {}
+    /// One step of a subscriber's leaving. It passes what it has not read, one value a step, and counts as a
+    /// subscriber until it has: so values are done with in order.
+    fn leave(&mut self, _reader: Self::Reader) -> Leaving<T> {
+        Leaving::Gone
+    }
+}
+
+/// A step of a subscriber that goes away.
+#[doc(hidden)]
+pub enum Leaving<T> {
+    Gone,
+    /// It has passed a value that others will read.
+    Passed,
+    /// It was the last to pass this one; whether anybody had read it.
+    Done(T, bool),
 }
 
 /// Declares what [`Store`]s of competing receivers have in common.

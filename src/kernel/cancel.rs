@@ -12,7 +12,9 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll, Waker};
 
+use crate::select::Arm;
 use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 
@@ -272,7 +274,7 @@ impl<M: RawMutex> Drop for CancelChild<'_, M> {
 
 /// A pending wait for cancellation.
 ///
-/// Cancel safety: dropping it takes it out of the list. Wake-ups: one.
+/// Cancel safety: dropping it takes it out of the list. Wake-ups: one. It is an [`Arm`] of a select.
 #[must_use = "futures do nothing unless polled"]
 pub struct Cancelled<'c, M: RawMutex> {
     root: &'c CancelToken<M>,
@@ -285,6 +287,23 @@ unsafe impl<M: RawMutex + Sync> Send for Cancelled<'_, M> {}
 impl<'c, M: RawMutex> Cancelled<'c, M> {
     fn new(root: &'c CancelToken<M>, node: *const Node) -> Self {
         Self { root, waiter: Waiter { token: Token::new(), node } }
+    }
+
+    fn if_won(&self) -> Poll<()> {
+        if claim_own(self.waiter.token.side()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn leave(&mut self) {
+        let token = &self.waiter.token;
+        let waker = self.root.waiters.with(|waiters| {
+            if token.state() == State::Queued {
+                // SAFETY: queued.
+                unsafe { waiters.remove((&raw const self.waiter).cast()) };
+            }
+            token.set_state(State::Idle);
+            token.take_waker()
+        });
+        drop(waker);
     }
 
     fn is_cancelled(&self) -> bool {
@@ -301,7 +320,7 @@ impl<M: RawMutex> Future for Cancelled<'_, M> {
         let this = unsafe { self.get_unchecked_mut() };
         let token = &this.waiter.token;
         if this.is_cancelled() {
-            return Poll::Ready(());
+            return this.if_won();
         }
         if this.root.waiters.with(|_| token.state() == State::Queued && token.will_wake(cx.waker()))
         {
@@ -317,19 +336,34 @@ impl<M: RawMutex> Future for Cancelled<'_, M> {
         });
         drop(old);
         // A cancellation between the first look and the queueing did not visit this waiter.
-        if this.is_cancelled() { Poll::Ready(()) } else { Poll::Pending }
+        if this.is_cancelled() { this.if_won() } else { Poll::Pending }
+    }
+}
+
+impl<M: RawMutex> crate::select::sealed::Sealed for Cancelled<'_, M> {}
+
+impl<M: RawMutex> Arm for Cancelled<'_, M> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on; the lock is held, as it may stand in the list already.
+        self.root.waiters.with(|_| unsafe { self.waiter.token.join_select(claim, arm) });
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.leave();
+        // SAFETY: it is in no list now; null is "no select".
+        unsafe { this.waiter.token.join_select(ptr::null(), 0) }
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Being cancelled is no event that could be used up.
+        self.poll(cx)
     }
 }
 
 impl<M: RawMutex> Drop for Cancelled<'_, M> {
     fn drop(&mut self) {
-        let waker = self.root.waiters.with(|waiters| {
-            if self.waiter.token.state() == State::Queued {
-                // SAFETY: queued.
-                unsafe { waiters.remove((&raw const self.waiter).cast()) };
-            }
-            self.waiter.token.take_waker()
-        });
-        drop(waker);
+        self.leave();
     }
 }

@@ -8,6 +8,7 @@ mod cancel;
 mod clock;
 mod join;
 mod task;
+mod tick;
 mod timer;
 
 use core::future::Future;
@@ -18,6 +19,7 @@ use core::task::{Context, Poll, Waker};
 pub use cancel::{CancelChild, CancelToken, Cancelled};
 pub use clock::Clock;
 pub use join::JoinHandle;
+pub use tick::Ticks;
 pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;

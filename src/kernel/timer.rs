@@ -300,6 +300,19 @@ impl<M: RawMutex> Sleep<'_, M> {
         self.alarm.deadline
     }
 
+    pub(super) fn timers(&self) -> &Timers<M> {
+        self.timers
+    }
+
+    /// Starts over with another deadline.
+    pub(super) fn restart(self: Pin<&mut Self>, deadline: u64) {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        // Out of its bucket first, which the old deadline says.
+        this.leave();
+        this.alarm.deadline = deadline;
+    }
+
     fn leave(&mut self) {
         let waker = self.timers.heap.with(|heap| {
             if self.alarm.token.state() == State::Queued {

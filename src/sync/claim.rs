@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            peer or owner wins an arm
-//!   OPEN ────────────────────────────────► CLAIMED(arm)      (final)
+//!   OPEN ────────────────────────────────► CLAIMED(arm)      (until the select starts over)
 //!    ▲ │
 //!    │ └─► BUSY: half of a pair claim ──► CLAIMED(arm)
 //!    └──────── the other half was lost ──┘
@@ -57,6 +57,12 @@ impl Claim {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// Starts over. No token refers to it now.
+    pub(crate) fn reopen(&self) {
+        // Relaxed: tokens that refer to it later are published by their list's lock.
+        self.state.store(OPEN, Ordering::Relaxed);
     }
 
     fn leave(&self, to: u8) {

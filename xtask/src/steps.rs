@@ -40,7 +40,7 @@ const STEPS: &[Step] = &[
 ];
 
 /// The features of the library, for trying every combination.
-const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps"];
+const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps", "embedded-io-async"];
 
 /// Runs every step whose name contains `word`, whatever became of the ones before it, sums up, and says
 /// whether all passed.

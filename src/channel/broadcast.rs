@@ -1,0 +1,334 @@
+//! Broadcast channels: a ring, and a cursor for each subscriber.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
+use super::share::Share;
+use super::snapshot::{Kind, count};
+use super::store::{
+    ConstStrategy, Leaving, NoGrowth, Store, Strategy, never_grows, sealed::Sealed,
+};
+
+/// A ring of `N` values that every [`Subscriber`](super::Subscriber) reads from the moment it subscribes.
+///
+/// A value stays until the last subscriber has read it; nobody's copy costs more than a [`Share`]. When
+/// the slowest subscriber is `N` values behind, the policy decides: senders [`Wait`] for it, or it misses
+/// values and is told how many ([`DropOldest`](super::DropOldest)), or everybody misses the newest
+/// ([`DropNewest`](super::DropNewest)). A value that nobody is there to read is dropped at once, and counted.
+///
+/// Memory: a slot is a value and two words; a subscriber is two words of its own and none in the channel.
+///
+/// ```
+/// use cloakroom::channel::{Broadcast, Channel, Delivery, DropOldest};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static BEATS: Channel<Lock, u16, Broadcast<2, DropOldest>> = Channel::new();
+/// let mut display = BEATS.subscribe();
+/// for beat in 1..=3 {
+///     BEATS.try_send(beat)?;
+/// }
+/// assert_eq!(display.try_recv(), Ok(Delivery::Lagged(1)));
+/// assert_eq!(display.try_recv(), Ok(Delivery::Value(2)));
+/// # Ok::<(), cloakroom::TrySendError<u16>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Broadcast<const N: usize, P = Wait>(P);
+
+impl<const N: usize, P> Broadcast<N, P> {
+    /// With a policy that has a hook; see [`Hook`](super::Hook).
+    pub const fn with(policy: P) -> Self {
+        Self(policy)
+    }
+}
+
+/// What a subscriber receives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Delivery<T> {
+    /// A value.
+    Value(T),
+    /// It has missed so many, which were dropped before it came to read them. The next receive returns the
+    /// oldest value that there is.
+    Lagged(u64),
+}
+
+impl<T> Delivery<T> {
+    /// The value, if it is one.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Lagged(_) => None,
+        }
+    }
+
+    /// The same about another value.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Delivery<U> {
+        match self {
+            Self::Value(value) => Delivery::Value(f(value)),
+            Self::Lagged(missed) => Delivery::Lagged(missed),
+        }
+    }
+}
+
+impl<const N: usize, P> Sealed for Broadcast<N, P> {}
+
+impl<T: Share, const N: usize, P: Overflow<T>> Strategy<T> for Broadcast<N, P> {
+    type Receipt = ();
+    type Received = Delivery<T>;
+    type Rank = ();
+    type Reader = CursorRef;
+    type Mark = u32;
+    type Store = SharedRing<T, N, P>;
+    const KIND: Kind = Kind::Broadcast;
+    const LOSES: bool = !matches!(P::VICTIM, Victim::None);
+    const SHARES: bool = true;
+    never_grows!();
+
+    fn receipt(&self, dropped: Option<T>) {
+        if let Some(value) = dropped {
+            self.0.dropped(value);
+        }
+    }
+}
+
+impl<T: Share, const N: usize, P: Overflow<T> + ConstOverflow> ConstStrategy<T>
+    for Broadcast<N, P>
+{
+    const STRATEGY: Self = Broadcast(P::POLICY);
+}
+
+/// The number of the value that a subscriber reads next; under the channel's lock.
+pub(super) type Cursor = Cell<u64>;
+
+/// A subscriber's cursor. Whoever holds this has borrowed it, see `RecvFuture`.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct CursorRef(NonNull<Cursor>);
+
+impl CursorRef {
+    pub(super) fn to(cursor: &Cursor) -> Self {
+        Self(NonNull::from(cursor))
+    }
+
+    fn get(&self) -> &Cursor {
+        // SAFETY: only `Subscriber` makes one, for the time of a call, or for a future that borrows it.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+struct Slot<T> {
+    value: Option<T>,
+    /// How many subscribers have yet to read it.
+    unread: u32,
+    /// Whether one has.
+    read: bool,
+}
+
+/// Values `first` to `end`, not included, by numbers that count all values ever sent. Subscribers read in
+/// order and each was there for all values behind its cursor, so values are done with in order, too.
+#[doc(hidden)]
+pub struct SharedRing<T, const N: usize, P> {
+    slots: [Slot<T>; N],
+    /// The slot of value `first`.
+    head: usize,
+    first: u64,
+    end: u64,
+    subscribers: u32,
+    delivered: u32,
+    lagged: u32,
+    _policy: PhantomData<fn() -> P>,
+}
+
+impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
+    fn slot(&mut self, offset: u64) -> Option<&mut Slot<T>> {
+        // Lossless: offsets are below the length.
+        let at = self.head + offset as usize;
+        self.slots.get_mut(if at < N { at } else { at - N })
+    }
+
+    /// Moves a cursor to the oldest value; how many it has missed.
+    fn skip_lost(&self, cursor: &Cursor) -> u64 {
+        let missed = self.first.saturating_sub(cursor.get());
+        cursor.set(cursor.get() + missed);
+        missed
+    }
+
+    /// Drops the oldest value, for which others have been waiting.
+    fn drop_first(&mut self) -> Option<T> {
+        if self.first == self.end {
+            return None;
+        }
+        let slot = self.slot(0)?;
+        let (value, unread) = (slot.value.take(), slot.unread);
+        self.lagged = self.lagged.wrapping_add(unread);
+        self.advance();
+        value
+    }
+
+    fn advance(&mut self) {
+        self.first += 1;
+        self.head = if self.head + 1 == N { 0 } else { self.head + 1 };
+    }
+
+    /// A subscriber passes the value at its cursor, and visits it if others will come after it.
+    fn pass<R>(
+        &mut self,
+        cursor: &Cursor,
+        visit: impl FnOnce(&mut Slot<T>) -> R,
+    ) -> Option<Passed<T, R>> {
+        let at = cursor.get();
+        if at >= self.end {
+            return None;
+        }
+        let slot = self.slot(at - self.first)?;
+        cursor.set(at + 1);
+        slot.unread = slot.unread.saturating_sub(1);
+        if slot.unread > 0 {
+            return Some(Passed::One(visit(slot)));
+        }
+        let (value, read) = (slot.value.take(), slot.read);
+        self.advance();
+        Some(Passed::Last(value, read))
+    }
+}
+
+/// A value that a subscriber has passed.
+enum Passed<T, R> {
+    /// Others will read it.
+    One(R),
+    /// It is done with; whether anybody had read it before.
+    Last(Option<T>, bool),
+}
+
+impl<T, const N: usize, P> Sealed for SharedRing<T, N, P> {}
+
+impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> {
+    type Growth = NoGrowth;
+    type Received = Delivery<T>;
+    type Rank = ();
+    type Reader = CursorRef;
+    type Mark = u32;
+    const EMPTY: Self = {
+        assert!(N > 0, "a broadcast needs room for one value");
+        Self {
+            slots: [const { Slot { value: None, unread: 0, read: false } }; N],
+            head: 0,
+            first: 0,
+            end: 0,
+            subscribers: 0,
+            delivered: 0,
+            lagged: 0,
+            _policy: PhantomData,
+        }
+    };
+
+    fn len(&self) -> usize {
+        (self.end - self.first) as usize
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        Some(N)
+    }
+
+    fn has_room(&self, promised: usize) -> bool {
+        self.len() + promised < N
+    }
+
+    fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
+        if self.subscribers == 0 {
+            return Some(value);
+        }
+        let victim = match P::VICTIM {
+            Victim::Newest | Victim::Oldest if self.has_room(promised) => None,
+            Victim::None => None,
+            Victim::Newest => return Some(value),
+            Victim::Oldest => match self.drop_first() {
+                Some(oldest) => Some(oldest),
+                None => return Some(value),
+            },
+        };
+        let unread = self.subscribers;
+        if let Some(slot) = self.slot(self.end - self.first) {
+            *slot = Slot { value: Some(value), unread, read: false };
+            self.end += 1;
+        }
+        victim
+    }
+
+    fn available(&self, reader: CursorRef) -> usize {
+        self.end.saturating_sub(reader.get().get()) as usize
+    }
+
+    fn pop(
+        &mut self,
+        _promised: usize,
+        reader: CursorRef,
+    ) -> Option<(Delivery<T>, Option<NoGrowth>)> {
+        let cursor = reader.get();
+        let missed = self.skip_lost(cursor);
+        if missed > 0 {
+            return Some((Delivery::Lagged(missed), None));
+        }
+        let share = |slot: &mut Slot<T>| {
+            let shared = slot.value.as_ref().and_then(T::share);
+            slot.read |= shared.is_some();
+            shared
+        };
+        let value = match self.pass(cursor, share)? {
+            Passed::Last(value, _) => value,
+            Passed::One(shared) => shared,
+        };
+        let Some(value) = value else {
+            // Its payload has too many handles already.
+            count(&mut self.lagged);
+            return Some((Delivery::Lagged(1), None));
+        };
+        count(&mut self.delivered);
+        Some((Delivery::Value(value), None))
+    }
+
+    fn received(value: T) -> Delivery<T> {
+        Delivery::Value(value)
+    }
+
+    fn mark(&self) -> u32 {
+        // The lower half tells as much: nobody parks for that many values.
+        self.end as u32
+    }
+
+    fn is_past(&self, mark: u32) -> bool {
+        self.end as u32 != mark
+    }
+
+    fn add(&mut self, growth: NoGrowth) {
+        match growth {}
+    }
+
+    fn shared(&self) -> Option<(u32, u32)> {
+        Some((self.delivered, self.lagged))
+    }
+
+    fn subscribers(&self) -> u32 {
+        self.subscribers
+    }
+
+    fn subscribe(&mut self, reader: CursorRef) {
+        self.subscribers = self.subscribers.saturating_add(1);
+        reader.get().set(self.end);
+    }
+
+    fn leave(&mut self, reader: CursorRef) -> Leaving<T> {
+        let cursor = reader.get();
+        self.skip_lost(cursor);
+        match self.pass(cursor, |_| ()) {
+            Some(Passed::Last(Some(value), read)) => Leaving::Done(value, read),
+            Some(_) => Leaving::Passed,
+            None => {
+                self.subscribers = self.subscribers.saturating_sub(1);
+                Leaving::Gone
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Counted endpoints: the last one of a side to go closes the channel.
+
+use core::ops::Deref;
+
+use super::endpoint::{HasChannel, KindOf, LockOf, Receiver, Sender, ValueOf};
+use super::store::{Compete, ConstStrategy, Strategy, sealed::Sealed};
+use super::subscriber::{Listen, Subscriber};
+use super::{Channel, ChannelRef};
+use crate::sync::{Locked, RawMutex, const_fn};
+
+/// A channel that knows how many endpoints it has.
+///
+/// It may lie in a `static`, on the stack (its endpoints then borrow it), in an arena
+/// ([`Shared`](crate::Shared), its endpoints then own it together) or in an `Arc`. Two words more than the
+/// [`Channel`].
+///
+/// ```
+/// use cloakroom::channel::{Buffered, Counted, endpoints};
+/// use cloakroom::{Arena, TryRecvError, sync::CriticalSectionRawMutex as Lock};
+///
+/// static ARENA: Arena<Lock, 16, 64, 8> = Arena::new();
+/// let channel = ARENA.try_alloc_value(Counted::<Lock, u8, Buffered<4>>::new())?;
+/// let (sender, receiver) = endpoints(channel.share());
+/// sender.clone().try_send(1)?;
+/// drop(sender);
+/// assert_eq!(receiver.try_recv(), Ok(1));
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+/// drop(receiver);
+/// assert_eq!(ARENA.snapshot().live, 0); // created and destroyed without a heap
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Counted<M: RawMutex, T, S: Strategy<T>> {
+    channel: Channel<M, T, S>,
+    counts: Locked<M, Counts>,
+}
+
+/// How many endpoints there are. A count that has come to its maximum stays there.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Counts {
+    senders: u32,
+    receivers: u32,
+}
+
+fn more(count: &mut u32) {
+    *count = count.saturating_add(1);
+}
+
+/// Whether none is left.
+fn less(count: &mut u32) -> bool {
+    if *count != u32::MAX {
+        *count = count.saturating_sub(1);
+    }
+    *count == 0
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Counted<M, T, S> {
+    const_fn! {
+        /// An open, empty channel of a kind that has a parameter, without endpoints.
+        pub const fn with(kind: S) -> Self {
+            Self {
+                channel: Channel::with(kind),
+                counts: Locked::new(Counts { senders: 0, receivers: 0 }),
+            }
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: ConstStrategy<T>> Counted<M, T, S> {
+    const_fn! {
+        /// An open, empty channel without endpoints.
+        pub const fn new() -> Self {
+            Self::with(S::STRATEGY)
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: ConstStrategy<T>> Default for Counted<M, T, S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Sealed for Counted<M, T, S> {}
+
+impl<M: RawMutex, T, S: Strategy<T>> HasChannel for Counted<M, T, S> {
+    type Lock = M;
+    type Value = T;
+    type Kind = S;
+    fn channel(&self) -> &Channel<M, T, S> {
+        &self.channel
+    }
+}
+
+/// A channel with counted endpoints: [`Counted`]. Not for implementing elsewhere.
+pub trait HasCounts: HasChannel {
+    #[doc(hidden)]
+    fn counts<R>(&self, f: impl FnOnce(&mut Counts) -> R) -> R;
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
+    fn counts<R>(&self, f: impl FnOnce(&mut Counts) -> R) -> R {
+        self.counts.with(f)
+    }
+}
+
+/// One more sender and one more receiver of a channel; clone them for more. Once the last one of a side has
+/// gone the channel is closed, and endpoints made later are, too.
+pub fn endpoints<P: ChannelRef>(channel: P) -> (CountedSender<P>, CountedReceiver<P>)
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    (CountedSender::of(channel.clone()), CountedReceiver::of(channel))
+}
+
+/// A counted sender. The last one to go closes the channel; what is in it is still received.
+///
+/// It has all operations of [`Sender`]. Cloning and dropping it is interrupt-safe if the lock is, and takes
+/// constant time, except that the last one wakes the receivers that wait, one in a critical section.
+pub struct CountedSender<P: ChannelRef>
+where
+    P::Target: HasCounts,
+{
+    channel: P,
+}
+
+/// A counted receiver. The last one to go closes the channel and drops what is in it, counted.
+///
+/// It has all operations of [`Receiver`].
+pub struct CountedReceiver<P: ChannelRef>
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    channel: P,
+}
+
+/// A sender that does not count: it does not keep the channel open, and can send only after
+/// [`upgrade`](Self::upgrade).
+///
+/// ```
+/// use cloakroom::channel::{Buffered, Counted, endpoints};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static LINE: Counted<Lock, u8, Buffered<4>> = Counted::new();
+/// let (sender, receiver) = endpoints(&LINE);
+/// let weak = sender.downgrade();
+/// assert!(weak.upgrade().is_some());
+/// drop(sender);
+/// assert!(receiver.is_closed() && weak.upgrade().is_none());
+/// ```
+#[derive(Clone)]
+pub struct WeakSender<P> {
+    channel: P,
+}
+
+impl<P: ChannelRef> CountedSender<P>
+where
+    P::Target: HasCounts,
+{
+    /// One more sender of a channel. See [`endpoints`] for both sides at once.
+    pub fn of(channel: P) -> Self {
+        channel.counts(|counts| more(&mut counts.senders));
+        Self { channel }
+    }
+
+    /// One that does not count.
+    pub fn downgrade(&self) -> WeakSender<P> {
+        WeakSender { channel: self.channel.clone() }
+    }
+
+    /// A reader of all values that are sent from now on.
+    pub fn subscribe(&self) -> Subscriber<P>
+    where
+        KindOf<P>: Listen<ValueOf<P>>,
+    {
+        Subscriber::of(self.channel.clone())
+    }
+
+    /// How many there are, this one included.
+    pub fn sender_count(&self) -> usize {
+        self.channel.counts(|counts| counts.senders) as usize
+    }
+}
+
+impl<P: ChannelRef> CountedReceiver<P>
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    fn of(channel: P) -> Self {
+        channel.counts(|counts| more(&mut counts.receivers));
+        Self { channel }
+    }
+
+    /// How many there are, this one included.
+    pub fn receiver_count(&self) -> usize {
+        self.channel.counts(|counts| counts.receivers) as usize
+    }
+}
+
+impl<P: ChannelRef> WeakSender<P>
+where
+    P::Target: HasCounts,
+{
+    /// A sender that counts, unless the last one has gone.
+    pub fn upgrade(&self) -> Option<CountedSender<P>> {
+        let open = self.channel.counts(|counts| {
+            let open = counts.senders > 0;
+            if open {
+                more(&mut counts.senders);
+            }
+            open
+        });
+        open.then(|| CountedSender { channel: self.channel.clone() })
+    }
+}
+
+impl<P: ChannelRef> Deref for CountedSender<P>
+where
+    P::Target: HasCounts,
+{
+    type Target = Sender<LockOf<P>, ValueOf<P>, KindOf<P>>;
+    fn deref(&self) -> &Self::Target {
+        self.channel.channel().sender()
+    }
+}
+
+impl<P: ChannelRef> Deref for CountedReceiver<P>
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    type Target = Receiver<LockOf<P>, ValueOf<P>, KindOf<P>>;
+    fn deref(&self) -> &Self::Target {
+        self.channel.channel().receiver()
+    }
+}
+
+impl<P: ChannelRef> Clone for CountedSender<P>
+where
+    P::Target: HasCounts,
+{
+    fn clone(&self) -> Self {
+        Self::of(self.channel.clone())
+    }
+}
+
+impl<P: ChannelRef> Clone for CountedReceiver<P>
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    fn clone(&self) -> Self {
+        Self::of(self.channel.clone())
+    }
+}
+
+impl<P: ChannelRef> Drop for CountedSender<P>
+where
+    P::Target: HasCounts,
+{
+    fn drop(&mut self) {
+        if self.channel.counts(|counts| less(&mut counts.senders)) {
+            self.channel.channel().close();
+        }
+    }
+}
+
+impl<P: ChannelRef> Drop for CountedReceiver<P>
+where
+    P::Target: HasCounts,
+    KindOf<P>: Compete<ValueOf<P>>,
+{
+    fn drop(&mut self) {
+        if self.channel.counts(|counts| less(&mut counts.receivers)) {
+            let channel = self.channel.channel();
+            channel.close();
+            channel.discard();
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Priority channels: a bounded heap, first in first out among equals, with ageing.
+
+use core::mem::MaybeUninit;
+
+use super::snapshot::Kind;
+use super::store::{
+    ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
+};
+
+/// Up to `N` values, the most urgent first, the oldest first among equals; when it is full, senders wait.
+///
+/// A send says how urgent its value is, from 0 (unless told) to 255. **Nothing starves**: a step of
+/// priority is a head start of `AGEING` values and no more, so a value of priority `p` is overtaken by a
+/// later one of priority `q` only if fewer than `(q − p) × AGEING` values, or exactly as many, were sent in between, and by
+/// at most `(255 − p) × AGEING` later ones in all. With a large `AGEING` the order is strict for as long
+/// as the channel is never that deep.
+///
+/// This is a virtual deadline, as in earliest-deadline-first scheduling, with sends for a clock: it is fixed
+/// when a value arrives, so ageing costs nothing. A send or a receive takes at most log₂ `N` steps, which move
+/// eight bytes each and not the values; no other kind's cost depends on its capacity.
+///
+/// ```
+/// use cloakroom::channel::{Channel, Priority};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static ALARMS: Channel<Lock, &str, Priority<8>> = Channel::new();
+/// ALARMS.try_send("door")?;
+/// ALARMS.try_send_with_priority("fire", 9)?; // or ALARMS.send("fire").priority(9).await
+/// assert_eq!(ALARMS.try_recv(), Ok("fire"));
+/// # Ok::<(), cloakroom::TrySendError<&str>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Priority<const N: usize, const AGEING: u32 = 16>;
+
+impl<const N: usize, const AGEING: u32> Sealed for Priority<N, AGEING> {}
+
+impl<T, const N: usize, const AGEING: u32> Strategy<T> for Priority<N, AGEING> {
+    type Receipt = ();
+    type Received = T;
+    type Rank = u8;
+    type Reader = ();
+    type Mark = ();
+    type Store = Heap<T, N, AGEING>;
+    const KIND: Kind = Kind::Priority;
+    never_grows!();
+
+    fn receipt(&self, _dropped: Option<T>) {}
+}
+
+impl<T, const N: usize, const AGEING: u32> ConstStrategy<T> for Priority<N, AGEING> {
+    const STRATEGY: Self = Priority;
+}
+
+/// A value's place in the order, and where it lies.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// When it is due, in values sent; wraps.
+    due: u32,
+    slot: u16,
+    rank: u8,
+}
+
+impl Entry {
+    fn is_before(self, other: Self) -> bool {
+        // The due times of values that are in the heap together differ by less than half the range, see
+        // `EMPTY`, so their difference shows which is earlier.
+        match self.due.wrapping_sub(other.due) {
+            // The later one: it is the more urgent.
+            0 => self.rank > other.rank,
+            difference => difference > u32::MAX / 2,
+        }
+    }
+}
+
+/// The first `len` entries of `order` are a binary heap. The others say which slots are free, from
+/// `touched` on those at their own place: so all is zero at first.
+#[doc(hidden)]
+pub struct Heap<T, const N: usize, const AGEING: u32> {
+    slots: [MaybeUninit<T>; N],
+    order: [Entry; N],
+    len: usize,
+    touched: usize,
+    /// Values sent so far; wraps.
+    clock: u32,
+}
+
+impl<T, const N: usize, const AGEING: u32> Heap<T, N, AGEING> {
+    fn entry(&self, at: usize) -> Option<Entry> {
+        self.order.get(..self.len)?.get(at).copied()
+    }
+
+    fn set(&mut self, at: usize, entry: Entry) {
+        // Always there; spelled so that no panic is compiled in.
+        if let Some(place) = self.order.get_mut(at) {
+            *place = entry;
+        }
+    }
+
+    /// Moves the hole at `at` up to where `entry` belongs, and puts it there.
+    fn rise(&mut self, mut at: usize, entry: Entry) {
+        while at > 0 {
+            let parent = (at - 1) / 2;
+            match self.entry(parent) {
+                Some(above) if entry.is_before(above) => self.set(at, above),
+                _ => break,
+            }
+            at = parent;
+        }
+        self.set(at, entry);
+    }
+
+    /// Moves the hole at the top down to where `entry` belongs, and puts it there.
+    fn sink(&mut self, entry: Entry) {
+        let mut at = 0;
+        while let Some(left) = self.entry(2 * at + 1) {
+            let (child, below) = match self.entry(2 * at + 2) {
+                Some(right) if right.is_before(left) => (2 * at + 2, right),
+                _ => (2 * at + 1, left),
+            };
+            if !below.is_before(entry) {
+                break;
+            }
+            self.set(at, below);
+            at = child;
+        }
+        self.set(at, entry);
+    }
+
+    fn take(&mut self) -> Option<T> {
+        let first = self.entry(0)?;
+        let last = self.entry(self.len - 1)?;
+        self.len -= 1;
+        if self.len > 0 {
+            self.sink(last);
+        }
+        // The slot is free: remembered behind the heap.
+        self.set(self.len, first);
+        let slot = self.slots.get_mut(usize::from(first.slot))?;
+        // SAFETY: each entry of the heap names a slot of its own that holds a value; this one has just
+        // left the heap.
+        Some(unsafe { slot.assume_init_read() })
+    }
+}
+
+impl<T, const N: usize, const AGEING: u32> Sealed for Heap<T, N, AGEING> {}
+
+impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
+    type Growth = NoGrowth;
+    type Rank = u8;
+    const EMPTY: Self = {
+        assert!(N > 0 && N <= u16::MAX as usize, "room for 1 to 65,535 values");
+        // What is in the heap was sent within the last 255 × AGEING + N values, and is due within
+        // 255 × AGEING of its sending.
+        assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
+        Self {
+            slots: [const { MaybeUninit::uninit() }; N],
+            order: [Entry { due: 0, slot: 0, rank: 0 }; N],
+            len: 0,
+            touched: 0,
+            clock: 0,
+        }
+    };
+    receivers_compete!();
+
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn capacity(&self) -> Option<usize> {
+        Some(N)
+    }
+
+    fn has_room(&self, promised: usize) -> bool {
+        self.len + promised < N
+    }
+
+    fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
+        let at = self.len;
+        let slot = if at < self.touched {
+            self.order.get(at).map_or(0, |free| free.slot)
+        } else {
+            self.touched = at + 1;
+            at as u16
+        };
+        let Some(place) = self.slots.get_mut(usize::from(slot)) else {
+            return Some(value);
+        };
+        place.write(value);
+        self.clock = self.clock.wrapping_add(1);
+        let due = self.clock.wrapping_add(u32::from(u8::MAX - rank) * AGEING);
+        self.len += 1;
+        self.rise(at, Entry { due, slot, rank });
+        None
+    }
+
+    fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
+        self.take().map(|value| (value, None))
+    }
+
+    fn add(&mut self, growth: NoGrowth) {
+        match growth {}
+    }
+}
+
+impl<T, const N: usize, const AGEING: u32> Drop for Heap<T, N, AGEING> {
+    fn drop(&mut self) {
+        while self.take().is_some() {}
+    }
+}

@@ -1,0 +1,364 @@
+//! Waiting for the first of several operations.
+//!
+//! Every arm's token points to one [claim](crate::sync). A peer that wants to match an arm, and the
+//! select itself when it finds an arm ready, must win the claim before any value moves; so exactly one
+//! arm happens, and the others leave no trace.
+//!
+//! ```text
+//!            first poll                peer, or own poll            arm's result
+//!   Apart ───────────────► Joined ─────────────────────► claimed ───────────────► Apart
+//!     ▲                      │ given up: claimed for nobody                          (all arms withdrawn)
+//!     └──────────────────────┘
+//! ```
+//!
+//! * [`select`](fn@select) takes a tuple or an array of arms and returns the first result; the macro
+//!   [`select!`](crate::select!) runs a piece of code for it, takes up to 32 arms, and has a default arm.
+//! * A [`SelectSet`] has arms that are added and removed at run time.
+//! * Arms are sends, receives, permits, allocations, sleeps, cancellations; [`plain`] makes one of any future,
+//!   [`never`](fn@never) of none. [`Arm::mapped`] gives arms of different kinds one type.
+//! * All can be [fair](Select::fair), limited by a [deadline or a cancellation](crate::limit), tried
+//!   [at once](Select::try_now), or asked only [what is ready](Select::ready).
+
+mod adapt;
+mod arms;
+mod fair;
+mod macros;
+mod set;
+
+pub use adapt::{Mapped, Never, Plain, never, plain};
+pub use arms::{Chain, Either, Either3, Either4, Either5, Either6, End, Link};
+pub use set::{ArmSet, SelectSet};
+
+use core::future::Future;
+use core::marker::PhantomPinned;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use crate::limit::{Operation, Stopped};
+use crate::sync::claim::Claim;
+
+/// The most arms a select may have.
+const MOST: u8 = 253;
+/// What a select that is given up is claimed for.
+const NOBODY: u8 = MOST;
+
+/// An operation that can be an arm of a [`select`](fn@select): a send, a receive, a permit, an allocation, a
+/// sleep, a cancellation, or a pinned reference to one (to use it again, or to take a value back that was
+/// not sent). Not for implementing elsewhere: [`plain`] makes an arm of any future.
+pub trait Arm: Future + sealed::Sealed {
+    /// Makes it an arm, before the select's first poll.
+    ///
+    /// # Safety
+    /// `claim` stays in place and alive until [`withdraw`](Self::withdraw), or until this arm is gone.
+    #[doc(hidden)]
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8);
+
+    /// Stops waiting, and being an arm.
+    #[doc(hidden)]
+    fn withdraw(self: Pin<&mut Self>);
+
+    /// As `poll`, but does nothing beyond waiting: what there is stays there.
+    #[doc(hidden)]
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// The same arm with another result, made from its own. So arms of different kinds can be of one type,
+    /// `dyn Arm<Output = …>`, in a [`SelectSet`].
+    fn mapped<U, F: FnMut(Self::Output) -> U>(self, map: F) -> Mapped<Self, F>
+    where
+        Self: Sized,
+    {
+        Mapped::new(self, map)
+    }
+}
+
+impl<A: Arm + ?Sized> sealed::Sealed for Pin<&mut A> {}
+
+impl<A: Arm + ?Sized> Arm for Pin<&mut A> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on. Should the select be leaked, its pinned memory, and the claim in it, stay.
+        unsafe { self.as_deref_mut().join(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        self.as_deref_mut().withdraw();
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.as_deref_mut().poll_ready(cx)
+    }
+}
+
+/// Several arms: a tuple of two to six, an array, or what a [`SelectSet`] holds. Not for implementing elsewhere.
+pub trait Arms: sealed::Sealed {
+    /// Which arm happened, with its result.
+    type Output;
+    /// How many there may be; not all of these numbers need be taken.
+    #[doc(hidden)]
+    fn count(&self) -> u8;
+    /// Makes them arms, numbered from `first` on.
+    ///
+    /// # Safety
+    /// As for [`Arm::join`].
+    #[doc(hidden)]
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u8);
+    #[doc(hidden)]
+    fn poll_arm(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<Self::Output>;
+    #[doc(hidden)]
+    fn poll_arm_ready(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<()>;
+    #[doc(hidden)]
+    fn withdraw(self: Pin<&mut Self>);
+}
+
+/// Waits for the first of several operations and does exactly that one.
+///
+/// The arms are polled in order, so that among several that are ready the first is taken (it is
+/// *biased*; see [`fair`](Select::fair)). When a peer comes to one of the waiting arms, that arm is claimed
+/// before its value moves; the others are withdrawn and lose nothing: a value that a losing arm wanted to
+/// send is dropped with the arm, or, if the arm is a pinned reference, recovered by
+/// [`take_value`](crate::channel::SendFuture::take_value). Two arms of one select never match each other.
+/// There may be 253 arms.
+///
+/// Cancel safety: dropping it drops the arms; a value or slot that one of them was handed goes to the
+/// next waiter.
+///
+/// ```
+/// use std::pin::pin;
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::select::{Either, select};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static JOBS: Channel<Lock, u32, Buffered<4>> = Channel::new();
+/// static RESULTS: Channel<Lock, u32, Buffered<4>> = Channel::new();
+///
+/// # async fn example() {
+/// let mut result = pin!(RESULTS.send(7));
+/// match select((JOBS.recv(), result.as_mut())).await {
+///     Either::First(job) => println!("a job, {job:?}; still to send: {:?}", result.take_value()),
+///     Either::Second(sent) => println!("sent, {sent:?}"),
+/// }
+/// # }
+/// ```
+pub fn select<A: Arms>(arms: A) -> Select<A> {
+    Select {
+        claim: Claim::new(),
+        arms,
+        joined: false,
+        fair: false,
+        first: 0,
+        _pinned: PhantomPinned,
+    }
+}
+
+/// A pending [`select`](fn@select).
+///
+/// It can be used again: polled after its end it selects once more, among arms that still have something to
+/// do (a receive always has). With a deadline or a cancellation it returns `Err` when that came first.
+#[must_use = "futures do nothing unless polled"]
+pub struct Select<A: Arms> {
+    claim: Claim,
+    arms: A,
+    joined: bool,
+    fair: bool,
+    /// The arm that is polled first.
+    first: u8,
+    _pinned: PhantomPinned,
+}
+
+impl<A: Arms> Select<A> {
+    /// Makes it fair: it looks at its arms from a random one on, in a circle, so that of several arms that
+    /// are always ready each happens with a probability of at least 1 in the number of arms.
+    pub fn fair(mut self) -> Self {
+        self.fair = true;
+        self
+    }
+
+    /// Selects among what is ready at this moment; `None` if nothing is. It does not wait, but does stand in
+    /// the arms' queues for the time of this call.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use cloakroom::channel::{Buffered, Channel};
+    /// use cloakroom::select::{Either, select};
+    /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+    ///
+    /// static A: Channel<Lock, u8, Buffered<1>> = Channel::new();
+    /// static B: Channel<Lock, u8, Buffered<1>> = Channel::new();
+    ///
+    /// let mut either = pin!(select((A.recv(), B.recv())));
+    /// assert_eq!(either.as_mut().try_now(), None);
+    /// B.try_send(1)?;
+    /// assert_eq!(either.as_mut().try_now(), Some(Either::Second(Ok(1))));
+    /// # Ok::<(), cloakroom::TrySendError<u8>>(())
+    /// ```
+    pub fn try_now(mut self: Pin<&mut Self>) -> Option<A::Output> {
+        match self.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => self.give_up(),
+        }
+    }
+
+    /// Waits until an arm is ready, and returns its number, without doing anything. Somebody else may have
+    /// been faster when the operation is then tried.
+    ///
+    /// Cancel safety: dropping it withdraws all arms.
+    pub fn ready(self: Pin<&mut Self>) -> Ready<'_, A> {
+        Ready { select: self }
+    }
+
+    /// The number of an arm that is ready now.
+    pub fn try_ready(self: Pin<&mut Self>) -> Option<usize> {
+        let ready = core::pin::pin!(self.ready());
+        match ready.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(arm) => Some(arm),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Its parts, pinned where they have to be.
+    fn parts(self: Pin<&mut Self>) -> (&Claim, Pin<&mut A>, &mut bool) {
+        // SAFETY: the arms are pinned with the whole; nothing is moved.
+        unsafe {
+            let this = self.get_unchecked_mut();
+            (&this.claim, Pin::new_unchecked(&mut this.arms), &mut this.joined)
+        }
+    }
+
+    /// Makes the arms this select's, if they are not.
+    fn join(mut self: Pin<&mut Self>) {
+        if self.joined {
+            return;
+        }
+        let first = if self.fair { fair::below(self.arms.count()) } else { 0 };
+        let (claim, arms, joined) = self.as_mut().parts();
+        *joined = true;
+        // SAFETY: the claim is pinned beside the arms, which are withdrawn in `part` or in `drop`.
+        unsafe { arms.join(claim, 0) };
+        // SAFETY: nothing pinned is moved.
+        unsafe { self.get_unchecked_mut() }.first = first;
+    }
+
+    /// Withdraws all arms: nobody refers to the claim any more.
+    fn part(self: Pin<&mut Self>) {
+        let (claim, arms, joined) = self.parts();
+        if core::mem::take(joined) {
+            arms.withdraw();
+            claim.reopen();
+        }
+    }
+
+    /// Polls the arms in turn by `f` until one is done; the one that a peer has claimed, if any.
+    fn drive<R>(
+        mut self: Pin<&mut Self>,
+        mut f: impl FnMut(Pin<&mut A>, u8) -> Poll<R>,
+    ) -> Poll<R> {
+        self.as_mut().join();
+        let (first, count) = (self.first, self.arms.count());
+        loop {
+            if let Some(winner) = self.claim.winner() {
+                // The arm knows by now, or waits for the peer's lock.
+                let (_, arms, _) = self.as_mut().parts();
+                let polled = f(arms, winner);
+                if polled.is_ready() {
+                    self.part();
+                }
+                return polled;
+            }
+            for arm in (first..count).chain(0..first) {
+                let (_, arms, _) = self.as_mut().parts();
+                let polled = f(arms, arm);
+                if polled.is_ready() {
+                    self.part();
+                    return polled;
+                }
+            }
+            // A peer may have claimed an arm after that arm had been polled.
+            if self.claim.winner().is_none() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Stops selecting. If an arm has been claimed by then it happens.
+    fn give_up(mut self: Pin<&mut Self>) -> Option<A::Output> {
+        let mut output = None;
+        if self.joined && !self.claim.claim(NOBODY) {
+            let cx = &mut Context::from_waker(Waker::noop());
+            if let Poll::Ready(happened) = self.as_mut().poll(cx) {
+                output = Some(happened);
+            }
+        }
+        self.part();
+        output
+    }
+}
+
+impl<A: Arms> Future for Select<A> {
+    type Output = A::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {
+        self.drive(|arms, arm| arms.poll_arm(arm, cx))
+    }
+}
+
+impl<A: Arms> Operation for Select<A> {
+    type Limited = Result<A::Output, Stopped>;
+
+    fn finish(output: A::Output) -> Self::Limited {
+        Ok(output)
+    }
+
+    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        Some(self.give_up().ok_or(why))
+    }
+}
+
+impl<A: Arms> Drop for Select<A> {
+    fn drop(&mut self) {
+        if self.joined {
+            // SAFETY: pinned if it was ever polled, and not moved here. Arms that are references live
+            // on, so they must forget the claim.
+            unsafe { Pin::new_unchecked(&mut self.arms) }.withdraw();
+        }
+    }
+}
+
+/// A pending [`Select::ready`].
+#[must_use = "futures do nothing unless polled"]
+pub struct Ready<'s, A: Arms> {
+    select: Pin<&'s mut Select<A>>,
+}
+
+impl<A: Arms> Future for Ready<'_, A> {
+    type Output = usize;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        // What an arm was handed goes back when the arms are withdrawn.
+        self.select
+            .as_mut()
+            .drive(|arms, arm| arms.poll_arm_ready(arm, cx).map(|()| usize::from(arm)))
+    }
+}
+
+impl<A: Arms> Operation for Ready<'_, A> {
+    type Limited = Result<usize, Stopped>;
+
+    fn finish(arm: usize) -> Self::Limited {
+        Ok(arm)
+    }
+
+    fn abandon(mut self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        let claimed = self.select.claim.winner();
+        self.select.as_mut().part();
+        Some(claimed.map(usize::from).ok_or(why))
+    }
+}
+
+impl<A: Arms> Drop for Ready<'_, A> {
+    fn drop(&mut self) {
+        self.select.as_mut().part();
+    }
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}

@@ -1,0 +1,117 @@
+//! Blocking calls, from any thread.
+
+use std::time::{Duration, Instant};
+
+use super::{block_on, block_on_by};
+use crate::channel::{Channel, Compete, Receiver, Sender, Strategy};
+use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
+use crate::limit::Operation;
+use crate::sync::RawMutex;
+
+/// Runs an operation on this thread, for `limit` at the most. Any [`Operation`]: a send, a receive, a
+/// permit, an allocation, a select.
+///
+/// ```
+/// use std::time::Duration;
+/// use cloakroom::RecvTimeoutError;
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::std_layer::{StdRawMutex, block_on_for};
+///
+/// static CHANNEL: Channel<StdRawMutex, u32, Buffered<4>> = Channel::new();
+/// let nothing = block_on_for(CHANNEL.recv(), Duration::from_millis(1));
+/// assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
+/// ```
+pub fn block_on_for<F: Operation>(operation: F, limit: Duration) -> F::Limited {
+    match Instant::now().checked_add(limit) {
+        Some(deadline) => block_on_by(operation, deadline),
+        // A limit beyond what the clock can tell is none.
+        None => F::finish(block_on(operation)),
+    }
+}
+
+/// Declares the blocking calls of a sending side.
+macro_rules! blocking_sends {
+    () => {
+        /// As `send`, blocking this thread.
+        ///
+        /// # Errors
+        /// The value comes back when the channel is closed.
+        pub fn blocking_send(&self, value: T) -> Result<S::Receipt, SendError<T>> {
+            block_on(self.send(value))
+        }
+
+        /// As `send`, blocking this thread for `limit` at the most.
+        ///
+        /// # Errors
+        /// The value comes back when the channel is closed, or time is over.
+        pub fn blocking_send_timeout(
+            &self,
+            value: T,
+            limit: Duration,
+        ) -> Result<S::Receipt, SendTimeoutError<T>> {
+            block_on_for(self.send(value), limit)
+        }
+
+        /// As `send`, blocking this thread until `deadline` at the latest.
+        ///
+        /// # Errors
+        /// The value comes back when the channel is closed, or time is over.
+        pub fn blocking_send_deadline(
+            &self,
+            value: T,
+            deadline: Instant,
+        ) -> Result<S::Receipt, SendTimeoutError<T>> {
+            block_on_by(self.send(value), deadline)
+        }
+    };
+}
+
+/// Declares the blocking calls of a receiving side.
+macro_rules! blocking_receives {
+    () => {
+        /// As `recv`, blocking this thread.
+        ///
+        /// # Errors
+        /// When the channel is closed and empty.
+        pub fn blocking_recv(&self) -> Result<T, RecvError> {
+            block_on(self.recv())
+        }
+
+        /// As `recv`, blocking this thread for `limit` at the most.
+        ///
+        /// # Errors
+        /// When the channel is closed and empty, or time is over.
+        pub fn blocking_recv_timeout(&self, limit: Duration) -> Result<T, RecvTimeoutError> {
+            block_on_for(self.recv(), limit)
+        }
+
+        /// As `recv`, blocking this thread until `deadline` at the latest.
+        ///
+        /// # Errors
+        /// When the channel is closed and empty, or time is over.
+        pub fn blocking_recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
+            block_on_by(self.recv(), deadline)
+        }
+
+        /// The values as they come, blocking this thread, until the channel is closed and empty.
+        pub fn blocking_iter(&self) -> impl Iterator<Item = T> {
+            std::iter::from_fn(|| self.blocking_recv().ok())
+        }
+    };
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    blocking_sends!();
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Sender<M, T, S> {
+    blocking_sends!();
+}
+
+impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
+    blocking_receives!();
+}
+
+impl<M: RawMutex, T, S: Compete<T>> Receiver<M, T, S> {
+    blocking_receives!();
+}
