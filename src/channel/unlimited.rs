@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use core::task::{Context, Poll};
 
 use super::snapshot::Kind;
-use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
+use super::store::{Growing, Store, Strategy, drop_all, receivers_compete, sealed::Sealed};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -262,10 +262,19 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
 
 impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
     fn drop(&mut self) {
-        while self.pop(0, ()).is_some() {}
-        while let Some(mut lease) = self.detach() {
-            // As in `shrink`.
-            lease.fill(0);
-        }
+        drop_all(|| {
+            let (value, unused) = match self.pop(0, ()) {
+                Some((value, unused)) => (Some(value), unused),
+                None => (None, self.detach()),
+            };
+            // The memory first, as the value's drop may panic.
+            let any = value.is_some() || unused.is_some();
+            if let Some(mut lease) = unused {
+                // As in `shrink`.
+                lease.fill(0);
+            }
+            drop(value);
+            any
+        });
     }
 }

@@ -8,8 +8,11 @@ use std::sync::{Arc, Weak};
 use std::task::Poll;
 
 use cloakroom::Arena;
-use cloakroom::channel::{Buffered, Channel, DropNewest, DropOldest, Unlimited};
+use cloakroom::channel::{
+    Broadcast, Buffered, Channel, Counted, DropNewest, DropOldest, Unlimited, endpoints,
+};
 use cloakroom::select::select;
+use cloakroom::std_layer::ArcShare;
 
 use crate::crew::poll_once;
 use crate::kinds::{Conflated, Kind, Line, Lock, Rendezvous};
@@ -199,6 +202,51 @@ fn when_it_is_the_oldest() {
 #[test]
 fn when_it_is_the_newest() {
     when_dropped_by_policy(DropNewest(drop::<Entry>), false);
+}
+
+/// A subscriber that goes takes the last handle to a value with it. It has gone all the same: nothing waits for
+/// it any more.
+#[test]
+fn in_a_subscriber_that_goes() {
+    for explosive in 0..2 {
+        let ledger = Ledger::default();
+        let line: Channel<Lock, ArcShare<Entry>, Broadcast<2>> = Channel::new();
+        let subscriber = line.subscribe();
+        let send = |explodes: bool| {
+            let value = if explodes { ledger.explosive() } else { ledger.entry() };
+            line.send(ArcShare(Arc::new(value)))
+        };
+        for number in 0..2 {
+            assert!(poll_once(pin!(send(number == explosive))).is_ready());
+        }
+        let mut waits = pin!(send(false));
+        assert!(poll_once(waits.as_mut()).is_pending());
+        explodes(|| drop(subscriber));
+        assert_eq!(line.subscribers(), 0);
+        assert!(poll_once(waits).is_ready(), "the sender was forgotten");
+        let end = line.snapshot();
+        assert_eq!((end.sent, end.dropped, end.depth), (3, 3, 0));
+        ledger.is_balanced();
+    }
+}
+
+/// As does the last counted receiver with what is in the channel.
+#[test]
+fn in_a_channel_whose_last_receiver_goes() {
+    for explosive in 0..3 {
+        let ledger = Ledger::default();
+        let line: Counted<Lock, Entry, Buffered<3>> = Counted::new();
+        let (sender, receiver) = endpoints(&line);
+        for number in 0..3 {
+            let value = if number == explosive { ledger.explosive() } else { ledger.entry() };
+            assert!(sender.try_send(value).is_ok());
+        }
+        explodes(|| drop(receiver));
+        ledger.is_balanced();
+        let end = sender.snapshot();
+        assert!(end.closed);
+        assert_eq!((end.sent, end.dropped, end.depth), (3, 3, 0));
+    }
 }
 
 /// A value that sends another one into the channel that drops it, and asks it this and that: a channel that
