@@ -43,6 +43,8 @@ const_kind!(Rendezvous = channel::Rendezvous, 0);
 const_kind!(Buffered1 = channel::Buffered<1>, 1);
 const_kind!(Buffered3 = channel::Buffered<3>, 3);
 const_kind!(Buffered128 = channel::Buffered<128>, 128);
+// Without priorities, it is first in, first out.
+const_kind!(Priority3 = channel::Priority<3>, 3);
 const_kind!(Conflated = channel::Conflated, 1);
 
 /// Unlimited, in segments of eight, over an arena of its own that is far larger than most programs need.
@@ -99,6 +101,7 @@ macro_rules! on_every_kind_with_room {
                 buffered_128 on Buffered128,
                 unlimited on Unlimited,
                 cramped on Cramped,
+                priority_3 on Priority3,
             );
         )+
     };
@@ -115,6 +118,7 @@ macro_rules! on_every_kind {
                 buffered_128 on Buffered128,
                 unlimited on Unlimited,
                 cramped on Cramped,
+                priority_3 on Priority3,
             );
         )+
     };
@@ -129,6 +133,7 @@ macro_rules! on_every_bounded_kind {
                 buffered_1 on Buffered1,
                 buffered_3 on Buffered3,
                 buffered_128 on Buffered128,
+                priority_3 on Priority3,
             );
         )+
     };

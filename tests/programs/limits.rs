@@ -11,6 +11,7 @@ on_kinds!(every_crew semaphore:
     buffered_1 on Buffered1,
     buffered_3 on Buffered3,
     buffered_128 on Buffered128,
+    priority_3 on Priority3,
 );
 on_kinds!(every_crew mutex: buffered_1 on Buffered1);
 
@@ -34,8 +35,8 @@ fn never_further_ahead_than_the_capacity<K: Kind>(crew: Crew) {
     crew.run(async {
         for value in 0..VALUES {
             assert!(line.send(value).await.is_ok());
-            let receives = begun.load(Ordering::SeqCst);
-            assert!(value + 1 <= receives + capacity, "send {value} after {receives} receives");
+            let (sends, receives) = (value + 1, begun.load(Ordering::SeqCst));
+            assert!(sends <= receives + capacity, "{sends} sends, {receives} receives begun");
         }
     });
     assert!(line.snapshot().high_water <= capacity.max(1));

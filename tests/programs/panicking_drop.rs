@@ -252,9 +252,11 @@ fn in_a_channel_whose_last_receiver_goes() {
 /// A value that sends another one into the channel that drops it, and asks it this and that: a channel that
 /// dropped it under its lock would never return.
 struct Echo<K: Kind> {
-    line: Weak<Channel<Lock, Echo<K>, K::Of<Echo<K>>>>,
+    line: Weak<EchoChannel<K>>,
     echoes: u32,
 }
+
+type EchoChannel<K> = Channel<Lock, Echo<K>, <K as Kind>::Of<Echo<K>>>;
 
 impl<K: Kind> Drop for Echo<K> {
     fn drop(&mut self) {

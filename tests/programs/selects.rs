@@ -8,7 +8,7 @@ use std::task::Poll;
 use cloakroom::select::{Either, select};
 
 use crate::crew::{Crew, poll_once};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Line};
 
 on_every_kind!(every_crew: one_value_offered_to_four);
 on_every_kind!(alone: failed_arms_do_not_stand_in_the_way);
@@ -17,7 +17,7 @@ on_kinds!(every_crew swap: rendezvous on Rendezvous);
 /// Go's `doubleselect`: the same number is offered to four channels at once; it goes into one of them.
 fn one_value_offered_to_four<K: Kind>(crew: Crew) {
     const VALUES: u32 = 300;
-    let offered = [const { () }; 4].map(|()| K::line::<u32>());
+    let offered: [Line<K, u32>; 4] = std::array::from_fn(|_| K::line());
     let merged = K::line::<u32>();
     let open = Arc::new(AtomicUsize::new(offered.len()));
     for line in &offered {
@@ -84,7 +84,7 @@ fn failed_arms_do_not_stand_in_the_way<K: Kind>() {
 fn swap<K: Kind>(crew: Crew) {
     const ROUNDS: u32 = 300;
     let line = K::line::<(u8, u32)>();
-    let side = |name: u8, line: crate::kinds::Line<K, (u8, u32)>| async move {
+    let side = |name: u8, line: Line<K, (u8, u32)>| async move {
         let (mut given, mut taken) = (0, 0);
         while given + taken < ROUNDS {
             match select((line.send((name, given)), line.recv())).await {
