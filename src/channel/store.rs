@@ -199,6 +199,8 @@ pub(super) fn drop_all(next: impl FnMut() -> bool) {
 
     let mut all = Rest(next);
     while (all.0)() {}
+    // All gone: `next` is not called again.
+    core::mem::forget(all);
 }
 
 /// For strategies that never grow.
