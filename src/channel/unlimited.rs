@@ -52,7 +52,24 @@ impl<M: RawMutex + Sync> AnyArena<M> for ArenaRef<'_, M> {
 }
 
 impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
-    pub(super) const fn over(arena: &'a dyn AnyArena<M>) -> Self {
+    /// The kind of a channel that takes its memory from `arena`, for constructors that want a kind: a
+    /// [`Channel`](super::Channel) has [`over`](super::Channel::over).
+    ///
+    /// ```
+    /// use cloakroom::channel::{Counted, Unlimited, endpoints};
+    /// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+    ///
+    /// static ARENA: Arena<Lock, 16, 64, 16> = Arena::new();
+    /// static EVENTS: Counted<Lock, u16, Unlimited<'static, Lock>> =
+    ///     Counted::with(Unlimited::over(&ARENA));
+    ///
+    /// let (sender, receiver) = endpoints(&EVENTS);
+    /// sender.try_send_many(0..100)?;
+    /// drop(sender);
+    /// assert_eq!(receiver.drain().count(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
         assert!(SEGMENT > 0, "a segment has room for one value at least");
         Self { arena }
     }
