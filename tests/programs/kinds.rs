@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::channel::{Channel, Compete};
+use cloakroom::channel::{Channel, Compete, Counted, CountedReceiver, CountedSender, endpoints};
 use cloakroom::std_layer::{MappedArena, StdRawMutex};
 use cloakroom::{Arena, channel};
 
@@ -11,16 +11,31 @@ pub type Lock = StdRawMutex;
 /// A channel that tasks share.
 pub type Line<K, T> = Arc<Channel<Lock, T, <K as Kind>::Of<T>>>;
 
+/// As [`Line`], for channels that know how many endpoints they have.
+pub type CountedLine<K, T> = Arc<Counted<Lock, T, <K as Kind>::Of<T>>>;
+
+/// Both ends of one.
+pub type Ends<K, T> = (CountedSender<CountedLine<K, T>>, CountedReceiver<CountedLine<K, T>>);
+
 /// A kind of channel, and how to make one.
 pub trait Kind: Sized + 'static {
     /// The strategy, for values of one type.
-    type Of<T: Send + 'static>: Compete<T> + Send + Sync + 'static;
+    type Of<T: Send + 'static>: Compete<T, Receipt: Send> + Send + Sync + 'static;
     /// How many values it holds, if that is a number.
     const CAPACITY: Option<usize>;
     /// How many values have to be received from a full one for a sender to go on.
     const STEP: usize = 1;
 
-    fn line<T: Send + 'static>() -> Line<Self, T>;
+    fn make<T: Send + 'static>() -> Self::Of<T>;
+
+    fn line<T: Send + 'static>() -> Line<Self, T> {
+        Arc::new(Channel::with(Self::make()))
+    }
+
+    /// A channel whose endpoints are counted.
+    fn counted<T: Send + 'static>() -> Ends<Self, T> {
+        endpoints(Arc::new(Counted::with(Self::make())))
+    }
 }
 
 macro_rules! const_kind {
@@ -32,8 +47,8 @@ macro_rules! const_kind {
             type Of<T: Send + 'static> = $strategy;
             const CAPACITY: Option<usize> = Some($capacity);
 
-            fn line<T: Send + 'static>() -> Line<Self, T> {
-                Arc::new(Channel::new())
+            fn make<T: Send + 'static>() -> $strategy {
+                <$strategy>::default()
             }
         }
     };
@@ -55,10 +70,10 @@ impl Kind for Unlimited {
     const CAPACITY: Option<usize> = None;
     const STEP: usize = 8;
 
-    fn line<T: Send + 'static>() -> Line<Self, T> {
+    fn make<T: Send + 'static>() -> Self::Of<T> {
         // Leaked, as in the other one, but it is mapped only where it is used.
         let memory = MappedArena::new(1 << 20, 256, 1 << 10).expect("a megabyte").leak();
-        Arc::new(Channel::over(Box::leak(Box::new(memory))))
+        channel::Unlimited::over(Box::leak(Box::new(memory)))
     }
 }
 
@@ -69,10 +84,10 @@ impl Kind for Cramped {
     type Of<T: Send + 'static> = channel::Unlimited<'static, Lock, 1>;
     const CAPACITY: Option<usize> = None;
 
-    fn line<T: Send + 'static>() -> Line<Self, T> {
+    fn make<T: Send + 'static>() -> Self::Of<T> {
         // For as long as the process lives, as the channel may be anybody's.
         let memory: &'static Arena<Lock, 56, 256, 3> = Box::leak(Box::new(Arena::new()));
-        Arc::new(Channel::over(memory))
+        channel::Unlimited::over(memory)
     }
 }
 

@@ -17,7 +17,12 @@
 //! | `limits` | a channel as a semaphore and as a mutex; a sender is never further ahead than the capacity |
 //! | `meeting` | what a channel without a buffer promises |
 //! | `selects` | Go's tests of select: one value offered to several, losers leave no trace |
+//! | `choices` | `select!`: a default arm, arms that are never ready, deadlines, ticks, quitting |
+//! | `sets` | crossbeam's `Select`: merging and balancing a number of channels known at run time |
 //! | `permits` | tokio's reservations |
+//! | `endpoints` | pools that end when the last sender goes, receivers that leave, weak senders |
+//! | `batches` | several at once; iterators, `Stream` and `Sink` |
+//! | `broadcasts` | ping-pong, hubs, laggards and a chat where everybody hears everything |
 //! | `latest` | a conflated channel as a gauge |
 //! | `values` | values of no size, large ones, aligned ones, boxes, channels |
 //! | `drop_counts` | each value is dropped once, however it ends |
@@ -33,7 +38,11 @@ mod watch;
 mod kinds;
 mod crew;
 
+mod batches;
+mod broadcasts;
+mod choices;
 mod drop_counts;
+mod endpoints;
 mod fan_in;
 mod latest;
 mod ledger;
@@ -46,6 +55,7 @@ mod permits;
 mod ping_pong;
 mod pipeline;
 mod selects;
+mod sets;
 mod sieve;
 mod values;
 mod workers;
