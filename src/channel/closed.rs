@@ -110,7 +110,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for Closed<'_, M, T, S> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
         this.leave();
-        Some(if this.channel.is_closed() { Ok(()) } else { Err(why) })
+        if this.channel.is_closed() {
+            return Some(Ok(()));
+        }
+        this.channel.count_stopped(why);
+        Some(Err(why))
     }
 }
 

@@ -67,9 +67,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         }
     }
 
-    /// What is there now.
+    /// What is there now. That there is nothing is no failure.
     pub(super) fn try_next(&mut self) -> Option<S::Received> {
-        self.channel.try_take(self.reader).ok()
+        let ready = self.channel.state.with(|state| state.would_take(None, self.reader));
+        if ready { self.channel.try_take(self.reader).ok() } else { None }
     }
 
     /// Stops waiting: out of the list, or the promised value to the next receiver.

@@ -75,6 +75,12 @@ where
         iter::from_fn(|| self.try_recv().ok())
     }
 
+    /// What is there at this moment and nothing that comes later, without waiting.
+    pub fn drain(&mut self) -> impl Iterator<Item = Delivery<ValueOf<P>>> {
+        let count = self.len();
+        self.try_iter().take(count)
+    }
+
     /// How many values it has not read, lost ones included.
     pub fn len(&self) -> usize {
         let reader = CursorRef::to(&self.cursor);

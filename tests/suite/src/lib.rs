@@ -23,6 +23,7 @@ mod arena;
 mod bad_input;
 mod channels;
 mod compaction;
+pub mod conformance;
 mod fixture;
 mod handover;
 mod kernel;
@@ -43,23 +44,52 @@ pub type Test = (&'static str, fn() -> Result<(), Failure>);
 
 /// The tests that run under any lock, one that belongs to a single thread included.
 pub fn tests_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = Test> {
-    let tables = [
+    let memory = [
         arena::table::<M>(),
         tickets::table::<M>(),
         compaction::table::<M>(),
         waiting_for_memory::table::<M>(),
+        bad_input::table::<M>(),
+    ];
+    let memory = memory.into_iter().flatten().chain(timers::table::<M>());
+    memory.chain(channels_for_any_lock::<M>()).chain(conformance::table::<M>()).copied()
+}
+
+fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'static Test> {
+    let channels = [
         channels::table::<M>(),
         handover::table::<M>(),
         waiting::table::<M>(),
         select::table::<M>(),
-        timers::table::<M>(),
-        bad_input::table::<M>(),
+    ];
+    channels.into_iter().flatten()
+}
+
+/// All tests, under a lock that may be shared: for hosts, which have room for them in one program.
+pub fn tests<P: Place>() -> impl Iterator<Item = Test> {
+    memory_and_tasks::<P>().chain(channels::<P>()).chain(conformance::<P>())
+}
+
+/// A third of the tests: the arena, the kernel and its timers.
+pub fn memory_and_tasks<P: Place>() -> impl Iterator<Item = Test> {
+    let tables = [
+        arena::table::<P::Lock>(),
+        tickets::table::<P::Lock>(),
+        compaction::table::<P::Lock>(),
+        waiting_for_memory::table::<P::Lock>(),
+        bad_input::table::<P::Lock>(),
+        timers::table::<P::Lock>(),
+        kernel::table::<P>(),
     ];
     tables.into_iter().flatten().copied()
 }
 
-/// All tests, under a lock that may be shared.
-pub fn tests<P: Place>() -> impl Iterator<Item = Test> {
-    let shared = [kernel::table::<P>(), unlimited::table::<P>()];
-    tests_for_any_lock::<P::Lock>().chain(shared.into_iter().flatten().copied())
+/// A third of the tests: channels and selects.
+pub fn channels<P: Place>() -> impl Iterator<Item = Test> {
+    channels_for_any_lock::<P::Lock>().chain(unlimited::table::<P>()).copied()
+}
+
+/// A third of the tests: the [conformance] matrix.
+pub fn conformance<P: Place>() -> impl Iterator<Item = Test> {
+    conformance::table::<P::Lock>().iter().chain(conformance::at_a_place::table::<P>()).copied()
 }
