@@ -6,7 +6,8 @@ use core::mem::MaybeUninit;
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
 use super::snapshot::Kind;
 use super::store::{
-    ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
+    ConstStrategy, NoGrowth, Store, Strategy, drop_all, never_grows, receivers_compete,
+    sealed::Sealed,
 };
 
 /// A ring of `N` values, first in, first out. What happens when it is full is the policy's matter:
@@ -134,6 +135,6 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
 
 impl<T, const N: usize, P> Drop for Ring<T, N, P> {
     fn drop(&mut self) {
-        while self.take().is_some() {}
+        drop_all(|| self.take().is_some());
     }
 }

@@ -65,7 +65,7 @@ use crate::limit::Stopped;
 use crate::sync::{Locked, RawMutex, const_fn};
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
-use store::Store;
+use store::{Store, drop_all};
 
 /// A channel between any number of senders and receivers.
 ///
@@ -386,14 +386,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     where
         S: Compete<T>,
     {
-        loop {
-            let dropped = self.state.with(State::discard);
-            let Some((value, unused)) = dropped else { break };
+        drop_all(|| {
+            let Some((value, unused)) = self.state.with(State::discard) else { return false };
             if let Some(unused) = unused {
                 S::shrink(unused);
             }
             drop(value);
-        }
+            true
+        });
     }
 
     /// Deals with waiters until none can be helped.

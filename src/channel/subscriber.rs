@@ -6,7 +6,7 @@ use core::iter;
 use super::broadcast::{Cursor, CursorRef, Delivery};
 use super::endpoint::{ChannelRef, HasChannel, KindOf, LockOf, ValueOf};
 use super::snapshot::count;
-use super::store::{Leaving, Store, Strategy};
+use super::store::{Leaving, Store, Strategy, drop_all};
 use super::{Channel, RecvFuture};
 use crate::error::TryRecvError;
 use crate::sync::RawMutex;
@@ -109,7 +109,7 @@ where
 {
     fn drop(&mut self) {
         let channel = self.channel.channel();
-        loop {
+        drop_all(|| {
             let leaving = channel.state.with(|state| {
                 let leaving = state.store.leave(CursorRef::to(&self.cursor));
                 if let Leaving::Done(_, read) = leaving {
@@ -119,11 +119,13 @@ where
                 leaving
             });
             if let Leaving::Gone = leaving {
-                break;
+                return false;
             }
-            // Outside the lock: the value, if it is done with, and the sender that its slot is for.
-            drop(leaving);
+            // Outside the lock: the sender that the slot is for, if the value is done with; then the value,
+            // whose drop may panic.
             channel.settle();
-        }
+            drop(leaving);
+            true
+        });
     }
 }

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use core::task::{Context, Poll};
 
 use super::snapshot::Kind;
-use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
+use super::store::{Growing, Store, Strategy, drop_all, receivers_compete, sealed::Sealed};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -52,7 +52,24 @@ impl<M: RawMutex + Sync> AnyArena<M> for ArenaRef<'_, M> {
 }
 
 impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
-    pub(super) const fn over(arena: &'a dyn AnyArena<M>) -> Self {
+    /// The kind of a channel that takes its memory from `arena`, for constructors that want a kind: a
+    /// [`Channel`](super::Channel) has [`over`](super::Channel::over).
+    ///
+    /// ```
+    /// use cloakroom::channel::{Counted, Unlimited, endpoints};
+    /// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+    ///
+    /// static ARENA: Arena<Lock, 16, 64, 16> = Arena::new();
+    /// static EVENTS: Counted<Lock, u16, Unlimited<'static, Lock>> =
+    ///     Counted::with(Unlimited::over(&ARENA));
+    ///
+    /// let (sender, receiver) = endpoints(&EVENTS);
+    /// sender.try_send_many(0..100)?;
+    /// drop(sender);
+    /// assert_eq!(receiver.drain().count(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
         assert!(SEGMENT > 0, "a segment has room for one value at least");
         Self { arena }
     }
@@ -262,10 +279,19 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
 
 impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
     fn drop(&mut self) {
-        while self.pop(0, ()).is_some() {}
-        while let Some(mut lease) = self.detach() {
-            // As in `shrink`.
-            lease.fill(0);
-        }
+        drop_all(|| {
+            let (value, unused) = match self.pop(0, ()) {
+                Some((value, unused)) => (Some(value), unused),
+                None => (None, self.detach()),
+            };
+            // The memory first, as the value's drop may panic.
+            let any = value.is_some() || unused.is_some();
+            if let Some(mut lease) = unused {
+                // As in `shrink`.
+                lease.fill(0);
+            }
+            drop(value);
+            any
+        });
     }
 }
