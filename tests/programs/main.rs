@@ -35,6 +35,7 @@ mod random;
 mod watch;
 
 #[macro_use]
+#[path = "../common/kinds.rs"]
 mod kinds;
 mod crew;
 
