@@ -100,7 +100,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         answer
     }
 
-    fn manner(&mut self) -> Manner {
+    pub fn manner(&mut self) -> Manner {
         if self.random.below(8) < self.mix.patience {
             return Manner::Await;
         }

@@ -12,8 +12,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::history::{History, Record};
-use super::models::Kind;
+use super::history::History;
+use super::models::{Kind, Settling};
 use super::world::{Progress, World};
 
 /// How many threads a history can have.
@@ -57,10 +57,32 @@ struct Config {
     settled_by: u64,
 }
 
+/// A pair that is being looked at.
 struct Frame {
     config: Config,
+    /// What settling may do next.
+    settlings: Vec<(usize, Settling)>,
+    /// The time that it is at least, as calls have begun to take effect.
+    now: u64,
+    /// What begins later than this is overtaken by a call that has yet to take effect.
+    horizon: u64,
     /// Which move is tried next: settling first, then the threads.
     next: usize,
+}
+
+impl Frame {
+    fn of(history: &History, kinds: &[Kind], config: Config) -> Self {
+        let settlings = config.world.settlings(kinds).collect();
+        let lanes = || history.lanes.iter().zip(&config.reached);
+        let begun = lanes().filter_map(|(lane, &(call, step))| {
+            let begun = usize::from(call) + usize::from(step > 0);
+            begun.checked_sub(1).and_then(|last| lane.get(last))
+        });
+        let now = begun.map(|record| record.from).max().unwrap_or(0);
+        let under_way = lanes().filter_map(|(lane, &(call, _))| lane.get(usize::from(call)));
+        let horizon = under_way.map(|record| record.to).min().unwrap_or(u64::MAX);
+        Self { settlings, now, horizon, config, next: 0 }
+    }
 }
 
 /// Searches for an explanation of `history` on channels of these kinds.
@@ -69,78 +91,60 @@ pub fn check(history: &History, kinds: &[Kind]) -> Verdict {
     let start = Config { reached: [(0, 0); LANES], world: World::new(kinds.len()), settled_by: 0 };
     let mut best = start.clone();
     let mut visited = HashSet::new();
-    let mut path = vec![Frame { config: start, next: 0 }];
+    let mut path = vec![Frame::of(history, kinds, start)];
     while let Some(frame) = path.last_mut() {
         if is_complete(history, &frame.config.reached) {
             return Verdict::Explained(visited.len() + 1);
         }
         let number = frame.next;
         frame.next += 1;
-        match try_move(history, kinds, &frame.config, number) {
-            Tried::None => drop(path.pop()),
-            Tried::Impossible => {}
-            Tried::Moved(config) if !has_future(history, kinds, &config.world) => {}
-            Tried::Moved(config) => {
-                if visited.len() == LIMIT {
-                    return Verdict::Unknown;
-                }
-                if visited.insert(config.clone()) {
-                    if calls(&config.reached) > calls(&best.reached) {
-                        best = config.clone();
-                    }
-                    path.push(Frame { config, next: 0 });
-                }
+        if number == frame.settlings.len() + history.lanes.len() {
+            path.pop();
+            continue;
+        }
+        let Some(config) = try_move(history, kinds, frame, number) else { continue };
+        if visited.len() == LIMIT {
+            return Verdict::Unknown;
+        }
+        if has_future(history, kinds, &config.world) && visited.insert(config.clone()) {
+            if calls(&config.reached) > calls(&best.reached) {
+                best = config.clone();
             }
+            path.push(Frame::of(history, kinds, config));
         }
     }
     let reached = best.reached.iter().take(history.lanes.len());
     Verdict::Refuted(reached.map(|&(calls, _)| usize::from(calls)).collect(), best.world)
 }
 
-enum Tried {
-    Moved(Config),
-    Impossible,
-    /// There is no move of this number.
-    None,
-}
-
-fn try_move(history: &History, kinds: &[Kind], config: &Config, number: usize) -> Tried {
-    let settlings = config.world.settlings(kinds).count();
-    if let Some((channel, settling)) = config.world.settlings(kinds).nth(number) {
+/// What comes of a move, if it is possible.
+fn try_move(history: &History, kinds: &[Kind], frame: &Frame, number: usize) -> Option<Config> {
+    let Frame { config, settlings, .. } = frame;
+    if let Some(&(channel, settling)) = settlings.get(number) {
         let mut config = config.clone();
         config.world.settle(kinds[channel], channel, settling);
         if config.world.settlings(kinds).next().is_none() {
             config.settled_by = 0;
         }
-        return Tried::Moved(config);
+        return Some(config);
     }
-    let lane = number - settlings;
-    if lane >= history.lanes.len() {
-        return Tried::None;
-    }
+    let lane = number - settlings.len();
     let (call, step) = config.reached[lane];
-    let Some(record) = history.lanes[lane].get(usize::from(call)) else {
-        return Tried::Impossible;
+    let record = history.lanes[lane].get(usize::from(call))?;
+    let overtaken = step == 0 && record.from > frame.horizon;
+    let unsettled = !settlings.is_empty() && frame.now.max(record.from) > config.settled_by;
+    if overtaken || unsettled {
+        return None;
+    }
+    let (world, progress) = config.world.step(history, kinds, record.call, record.answer, step)?;
+    let mut reached = config.reached;
+    reached[lane] = match progress {
+        Progress::Step(step) => (call, step),
+        Progress::Done => (call + 1, 0),
     };
-    if step == 0 && under_way(history, &config.reached).any(|other| other.to < record.from) {
-        return Tried::Impossible;
-    }
-    if settlings > 0 && now(history, &config.reached).max(record.from) > config.settled_by {
-        return Tried::Impossible;
-    }
-    match config.world.step(history, kinds, record.call, record.answer, step) {
-        None => Tried::Impossible,
-        Some((world, progress)) => {
-            let mut reached = config.reached;
-            reached[lane] = match progress {
-                Progress::Step(step) => (call, step),
-                Progress::Done => (call + 1, 0),
-            };
-            let settled = world.settlings(kinds).next().is_none();
-            let settled_by = if settled { 0 } else { config.settled_by.max(record.to) };
-            Tried::Moved(Config { reached, world, settled_by })
-        }
-    }
+    let settled = world.settlings(kinds).next().is_none();
+    let settled_by = if settled { 0 } else { config.settled_by.max(record.to) };
+    Some(Config { reached, world, settled_by })
 }
 
 /// Whether the value that came last can leave when it did. (Without this look ahead an unlimited channel that
@@ -152,21 +156,6 @@ fn has_future(history: &History, kinds: &[Kind], world: &World) -> bool {
         }
         _ => true,
     })
-}
-
-/// Each thread's next call.
-fn under_way<'a>(history: &'a History, reached: &'a Reached) -> impl Iterator<Item = &'a Record> {
-    let lanes = history.lanes.iter().zip(reached);
-    lanes.filter_map(|(lane, &(call, _))| lane.get(usize::from(call)))
-}
-
-/// The time that it is at least, as this call has begun to take effect.
-fn now(history: &History, reached: &Reached) -> u64 {
-    let begun = history.lanes.iter().zip(reached).filter_map(|(lane, &(call, step))| {
-        let begun = usize::from(call) + usize::from(step > 0);
-        begun.checked_sub(1).and_then(|last| lane.get(last))
-    });
-    begun.map(|record| record.from).max().unwrap_or(0)
 }
 
 fn is_complete(history: &History, reached: &Reached) -> bool {

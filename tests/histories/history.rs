@@ -133,6 +133,8 @@ impl Clock {
 pub struct Lane {
     pub records: Vec<Record>,
     pub operations: Vec<(OperationId, Vec<Arm>)>,
+    /// What the thread itself found wrong. The checker comes first.
+    pub complaints: Vec<String>,
 }
 
 impl Lane {
@@ -157,6 +159,7 @@ impl Lane {
 pub struct History {
     pub lanes: Vec<Vec<Record>>,
     pub arms: HashMap<OperationId, Vec<Arm>>,
+    pub complaints: Vec<String>,
     receipts: HashMap<Value, Record>,
 }
 
@@ -171,6 +174,7 @@ impl History {
             }
             history.lanes.push(lane.records);
             history.arms.extend(lane.operations);
+            history.complaints.extend(lane.complaints);
         }
         history
     }
@@ -185,6 +189,17 @@ impl History {
 
     pub fn len(&self) -> usize {
         self.lanes.iter().map(Vec::len).sum()
+    }
+
+    /// How many calls ran while one of another thread did.
+    pub fn overlapping(&self) -> usize {
+        let count = |lane: usize, record: &Record| {
+            let others = self.lanes.iter().enumerate().filter(|(other, _)| *other != lane);
+            let mut records = others.flat_map(|(_, records)| records);
+            records.any(|other| other.from < record.to && record.from < other.to)
+        };
+        let lanes = self.lanes.iter().enumerate();
+        lanes.map(|(lane, records)| records.iter().filter(|r| count(lane, r)).count()).sum()
     }
 }
 

@@ -85,6 +85,7 @@ fn histories<A: Subject, B: Subject>(mix: &Mix) {
     let seed = std::env::var("CLOAKROOM_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     let tally = run::<A, B>(mix, seed, rounds());
     println!("{tally:?}");
+    assert!(tally.overlapping > 0, "the threads never met");
 }
 
 macro_rules! under_each_lock {

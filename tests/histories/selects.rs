@@ -6,11 +6,11 @@ use cloakroom::select::{Either, Either3, Either4, select};
 
 use super::actor::{Actor, Over, PermitOf, Place, gone, held, received, sent};
 use super::history::{Answer, Arm, Call, Outcome};
-use super::limits::Limits;
+use super::limits::{Limits, Manner};
 use super::subjects::Subject;
 
 impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
-    /// A select over `p` and `q`, awaited, or polled a few times and dropped.
+    /// A select over `p` and `q`.
     pub fn select<P: Subject, Q: Subject>(
         &mut self,
         p: &mut Place<'h, P>,
@@ -26,7 +26,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
         p: &mut Place<'h, P>,
         q: &mut Place<'h, Q>,
     ) -> Result<Option<PermitOf<'h, P>>, Over> {
-        let polls = (self.random.below(3) == 0).then(|| 1 + self.random.below(3));
+        let manner = self.manner();
         let (first, second) = (self.value(), self.value());
         let ranks = (self.rank(), self.rank());
         let mut to_p = pin!(p.channel.send(first).priority(P::rank(ranks.0)));
@@ -43,23 +43,46 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
 
         /// Runs one shape to its end.
         macro_rules! choose {
-            ([$($arm:expr),+], ($($future:expr),+), $answer:expr, $p:expr, $q:expr) => {{
+            (
+                [$($arm:expr),+], ($($future:expr),+), $output:ident => $answer:expr,
+                $p:expr, $q:expr
+            ) => {{
                 let id = self.begin(vec![$($arm),+]);
-                let mut choice = Box::pin(select(($($future),+)));
-                let ended =
-                    self.wait(id, choice.as_mut(), polls, &Limits::default(), $answer)?;
+                let limits = Limits::default();
+                let choice = select(($($future),+));
+                let (ended, begun) = if matches!(manner, Manner::Limit { .. }) {
+                    let mut choice = Box::pin(limits.limit(choice, manner));
+                    let answer = |result| match result {
+                        Ok($output) => $answer,
+                        Err(why) => limits.explain(why),
+                    };
+                    let ended = self.wait(id, choice.as_mut(), None, &limits, answer)?;
+                    (ended, self.stamp())
+                } else {
+                    let mut choice = Box::pin(choice);
+                    let (polls, answer) = (manner.polls(), |$output| $answer);
+                    let ended = self.wait(id, choice.as_mut(), polls, &limits, answer)?;
+                    // Stamped before it is dropped.
+                    (ended, self.stamp())
+                };
                 let places: (Option<u8>, Option<u8>) = ($p, $q);
-                let begun = self.stamp();
-                drop(choice);
                 let of_p = places.0.filter(|_| gone::<P>(to_p.as_mut(), first));
                 let of_q = places.1.filter(|_| gone::<Q>(to_q.as_mut(), second));
-                assert!(of_p.is_none() || of_q.is_none(), "two arms happened");
                 let gone = of_p.or(of_q);
-                match ended {
+                let rightly = match ended {
                     Some(Answer::Ready(arm, _)) => {
-                        assert!(gone.is_none_or(|gone| gone == arm), "a losing send went through");
+                        Some(arm).filter(|_| places.0 == Some(arm) || places.1 == Some(arm))
                     }
-                    _ => self.enter(begun, Call::Drop(id), Answer::Dropped(gone)),
+                    Some(_) => None,
+                    None => {
+                        self.enter(begun, Call::Drop(id), Answer::Dropped(gone));
+                        gone
+                    }
+                };
+                if gone != rightly || (of_p.is_some() && of_q.is_some()) {
+                    self.lane.complaints.push(format!(
+                        "of select {id}, which came to {ended:?}, these values are gone: {of_p:?}, {of_q:?}"
+                    ));
                 }
             }};
         }
@@ -68,7 +91,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             0 => choose!(
                 [send_p, receive_q],
                 (to_p.as_mut(), recv_q),
-                |output| match output {
+                output => match output {
                     Either::First(result) => Answer::Ready(0, sent::<P>(result)),
                     Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
@@ -78,7 +101,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             1 => choose!(
                 [receive_p, receive_q],
                 (recv_p, recv_q),
-                |output| match output {
+                output => match output {
                     Either::First(result) => Answer::Ready(0, received::<P>(result)),
                     Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
@@ -88,7 +111,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             2 => choose!(
                 [send_p, send_q],
                 (to_p.as_mut(), to_q.as_mut()),
-                |output| match output {
+                output => match output {
                     Either::First(result) => Answer::Ready(0, sent::<P>(result)),
                     Either::Second(result) => Answer::Ready(1, sent::<Q>(result)),
                 },
@@ -98,7 +121,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             3 => choose!(
                 [receive_q, send_p, receive_p, send_q],
                 (recv_q, to_p.as_mut(), recv_p, to_q.as_mut()),
-                |output| match output {
+                output => match output {
                     Either4::First(result) => Answer::Ready(0, received::<Q>(result)),
                     Either4::Second(result) => Answer::Ready(1, sent::<P>(result)),
                     Either4::Third(result) => Answer::Ready(2, received::<P>(result)),
@@ -110,7 +133,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             4 => choose!(
                 [reserve_p, receive_q],
                 (channel_p.reserve(), recv_q),
-                |output| match output {
+                output => match output {
                     Either::First(result) => Answer::Ready(0, held::<P>(result, &mut permit)),
                     Either::Second(result) => Answer::Ready(1, received::<Q>(result)),
                 },
@@ -120,7 +143,7 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
             _ => choose!(
                 [receive_p, send_q, closed_p],
                 (recv_p, to_q.as_mut(), channel_p.closed()),
-                |output| match output {
+                output => match output {
                     Either3::First(result) => Answer::Ready(0, received::<P>(result)),
                     Either3::Second(result) => Answer::Ready(1, sent::<Q>(result)),
                     Either3::Third(()) => {
