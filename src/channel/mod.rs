@@ -5,6 +5,17 @@
 //! arena. Messages of bytes travel through [`Bytes`], which queues [`Parcel`](crate::Parcel)s: payloads
 //! at rest in an arena.
 //!
+//! | to | see |
+//! |---|---|
+//! | choose a kind | [`Rendezvous`], [`Buffered`], [`Unlimited`], [`Conflated`], [`Priority`], [`Broadcast`] |
+//! | drop values rather than wait | [`Overflow`], [`Hook`] |
+//! | hold a slot first, send later | [`Permit`] |
+//! | hand out one side | [`Sender`], [`Receiver`], or counted: [`endpoints`] |
+//! | read what is broadcast | [`Subscriber`] |
+//! | send one message to several channels | [`fan_out`], [`fan_out_all`] |
+//! | wait for the first of several | [`select`](mod@crate::select) |
+//! | limit a wait | [`Operation`](crate::limit::Operation) |
+//!
 //! Values are moved under the channel's lock, so keep them small (a few words); large ones belong into
 //! the arena.
 
@@ -153,6 +164,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// Sends at once or not at all. Constant time, interrupt-safe.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* behind all values sent before; never before a sender that waits.
+    /// * *Wake-ups:* the receiver that has waited longest, if one waits (a broadcast: all of them,
+    ///   one in a critical section); outside the lock.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length in the common case; one more for each
+    ///   waiter that somebody was in the middle of dealing with.
+    ///
     /// # Errors
     /// The value comes back: [`Full`](TrySendError::Full) when there is no room (for a rendezvous: no
     /// receiver waits) or others wait for it, [`Closed`](TrySendError::Closed).
@@ -241,6 +260,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     ///
     /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
     /// for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future drops the value, which was not sent, or gives a slot
+    ///   back that was handed to it; [`take_value`](SendFuture::take_value) recovers the value.
+    /// * *Order:* senders that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one receiver.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* the value and about ten words; a poll is a critical section or two of constant
+    ///   length. Nothing is allocated, except a segment of an [`Unlimited`] channel.
     pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
         SendFuture::new(self, value)
     }
@@ -307,6 +335,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// open; closing twice does nothing.
     ///
     /// Interrupt-safe. Each waiter is woken in a critical section of its own.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* what was sent before is received; slots that were promised may still be used.
+    /// * *Wake-ups:* every sender that waits, and, once all has been received, every receiver; and
+    ///   all who wait for closing.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a critical section for each waiter.
     pub fn close(&self) -> bool {
         let was_open = self.state.with(|state| !core::mem::replace(&mut state.closed, true));
         self.settle();
@@ -333,7 +368,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if S::MEETS { Some(0) } else { self.state.with(|state| state.store.capacity()) }
     }
 
-    /// Whether there is no room now, not counting what has been promised. For a rendezvous: whether nobody
+    /// Whether there is no room now besides what has been promised to others. For a rendezvous: whether nobody
     /// waits to receive. A channel that drops values is full when the next send drops one.
     pub fn is_full(&self) -> bool {
         self.state.with(
@@ -437,6 +472,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// Receives at once or not at all. Constant time, interrupt-safe.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* the oldest value (a priority channel: the first that is due); never one that was
+    ///   promised to a receiver that waits.
+    /// * *Wake-ups:* the sender that has waited longest, if one waits for the slot.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length in the common case; one more for each
+    ///   waiter that somebody was in the middle of dealing with.
+    ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
     /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
@@ -449,6 +492,14 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     ///
     /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
     /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: a value that was handed to it goes to
+    ///   the next receiver.
+    /// * *Order:* receivers that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one sender.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* about nine words; a poll is a critical section or two of constant length.
     pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
         RecvFuture::new(self, ())
     }
