@@ -25,8 +25,8 @@ mod loom_lock;
 mod loom_quiet;
 
 use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use cloakroom::channel::{
     Buffered, Channel, Compete, ConstStrategy, RecvFuture, Rendezvous, SendFuture,
@@ -194,6 +194,10 @@ impl Account {
     }
 }
 
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
 /// One operation, with `value` if it sends.
 async fn perform<S: Kind>(op: Op, hall: &Hall<S>, value: u32) -> Account {
     let Hall { channel, other, cancel } = hall;
@@ -254,8 +258,10 @@ struct Pair {
 impl Pair {
     /// The values that threads 0 and 1 send; smaller ones are there from the start.
     const VALUES: [u32; 2] = [10, 20];
-    /// What the third thread sends.
-    const HELP: u32 = 30;
+    /// What the third thread sends, at the same time and afterwards.
+    const MEANWHILE: u32 = 30;
+    const HELP: u32 = 40;
+    const LAST: u32 = 50;
 
     /// One execution.
     fn run<S: Kind>(self) {
@@ -267,9 +273,10 @@ impl Pair {
             if self.ops.iter().any(|op| op.is_cancelled()) {
                 hall.cancel.cancel();
             }
+            let mut own = Account::default();
+            self.meddle(hall, &mut own);
 
             self.look(hall, two.wait());
-            let mut own = Account::default();
             self.help(hall, || two.wait(), &mut own);
             hall.channel.close();
             hall.other.close();
@@ -287,11 +294,24 @@ impl Pair {
         for value in 1..=self.values {
             let mut recv = pin!(channel.recv());
             if channel.capacity() == Some(0) {
-                assert!(recv.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                assert!(poll_once(recv.as_mut()).is_pending());
             }
             channel.try_send(value).expect("room");
         }
         assert_eq!(channel.len(), self.values as usize);
+    }
+
+    /// Two on the same side have no part in each other's waiting, except for what one leaves to the other: so the
+    /// third thread is on the other side.
+    fn meddle<S: Kind>(self, hall: &Hall<S>, own: &mut Account) {
+        let both = |which: fn(Op) -> bool| self.ops.into_iter().all(which);
+        if both(|op| op.waits_to_receive() || op == RecvDropped) {
+            if hall.channel.try_send(Self::MEANWHILE).is_ok() {
+                own.acknowledged.push(Self::MEANWHILE);
+            }
+        } else if both(|op| op.waits_to_send() || op == SendDropped) {
+            own.received(hall.channel.try_recv());
+        }
     }
 
     /// Whether all who sleep have a reason to.
@@ -324,18 +344,47 @@ impl Pair {
             assert!(received.is_ok(), "{self:?}: nobody has a value");
             own.received(received);
         }
-        self.look(hall, wait());
+        let asleep = wait();
+        self.look(hall, asleep);
+        let waits = |(op, asleep): (Op, bool)| asleep && op != Closed;
+        if !hall.channel.is_closed() && !self.ops.into_iter().zip(asleep).any(waits) {
+            self.exercise(&hall.channel, own);
+        }
+    }
+
+    /// With nobody waiting there is nothing promised, either: all its values can be received, and it has all
+    /// its room.
+    fn exercise<S: Kind>(self, channel: &Channel<Lock, u32, S>, own: &mut Account) {
+        self.drain(channel, own);
+        assert!(channel.is_empty(), "{self:?}: values that are promised to nobody");
+        let room = channel.capacity().expect("fixed") as u32;
+        for value in Self::LAST..Self::LAST + room.max(1) {
+            let mut recv = pin!(channel.recv());
+            // At a rendezvous, room is a receiver; what it leaves is the next one's.
+            if room == 0 {
+                assert!(poll_once(recv.as_mut()).is_pending());
+            }
+            assert!(channel.try_send(value).is_ok(), "{self:?}: room that is promised to nobody");
+            own.acknowledged.push(value);
+        }
+        self.drain(channel, own);
+    }
+
+    /// Receives what is there.
+    fn drain<S: Kind>(self, channel: &Channel<Lock, u32, S>, own: &mut Account) {
+        let left: Vec<u32> = channel.try_iter().collect();
+        // What was sent meanwhile in any order, behind what was there and before what came later.
+        let place = |&value: &u32| if value < Self::HELP { value.min(10) } else { value };
+        assert!(left.iter().map(place).is_sorted(), "{self:?}: out of order: {left:?}");
+        own.received.extend(left);
     }
 
     /// Every value is where it is said to be, and the counters agree.
-    fn reconcile<S: Kind>(self, hall: &Hall<S>, own: Account, accounts: [Account; 2]) {
+    fn reconcile<S: Kind>(self, hall: &Hall<S>, mut own: Account, accounts: [Account; 2]) {
         let before = hall.channel.snapshot();
         let aside = hall.other.snapshot();
-        let left: Vec<u32> = std::iter::from_fn(|| hall.channel.try_recv().ok()).collect();
-        let story = format!("{self:?}, {accounts:?}, left {left:?}, {before:?}, {aside:?}");
-        // The two threads' values in any order, behind what was there.
-        let place = |value: &u32| if Self::VALUES.contains(value) { 10 } else { *value };
-        assert!(left.iter().map(place).is_sorted(), "out of order: {story}");
+        self.drain(&hall.channel, &mut own);
+        let story = format!("{self:?}, {accounts:?}, third {own:?}, {before:?}, {aside:?}");
 
         let mut sent: Vec<u32> = (1..=self.values).collect();
         let mut received = vec![];
@@ -349,14 +398,14 @@ impl Pair {
             received.extend(account.received);
             cancelled += account.cancelled;
         }
-        let counts = (before.sent + aside.sent, before.received + aside.received);
+        let after = hall.channel.snapshot();
+        let counts = (after.sent + aside.sent, after.received + aside.received);
         assert_eq!(counts, (sent.len() as u32, received.len() as u32), "counted: {story}");
-        assert_eq!(before.cancelled, cancelled, "counted: {story}");
-        for snapshot in [before, aside, hall.channel.snapshot()] {
+        assert_eq!(after.cancelled, cancelled, "counted: {story}");
+        for snapshot in [before, aside, after] {
             let accounted = snapshot.received + snapshot.depth as u32 + snapshot.dropped;
             assert_eq!(snapshot.sent, accounted, "{story}");
         }
-        received.extend(left);
         sent.sort_unstable();
         received.sort_unstable();
         assert_eq!(sent, received, "sent, and received or left: {story}");
