@@ -84,13 +84,13 @@ impl Draft {
     }
 
     #[track_caller]
-    fn is_legal(self) {
+    fn must_be_legal(self) {
         let (verdict, history) = self.verdict();
         assert!(matches!(verdict, Verdict::Explained(_)), "{verdict}\n{history}");
     }
 
     #[track_caller]
-    fn is_illegal(self) {
+    fn must_be_illegal(self) {
         let (verdict, history) = self.verdict();
         assert!(matches!(verdict, Verdict::Refuted(..)), "{verdict}\n{history}");
     }
@@ -99,10 +99,10 @@ impl Draft {
     #[track_caller]
     fn only(self, step: impl Fn(Self, Answer) -> Self, right: Answer, wrong: &[Answer]) -> Self {
         for &answer in wrong {
-            step(self.clone(), answer).is_illegal();
+            step(self.clone(), answer).must_be_illegal();
         }
         let right = step(self, right);
-        right.clone().is_legal();
+        right.clone().must_be_legal();
         right
     }
 }
@@ -134,12 +134,12 @@ fn real_time_counts() {
     let two = |from| {
         Draft::on(&[TWO]).over(0, 0, 10, send(1), SENT).over(1, from, from + 5, send(2), SENT)
     };
-    two(8).try_receive(2, got(2)).try_receive(2, got(1)).is_legal();
-    two(11).try_receive(2, got(2)).try_receive(2, got(1)).is_illegal();
+    two(8).try_receive(2, got(2)).try_receive(2, got(1)).must_be_legal();
+    two(11).try_receive(2, got(2)).try_receive(2, got(1)).must_be_illegal();
 
     let receive = Call::TryReceive { channel: 0, reader: 1 };
-    Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 6, receive, got(1)).is_legal();
-    Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 4, receive, got(1)).is_illegal();
+    Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 6, receive, got(1)).must_be_legal();
+    Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 4, receive, got(1)).must_be_illegal();
 }
 
 #[test]
@@ -199,8 +199,8 @@ fn nobody_waits_for_what_is_there() {
         .over(0, 10, 20, receive, got(1));
     let poll =
         |draft: Draft, from| draft.over(1, from, from + 1, Call::Poll(first(1)), Answer::Pending);
-    poll(waits.clone(), 15).is_legal();
-    poll(waits, 21).is_illegal();
+    poll(waits.clone(), 15).must_be_legal();
+    poll(waits, 21).must_be_illegal();
 }
 
 #[test]
@@ -259,19 +259,19 @@ fn a_select_asks_in_turn() {
             .over(0, 5, 6, Call::TrySend { channel: 0, value: 1, rank: 0 }, SENT)
             .over(2, 8, 9, Call::TryReceive { channel: 1, reader: 2 }, Answer::Empty)
     };
-    select(got(1)).is_legal();
-    select(Answer::Pending).try_receive(0, got(1)).is_illegal();
-    select(Answer::Ready(1, Outcome::Sent(None))).is_illegal();
+    select(got(1)).must_be_legal();
+    select(Answer::Pending).try_receive(0, got(1)).must_be_illegal();
+    select(Answer::Ready(1, Outcome::Sent(None))).must_be_illegal();
     // Nobody was there before it, and a peer after that.
     select(Answer::Ready(1, Outcome::Sent(None)))
         .over(3, 10, 11, Call::TryReceive { channel: 1, reader: 3 }, got(2))
-        .is_illegal();
+        .must_be_illegal();
     let before =
         |draft: Draft| draft.over(3, 1, 2, Call::TryReceive { channel: 1, reader: 3 }, got(2));
-    before(select(Answer::Ready(1, Outcome::Sent(None)))).try_receive(0, got(1)).is_legal();
+    before(select(Answer::Ready(1, Outcome::Sent(None)))).try_receive(0, got(1)).must_be_legal();
     before(select(Answer::Ready(1, Outcome::Sent(None))))
         .try_receive(0, Answer::Empty)
-        .is_illegal();
+        .must_be_illegal();
 }
 
 #[test]
