@@ -139,7 +139,10 @@ fn real_time_counts() {
 
     let receive = Call::TryReceive { channel: 0, reader: 1 };
     Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 6, receive, got(1)).must_be_legal();
-    Draft::on(&[ONE]).over(0, 5, 10, send(1), SENT).over(1, 0, 4, receive, got(1)).must_be_illegal();
+    Draft::on(&[ONE])
+        .over(0, 5, 10, send(1), SENT)
+        .over(1, 0, 4, receive, got(1))
+        .must_be_illegal();
 }
 
 #[test]
