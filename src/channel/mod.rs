@@ -369,13 +369,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     }
 
     /// Whether there is no room now besides what has been promised to others. For a rendezvous: whether nobody
-    /// waits to receive. A channel that drops values is full when the next send drops one.
+    /// waits to receive. For an unlimited channel: whether senders wait for memory. A channel that drops
+    /// values is full when the next send drops one.
     pub fn is_full(&self) -> bool {
-        self.state.with(
-            |state| {
-                if S::MEETS { state.receivers.is_empty() } else { !state.has_room() }
-            },
-        )
+        self.state.with(|state| {
+            if S::MEETS {
+                state.receivers.is_empty()
+            } else {
+                !state.has_room() && (!S::GROWS || !state.senders.is_empty())
+            }
+        })
     }
 
     /// Whether `other` is this very channel.
