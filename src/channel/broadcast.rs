@@ -236,7 +236,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
         self.len() + promised < N
     }
 
-    fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
+    unsafe fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
         if self.subscribers == 0 {
             return Some(value);
         }
@@ -302,7 +302,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
         self.end as u32 != mark
     }
 
-    fn add(&mut self, growth: NoGrowth) {
+    unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
 

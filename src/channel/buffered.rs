@@ -109,7 +109,7 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
     }
 
     #[inline]
-    fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
+    unsafe fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
         let victim = match P::VICTIM {
             Victim::Newest | Victim::Oldest if self.has_room(promised) => None,
             Victim::None => None,
@@ -128,7 +128,7 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
         self.take().map(|value| (value, None))
     }
 
-    fn add(&mut self, growth: NoGrowth) {
+    unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
 }

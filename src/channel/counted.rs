@@ -42,16 +42,36 @@ pub struct Counts {
     receivers: u32,
 }
 
-fn more(count: &mut u32) {
-    *count = count.saturating_add(1);
+/// What happens to an endpoint.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub enum Change {
+    None,
+    SenderComes,
+    SenderGoes,
+    /// If there is one already.
+    SenderJoins,
+    ReceiverComes,
+    ReceiverGoes,
 }
 
-/// Whether none is left.
-fn less(count: &mut u32) -> bool {
-    if *count != u32::MAX {
-        *count = count.saturating_sub(1);
+impl Counts {
+    fn change(&mut self, change: Change) {
+        let more = |count: &mut u32| *count = count.saturating_add(1);
+        let less = |count: &mut u32| {
+            if *count != u32::MAX {
+                *count = count.saturating_sub(1);
+            }
+        };
+        match change {
+            Change::SenderJoins if self.senders == 0 => {}
+            Change::SenderComes | Change::SenderJoins => more(&mut self.senders),
+            Change::SenderGoes => less(&mut self.senders),
+            Change::ReceiverComes => more(&mut self.receivers),
+            Change::ReceiverGoes => less(&mut self.receivers),
+            Change::None => {}
+        }
     }
-    *count == 0
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Counted<M, T, S> {
@@ -94,13 +114,17 @@ impl<M: RawMutex, T, S: Strategy<T>> HasChannel for Counted<M, T, S> {
 
 /// A channel with counted endpoints: [`Counted`]. Not for implementing elsewhere.
 pub trait HasCounts: HasChannel {
+    /// Changes the counts, and returns what they are then.
     #[doc(hidden)]
-    fn counts<R>(&self, f: impl FnOnce(&mut Counts) -> R) -> R;
+    fn count(&self, change: Change) -> Counts;
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
-    fn counts<R>(&self, f: impl FnOnce(&mut Counts) -> R) -> R {
-        self.counts.with(f)
+    fn count(&self, change: Change) -> Counts {
+        self.counts.with(|counts| {
+            counts.change(change);
+            *counts
+        })
     }
 }
 
@@ -167,7 +191,7 @@ where
 {
     /// One more sender of a channel. See [`endpoints`] for both sides at once.
     pub fn of(channel: P) -> Self {
-        channel.counts(|counts| more(&mut counts.senders));
+        channel.count(Change::SenderComes);
         Self { channel }
     }
 
@@ -186,7 +210,7 @@ where
 
     /// How many there are, this one included.
     pub fn sender_count(&self) -> usize {
-        self.channel.counts(|counts| counts.senders) as usize
+        self.channel.count(Change::None).senders as usize
     }
 }
 
@@ -196,13 +220,13 @@ where
     KindOf<P>: Compete<ValueOf<P>>,
 {
     fn of(channel: P) -> Self {
-        channel.counts(|counts| more(&mut counts.receivers));
+        channel.count(Change::ReceiverComes);
         Self { channel }
     }
 
     /// How many there are, this one included.
     pub fn receiver_count(&self) -> usize {
-        self.channel.counts(|counts| counts.receivers) as usize
+        self.channel.count(Change::None).receivers as usize
     }
 }
 
@@ -218,14 +242,8 @@ where
     /// * *Interrupts:* safe in a handler of any priority, if the lock is.
     /// * *Cost:* one critical section of constant length.
     pub fn upgrade(&self) -> Option<CountedSender<P>> {
-        let open = self.channel.counts(|counts| {
-            let open = counts.senders > 0;
-            if open {
-                more(&mut counts.senders);
-            }
-            open
-        });
-        open.then(|| CountedSender { channel: self.channel.clone() })
+        let counts = self.channel.count(Change::SenderJoins);
+        (counts.senders > 0).then(|| CountedSender { channel: self.channel.clone() })
     }
 }
 
@@ -274,7 +292,7 @@ where
     P::Target: HasCounts,
 {
     fn drop(&mut self) {
-        if self.channel.counts(|counts| less(&mut counts.senders)) {
+        if self.channel.count(Change::SenderGoes).senders == 0 {
             self.channel.channel().close();
         }
     }
@@ -286,7 +304,7 @@ where
     KindOf<P>: Compete<ValueOf<P>>,
 {
     fn drop(&mut self) {
-        if self.channel.counts(|counts| less(&mut counts.receivers)) {
+        if self.channel.count(Change::ReceiverGoes).receivers == 0 {
             let channel = self.channel.channel();
             channel.close();
             channel.discard();

@@ -19,11 +19,17 @@ pub trait Outlet<'a, M: RawMutex>: Sealed {
     #[doc(hidden)]
     fn hold(&self) -> Result<(), TryReserveError>;
     /// Sends into a slot that is held.
+    ///
+    /// # Safety
+    /// It uses up one successful `hold`.
     #[doc(hidden)]
-    fn fill(&self, parcel: Parcel<'a, M>);
+    unsafe fn fill(&self, parcel: Parcel<'a, M>);
     /// Gives back a slot that is held.
+    ///
+    /// # Safety
+    /// As for `fill`.
     #[doc(hidden)]
-    fn release(&self);
+    unsafe fn release(&self);
 }
 
 impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Sealed for Bytes<'a, M, S> {}
@@ -33,12 +39,12 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Outlet<'a, M> for Bytes<'a, M,
         self.channel().try_reserve().map(core::mem::forget)
     }
 
-    fn fill(&self, parcel: Parcel<'a, M>) {
+    unsafe fn fill(&self, parcel: Parcel<'a, M>) {
         // A message that a conflated channel replaces is dropped: its pages go back to the arena.
         drop(Permit::held(self.channel()).send(parcel));
     }
 
-    fn release(&self) {
+    unsafe fn release(&self) {
         drop(Permit::held(self.channel()));
     }
 }
@@ -59,6 +65,8 @@ pub enum NoFanOut {
     Full(usize),
     /// The channel of this number is closed.
     Closed(usize),
+    /// The channel of this number is named a second time, which only [`try_fan_out_all`] allows.
+    Twice(usize),
     /// More than 16,382 copies of one message would be at rest.
     TooMany,
     /// It was cancelled.
@@ -81,6 +89,7 @@ impl fmt::Display for NoFanOut {
         match self {
             Self::Full(number) => write!(f, "channel {number} is full"),
             Self::Closed(number) => write!(f, "channel {number} is closed"),
+            Self::Twice(number) => write!(f, "channel {number} is named twice"),
             Self::TooMany => f.write_str("too many tickets for one payload"),
             Self::Cancelled => f.write_str("cancelled while waiting for room"),
             Self::Timeout => f.write_str("timed out while waiting for room"),
@@ -134,11 +143,13 @@ pub fn fan_out<'a, M: RawMutex>(channels: &[&dyn Outlet<'a, M>], message: Lease<
         }
         match message.clone().into_parcel() {
             Ok(parcel) => {
-                channel.fill(parcel);
+                // SAFETY: held above.
+                unsafe { channel.fill(parcel) };
                 sent += 1;
             }
             // As many copies are at rest as can be counted.
-            Err(_) => channel.release(),
+            // SAFETY: held above.
+            Err(_) => unsafe { channel.release() },
         }
     }
     sent
@@ -163,12 +174,16 @@ pub fn try_fan_out_all<'a, M: RawMutex>(
     channels: &[&dyn Outlet<'a, M>],
     message: Lease<'a, M>,
 ) -> Result<(), FanOutError<'a, M>> {
-    send_to_all(channels, message, None)
+    // SAFETY: no slot is said to be held.
+    unsafe { send_to_all(channels, message, None) }
 }
 
 /// As [`try_fan_out_all`], where a slot in the channel of number `held` is held already. It is given back on
 /// failure.
-fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
+///
+/// # Safety
+/// It is, and is this function's.
+unsafe fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
     channels: &[&O],
     message: Lease<'a, M>,
     held: Option<usize>,
@@ -176,7 +191,8 @@ fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
     let give_back = |up_to: usize| {
         for (number, channel) in channels.iter().enumerate() {
             if number < up_to || held == Some(number) {
-                channel.release();
+                // SAFETY: held by the loop below, or by the caller's word.
+                unsafe { channel.release() };
             }
         }
     };
@@ -192,7 +208,10 @@ fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
     // All copies are counted in one step.
     match message.into_parcels(channels.len()) {
         Ok(parcels) => {
-            channels.iter().zip(parcels).for_each(|(channel, parcel)| channel.fill(parcel));
+            for (channel, parcel) in channels.iter().zip(parcels) {
+                // SAFETY: held by the loop above, or by the caller's word.
+                unsafe { channel.fill(parcel) };
+            }
             Ok(())
         }
         Err(message) => {
@@ -235,7 +254,7 @@ pub fn fan_out_all<'c, 'a, M: RawMutex, S: Strategy<Parcel<'a, M>>>(
 ///
 /// It waits for a slot in one channel that has none, and holds no slot in the others meanwhile; so two of these
 /// never wait for each other. First come, first served holds for the slot that it waits for, not for all
-/// of them together. Fails when a channel is closed. Dropping it drops the message, which was sent to nobody;
+/// of them together. Fails when a channel is closed, or named twice. Dropping it drops the message, which was sent to nobody;
 /// a deadline or a cancellation gives it back.
 #[must_use = "futures do nothing unless polled"]
 pub struct FanOut<'c, 'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> {
@@ -253,28 +272,28 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Future for FanOut<'_, 'a, M, S
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: `waiting` is pinned with the whole: it is only ever replaced in place.
         let this = unsafe { self.get_unchecked_mut() };
-        loop {
+        if let Some(number) = this.named_twice() {
+            return this.fail(NoFanOut::Twice(number));
+        }
+        // Channels may fill up and drain while it looks at them: it does not look for ever.
+        for _ in 0..=this.channels.len() {
             let mut held = None;
             if let Some(reserve) = &mut this.waiting {
                 // SAFETY: as above.
                 let permit = ready!(unsafe { Pin::new_unchecked(reserve) }.poll(cx));
-                let number = this.full;
                 this.waiting = None;
                 match permit {
                     Ok(permit) => {
                         core::mem::forget(permit);
-                        held = Some(number);
+                        held = Some(this.full);
                     }
-                    Err(ClosedError) => {
-                        let Some(message) = this.message.take() else { return Poll::Pending };
-                        let why = NoFanOut::Closed(number);
-                        return Poll::Ready(Err(FanOutError { message, why }));
-                    }
+                    Err(ClosedError) => return this.fail(NoFanOut::Closed(this.full)),
                 }
             }
             // Without a message: after its end.
             let Some(message) = this.message.take() else { return Poll::Pending };
-            match send_to_all(this.channels, message, held) {
+            // SAFETY: of the channel with this number a permit was forgotten just now.
+            match unsafe { send_to_all(this.channels, message, held) } {
                 Err(FanOutError { message, why: NoFanOut::Full(number) }) => {
                     this.message = Some(message);
                     this.full = number;
@@ -283,6 +302,26 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Future for FanOut<'_, 'a, M, S
                 other => return Poll::Ready(other),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> FanOut<'_, 'a, M, S> {
+    /// Ends with an error; a second time it stays pending.
+    fn fail(&mut self, why: NoFanOut) -> Poll<Result<(), FanOutError<'a, M>>> {
+        match self.message.take() {
+            Some(message) => Poll::Ready(Err(FanOutError { message, why })),
+            None => Poll::Pending,
+        }
+    }
+
+    /// A slot in it could be waited for, and not two.
+    fn named_twice(&self) -> Option<usize> {
+        let twice = |(number, channel): &(usize, &&Bytes<'a, M, S>)| {
+            self.channels.iter().take(*number).any(|other| core::ptr::eq(*other, **channel))
+        };
+        self.channels.iter().enumerate().find(twice).map(|(number, _)| number)
     }
 }
 

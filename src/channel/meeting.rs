@@ -8,6 +8,9 @@
 //!   both wait, and the meeting point becomes free ── they are introduced
 //! ```
 //!
+//! Who only looks (a select that asks what is ready) meets nobody: a sender that looks waits as one who wants a
+//! permit, and gives it back; a receiver that looks is told when a sender waits, and promised nothing.
+//!
 //! A permit matches nobody: its receiver stays in the list, and is promised the value when it is sent. Should
 //! the receiver go away before, the value waits in the meeting point for the next one.
 
@@ -42,7 +45,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         let mut candidate = self.receivers.first();
         while let Some(receiver) = candidate {
             // SAFETY: in the list, hence alive while the lock is held.
-            match claim_pair(side, unsafe { (*receiver).side() }) {
+            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
+            if looks {
+                candidate = self.receivers.after(receiver);
+                continue;
+            }
+            match claim_pair(side, other) {
                 PairClaim::Both => {
                     // SAFETY: found in this list just now.
                     unsafe { self.receivers.remove(receiver) };
@@ -91,12 +99,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
-    /// The first receiver that is not an arm of the same select.
+    /// The first receiver that does not only look, and is not an arm of the same select.
     fn receiver_for(&self, side: Side<'_>) -> Partner {
         let mut candidate = self.receivers.first();
         while let Some(receiver) = candidate {
             // SAFETY: in the list, hence alive while the lock is held.
-            let other = unsafe { (*receiver).side() };
+            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
+            if looks {
+                candidate = self.receivers.after(receiver);
+                continue;
+            }
             if other.is_some_and(|(claim, _)| claim.winner().is_some()) {
                 return Partner::Gone(receiver);
             }
@@ -209,7 +221,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         let mut candidate = self.receivers.first();
         while let Some(receiver) = candidate {
             // SAFETY: in the list, hence alive while the lock is held.
-            match claim_pair(side, unsafe { (*receiver).side() }) {
+            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
+            if looks {
+                // It is told that there is something to see, and goes.
+                // SAFETY: found in this list just now.
+                unsafe {
+                    self.receivers.remove(receiver);
+                    return Some([(*receiver).settle(TokenState::Closed), None]);
+                }
+            }
+            match claim_pair(side, other) {
                 PairClaim::Both => {
                     // SAFETY: both are in their lists.
                     let (value, told) = unsafe {

@@ -462,7 +462,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         self.state.with(|state| {
             if !state.has_room() {
                 if let Some(growth) = growth.take() {
-                    state.store.add(growth);
+                    // SAFETY: callers have it from this channel's strategy.
+                    unsafe { state.store.add(growth) };
                 }
             }
         });

@@ -175,7 +175,7 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
         self.len + promised < N
     }
 
-    fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
+    unsafe fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
         let at = self.len;
         let slot = if at < self.touched {
             self.order.get(at).map_or(0, |free| free.slot)
@@ -198,7 +198,7 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
         self.take().map(|value| (value, None))
     }
 
-    fn add(&mut self, growth: NoGrowth) {
+    unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
 }

@@ -109,9 +109,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
-    /// Stays in the list, or joins it.
+    /// Stays in the list, or joins it, perhaps as one that only `looks`.
     fn park(
         &self,
+        looks: bool,
         state: &mut State<T, S>,
         current: &Waker,
         waker: &mut Option<Waker>,
@@ -130,6 +131,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         }
         count(&mut state.counters.recv_waits);
         self.node.mark.set(state.store.mark());
+        token.set_bare(looks);
         // The pointer is made from the whole, as whoever finds it in the list reads the mark.
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.receivers.push_back((&raw const self.node).cast()) };
@@ -146,7 +148,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     token.set_state(TokenState::Idle);
                     state.keep_value(self.reader)
                 }
-                TokenState::Queued | TokenState::First => return self.park(state, current, waker),
+                TokenState::Queued | TokenState::First => {
+                    return self.park(false, state, current, waker);
+                }
                 TokenState::Closed => {
                     token.set_state(TokenState::Idle);
                     return Step::Closed;
@@ -160,7 +164,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Take::Closed => Step::Closed,
                 Take::Lost => Step::Idle,
                 Take::Again(wakers) => Step::Again(wakers),
-                Take::Empty => self.park(state, current, waker),
+                Take::Empty => self.park(false, state, current, waker),
             }
         })
     }
@@ -283,7 +287,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
                 TokenState::Idle if state.would_take(token.side(), self.reader) => Step::Closed,
                 TokenState::Granted | TokenState::Closed => Step::Closed,
                 TokenState::Lost | TokenState::Taken => Step::Idle,
-                _ => self.park(state, cx.waker(), &mut waker),
+                _ => self.park(true, state, cx.waker(), &mut waker),
             });
             match step {
                 Step::Closed => return Poll::Ready(()),

@@ -93,16 +93,17 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         core::ptr::from_ref(&self.node).cast()
     }
 
-    /// Stops waiting: out of the list, or the promised slot to the next sender.
+    /// Stops waiting: out of the list, or the promised slot to the next sender. That the value was taken is
+    /// remembered, for when it is polled again.
     fn leave(&mut self) {
         let token = self.token();
         let (waker, settled) = self.channel.state.with(|state| {
             match self.node.token.state() {
-                TokenState::Idle => return (None, true),
+                TokenState::Idle | TokenState::Taken => return (None, true),
                 // SAFETY: in one of these states it stands in the list of senders.
                 TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
                 TokenState::Granted => state.return_slot(),
-                TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
+                TokenState::Closed | TokenState::Lost => {}
             }
             self.node.token.set_state(TokenState::Idle);
             (self.node.token.take_waker(), state.is_settled())
@@ -130,8 +131,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         })
     }
 
-    /// Stays in the list, or joins it.
-    fn park(&self, state: &mut State<T, S>, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
+    /// Stays in the list, or joins it, perhaps as one that only `looks`.
+    fn park(
+        &self,
+        looks: bool,
+        state: &mut State<T, S>,
+        current: &Waker,
+        waker: &mut Option<Waker>,
+    ) -> Step<T> {
         let token = &self.node.token;
         let queued = token.state() != TokenState::Idle;
         if queued && token.will_wake(current) {
@@ -144,6 +151,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         if queued {
             return Step::Parked(old, true);
         }
+        token.set_bare(looks);
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_sender(self.token()) };
         Step::Parked(old, state.is_settled())
@@ -163,9 +171,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
                     Offer::Lost => Step::Idle,
                     Offer::Again(wakers) => Step::Again(wakers),
-                    Offer::Full => self.park(state, current, waker),
+                    Offer::Full => self.park(false, state, current, waker),
                 },
-                TokenState::Queued | TokenState::First => self.park(state, current, waker),
+                TokenState::Queued | TokenState::First => self.park(false, state, current, waker),
                 TokenState::Granted => {
                     node.token.set_state(TokenState::Idle);
                     let (replaced, waker) = state.keep_slot(value, self.rank);
@@ -322,7 +330,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
                     Step::Sent(None, None, true)
                 }
                 TokenState::Lost => Step::Idle,
-                _ => this.park(state, cx.waker(), &mut waker),
+                _ => this.park(true, state, cx.waker(), &mut waker),
             });
             match step {
                 Step::Sent(..) => return Poll::Ready(()),

@@ -79,13 +79,13 @@ impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
     fn has_room(&self, promised: usize) -> bool {
         REPLACE || (self.0.is_none() && promised == 0)
     }
-    fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
+    unsafe fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
         self.0.replace(value)
     }
     fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
         self.0.take().map(|value| (value, None))
     }
-    fn add(&mut self, growth: NoGrowth) {
+    unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
 }

@@ -319,7 +319,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn put(&mut self, value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
-        let replaced = self.store.push(value, rank, self.promised_slots);
+        // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
+        // keeps a promise has taken it off first.
+        let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }

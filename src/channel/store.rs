@@ -101,7 +101,10 @@ pub trait Store<T>: sealed::Sealed {
     fn has_room(&self, promised: usize) -> bool;
     /// Adds a value and returns the one that had to go for it: one that it replaced, or, when there was
     /// no room besides the `promised`, one that the strategy loses.
-    fn push(&mut self, value: T, rank: Self::Rank, promised: usize) -> Option<T>;
+    ///
+    /// # Safety
+    /// There is room besides the `promised`, or the strategy loses values.
+    unsafe fn push(&mut self, value: T, rank: Self::Rank, promised: usize) -> Option<T>;
     /// How many values there are for `reader`.
     fn available(&self, reader: Self::Reader) -> usize;
     /// What is next for `reader`, and memory no longer needed; room for `promised` values stays.
@@ -117,7 +120,10 @@ pub trait Store<T>: sealed::Sealed {
     /// Whether there is something for a receiver that parked at `mark`.
     fn is_past(&self, mark: Self::Mark) -> bool;
     /// Adds memory.
-    fn add(&mut self, growth: Self::Growth);
+    ///
+    /// # Safety
+    /// The strategy's `grow` or `growing` has provided it for such a store.
+    unsafe fn add(&mut self, growth: Self::Growth);
     /// Values that were received, and those that their receivers missed, where that is not the same
     /// as what left the store.
     fn shared(&self) -> Option<(u32, u32)> {

@@ -197,7 +197,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         self.room > promised
     }
 
-    fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
+    unsafe fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
         if self.end == SEGMENT {
             // SAFETY: there is room and none in the tail, so a segment follows it.
             self.tail = unsafe { (*self.tail).next };
@@ -240,7 +240,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         Some((value, unused))
     }
 
-    fn add(&mut self, mut growth: LeaseMut<'a, M>) {
+    unsafe fn add(&mut self, mut growth: LeaseMut<'a, M>) {
         const { Self::LEASE_FITS };
         let align = align_of::<Segment<T, SEGMENT>>();
         let start = growth.as_mut_ptr();

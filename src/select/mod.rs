@@ -151,6 +151,7 @@ pub fn select<A: Arms>(arms: A) -> Select<A> {
         claim: Claim::new(),
         arms,
         joined: false,
+        looks: false,
         fair: false,
         first: 0,
         _pinned: PhantomPinned,
@@ -166,6 +167,8 @@ pub struct Select<A: Arms> {
     claim: Claim,
     arms: A,
     joined: bool,
+    /// Whether the arms have joined only to look.
+    looks: bool,
     fair: bool,
     /// The arm that is polled first.
     first: u8,
@@ -244,18 +247,21 @@ impl<A: Arms> Select<A> {
         }
     }
 
-    /// Makes the arms this select's, if they are not.
-    fn join(mut self: Pin<&mut Self>) {
-        if self.joined {
+    /// Makes the arms this select's, if they are not, for more than to look or not.
+    fn join(mut self: Pin<&mut Self>, looks: bool) {
+        if self.joined && self.looks == looks {
             return;
         }
+        self.as_mut().part();
         let first = if self.fair { fair::below(self.arms.count()) } else { 0 };
         let (claim, arms, joined) = self.as_mut().parts();
         *joined = true;
         // SAFETY: the claim is pinned beside the arms, which are withdrawn in `part` or in `drop`.
         unsafe { arms.join(claim, 0) };
         // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.first = first;
+        let this = unsafe { self.get_unchecked_mut() };
+        this.first = first;
+        this.looks = looks;
     }
 
     /// Withdraws all arms: nobody refers to the claim any more.
@@ -270,9 +276,10 @@ impl<A: Arms> Select<A> {
     /// Polls the arms in turn by `f` until one is done; the one that a peer has claimed, if any.
     fn drive<R>(
         mut self: Pin<&mut Self>,
+        looks: bool,
         mut f: impl FnMut(Pin<&mut A>, u8) -> Poll<R>,
     ) -> Poll<R> {
-        self.as_mut().join();
+        self.as_mut().join(looks);
         let (first, count) = (self.first, self.arms.count());
         loop {
             if let Some(winner) = self.claim.winner() {
@@ -317,7 +324,7 @@ impl<A: Arms> Future for Select<A> {
     type Output = A::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<A::Output> {
-        self.drive(|arms, arm| arms.poll_arm(arm, cx))
+        self.drive(false, |arms, arm| arms.poll_arm(arm, cx))
     }
 }
 
@@ -356,7 +363,7 @@ impl<A: Arms> Future for Ready<'_, A> {
         // What an arm was handed goes back when the arms are withdrawn.
         self.select
             .as_mut()
-            .drive(|arms, arm| arms.poll_arm_ready(arm, cx).map(|()| usize::from(arm)))
+            .drive(true, |arms, arm| arms.poll_arm_ready(arm, cx).map(|()| usize::from(arm)))
     }
 }
 

@@ -48,8 +48,8 @@ pub(crate) struct Token {
     waker: UnsafeCell<Option<Waker>>,
     state: Cell<State>,
     arm: Cell<u8>,
-    /// Not the head of anything larger.
-    bare: bool,
+    /// Brings no value, and takes none.
+    bare: Cell<bool>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -66,7 +66,7 @@ impl Token {
         Self::of(false)
     }
 
-    /// A token in a list of larger ones that is not one of those.
+    /// A token of an operation that brings no value.
     pub(crate) const fn bare() -> Self {
         Self::of(true)
     }
@@ -78,15 +78,20 @@ impl Token {
             waker: UnsafeCell::new(None),
             state: Cell::new(State::Idle),
             arm: Cell::new(0),
-            bare,
+            bare: Cell::new(bare),
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
     }
 
-    /// Whether it was made by [`bare`](Self::bare).
+    /// Whether its operation brings no value and takes none: it wants a promise, or only looks.
     pub(crate) fn is_bare(&self) -> bool {
-        self.bare
+        self.bare.get()
+    }
+
+    /// Changes that, before it is queued.
+    pub(crate) fn set_bare(&self, bare: bool) {
+        self.bare.set(bare);
     }
 
     /// Makes this token an arm of a select. Called under the lock of the list, if it may be queued.

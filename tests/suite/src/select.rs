@@ -6,7 +6,7 @@ use core::task::Poll;
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel, Conflated, Rendezvous};
 use cloakroom::kernel::{TimerQueue, Timers};
-use cloakroom::select::{Either, Either4, select};
+use cloakroom::select::{Arm, Either, Either4, SelectSet, select};
 use cloakroom::sync::RawMutex;
 
 use crate::check::Outcome;
@@ -27,6 +27,9 @@ tests!("select":
     a_closed_channel_is_an_outcome,
     waiting_for_closing_is_an_arm,
     a_losing_arm_may_be_used_again,
+    a_send_that_happened_is_reported_whatever_comes_between,
+    looking_at_a_rendezvous_meets_nobody,
+    looking_changes_nothing,
 );
 
 type Ring<M, const N: usize> = Channel<M, u32, Buffered<N>>;
@@ -289,5 +292,111 @@ fn a_losing_arm_may_be_used_again<M: RawMutex + 'static>() -> Outcome {
     check!(w.poll(keep.as_mut()).is_pending());
     check_eq!(a.try_send(7), Ok(()));
     check_eq!(ready!(w.poll(keep)), Ok(7));
+    Ok(())
+}
+
+/// A receiver takes the value out of a waiting send, and before that is polled its set is changed, or it has
+/// become an arm beside another one that has happened, too.
+fn a_send_that_happened_is_reported_whatever_comes_between<M: RawMutex + 'static>() -> Outcome {
+    let meeting: Channel<M, u32, Rendezvous> = Channel::new();
+    witness!(w);
+    let mut first = pin!(meeting.send(1).mapped(|sent| sent.is_ok()));
+    let mut second = pin!(meeting.send(2).mapped(|sent| sent.is_ok()));
+    {
+        let mut set = pin!(SelectSet::<dyn Arm<Output = bool>, 2>::new());
+        check!(set.as_mut().add(first.as_mut()).is_ok());
+        check!(w.poll(set.as_mut()).is_pending());
+        check_eq!(meeting.try_recv(), Ok(1));
+        check!(set.as_mut().add(second.as_mut()).is_ok());
+        check_eq!(ready!(w.poll(set.as_mut())), (0, true));
+        check!(w.poll(set.as_mut()).is_pending());
+        check_eq!(meeting.try_recv(), Ok(2));
+        check_eq!(ready!(w.poll(set)), (1, true));
+    }
+
+    let (mut a, mut b) = (pin!(meeting.send(3)), pin!(meeting.send(4)));
+    check!(w.poll(a.as_mut()).is_pending() && w.poll(b.as_mut()).is_pending());
+    check_eq!((meeting.try_recv(), meeting.try_recv()), (Ok(3), Ok(4)));
+    check_eq!(ready!(w.poll(pin!(select((a.as_mut(), b.as_mut()))))), Either::First(Ok(())));
+    check_eq!(b.as_mut().take_value(), None);
+    check_eq!(ready!(w.poll(b.as_mut())), Ok(()));
+    check!(w.poll(b).is_pending());
+    check!(reconciles(&meeting.snapshot()));
+    Ok(())
+}
+
+/// A select that asks what is ready neither sends nor receives, also where both sides must meet.
+fn looking_at_a_rendezvous_meets_nobody<M: RawMutex + 'static>() -> Outcome {
+    let (meeting, other) = (Channel::<M, u32, Rendezvous>::new(), Ring::<M, 1>::new());
+    witness!(w1, w2);
+    {
+        let mut send = pin!(meeting.send(5));
+        let mut sends = pin!(select((send.as_mut(), other.recv())));
+        {
+            let mut ready = pin!(sends.as_mut().ready());
+            check!(w1.poll(ready.as_mut()).is_pending());
+            check!(meeting.try_recv().is_err());
+            let mut receive = pin!(meeting.recv());
+            check!(w2.poll(receive.as_mut()).is_pending());
+            check_eq!((w1.wakes(), meeting.snapshot().sent), (1, 0));
+            check_eq!(ready!(w1.poll(ready)), 0);
+            check!(w2.poll(receive.as_mut()).is_pending());
+            check_eq!((meeting.try_send(6), w2.wakes()), (Ok(()), 1));
+            check_eq!(ready!(w2.poll(receive)), Ok(6));
+        }
+        check!(w1.poll(sends.as_mut()).is_pending());
+        check_eq!((meeting.try_recv(), w1.wakes()), (Ok(5), 1));
+        check!(matches!(ready!(w1.poll(sends)), Either::First(Ok(()))));
+    }
+
+    let mut receives = pin!(select((meeting.recv(), other.recv())));
+    let mut send = pin!(meeting.send(2));
+    {
+        let mut ready = pin!(receives.as_mut().ready());
+        check!(w1.poll(ready.as_mut()).is_pending());
+        check!(meeting.try_send(1).is_err());
+        check!(w2.poll(send.as_mut()).is_pending());
+        check_eq!((w1.wakes(), w2.wakes()), (1, 0));
+        check_eq!(ready!(w1.poll(ready)), 0);
+    }
+    check!(w2.poll(send.as_mut()).is_pending());
+    check_eq!(receives.as_mut().try_now(), Some(Either::First(Ok(2))));
+    check_eq!(ready!(w2.poll(send)), Ok(()));
+    // Looking, then waiting, in one select, whatever it was left in.
+    core::mem::forget(receives.as_mut().ready());
+    check!(w1.poll(receives.as_mut()).is_pending());
+    check_eq!(other.try_send(9), Ok(()));
+    check_eq!(receives.as_mut().try_ready(), Some(1));
+    check_eq!(ready!(w1.poll(receives)), Either::Second(Ok(9)));
+    check!(reconciles(&meeting.snapshot()) && reconciles(&other.snapshot()));
+    Ok(())
+}
+
+fn looking_changes_nothing<M: RawMutex + 'static>() -> Outcome {
+    let (full, inbox, timers) = (Ring::<M, 1>::new(), Ring::<M, 1>::new(), Timers::<M>::new());
+    witness!(w1, w2);
+    check_eq!(full.try_send(1), Ok(()));
+    let mut send = pin!(full.send(2));
+    let mut looks = pin!(select((inbox.recv(), send.as_mut(), timers.at(5))));
+    for _ in 0..2 {
+        check_eq!(looks.as_mut().try_ready(), None);
+        let mut waits = pin!(inbox.recv());
+        let mut ready = pin!(looks.as_mut().ready());
+        check!(w1.poll(ready.as_mut()).is_pending());
+        check!(w2.poll(waits.as_mut()).is_pending());
+        // It stands first, is told, and hands on what it was promised.
+        check_eq!(inbox.try_send(7), Ok(()));
+        check_eq!((w1.wakes(), w2.wakes()), (1, 0));
+        check_eq!(ready!(w1.poll(ready)), 0);
+        check_eq!(w2.wakes(), 1);
+        check_eq!(ready!(w2.poll(waits)), Ok(7));
+    }
+    check_eq!(full.try_recv(), Ok(1));
+    check_eq!(looks.as_mut().try_ready(), Some(1));
+    check!(full.is_empty());
+    check_eq!(full.try_send(3), Ok(()));
+    timers.advance(5);
+    check_eq!(looks.as_mut().try_ready(), Some(2));
+    check_eq!((full.try_recv(), inbox.is_empty()), (Ok(3), true));
     Ok(())
 }
