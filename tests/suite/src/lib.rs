@@ -24,6 +24,8 @@ mod bad_input;
 mod channels;
 mod compaction;
 pub mod conformance;
+mod endpoints;
+mod fan_out;
 mod fixture;
 mod handover;
 mod kernel;
@@ -61,6 +63,8 @@ fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'stat
         handover::table::<M>(),
         waiting::table::<M>(),
         select::table::<M>(),
+        fan_out::table::<M>(),
+        endpoints::table::<M>(),
     ];
     channels.into_iter().flatten()
 }
