@@ -13,6 +13,7 @@
 //! | `permits` | permits held across waits, fan-in |
 //! | `tasks` | a kernel: spawning, waking, joining and cancelling from several threads |
 //! | `memory` | waiting for an arena's memory, with channels of messages |
+//! | `sharing` | broadcasts whose subscribers come and go, fan-out to all or none |
 //!
 //! `CLOAKROOM_SCHEDULES` sets how many of each sort. A test that fails prints its schedule. Random choices are
 //! the schedule's, too, so `shuttle::replay` with that text repeats it.
@@ -26,5 +27,6 @@ mod lines;
 mod memory;
 mod permits;
 mod selects;
+mod sharing;
 mod stops;
 mod tasks;

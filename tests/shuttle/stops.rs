@@ -116,13 +116,18 @@ fn model<A: Kind, B: Kind>() {
         cancel: CancelToken::new(),
         timers: Timers::new(),
     };
-    let ledgers = together(THREADS + 1, async |number| {
+    let ledgers = together(THREADS + 2, async |number| {
         let mut ledger = Ledger::default();
-        if number == THREADS {
-            hall.disturb();
-        } else {
-            for count in 0..2 {
-                hall.operate(message(number, count), &mut ledger).await;
+        match number {
+            0..THREADS => {
+                for count in 0..2 {
+                    hall.operate(message(number, count), &mut ledger).await;
+                }
+            }
+            THREADS => hall.disturb(),
+            _ => {
+                hall.a.closed().await;
+                assert!(hall.a.is_closed());
             }
         }
         ledger
