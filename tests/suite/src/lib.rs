@@ -21,6 +21,7 @@
 mod check;
 mod arena;
 mod bad_input;
+mod broadcast;
 mod channels;
 mod compaction;
 pub mod conformance;
@@ -63,6 +64,7 @@ fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'stat
         handover::table::<M>(),
         waiting::table::<M>(),
         select::table::<M>(),
+        broadcast::table::<M>(),
         fan_out::table::<M>(),
         endpoints::table::<M>(),
     ];

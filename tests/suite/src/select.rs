@@ -18,6 +18,7 @@ tests!("select":
     rule_4_a_peer_claims_one_arm_only,
     rule_4_a_value_that_was_not_sent_is_recovered,
     rule_4_it_never_matches_itself,
+    rule_4_a_permit_does_not_meet_its_own_select,
     rule_4_two_selects_meet_once,
     rule_4_acknowledged_messages_are_not_lost,
     a_dropped_select_passes_its_promise_on,
@@ -104,6 +105,23 @@ fn rule_4_it_never_matches_itself<M: RawMutex + 'static>() -> Outcome {
     // Somebody else is met at once.
     check_eq!(ready!(w2.poll(pin!(meeting.recv()))), Ok(1));
     check!(matches!(ready!(w1.poll(both)), Either::First(Ok(()))));
+    check!(reconciles(&meeting.snapshot()));
+    Ok(())
+}
+
+fn rule_4_a_permit_does_not_meet_its_own_select<M: RawMutex + 'static>() -> Outcome {
+    let meeting: Channel<M, u32, Rendezvous> = Channel::new();
+    witness!(w1, w2);
+    let mut both = pin!(select((meeting.reserve(), meeting.recv())));
+    check!(w1.poll(both.as_mut()).is_pending() && w1.poll(both.as_mut()).is_pending());
+    check_eq!(w1.wakes(), 0);
+    // A receiver of somebody else's will do.
+    let mut other = pin!(meeting.recv());
+    check!(w2.poll(other.as_mut()).is_pending());
+    check_eq!(w1.wakes(), 1);
+    let permit = expect!(ready!(w1.poll(both)), Either::First(Ok(permit)) => permit);
+    permit.send(3);
+    check_eq!((w2.wakes(), ready!(w2.poll(other))), (1, Ok(3)));
     check!(reconciles(&meeting.snapshot()));
     Ok(())
 }
