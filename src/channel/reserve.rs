@@ -325,7 +325,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
             let token = &this.token;
             let decided = token.state();
             match decided {
-                TokenState::Granted | TokenState::Closed => token.set_state(TokenState::Idle),
+                TokenState::Granted => token.set_state(TokenState::Idle),
+                TokenState::Closed => {
+                    count(&mut state.counters.refused);
+                    token.set_state(TokenState::Idle);
+                }
                 // SAFETY: in one of these states it stands in the list of senders.
                 TokenState::Queued | TokenState::First => unsafe {
                     state.senders.remove(token);

@@ -1,0 +1,409 @@
+//! The model of a channel whose receivers compete: who waits, who was promised what, and the counters.
+//!
+//! Nothing here is clever. The queue is a `Vec`; what is next in a priority channel is found by computing every
+//! value's deadline as documented; an operation that cannot go on stands in a list. An operation that is an arm
+//! of a select has a *side*: a claim that it shares with the other arms, and its number.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use cloakroom::channel::ChannelSnapshot;
+
+/// What a send without room does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    Wait,
+    DropNewest,
+    DropOldest,
+    /// There is always room for the latest value.
+    Replace,
+}
+
+/// A kind of channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Both sides must meet.
+    pub meets: bool,
+    pub policy: Policy,
+    pub capacity: usize,
+    /// The head start of a step of priority.
+    pub ageing: Option<u64>,
+}
+
+impl Shape {
+    pub const RENDEZVOUS: Self =
+        Self { meets: true, policy: Policy::Wait, capacity: 1, ageing: None };
+
+    pub const fn ring(capacity: usize, policy: Policy) -> Self {
+        Self { meets: false, policy, capacity, ageing: None }
+    }
+
+    pub const fn priority(capacity: usize, ageing: u64) -> Self {
+        Self { ageing: Some(ageing), ..Self::ring(capacity, Policy::Wait) }
+    }
+}
+
+/// How an operation ended, with the number of the value that was involved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// With the value that it replaced.
+    Sent(Option<usize>),
+    Received(usize),
+    /// A permit.
+    Held,
+    /// Told that the channel has been closed, as it wanted to know.
+    Told,
+    /// Failed, with the value that came back.
+    Closed(Option<usize>),
+    Cancelled(Option<usize>),
+    Timeout(Option<usize>),
+}
+
+/// What an operation wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// To send the value of this number, with a priority.
+    Send(usize, u8),
+    Recv,
+    Reserve,
+    Closed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    New,
+    Queued,
+    Granted,
+    Taken,
+    Closed,
+    Lost,
+    Ended,
+}
+
+/// The claim that the arms of one select share: the arm that happens.
+pub type Claim = Rc<Cell<Option<usize>>>;
+pub type Side = Option<(Claim, usize)>;
+
+/// An operation as the model sees it.
+pub struct Operation {
+    pub kind: Kind,
+    pub phase: Phase,
+    /// How often the channel has woken it.
+    pub wakes: usize,
+    pub side: Side,
+    /// It waits for a slot, and does not offer its value meanwhile.
+    pub(super) bare: bool,
+}
+
+/// A value in the channel.
+pub(super) struct Queued {
+    id: usize,
+    /// How many values had been sent when it was.
+    sent_at: u64,
+    priority: u8,
+}
+
+pub struct Model {
+    pub(super) shape: Shape,
+    pub closed: bool,
+    pub(super) queue: Vec<Queued>,
+    sends: u64,
+    /// Waiting operations, by their numbers.
+    pub(super) senders: VecDeque<usize>,
+    pub(super) receivers: VecDeque<usize>,
+    pub(super) closers: VecDeque<usize>,
+    pub(super) promised_slots: usize,
+    pub(super) promised_values: usize,
+    pub operations: Vec<Operation>,
+    pub counters: ChannelSnapshot,
+    /// What the policy has dropped, in order.
+    pub dropped: Vec<usize>,
+}
+
+impl Model {
+    pub fn new(empty: ChannelSnapshot, shape: Shape) -> Self {
+        Self {
+            shape,
+            closed: false,
+            queue: Vec::new(),
+            sends: 0,
+            senders: VecDeque::new(),
+            receivers: VecDeque::new(),
+            closers: VecDeque::new(),
+            promised_slots: 0,
+            promised_values: 0,
+            operations: Vec::new(),
+            counters: empty,
+            dropped: Vec::new(),
+        }
+    }
+
+    /// A new operation's number.
+    pub fn add(&mut self, kind: Kind) -> usize {
+        let bare = matches!(kind, Kind::Reserve);
+        self.operations.push(Operation { kind, phase: Phase::New, wakes: 0, side: None, bare });
+        self.operations.len() - 1
+    }
+
+    /// The counters as they should be now.
+    pub fn snapshot(&mut self) -> ChannelSnapshot {
+        self.counters.depth = self.queue.len();
+        self.counters.closed = self.closed;
+        let ChannelSnapshot { sent, received, dropped, depth, .. } = self.counters;
+        assert_eq!(sent, received + dropped + depth as u32, "the model's own counters");
+        self.counters
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.shape.policy == Policy::Replace
+            || self.queue.len() + self.promised_slots < self.shape.capacity
+    }
+
+    pub(super) fn loses(&self) -> bool {
+        matches!(self.shape.policy, Policy::DropNewest | Policy::DropOldest)
+    }
+
+    /// Whether the channel says that it is full.
+    pub fn is_full(&self) -> bool {
+        if self.shape.meets {
+            !self.receivers.iter().any(|&receiver| !self.is_decided(receiver))
+        } else {
+            !self.has_room()
+        }
+    }
+
+    /// The place of the value that is next.
+    fn next(&self) -> usize {
+        let deadline = |value: &Queued| match self.shape.ageing {
+            None => (value.sent_at, Reverse(0)),
+            Some(ageing) => {
+                let priority = value.priority;
+                (value.sent_at + u64::from(u8::MAX - priority) * ageing, Reverse(priority))
+            }
+        };
+        (0..self.queue.len()).min_by_key(|&at| deadline(&self.queue[at])).expect("a value")
+    }
+
+    /// Puts a value in; what it replaced.
+    pub(super) fn put(&mut self, id: usize, priority: u8) -> Option<usize> {
+        self.counters.sent += 1;
+        self.sends += 1;
+        let victim = match self.shape.policy {
+            Policy::Wait => None,
+            Policy::Replace => self.queue.pop().map(|old| old.id),
+            _ if self.has_room() => None,
+            Policy::DropOldest if !self.queue.is_empty() => Some(self.queue.remove(0).id),
+            _ => Some(id),
+        };
+        self.counters.dropped += u32::from(victim.is_some());
+        if victim != Some(id) {
+            self.queue.push(Queued { id, sent_at: self.sends, priority });
+        }
+        self.counters.high_water = self.counters.high_water.max(self.queue.len());
+        if self.shape.policy == Policy::Replace {
+            return victim;
+        }
+        self.dropped.extend(victim);
+        None
+    }
+
+    pub(super) fn pull(&mut self) -> usize {
+        self.counters.received += 1;
+        self.counters.delivered += 1;
+        let next = self.next();
+        self.queue.remove(next).id
+    }
+
+    /// Whether the select of a waiting operation was decided for another arm.
+    fn is_decided(&self, operation: usize) -> bool {
+        let side = &self.operations[operation].side;
+        side.as_ref().is_some_and(|(claim, _)| claim.get().is_some())
+    }
+
+    pub(super) fn is_arm_of(&self, operation: usize, side: &Side) -> bool {
+        match (&self.operations[operation].side, side) {
+            (Some((mine, _)), Some((other, _))) => Rc::ptr_eq(mine, other),
+            _ => false,
+        }
+    }
+
+    /// Those whose select was decided otherwise wait no longer.
+    pub(super) fn forget_losers(&mut self) {
+        for list in 0..3 {
+            let waiting = std::mem::take(self.list(list));
+            for operation in waiting {
+                if self.is_decided(operation) {
+                    self.operations[operation].phase = Phase::Lost;
+                } else {
+                    self.list(list).push_back(operation);
+                }
+            }
+        }
+    }
+
+    pub(super) fn list(&mut self, list: usize) -> &mut VecDeque<usize> {
+        [&mut self.senders, &mut self.receivers, &mut self.closers].into_iter().nth(list).unwrap()
+    }
+
+    fn decide(&mut self, operation: usize, phase: Phase) {
+        let waiting = &mut self.operations[operation];
+        assert_eq!(waiting.phase, Phase::Queued);
+        waiting.phase = phase;
+        waiting.wakes += 1;
+        claim(&waiting.side);
+        for list in 0..3 {
+            self.list(list).retain(|&other| other != operation);
+        }
+    }
+
+    /// What the channel owes its waiters.
+    pub(super) fn settle(&mut self) {
+        loop {
+            self.forget_losers();
+            let (sender, receiver) =
+                (self.senders.front().copied(), self.receivers.front().copied());
+            match (sender, receiver) {
+                (_, Some(receiver)) if self.queue.len() > self.promised_values => {
+                    self.promised_values += 1;
+                    self.decide(receiver, Phase::Granted);
+                }
+                (Some(_), Some(_)) if self.shape.meets && self.has_room() => {
+                    let Some((sender, receiver)) = self.pair() else { break };
+                    self.introduce(sender, receiver);
+                }
+                (Some(sender), _) if !self.shape.meets && !self.closed && self.has_room() => {
+                    self.promised_slots += 1;
+                    self.decide(sender, Phase::Granted);
+                }
+                _ => break,
+            }
+        }
+        if !self.closed {
+            return;
+        }
+        for list in 0..3 {
+            while let Some(&waiting) = self.list(list).front() {
+                if list == 1 && !self.is_drained() {
+                    break;
+                }
+                self.decide(waiting, Phase::Closed);
+                self.forget_losers();
+            }
+        }
+    }
+
+    /// The first who can meet.
+    fn pair(&self) -> Option<(usize, usize)> {
+        self.senders.iter().find_map(|&sender| {
+            let side = &self.operations[sender].side;
+            let mut receivers = self.receivers.iter();
+            let receiver = receivers.find(|&&receiver| !self.is_arm_of(receiver, side))?;
+            Some((sender, *receiver))
+        })
+    }
+
+    fn introduce(&mut self, sender: usize, receiver: usize) {
+        match self.operations[sender].kind {
+            Kind::Send(value, priority) if !self.operations[sender].bare => {
+                self.put(value, priority);
+                self.promised_values += 1;
+                self.decide(sender, Phase::Taken);
+                self.decide(receiver, Phase::Granted);
+            }
+            _ => {
+                // The receiver stays where it is until something is sent.
+                self.promised_slots += 1;
+                self.decide(sender, Phase::Granted);
+            }
+        }
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.closed && self.queue.is_empty() && self.promised_slots == 0
+    }
+
+    pub(super) fn other_receiver(&self, side: &Side) -> Option<usize> {
+        self.receivers.iter().copied().find(|&receiver| !self.is_arm_of(receiver, side))
+    }
+
+    /// A newcomer's send. `None`: no room.
+    pub fn offer(&mut self, side: &Side, value: usize, priority: u8) -> Option<Outcome> {
+        self.forget_losers();
+        if self.closed {
+            claim(side);
+            self.counters.refused += 1;
+            return Some(Outcome::Closed(Some(value)));
+        }
+        if self.shape.meets {
+            let receiver = self.other_receiver(side).filter(|_| self.has_room())?;
+            self.promised_values += 1;
+            self.decide(receiver, Phase::Granted);
+        } else if !(self.loses() || (self.senders.is_empty() && self.has_room())) {
+            return None;
+        }
+        claim(side);
+        let replaced = self.put(value, priority);
+        self.settle();
+        Some(Outcome::Sent(replaced))
+    }
+
+    /// A newcomer's request for a permit. `None`: no room.
+    pub fn hold(&mut self, side: &Side) -> Option<Outcome> {
+        self.forget_losers();
+        if self.closed {
+            claim(side);
+            self.counters.refused += 1;
+            return Some(Outcome::Closed(None));
+        }
+        let possible = if self.shape.meets {
+            self.other_receiver(side).is_some()
+        } else {
+            self.senders.is_empty()
+        };
+        (possible && self.has_room()).then(|| {
+            claim(side);
+            self.promised_slots += 1;
+            Outcome::Held
+        })
+    }
+
+    /// A newcomer's receive. `None`: nothing there.
+    pub fn take(&mut self, side: &Side) -> Option<Outcome> {
+        self.forget_losers();
+        let valued =
+            |&sender: &usize| !self.operations[sender].bare && !self.is_arm_of(sender, side);
+        let sender = self.senders.iter().copied().find(valued);
+        let outcome = match sender {
+            _ if self.queue.len() > self.promised_values => {
+                claim(side);
+                Outcome::Received(self.pull())
+            }
+            Some(sender) if self.shape.meets && self.has_room() => {
+                claim(side);
+                let Kind::Send(value, _) = self.operations[sender].kind else { unreachable!() };
+                self.decide(sender, Phase::Taken);
+                self.counters.sent += 1;
+                self.counters.received += 1;
+                self.counters.delivered += 1;
+                Outcome::Received(value)
+            }
+            _ if self.is_drained() => {
+                claim(side);
+                Outcome::Closed(None)
+            }
+            _ => return None,
+        };
+        self.settle();
+        Some(outcome)
+    }
+}
+
+/// Claims a select for an arm of it.
+pub(super) fn claim(side: &Side) {
+    if let Some((claim, arm)) = side {
+        assert!(claim.get().is_none(), "claimed twice");
+        claim.set(Some(*arm));
+    }
+}

@@ -1,0 +1,134 @@
+//! The model of what is done with a pending operation, and with a permit.
+
+use super::model::{Kind, Model, Outcome, Phase, Side, claim};
+
+impl Model {
+    /// What polling an operation comes to.
+    pub fn poll(&mut self, operation: usize) -> Option<Outcome> {
+        let (kind, phase) = (self.operations[operation].kind, self.operations[operation].phase);
+        let side = self.operations[operation].side.clone();
+        let outcome = match (phase, kind) {
+            (Phase::New, Kind::Send(value, priority)) => self.offer(&side, value, priority),
+            (Phase::New, Kind::Recv) => self.take(&side),
+            (Phase::New, Kind::Reserve) => self.hold(&side),
+            (Phase::New, Kind::Closed) => self.look_whether_closed(&side),
+            (Phase::Granted, Kind::Send(value, priority)) => {
+                Some(Outcome::Sent(self.keep_slot(value, priority)))
+            }
+            (Phase::Granted, Kind::Recv) => {
+                self.promised_values -= 1;
+                let value = self.pull();
+                self.settle();
+                Some(Outcome::Received(value))
+            }
+            (Phase::Granted, _) => Some(Outcome::Held),
+            (Phase::Taken, _) => Some(Outcome::Sent(None)),
+            (Phase::Closed, Kind::Closed) => Some(Outcome::Told),
+            (Phase::Closed, Kind::Recv) => Some(Outcome::Closed(None)),
+            (Phase::Closed, Kind::Send(value, _)) => {
+                self.counters.refused += 1;
+                Some(Outcome::Closed(Some(value)))
+            }
+            (Phase::Closed, Kind::Reserve) => {
+                self.counters.refused += 1;
+                Some(Outcome::Closed(None))
+            }
+            (Phase::Queued | Phase::Lost | Phase::Ended, _) => return None,
+        };
+        match outcome {
+            None => self.park(operation, kind == Kind::Reserve),
+            // A receive may be used again.
+            Some(_) if matches!(kind, Kind::Recv | Kind::Closed) => {
+                self.operations[operation].phase = Phase::New;
+            }
+            Some(_) => self.operations[operation].phase = Phase::Ended,
+        }
+        outcome
+    }
+
+    fn look_whether_closed(&mut self, side: &Side) -> Option<Outcome> {
+        self.closed.then(|| {
+            claim(side);
+            Outcome::Told
+        })
+    }
+
+    fn park(&mut self, operation: usize, bare: bool) {
+        let waiting = &mut self.operations[operation];
+        waiting.phase = Phase::Queued;
+        waiting.bare = bare;
+        match waiting.kind {
+            Kind::Send(..) | Kind::Reserve => {
+                self.counters.send_waits += 1;
+                self.senders.push_back(operation);
+            }
+            Kind::Recv => {
+                self.counters.recv_waits += 1;
+                self.receivers.push_back(operation);
+            }
+            Kind::Closed => self.closers.push_back(operation),
+        }
+        self.settle();
+    }
+
+    /// Stops waiting. What it was promised goes to the next one; what was taken out of it stays taken, and it
+    /// says so when it is polled again.
+    pub fn withdraw(&mut self, operation: usize) {
+        let waiting = &mut self.operations[operation];
+        let is_receiver = waiting.kind == Kind::Recv;
+        match waiting.phase {
+            Phase::Taken | Phase::Ended => return,
+            Phase::Granted if is_receiver => self.promised_values -= 1,
+            Phase::Granted => self.promised_slots -= 1,
+            _ => {}
+        }
+        waiting.phase = Phase::New;
+        for list in 0..3 {
+            self.list(list).retain(|&other| other != operation);
+        }
+        self.settle();
+    }
+
+    /// Goes away. Whether it had its value still.
+    pub fn leave(&mut self, operation: usize) -> bool {
+        self.withdraw(operation);
+        let phase = std::mem::replace(&mut self.operations[operation].phase, Phase::Ended);
+        phase == Phase::New
+    }
+
+    /// A permit, or a sender that was promised a slot, sends.
+    pub fn keep_slot(&mut self, value: usize, priority: u8) -> Option<usize> {
+        self.promised_slots -= 1;
+        let replaced = self.put(value, priority);
+        self.settle();
+        replaced
+    }
+
+    /// A permit is dropped.
+    pub fn return_slot(&mut self) {
+        self.promised_slots -= 1;
+        self.settle();
+    }
+
+    pub fn close(&mut self) -> bool {
+        let was_open = !std::mem::replace(&mut self.closed, true);
+        self.settle();
+        was_open
+    }
+
+    /// As many receives as there are values, or until one fails.
+    pub fn drain(&mut self) -> Vec<usize> {
+        let mut values = Vec::new();
+        for _ in 0..self.queue.len() {
+            match self.take(&None) {
+                Some(Outcome::Received(value)) => values.push(value),
+                Some(_) => break,
+                None => {
+                    self.counters.empty += 1;
+                    break;
+                }
+            }
+        }
+        values
+    }
+}
