@@ -10,12 +10,14 @@
 //! | `kinds` | all operations on the kinds whose receivers compete (by `sequence`, `pending`) | `model` |
 //! | `priority` | order and starvation of a priority channel | the documented bounds |
 //! | `unlimited` | an unlimited channel whose arena is used up | a queue |
+//! | `broadcast` | subscribers that come and go, under each policy | a list, and cursors |
 //! | `limits` | what is decided in the moment in which an operation is given up | rule 3 |
 //! | `bytes` | every operation on messages, with every ending | nothing stays behind |
 //!
 //! A failure prints the seed and the step; to repeat it, run the sequence of that seed alone.
 #![cfg(not(loom))]
 
+mod broadcast;
 mod bytes;
 mod kinds;
 mod limits;
