@@ -27,6 +27,7 @@ unsafe impl Share for Item {
 }
 
 type News<P> = Channel<Lock, Item, Broadcast<ROOM, P>>;
+type Sending<'n, P> = Pin<Box<SendFuture<'n, Lock, Item, Broadcast<ROOM, P>>>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Policy {
@@ -123,7 +124,7 @@ fn sequence<P: Overflow<Item> + ConstOverflow>(policy: Policy, seed: u64) {
     let mut random = Random(seed);
     let mut model = Model::default();
     let mut subscribers: BTreeMap<usize, Subscriber<&News<P>>> = BTreeMap::new();
-    let mut waiting: Vec<(u64, Pin<Box<SendFuture<'_, Lock, Item, Broadcast<ROOM, P>>>>)> = vec![];
+    let mut waiting: Vec<(u64, Sending<'_, P>)> = Vec::new();
     let mut handles: Vec<Arc<u64>> = Vec::new();
     let mut cx = Context::from_waker(Waker::noop());
     let mut next = 0;
