@@ -35,8 +35,13 @@ mod random;
 mod watch;
 
 #[macro_use]
+#[path = "../common/kinds.rs"]
 mod kinds;
 mod crew;
+
+/// Who runs a program: [`every_crew`](crew::every_crew), of which it is a function then, or it is
+/// [`alone`](crew::alone).
+use crew as runners;
 
 mod batches;
 mod broadcasts;
