@@ -87,3 +87,92 @@ pub struct LeasesThatEnd;
 /// KERNEL.spawn(ARENA.handle(), async move { *value }).ok();
 /// ```
 pub struct FuturesThatEnd;
+
+/// Values in a channel are not shortened: a receiver could be handed one that is gone.
+///
+/// ```compile_fail
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// fn shorten<'s>(
+///     long: &'s Channel<Lock, &'static u8, Buffered<4>>,
+/// ) -> &'s Channel<Lock, &'s u8, Buffered<4>> {
+///     long
+/// }
+/// ```
+///
+/// A permit holds its slot no longer than the channel exists:
+///
+/// ```compile_fail,E0505
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// let channel: Channel<Lock, u8, Buffered<4>> = Channel::new();
+/// let permit = channel.try_reserve().unwrap();
+/// drop(channel);
+/// permit.send(1);
+/// ```
+///
+/// Nor does a subscriber, or a counted endpoint of a channel that is borrowed:
+///
+/// ```compile_fail,E0505
+/// use cloakroom::channel::{Broadcast, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// let channel: Channel<Lock, u8, Broadcast<4>> = Channel::new();
+/// let mut reader = channel.subscribe();
+/// drop(channel);
+/// reader.try_recv().ok();
+/// ```
+///
+/// ```compile_fail,E0505
+/// use cloakroom::channel::{Buffered, Counted, endpoints};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// let channel: Counted<Lock, u8, Buffered<4>> = Counted::new();
+/// let (sender, receiver) = endpoints(&channel);
+/// drop(channel);
+/// sender.try_send(1).ok();
+/// ```
+///
+/// A subscriber receives one value at a time:
+///
+/// ```compile_fail,E0499
+/// use cloakroom::channel::{Broadcast, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// let channel: Channel<Lock, u8, Broadcast<4>> = Channel::new();
+/// let mut reader = channel.subscribe();
+/// let (one, two) = (reader.recv(), reader.recv());
+/// drop((one, two));
+/// ```
+pub struct ChannelsThatEnd;
+
+/// What is broadcast must be shareable without foreign code:
+///
+/// ```compile_fail,E0277
+/// use cloakroom::channel::{Broadcast, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static NEWS: Channel<Lock, String, Broadcast<4>> = Channel::new();
+/// ```
+///
+/// A channel is received from directly, or through subscribers:
+///
+/// ```compile_fail,E0271
+/// use cloakroom::channel::{Broadcast, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static NEWS: Channel<Lock, u8, Broadcast<4>> = Channel::new();
+/// NEWS.try_recv().ok();
+/// ```
+///
+/// A channel needs room:
+///
+/// ```compile_fail,E0080
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+///
+/// static NOTHING: Channel<Lock, u8, Buffered<0>> = Channel::new();
+/// ```
+pub struct KindsThatFit;

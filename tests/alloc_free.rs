@@ -13,10 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use cloakroom::channel::{Buffered, Bytes, Channel, Compete, Conflated, Rendezvous, Unlimited};
+use cloakroom::channel::{
+    Broadcast, Buffered, Bytes, Channel, Compete, Conflated, Counted, DropOldest, Priority,
+    Rendezvous, Unlimited, endpoints, fan_out, fan_out_all,
+};
 use cloakroom::kernel::{CancelToken, Kernel, Next, TimerQueue, Timers};
 use cloakroom::limit::Operation;
-use cloakroom::select::{Either, Either3, select};
+use cloakroom::select::{Either, Either3, SelectSet, select};
 use cloakroom::std_layer::{MappedArena, StdClock, StdRawMutex, block_on, block_on_until};
 use cloakroom::{Arena, ArenaRef};
 
@@ -119,11 +122,15 @@ fn nothing_is_allocated_after_set_up() {
     sending_and_receiving::<Rendezvous>(&Channel::new(), true);
     sending_and_receiving::<Buffered<4>>(&Channel::new(), true);
     sending_and_receiving::<Conflated>(&Channel::new(), false);
+    sending_and_receiving::<Priority<4>>(&Channel::new(), true);
+    sending_and_receiving::<Buffered<4, DropOldest>>(&Channel::new(), false);
     sending_and_receiving::<Unlimited<'_, Lock, 4>>(&Channel::over(&ARENA), true);
     assert_eq!(CALLS.load(Ordering::Relaxed), 0);
 
     without_allocating(selects_and_limits);
     without_allocating(|| messages(ARENA.handle()));
+    without_allocating(|| to_several(ARENA.handle()));
+    without_allocating(choosing_at_run_time);
     let mapped = MappedArena::<Lock>::new(1 << 20, 256, 256).expect("a mapping");
     without_allocating(|| messages(mapped.handle()));
     without_allocating(|| tasks(&ARENA, &KERNEL));
@@ -183,6 +190,58 @@ fn messages(arena: ArenaRef<'_, Lock>) {
         let _ = arena.try_alloc_value([0u64; 9]).map(|value| value[0]);
     }
     assert!(arena.verify().is_clean());
+}
+
+/// Broadcasts, fan-out, and channels that come and go in an arena.
+fn to_several(arena: ArenaRef<'_, Lock>) {
+    let news: Bytes<'_, Lock, Broadcast<4>> = Bytes::new();
+    let lines: [Bytes<'_, Lock, Buffered<2>>; 2] = [Bytes::new(), Bytes::new()];
+    for _ in 0..200 {
+        let (mut a, mut b) = (news.channel().subscribe(), news.channel().subscribe());
+        news.try_send_bytes(arena, &[1, 2]).expect("room");
+        for reader in [&mut a, &mut b] {
+            let parcel = block_on(reader.recv()).expect("a value").value().expect("not late");
+            assert_eq!(&*parcel.redeem().expect("at rest"), &[1, 2]);
+        }
+        let message = arena.try_alloc_from(&[3]).expect("room");
+        assert_eq!(fan_out(&[&lines[0], &lines[1]], message), 2);
+        let message = arena.try_alloc_from(&[4]).expect("room");
+        assert!(block_on(fan_out_all(&[&lines[0], &lines[1]], message)).is_ok());
+        for line in &lines {
+            assert_eq!(line.channel().drain().count(), 2);
+        }
+
+        let channel = arena.try_alloc_value(Counted::<Lock, u8, Buffered<4>>::new());
+        let (sender, receiver) = endpoints(channel.map_err(drop).expect("room").share());
+        assert_eq!(block_on(sender.send_many(0..3)), Ok(3));
+        block_on(sender.reserve()).expect("open").send(3);
+        drop(sender);
+        assert!(receiver.try_iter().eq(0..4));
+    }
+}
+
+/// The macro, and a set.
+fn choosing_at_run_time() {
+    let lines: [Channel<Lock, u8, Buffered<2>>; 3] = [const { Channel::new() }; 3];
+    for round in 0..100u8 {
+        let line = usize::from(round % 3);
+        let mut arms = lines.each_ref().map(Channel::recv);
+        // SAFETY: the array is not moved before it is dropped.
+        let pinned = arms.each_mut().map(|arm| unsafe { Pin::new_unchecked(arm) });
+        let mut set = pin!(SelectSet::<_, 3>::new().fair());
+        for arm in pinned {
+            assert!(set.as_mut().add(arm).is_ok());
+        }
+        lines[line].try_send(round).expect("room");
+        assert_eq!(block_on(set.as_mut()), (line, Ok(round)));
+        assert_eq!(set.try_ready(), None);
+        let got = cloakroom::select! {
+            value = lines[0].recv() => value.ok(),
+            value = lines[1].recv() => value.ok(),
+            default => None,
+        };
+        assert_eq!(got, None);
+    }
 }
 
 fn tasks(arena: &'static Arena<Lock, 256, 64, 64>, kernel: &'static Kernel<Lock>) {

@@ -22,6 +22,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// (`iter.by_ref()`) to keep the rest. Each value is a send of its own: constant time, interrupt-safe,
     /// and others may come in between.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* as many sends one after the other; others may come in between.
+    /// * *Wake-ups:* one receiver a value.
+    /// * *Interrupts:* safe as the iterator is; it runs outside the lock.
+    /// * *Cost:* a `try_send` for each value.
+    ///
     /// ```
     /// use cloakroom::channel::{Buffered, Channel};
     /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
@@ -51,6 +57,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// Sends values, in order, waiting for room for each. The future returns how many there were; see
     /// [`SendMany`].
+    ///
+    /// * *Cancel safety:* what was sent stays sent; the waiting value can be recovered, see
+    ///   [`SendMany`].
+    /// * *Order:* as many sends one after the other.
+    /// * *Wake-ups:* the future is woken once for each value that has to wait.
+    /// * *Interrupts:* polled in a handler it is safe as the iterator is.
+    /// * *Cost:* one pending send and the iterator.
     pub fn send_many<I: IntoIterator<Item = T>>(
         &self,
         values: I,
@@ -68,6 +81,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// Waits for a value, then takes what else is there, up to `limit` in all, into `buffer`. The future
     /// returns how many; see [`RecvMany`].
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing, see [`RecvMany`].
+    /// * *Order:* the values in the order of the channel; others may receive in between.
+    /// * *Wake-ups:* the future is woken once.
+    /// * *Interrupts:* polled in a handler it is safe as the buffer is; it is filled outside the
+    ///   lock.
+    /// * *Cost:* one pending receive; a `try_recv` for each further value.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Channel};
@@ -91,11 +111,23 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     }
 
     /// Takes what is there, and what comes until it has all been taken, without waiting.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* that of the channel.
+    /// * *Wake-ups:* one sender a value.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a `try_recv` for each value.
     pub fn try_iter(&self) -> impl Iterator<Item = T> {
         core::iter::from_fn(|| self.try_recv().ok())
     }
 
     /// Takes what is there at this moment and nothing that comes later, without waiting.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* that of the channel.
+    /// * *Wake-ups:* one sender a value.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a `try_recv` for each value, and a critical section to count them.
     pub fn drain(&self) -> impl Iterator<Item = T> {
         self.try_iter().take(self.len())
     }

@@ -122,6 +122,12 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// A shared [`Lease`](crate::Lease) is turned into a parcel first and sent with
     /// [`try_send_parcel`](Self::try_send_parcel).
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* as [`Channel::try_send`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* as there, and one step to put the payload to rest; no byte is copied.
+    ///
     /// # Errors
     /// The payload comes back, at rest.
     pub fn try_send(&self, payload: LeaseMut<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
@@ -129,6 +135,12 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     }
 
     /// Sends a payload that is at rest already, at once or not at all.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* as [`Channel::try_send`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* as there.
     ///
     /// # Errors
     /// The parcel comes back.
@@ -141,6 +153,12 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     }
 
     /// Copies `bytes` into the arena and sends them, at once or not at all.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* as [`Channel::try_send`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* an allocation, one copy outside any lock, and a `try_send`.
     ///
     /// # Errors
     /// [`BytesError::Memory`] when the arena has no room, else why the channel refused; the bytes are
@@ -155,16 +173,34 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     }
 
     /// Sends a payload without a copy, waiting for room. See [`SendFuture`].
+    ///
+    /// * *Cancel safety:* dropping the future frees the payload, unless it is taken back.
+    /// * *Order:* as [`Channel::send`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* as there.
+    /// * *Cost:* as there; no byte is copied.
     pub fn send(&self, payload: LeaseMut<'a, M>) -> SendFuture<'_, M, Parcel<'a, M>, S> {
         self.channel.send(payload.into_parcel())
     }
 
     /// Sends a payload that is at rest already, waiting for room.
+    ///
+    /// * *Cancel safety:* dropping the future frees the payload, unless it is taken back.
+    /// * *Order:* as [`Channel::send`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* as there.
+    /// * *Cost:* as there.
     pub fn send_parcel(&self, parcel: Parcel<'a, M>) -> SendFuture<'_, M, Parcel<'a, M>, S> {
         self.channel.send(parcel)
     }
 
     /// Copies `bytes` into the arena, waiting for memory, and sends them, waiting for room.
+    ///
+    /// * *Cancel safety:* dropping the future sends nothing, and nothing stays allocated.
+    /// * *Order:* first in the line for memory, then in the line of the channel.
+    /// * *Wake-ups:* one for memory and one for room.
+    /// * *Interrupts:* as [`Channel::send`].
+    /// * *Cost:* an allocation, one copy outside any lock, and a send.
     ///
     /// # Errors
     /// [`BytesError::Memory`] for more than the arena can ever hold, [`BytesError::Closed`]; nothing
@@ -238,6 +274,14 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
 impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// Receives at once or not at all: a lease on the bytes as they were sent.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* as [`Channel::try_recv`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is. If compaction is moving
+    ///   the payload, the handler finishes that move.
+    /// * *Cost:* as there, and one step to take the payload in hand; no byte is copied, and where
+    ///   checksums are on all are read.
+    ///
     /// # Errors
     /// As for [`Channel::try_recv`], and `Damaged` where the arena keeps checksums.
     pub fn try_recv(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
@@ -249,6 +293,12 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
     }
 
     /// Receives, waiting for a message.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing.
+    /// * *Order:* as [`Channel::recv`].
+    /// * *Wake-ups:* as there.
+    /// * *Interrupts:* as there.
+    /// * *Cost:* as there, and one step to take the payload in hand.
     pub fn recv(&self) -> RecvBytes<'_, 'a, M, S> {
         RecvBytes { inner: self.channel.recv() }
     }

@@ -106,6 +106,12 @@ impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
 
 /// One more sender and one more receiver of a channel; clone them for more. Once the last one of a side has
 /// gone the channel is closed, and endpoints made later are, too.
+///
+/// * *Cancel safety:* there is nothing to cancel: it returns at once.
+/// * *Order:* none.
+/// * *Wake-ups:* nobody.
+/// * *Interrupts:* safe in a handler of any priority, if the lock is.
+/// * *Cost:* two critical sections of constant length.
 pub fn endpoints<P: ChannelRef>(channel: P) -> (CountedSender<P>, CountedReceiver<P>)
 where
     P::Target: HasCounts,
@@ -205,6 +211,12 @@ where
     P::Target: HasCounts,
 {
     /// A sender that counts, unless the last one has gone.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* none: a last sender that goes at the same moment has gone before or after.
+    /// * *Wake-ups:* nobody.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length.
     pub fn upgrade(&self) -> Option<CountedSender<P>> {
         let open = self.channel.counts(|counts| {
             let open = counts.senders > 0;

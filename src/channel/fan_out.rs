@@ -106,6 +106,12 @@ impl<M: RawMutex> core::error::Error for FanOutError<'_, M> {}
 /// waits; interrupt-safe, each channel in critical sections of its own. A full or closed channel counts the
 /// refusal and misses the message.
 ///
+/// * *Cancel safety:* there is nothing to cancel: it returns at once.
+/// * *Order:* in each channel behind all values sent before.
+/// * *Wake-ups:* one receiver a channel.
+/// * *Interrupts:* safe in a handler of any priority, if the lock is.
+/// * *Cost:* a permit and a send for each channel, and one addition to the reference count.
+///
 /// ```
 /// use cloakroom::channel::{Buffered, Bytes, Conflated, fan_out};
 /// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
@@ -143,6 +149,13 @@ pub fn fan_out<'a, M: RawMutex>(channels: &[&dyn Outlet<'a, M>], message: Lease<
 /// First a slot is held in every channel, then all are filled, which cannot fail. A channel that is named twice
 /// gets it twice. Interrupt-safe, each channel in critical sections of its own: a receiver may have the
 /// message before another channel does.
+///
+/// * *Cancel safety:* there is nothing to cancel: it returns at once.
+/// * *Order:* in each channel behind all values sent before; channels are filled in the order
+///   given.
+/// * *Wake-ups:* one receiver a channel.
+/// * *Interrupts:* safe in a handler of any priority, if the lock is.
+/// * *Cost:* a permit and a send for each channel, and one addition to the reference count in all.
 ///
 /// # Errors
 /// The message comes back, with the first channel that had no room, or was closed.
@@ -190,6 +203,14 @@ fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
 }
 
 /// As [`try_fan_out_all`], waiting until all channels have room at one moment. See [`FanOut`].
+///
+/// * *Cancel safety:* dropping the future drops the message, which was sent to nobody.
+/// * *Order:* as `try_fan_out_all`; it waits in one line with the senders of the channel that is
+///   full.
+/// * *Wake-ups:* the future is woken once for each channel that it finds full.
+/// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+///   lock is.
+/// * *Cost:* one pending permit; an attempt costs a `try_fan_out_all`.
 ///
 /// ```
 /// use cloakroom::channel::{Buffered, Bytes, fan_out_all};

@@ -5,6 +5,17 @@
 //! arena. Messages of bytes travel through [`Bytes`], which queues [`Parcel`](crate::Parcel)s: payloads
 //! at rest in an arena.
 //!
+//! | to | see |
+//! |---|---|
+//! | choose a kind | [`Rendezvous`], [`Buffered`], [`Unlimited`], [`Conflated`], [`Priority`], [`Broadcast`] |
+//! | drop values rather than wait | [`Overflow`], [`Hook`] |
+//! | hold a slot first, send later | [`Permit`] |
+//! | hand out one side | [`Sender`], [`Receiver`], or counted: [`endpoints`] |
+//! | read what is broadcast | [`Subscriber`] |
+//! | send one message to several channels | [`fan_out`], [`fan_out_all`] |
+//! | wait for the first of several | [`select`](mod@crate::select) |
+//! | limit a wait | [`Operation`](crate::limit::Operation) |
+//!
 //! Values are moved under the channel's lock, so keep them small (a few words); large ones belong into
 //! the arena.
 
@@ -153,6 +164,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// Sends at once or not at all. Constant time, interrupt-safe.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* behind all values sent before; never before a sender that waits.
+    /// * *Wake-ups:* the receiver that has waited longest, if one waits (a broadcast: all of them,
+    ///   one in a critical section); outside the lock.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length in the common case; one more for each
+    ///   waiter that somebody was in the middle of dealing with.
+    ///
     /// # Errors
     /// The value comes back: [`Full`](TrySendError::Full) when there is no room (for a rendezvous: no
     /// receiver waits) or others wait for it, [`Closed`](TrySendError::Closed).
@@ -187,11 +206,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = Some(value);
+        let mut helps = false;
         loop {
             let (offer, settled) = self.state.with(|state| {
+                if let Some(wakers) = state.help(helps) {
+                    return (Offer::Again(wakers), false);
+                }
                 let offer = state.offer(None, &mut value, priority);
                 let settled = state.is_settled();
-                if matches!(offer, Offer::Full) && settled && !S::GROWS {
+                if matches!(offer, Offer::Full) && (settled || helps) && !S::GROWS {
                     count(&mut state.counters.full);
                 }
                 (offer, settled)
@@ -209,12 +232,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     continue;
                 }
                 Offer::Lost => continue,
+                // Somebody who was interrupted halfway does not make it full.
+                Offer::Full if !settled && !helps => {
+                    helps = true;
+                    continue;
+                }
+                Offer::Full if S::GROWS && self.grow_for_newcomer() => continue,
                 Offer::Full => {
-                    // Somebody who was interrupted halfway does not make it full.
-                    if (!settled && self.settle()) || (S::GROWS && self.grow_for_newcomer()) {
-                        continue;
-                    }
-                    if !settled || S::GROWS {
+                    if S::GROWS {
                         self.state.with(|state| count(&mut state.counters.full));
                     }
                     TrySendError::Full
@@ -235,6 +260,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     ///
     /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
     /// for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future drops the value, which was not sent, or gives a slot
+    ///   back that was handed to it; [`take_value`](SendFuture::take_value) recovers the value.
+    /// * *Order:* senders that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one receiver.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* the value and about ten words; a poll is a critical section or two of constant
+    ///   length. Nothing is allocated, except a segment of an [`Unlimited`] channel.
     pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
         SendFuture::new(self, value)
     }
@@ -255,11 +289,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with others waiting, or without a value.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        let mut helps = false;
         loop {
             let (take, settled) = self.state.with(|state| {
+                if let Some(wakers) = state.help(helps) {
+                    return (Take::Again(wakers), false);
+                }
                 let take = state.take(None, reader);
                 let settled = state.is_settled();
-                if matches!(take, Take::Empty) && settled {
+                if matches!(take, Take::Empty) && (settled || helps) {
                     count(&mut state.counters.empty);
                 }
                 (take, settled)
@@ -277,16 +315,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     continue;
                 }
                 Take::Lost => continue,
-                Take::Empty => {
-                    if !settled {
-                        // Somebody who was interrupted halfway does not make it empty.
-                        if self.settle() {
-                            continue;
-                        }
-                        self.state.with(|state| count(&mut state.counters.empty));
-                    }
-                    return Err(TryRecvError::Empty);
+                // Somebody who was interrupted halfway does not make it empty.
+                Take::Empty if !settled && !helps => {
+                    helps = true;
+                    continue;
                 }
+                Take::Empty => return Err(TryRecvError::Empty),
                 Take::Closed => Err(TryRecvError::Closed),
             };
             if !settled {
@@ -301,6 +335,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// open; closing twice does nothing.
     ///
     /// Interrupt-safe. Each waiter is woken in a critical section of its own.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* what was sent before is received; slots that were promised may still be used.
+    /// * *Wake-ups:* every sender that waits, and, once all has been received, every receiver; and
+    ///   all who wait for closing.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a critical section for each waiter.
     pub fn close(&self) -> bool {
         let was_open = self.state.with(|state| !core::mem::replace(&mut state.closed, true));
         self.settle();
@@ -327,7 +368,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if S::MEETS { Some(0) } else { self.state.with(|state| state.store.capacity()) }
     }
 
-    /// Whether there is no room now, not counting what has been promised. For a rendezvous: whether nobody
+    /// Whether there is no room now besides what has been promised to others. For a rendezvous: whether nobody
     /// waits to receive. A channel that drops values is full when the next send drops one.
     pub fn is_full(&self) -> bool {
         self.state.with(
@@ -390,15 +431,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         });
     }
 
-    /// Deals with waiters until none can be helped. Whether there was any.
-    fn settle(&self) -> bool {
-        let mut any = false;
-        loop {
-            match self.state.with(State::settle) {
-                Settled::Done => return any,
-                Settled::Step(wakers) => wakers.into_iter().for_each(wake),
-            }
-            any = true;
+    /// Deals with waiters until none can be helped.
+    fn settle(&self) {
+        while let Settled::Step(wakers) = self.state.with(State::settle) {
+            wakers.into_iter().for_each(wake);
         }
     }
 
@@ -436,6 +472,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// Receives at once or not at all. Constant time, interrupt-safe.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* the oldest value (a priority channel: the first that is due); never one that was
+    ///   promised to a receiver that waits.
+    /// * *Wake-ups:* the sender that has waited longest, if one waits for the slot.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length in the common case; one more for each
+    ///   waiter that somebody was in the middle of dealing with.
+    ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty) when there is nothing, or nothing that was not promised to
     /// receivers which waited longer; [`Closed`](TryRecvError::Closed).
@@ -448,6 +492,14 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     ///
     /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
     /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: a value that was handed to it goes to
+    ///   the next receiver.
+    /// * *Order:* receivers that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one sender.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* about nine words; a poll is a critical section or two of constant length.
     pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
         RecvFuture::new(self, ())
     }

@@ -14,6 +14,12 @@ use crate::sync::RawMutex;
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// The channel as a [`Sink`], for combinators. A [`RecvFuture`](super::RecvFuture) is the `Stream`.
+    ///
+    /// * *Cancel safety:* dropping it drops the value that it has accepted and not sent.
+    /// * *Order:* as `send`.
+    /// * *Wake-ups:* as `send`.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a pending send.
     pub fn sink(&self) -> SendSink<'_, M, T, S> {
         SendSink { channel: self, sending: None, _pinned: PhantomPinned }
     }

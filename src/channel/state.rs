@@ -421,6 +421,19 @@ impl<T, S: Strategy<T>> State<T, S> {
         !value_free && !slot_free
     }
 
+    /// What somebody who would be refused does first, in the critical section that then may refuse it: if a
+    /// waiter can be dealt with, that is done. So a refusal is never due to waiters who were being dealt
+    /// with by others, and have gone since.
+    pub(super) fn help(&mut self, helps: bool) -> Option<Wakers> {
+        if !helps {
+            return None;
+        }
+        match self.settle() {
+            Settled::Done => None,
+            Settled::Step(wakers) => Some(wakers),
+        }
+    }
+
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
     pub(super) fn settle(&mut self) -> Settled {
         if !self.receivers.is_empty() && self.has_value_for_first() {
@@ -442,7 +455,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                     return Settled::Step([waker, None]);
                 }
             }
-            if let Some(waker) = dismiss(&mut self.closers) {
+            if let Some(waker) = tell(&mut self.closers) {
                 return Settled::Step([waker, None]);
             }
         }
@@ -467,6 +480,14 @@ fn grant(list: &mut TokenList) -> (bool, Option<Waker>) {
 /// Takes the first token and tells it that the channel is closed.
 fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
     end_first(list, TokenState::Closed).map(|(_, waker)| waker)
+}
+
+/// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
+/// until then another arm may happen.
+fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
+    let token = list.pop_front()?;
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    Some(unsafe { &*token }.settle(TokenState::Closed))
 }
 
 /// Takes the first token and ends its wait with `outcome`, or as lost.

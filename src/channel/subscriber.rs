@@ -33,6 +33,12 @@ where
 
 impl<M: RawMutex, T, S: Listen<T>> Channel<M, T, S> {
     /// A reader of all values that are sent from now on. Constant time, interrupt-safe.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* from the next value that is sent.
+    /// * *Wake-ups:* nobody.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length.
     pub fn subscribe(&self) -> Subscriber<&Self> {
         Subscriber::of(self)
     }
@@ -57,6 +63,13 @@ where
 
     /// Receives at once or not at all. Constant time, interrupt-safe.
     ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* values in the order in which they were sent.
+    /// * *Wake-ups:* the sender that has waited longest, if this was the last reader of a value.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* one critical section of constant length in the common case; one more for each
+    ///   waiter that somebody was in the middle of dealing with.
+    ///
     /// # Errors
     /// [`Empty`](TryRecvError::Empty) when it has read everything, [`Closed`](TryRecvError::Closed) when
     /// there will be no more, either.
@@ -66,6 +79,13 @@ where
 
     /// Receives, waiting for a value. All subscribers that wait are woken by a send, one in a critical
     /// section.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: the cursor has not moved.
+    /// * *Order:* values in the order in which they were sent.
+    /// * *Wake-ups:* the future is woken once; it wakes a sender as `try_recv` does.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* about ten words; a poll is a critical section or two of constant length.
     pub fn recv(&mut self) -> RecvFuture<'_, LockOf<P>, ValueOf<P>, KindOf<P>> {
         RecvFuture::new(self.channel.channel(), CursorRef::to(&self.cursor))
     }

@@ -47,6 +47,12 @@ pub struct Ticks<'t, M: RawMutex> {
 impl<M: RawMutex> Timers<M> {
     /// A tick every `period` ticks, at least one, for the first time in `period` from
     /// [`now`](Self::now) on.
+    ///
+    /// * *Cancel safety:* dropping it loses only its own ticks.
+    /// * *Order:* none.
+    /// * *Wake-ups:* one a tick, while it is waited for.
+    /// * *Interrupts:* polling it is safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a sleep and two words.
     pub fn tick(&self, period: u64) -> Ticks<'_, M> {
         let period = period.max(1);
         Ticks { sleep: self.after(period), period: Some(period), ended: false }

@@ -1,7 +1,7 @@
 //! Locks, wait queues and claims: what everything above is built from.
 //!
 //! The atomics come from one place so that the same source runs on hardware, under
-//! `portable-atomic`'s critical-section fallback, and inside the loom model checker.
+//! `portable-atomic`'s critical-section fallback, and inside the model checkers loom and shuttle.
 
 pub(crate) mod claim;
 pub(crate) mod locked;
@@ -13,20 +13,22 @@ pub use spin::SpinRawMutex;
 
 pub(crate) use locked::Locked;
 
-/// The atomics of the platform: loom's under the model checker, `portable-atomic`'s otherwise.
+/// The atomics of the platform: those of a model checker under it, `portable-atomic`'s otherwise.
 pub(crate) mod atomic {
     #[cfg(loom)]
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-    #[cfg(all(not(loom), not(target_pointer_width = "64")))]
+    #[cfg(all(not(any(loom, shuttle)), not(target_pointer_width = "64")))]
     pub(crate) use portable_atomic::AtomicU16;
-    #[cfg(all(not(loom), target_has_atomic = "64"))]
+    #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+    #[cfg(shuttle)]
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 }
 
 /// Defines a constructor that is `const` except under loom, whose atomics register themselves with
-/// the running model when they are made.
+/// the running model when they are made. (Shuttle's wait until they are used.)
 macro_rules! const_fn {
     ($(#[$meta:meta])* $vis:vis const fn $($rest:tt)*) => {
         #[cfg(not(loom))]
@@ -43,8 +45,10 @@ pub(crate) use const_fn;
 /// Tells the processor, or the model, that this is a wait for another core.
 #[inline]
 pub(crate) fn pause() {
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     core::hint::spin_loop();
     #[cfg(loom)]
     loom::thread::yield_now();
+    #[cfg(shuttle)]
+    shuttle::thread::yield_now();
 }

@@ -48,7 +48,7 @@ impl SpinRawMutex {
             // A plain load until it looks free, so that waiters share the cache line.
             while self.held.load(Ordering::Relaxed) {
                 tries = tries.wrapping_add(1);
-                if cfg!(all(feature = "std", not(loom))) && tries % 64 == 0 {
+                if cfg!(all(feature = "std", not(any(loom, shuttle)))) && tries % 64 == 0 {
                     yield_slice();
                 } else {
                     pause();

@@ -1,4 +1,5 @@
-//! What model tests share: a lock, a way to wait, and the explorer.
+//! What model tests share: a lock, a way to wait, and the explorer. Each test uses some of it.
+#![allow(dead_code)]
 
 use std::future::Future;
 use std::pin::pin;
@@ -58,15 +59,30 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Runs `model` under every interleaving with at most so many preemptions.
-pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+/// The bound on preemptions that `CLOAKROOM_PREEMPTIONS` asks for, if it is larger than the usual one. Zero
+/// asks for none.
+fn bound(usual: Option<usize>) -> Option<usize> {
+    let asked = std::env::var("CLOAKROOM_PREEMPTIONS").unwrap_or("1".into());
+    match asked.parse::<usize>().expect("CLOAKROOM_PREEMPTIONS is a number") {
+        0 => None,
+        asked => usual.map(|usual| usual.max(asked)),
+    }
+}
+
+/// Runs `model` under every interleaving with at most so many preemptions. How many these were.
+pub fn count(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) -> usize {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions;
+    builder.preemption_bound = bound(preemptions);
     let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = runs.clone();
     builder.check(move || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         model();
     });
-    println!("{} interleavings", runs.load(std::sync::atomic::Ordering::Relaxed));
+    runs.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// As [`count`], and prints it.
+pub fn explore(preemptions: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
+    println!("{} interleavings", count(preemptions, model));
 }

@@ -8,6 +8,7 @@ mod demo;
 mod echo;
 mod elf;
 mod measure;
+mod model;
 mod process;
 mod qemu;
 mod socket;
@@ -28,8 +29,9 @@ usage: cargo xtask COMMAND
 
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
+    model              all models under the model checkers, at length (most of an hour)
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
-    qemu BOARD [BIN]   build a board's firmware (`suite` unless told) and run it under QEMU
+    qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
 
@@ -58,8 +60,9 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["setup"] => set_up()?,
         ["test"] => return Ok(steps::run_all("")),
         ["test", word] => return Ok(steps::run_all(word)),
+        ["model"] => return model::run_all(),
         ["demo"] => demo::run()?,
-        ["qemu", board] => show(board, "suite")?,
+        ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
         ["measure", binaries @ ..] => measure::run(binaries)?,

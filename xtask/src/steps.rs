@@ -6,7 +6,7 @@ use crate::Result;
 use crate::board::Board;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{demo, echo, qemu, sweep, toolchain};
+use crate::{demo, echo, model, qemu, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -26,7 +26,8 @@ const STEPS: &[Step] = &[
     ("tests on the host without features", || {
         cargo("test --package cloakroom --no-default-features")
     }),
-    ("memory orderings, under loom", loom),
+    ("pairs of operations and memory orderings, under loom", model::loom),
+    ("larger mixes, under shuttle", model::shuttle),
     ("firmware toolchain", crate::set_up),
     ("suite on a Cortex-M3", || suite("lm3s6965evb")),
     ("suite on a Cortex-M0", || suite("microbit")),
@@ -96,25 +97,19 @@ fn lint_feature_combinations() -> Result {
     Ok(())
 }
 
-/// Runs the tests in which loom tries every order of memory accesses. They are another build of the
-/// library, so they have a target directory of their own.
-fn loom() -> Result {
-    run(host_cargo().env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", "target/loom").args([
-        "test",
-        "--release",
-        "--package",
-        "cloakroom",
-        "--test",
-        "loom",
-        "--test",
-        "loom_channels",
-    ]))
-}
+/// The suite in programs that fit a board's flash, one of each for a lock.
+const SUITES: [&str; 6] = [
+    "suite_memory",
+    "suite_memory_spin",
+    "suite_channels",
+    "suite_channels_spin",
+    "suite_conformance",
+    "suite_conformance_spin",
+];
 
 fn suite(board: &str) -> Result {
     let board = Board::named(board)?;
-    // A program a lock.
-    for binary in ["suite", "suite_spin"] {
+    for binary in SUITES {
         qemu::Run::of(board, &board.build(binary)?).judged()?;
     }
     Ok(())
@@ -140,12 +135,14 @@ fn no_allocator() -> Result {
     run(check.args(["--features", stand_in]))?;
 
     for board in Board::ALL {
-        let symbols = Elf::read(&board.build("suite")?)?.symbols()?;
-        if symbols.is_empty() {
-            return Err(format!("the suite for {} has no symbols to look through", board.name));
-        }
-        if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
-            return Err(format!("the suite for {} links {symbol}", board.name));
+        for binary in SUITES {
+            let symbols = Elf::read(&board.build(binary)?)?.symbols()?;
+            if symbols.is_empty() {
+                return Err(format!("{binary} for {} has no symbols to look through", board.name));
+            }
+            if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
+                return Err(format!("{binary} for {} links {symbol}", board.name));
+            }
         }
     }
     Ok(())

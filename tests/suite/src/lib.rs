@@ -89,7 +89,7 @@ pub fn channels<P: Place>() -> impl Iterator<Item = Test> {
     channels_for_any_lock::<P::Lock>().chain(unlimited::table::<P>()).copied()
 }
 
-/// A third of the tests: the [conformance] matrix.
+/// A third of the tests: the conformance matrix.
 pub fn conformance<P: Place>() -> impl Iterator<Item = Test> {
     conformance::table::<P::Lock>().iter().chain(conformance::at_a_place::table::<P>()).copied()
 }

@@ -25,6 +25,7 @@ tests!("select":
     every_kind_of_arm,
     an_array_of_arms,
     a_closed_channel_is_an_outcome,
+    waiting_for_closing_is_an_arm,
     a_losing_arm_may_be_used_again,
 );
 
@@ -252,6 +253,26 @@ fn a_closed_channel_is_an_outcome<M: RawMutex + 'static>() -> Outcome {
     check_eq!(w.wakes(), 1);
     check!(matches!(ready!(w.poll(either)), Either::Second(Err(_))));
     check_eq!((a.try_send(1), a.try_recv()), (Ok(()), Ok(1)));
+    Ok(())
+}
+
+fn waiting_for_closing_is_an_arm<M: RawMutex + 'static>() -> Outcome {
+    let (a, b) = (Ring::<M, 1>::new(), Ring::<M, 1>::new());
+    witness!(w);
+    let mut either = pin!(select((a.recv(), b.closed())));
+    check!(w.poll(either.as_mut()).is_pending());
+    b.close();
+    check_eq!(w.wakes(), 1);
+    check_eq!(ready!(w.poll(either)), Either::Second(()));
+    check_eq!((a.try_send(1), a.try_recv()), (Ok(()), Ok(1)));
+
+    // Something else comes first, between the closing and the poll: then that is what happens.
+    let c = Ring::<M, 1>::new();
+    let mut either = pin!(select((a.recv(), c.closed())));
+    check!(w.poll(either.as_mut()).is_pending());
+    c.close();
+    check_eq!(a.try_send(2), Ok(()));
+    check_eq!(ready!(w.poll(either)), Either::First(Ok(2)));
     Ok(())
 }
 

@@ -121,9 +121,9 @@ impl<M: RawMutex, S: Listen<u32>> Reader<M, S> for Subscriber<&Channel<M, u32, S
 }
 
 /// A reader for a channel of competing receivers.
-fn channel_itself<'c, M: RawMutex, S: Compete<u32>>(
-    channel: &'c Channel<M, u32, S>,
-) -> &'c Channel<M, u32, S> {
+fn channel_itself<M: RawMutex, S: Compete<u32>>(
+    channel: &Channel<M, u32, S>,
+) -> &Channel<M, u32, S> {
     channel
 }
 

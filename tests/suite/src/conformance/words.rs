@@ -50,7 +50,7 @@ impl Write for Word {
 impl Deref for Word {
     type Target = str;
     fn deref(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|text| str::from_utf8(text).ok()).unwrap_or("?")
+        self.bytes.get(..self.len).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("?")
     }
 }
 

@@ -5,8 +5,9 @@ use core::hint::black_box;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-use cloakroom::channel::{Buffered, Bytes, Channel};
+use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Priority, fan_out};
 use cloakroom::kernel::{Kernel, NoTimers, TimerQueue, Timers};
+use cloakroom::select::select;
 use cloakroom::{Arena, Ticket};
 use harness::println;
 use systick::InstructionCounter;
@@ -17,6 +18,10 @@ static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
 static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
 static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
 static BLOCKS: Channel<Lock, [u32; 16], Buffered<8>> = Channel::new();
+static PERMITS: Channel<Lock, u32, Buffered<8>> = Channel::new();
+static RANKED: Channel<Lock, u32, Priority<8>> = Channel::new();
+static SHARED: Channel<Lock, u32, Broadcast<8>> = Channel::new();
+static LINES: [Bytes<'static, Lock, Buffered<8>>; 2] = [Bytes::new(), Bytes::new()];
 static INBOX: Channel<Lock, u32, Buffered<8>> = Channel::new();
 static TIMERS: Timers<Lock> = Timers::new();
 /// A kernel each, so that nobody's tasks are polled in somebody else's row.
@@ -35,6 +40,7 @@ pub fn print(counter: &mut InstructionCounter) {
     println!("| operation | instructions |");
     println!("|---|---:|");
     values(counter);
+    kinds(counter);
     payloads(counter);
     tasks(counter);
     timers(counter);
@@ -44,6 +50,41 @@ fn row(counter: &mut InstructionCounter, operation: &str, code: &mut dyn FnMut()
     // What is done once, at the first use, is not a cost of the operation.
     code();
     println!("| {operation} | {} |", counter.measure(code));
+}
+
+fn kinds(counter: &mut InstructionCounter) {
+    row(counter, "try_reserve + send + try_recv, u32, buffered 8", &mut || {
+        if let Ok(permit) = PERMITS.try_reserve() {
+            permit.send(black_box(1));
+        }
+        let _ = black_box(PERMITS.try_recv());
+    });
+    row(counter, "try_send + try_recv, u32, priority 8", &mut || {
+        let _ = black_box(RANKED.try_send_with_priority(black_box(1), 3));
+        let _ = black_box(RANKED.try_recv());
+    });
+    for number in 0..7 {
+        let _ = RANKED.try_send_with_priority(number, number as u8);
+    }
+    row(counter, "the same with seven values in it", &mut || {
+        let _ = black_box(RANKED.try_send_with_priority(black_box(1), 200));
+        let _ = black_box(RANKED.try_recv());
+    });
+    let (mut a, mut b) = (SHARED.subscribe(), SHARED.subscribe());
+    row(counter, "try_send + two try_recv, u32, broadcast 8", &mut || {
+        let _ = black_box(SHARED.try_send(black_box(1)));
+        let _ = black_box((a.try_recv(), b.try_recv()));
+    });
+    row(counter, "a select of two tries to receive", &mut || {
+        let select = pin!(select((PERMITS.recv(), INBOX.recv())));
+        let _ = black_box(select.try_now());
+    });
+    row(counter, "fan_out of 64 bytes to two channels, both receive", &mut || {
+        if let Ok(message) = ARENA.try_alloc(64) {
+            black_box(fan_out(&[&LINES[0], &LINES[1]], message.freeze()));
+        }
+        let _ = black_box((LINES[0].try_recv(), LINES[1].try_recv()));
+    });
 }
 
 fn values(counter: &mut InstructionCounter) {

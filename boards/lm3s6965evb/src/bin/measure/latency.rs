@@ -11,7 +11,9 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::{Context, Waker};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Buffered, Bytes, Channel, Rendezvous, Unlimited};
+use cloakroom::channel::{
+    Broadcast, Buffered, Bytes, Channel, Priority, Rendezvous, Unlimited, fan_out,
+};
 use cloakroom::kernel::{CancelToken, Kernel, TimerQueue};
 use cloakroom::limit::Operation;
 use cloakroom::select::select;
@@ -92,9 +94,41 @@ static SMALL: Arena<Lock, 24, 64, 24> = Arena::new();
 static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
 static BLOCKS: Channel<Lock, [u32; 16], Buffered<2>> = Channel::new();
 static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+static LINE: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+static RANKED: Channel<Lock, u32, Priority<8>> = Channel::new();
+static SHARED: Channel<Lock, u32, Broadcast<8>> = Channel::new();
 static MEETING: Channel<Lock, u32, Rendezvous> = Channel::new();
 static QUEUE: Channel<Lock, u32, Unlimited<'static, Lock, 2>> = Channel::over(&ARENA);
 static KERNEL: Kernel<Lock> = Kernel::new();
+
+/// The kinds that do more than queue, and several channels at once.
+fn kinds(row: &mut dyn FnMut(&str, &mut dyn FnMut())) {
+    for number in 0..7 {
+        let _ = RANKED.try_send_with_priority(number, number as u8);
+    }
+    row("priority 8, with seven values in it", &mut || {
+        let _ = black_box(RANKED.try_send_with_priority(1, 200));
+        let _ = black_box(RANKED.try_recv());
+    });
+    let (mut a, mut b) = (SHARED.subscribe(), SHARED.subscribe());
+    row("broadcast 8, two subscribers", &mut || {
+        let _ = black_box(SHARED.try_send(1));
+        let _ = black_box((a.try_recv(), b.try_recv()));
+    });
+    row("permits, used and dropped", &mut || {
+        if let Ok(permit) = NUMBERS.try_reserve() {
+            permit.send(1);
+        }
+        drop(black_box(NUMBERS.try_reserve()));
+        let _ = black_box(NUMBERS.try_recv());
+    });
+    row("fan_out to two channels", &mut || {
+        if let Ok(message) = ARENA.try_alloc(64) {
+            black_box(fan_out(&[&FRAMES, &LINE], message.freeze()));
+        }
+        let _ = black_box((FRAMES.try_recv(), LINE.try_recv()));
+    });
+}
 
 /// Prints the table.
 pub fn print(counter: &mut InstructionCounter) {
@@ -108,6 +142,7 @@ pub fn print(counter: &mut InstructionCounter) {
     };
     println!("| operation | longest critical section, instructions |");
     println!("|---|---:|");
+    kinds(&mut row);
     channels(&mut row);
     memory(&mut row);
     kernel(&mut row);

@@ -1,0 +1,14 @@
+//! The shared test suite on a Cortex-M0, under a spin lock: channels and selects. (All of it does not fit the flash.)
+#![no_std]
+#![no_main]
+
+use cloakroom::sync::SpinRawMutex;
+use cloakroom_suite::{channels, place};
+use cortex_m_rt::entry;
+
+place!(Here, SpinRawMutex);
+
+#[entry]
+fn main() -> ! {
+    harness::run(channels::<Here>())
+}

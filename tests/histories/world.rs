@@ -1,0 +1,440 @@
+//! One or two channels and the futures that wait on them: what a call does, step by step.
+//!
+//! Most calls take effect in one step. A poll of a select takes one a channel, as it asks one arm after
+//! the other; but there is one moment at which one of its arms is matched, and from then on all others are
+//! out of line, on both channels. That is the promise about selects.
+
+use super::history::{Answer, Arm, Call, History, OperationId, Outcome, Value, lane_of};
+use super::models::{Chance, Kind, Room, Settling, Waiter};
+
+/// How the wait of a future was decided, before its next poll.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Match {
+    /// A slot, or a value, is promised to it.
+    Promised,
+    /// Its value has been taken.
+    Taken,
+    /// It is closed.
+    Dismissed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Matched {
+    operation: OperationId,
+    arm: u8,
+    how: Match,
+}
+
+/// The state of everything that calls act on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    pub rooms: Vec<Room>,
+    /// In order of the operations, so that equal states are equal.
+    matched: Vec<Matched>,
+}
+
+/// Where a call stands after a step.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// There is more to do: the number of the next step.
+    Step(u8),
+    Done,
+}
+
+/// What a newcomer wants.
+#[derive(Clone, Copy)]
+enum Wish {
+    Send(Value, u8),
+    /// For this reader, where that matters.
+    Receive(u8),
+    Reserve,
+    Closed,
+}
+
+/// What a newcomer who asked was told.
+enum Asked {
+    Happened(Outcome),
+    Queued,
+    NotYet,
+}
+
+impl World {
+    pub fn new(channels: usize) -> Self {
+        Self { rooms: vec![Room::default(); channels], matched: Vec::new() }
+    }
+
+    /// All that settling may do next.
+    pub fn settlings<'a>(&'a self, kinds: &'a [Kind]) -> impl Iterator<Item = (usize, Settling)> {
+        self.rooms.iter().enumerate().flat_map(|(channel, room)| {
+            room.settling(kinds[channel]).map(move |settling| (channel, settling))
+        })
+    }
+
+    pub fn settle(&mut self, kind: Kind, channel: usize, settling: Settling) {
+        match settling {
+            Settling::PromiseValue(receiver) => {
+                self.decide(receiver, Match::Promised);
+                // Of a value that all receive there is one for everybody.
+                self.rooms[channel].promised_values += u8::from(!kind.shares());
+            }
+            Settling::PromiseSlot(sender) => {
+                self.decide(sender, Match::Promised);
+                self.rooms[channel].promised_slots += 1;
+            }
+            Settling::Introduce(sender, receiver) => {
+                self.decide(sender, Match::Taken);
+                self.decide(receiver, Match::Promised);
+                if let Some(value) = sender.value {
+                    self.rooms[channel].put(kind, value, 0);
+                }
+                self.rooms[channel].promised_values += 1;
+            }
+            Settling::Dismiss(waiter) => self.decide(waiter, Match::Dismissed),
+        }
+    }
+
+    /// Does step `step` of `call`, if it can be that `answer` will be the answer.
+    pub fn step(
+        &self,
+        history: &History,
+        kinds: &[Kind],
+        call: Call,
+        answer: Answer,
+        step: u8,
+    ) -> Option<(Self, Progress)> {
+        let mut world = self.clone();
+        let progress = match call {
+            Call::Poll(operation) => {
+                world.poll(kinds, operation, &history.arms[&operation], answer, step)
+            }
+            Call::Limit(operation) => {
+                world.limit(kinds, operation, &history.arms[&operation], answer, step)
+            }
+            Call::Drop(operation) => {
+                world.withdraw(kinds, operation, &history.arms[&operation], answer, step)
+            }
+            _ => world.call(kinds, call, answer),
+        }?;
+        Some((world, progress))
+    }
+
+    /// A call that is no future's. Whether it can be answered so.
+    fn call(&mut self, kinds: &[Kind], call: Call, answer: Answer) -> Option<Progress> {
+        let channel = usize::from(match call {
+            Call::TrySend { channel, .. }
+            | Call::TryReceive { channel, .. }
+            | Call::TryReserve { channel }
+            | Call::Redeem { channel, .. }
+            | Call::Return { channel }
+            | Call::Close { channel }
+            | Call::Subscribe { channel, .. }
+            | Call::Unsubscribe { channel, .. } => channel,
+            Call::Poll(_) | Call::Limit(_) | Call::Drop(_) => return None,
+        });
+        let kind = kinds[channel];
+        let room = &mut self.rooms[channel];
+        let is_so = match (call, answer) {
+            (Call::TrySend { .. }, Answer::Full) => room.is_full(kind, false),
+            (Call::TryReserve { .. }, Answer::Full) => room.is_full(kind, true),
+            (Call::TryReceive { reader, .. }, Answer::Empty) => room.is_empty(kind, reader),
+            (Call::TrySend { value, rank, .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Send(value, rank), channel, outcome)
+            }
+            (Call::TryReserve { .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Reserve, channel, outcome)
+            }
+            (Call::TryReceive { reader, .. }, Answer::Ready(0, outcome)) => {
+                self.asks(kind, Wish::Receive(reader), channel, outcome)
+            }
+            (Call::Redeem { value, rank, .. }, Answer::Ready(0, outcome)) => {
+                room.promised_slots -= 1;
+                outcome == Outcome::Sent(room.put(kind, value, rank))
+            }
+            (Call::Return { .. }, Answer::Done) => {
+                room.promised_slots -= 1;
+                true
+            }
+            (Call::Close { .. }, Answer::WasOpen(was_open)) => {
+                was_open != std::mem::replace(&mut room.closed, true)
+            }
+            (Call::Subscribe { reader, .. }, Answer::Done) => {
+                room.subscribe(reader);
+                true
+            }
+            (Call::Unsubscribe { reader, .. }, Answer::Done) => {
+                if !room.unsubscribe(reader) {
+                    return Some(Progress::Step(1));
+                }
+                true
+            }
+            _ => false,
+        };
+        is_so.then_some(Progress::Done)
+    }
+
+    /// Whether somebody who does not wait is given what it asks for.
+    fn asks(&mut self, kind: Kind, wish: Wish, channel: usize, outcome: Outcome) -> bool {
+        matches!(self.ask(kind, wish, channel, None), Asked::Happened(happened) if happened == outcome)
+    }
+
+    /// Asks for something, for a newcomer: an arm of an operation, which waits if it must, or one that
+    /// cannot wait.
+    fn ask(
+        &mut self,
+        kind: Kind,
+        wish: Wish,
+        channel: usize,
+        newcomer: Option<(OperationId, u8)>,
+    ) -> Asked {
+        let operation = newcomer.map(|(operation, _)| operation);
+        let room = &mut self.rooms[channel];
+        if room.closed && !matches!(wish, Wish::Receive(_)) {
+            return Asked::Happened(Outcome::Closed);
+        }
+        let chance = match wish {
+            Wish::Closed => Chance::Wait,
+            Wish::Send(..) => room.chance_to_send(kind, operation, false),
+            Wish::Reserve => room.chance_to_send(kind, operation, true),
+            Wish::Receive(reader) => room.chance_to_receive(kind, operation, reader),
+        };
+        let partner = match chance {
+            Chance::NotYet => return Asked::NotYet,
+            Chance::Now(partner) => partner,
+            Chance::Wait => {
+                if matches!(wish, Wish::Receive(_)) && room.is_drained(kind) {
+                    return Asked::Happened(Outcome::Closed);
+                }
+                if let Some((operation, arm)) = newcomer {
+                    room.queue(kind, operation, arm, wish);
+                }
+                return Asked::Queued;
+            }
+        };
+        Asked::Happened(match (wish, partner) {
+            (Wish::Send(value, rank), partner) => {
+                let dropped = room.put(kind, value, rank);
+                if let Some(receiver) = partner {
+                    room.promised_values += 1;
+                    self.decide(receiver, Match::Promised);
+                }
+                Outcome::Sent(dropped)
+            }
+            // A permit matches nobody yet.
+            (Wish::Reserve, _) => {
+                room.promised_slots += 1;
+                Outcome::Held
+            }
+            (Wish::Receive(_), Some(sender)) => {
+                self.decide(sender, Match::Taken);
+                Outcome::Received(sender.value.expect("it was looked for"))
+            }
+            (Wish::Receive(reader), None) => room.pop(kind, reader),
+            (Wish::Closed, _) => Outcome::Closed,
+        })
+    }
+
+    /// A poll: each step asks one arm, unless one has happened by then.
+    fn poll(
+        &mut self,
+        kinds: &[Kind],
+        operation: OperationId,
+        arms: &[Arm],
+        answer: Answer,
+        step: u8,
+    ) -> Option<Progress> {
+        if self.matched(operation).is_some() {
+            let (arm, outcome) = self.finish(kinds, operation, arms)?;
+            return (answer == Answer::Ready(arm, outcome)).then_some(Progress::Done);
+        }
+        if step == 0 && self.waits(operation) {
+            // Not its first poll: all arms are in line.
+            return match self.has_closed(arms) {
+                Some(arm) => {
+                    self.leave_lines(operation);
+                    answer == Answer::Ready(arm, Outcome::Closed)
+                }
+                None => answer == Answer::Pending,
+            }
+            .then_some(Progress::Done);
+        }
+        let arm = *arms.get(usize::from(step))?;
+        let channel = arm.channel();
+        let wish = arm.wish(operation);
+        match self.ask(kinds[channel], wish, channel, Some((operation, step))) {
+            Asked::NotYet => None,
+            Asked::Happened(outcome) => {
+                self.leave_lines(operation);
+                (answer == Answer::Ready(step, outcome)).then_some(Progress::Done)
+            }
+            Asked::Queued if usize::from(step) + 1 < arms.len() => Some(Progress::Step(step + 1)),
+            Asked::Queued if answer == Answer::Pending => Some(Progress::Done),
+            // A select looks once more whether one of its arms has been matched by now.
+            Asked::Queued => (arms.len() > 1).then_some(Progress::Step(step + 1)),
+        }
+    }
+
+    /// A poll, and if the operation is still pending then, giving it up.
+    fn limit(
+        &mut self,
+        kinds: &[Kind],
+        operation: OperationId,
+        arms: &[Arm],
+        answer: Answer,
+        step: u8,
+    ) -> Option<Progress> {
+        let given_up = u8::try_from(arms.len()).expect("few");
+        if step < given_up {
+            if let Some(progress) = self.clone().poll(kinds, operation, arms, answer, step) {
+                self.poll(kinds, operation, arms, answer, step);
+                return Some(progress);
+            }
+            self.poll(kinds, operation, arms, Answer::Pending, step)?;
+            return Some(Progress::Step(given_up));
+        }
+        if self.matched(operation).is_some() {
+            let (arm, outcome) = self.finish(kinds, operation, arms)?;
+            return (answer == Answer::Ready(arm, outcome)).then_some(Progress::Done);
+        }
+        self.leave_lines(operation);
+        (answer == Answer::Stopped).then_some(Progress::Done)
+    }
+
+    /// Dropping: each step takes one arm out of line, or undoes what it was promised.
+    fn withdraw(
+        &mut self,
+        kinds: &[Kind],
+        operation: OperationId,
+        arms: &[Arm],
+        answer: Answer,
+        step: u8,
+    ) -> Option<Progress> {
+        let Answer::Dropped(gone) = answer else { return None };
+        if let Some(Matched { arm, how, .. }) = self.matched(operation) {
+            self.matched.retain(|matched| matched.operation != operation);
+            let wanted = arms[usize::from(arm)];
+            let channel = wanted.channel();
+            let room = &mut self.rooms[channel];
+            match (how, wanted) {
+                (Match::Promised, Arm::Receive { .. }) => {
+                    room.promised_values -= u8::from(!kinds[channel].shares());
+                }
+                (Match::Promised, _) => room.promised_slots -= 1,
+                _ => {}
+            }
+            return (gone == (how == Match::Taken).then_some(arm)).then_some(Progress::Done);
+        }
+        for room in &mut self.rooms {
+            let mine = |waiter: &Waiter| (waiter.operation, waiter.arm) == (operation, step);
+            room.senders.retain(|waiter| !mine(waiter));
+            room.receivers.retain(|waiter| !mine(waiter));
+            room.closers.retain(|waiter| !mine(waiter));
+        }
+        if usize::from(step) + 1 < arms.len() {
+            return Some(Progress::Step(step + 1));
+        }
+        gone.is_none().then_some(Progress::Done)
+    }
+
+    /// Keeps the promise to an operation that has been matched.
+    fn finish(
+        &mut self,
+        kinds: &[Kind],
+        operation: OperationId,
+        arms: &[Arm],
+    ) -> Option<(u8, Outcome)> {
+        let Matched { arm, how, .. } = self.matched(operation)?;
+        self.matched.retain(|matched| matched.operation != operation);
+        let wanted = arms[usize::from(arm)];
+        let channel = wanted.channel();
+        let room = &mut self.rooms[channel];
+        let outcome = match (how, wanted) {
+            (Match::Taken, _) => Outcome::Sent(None),
+            (Match::Dismissed, _) => Outcome::Closed,
+            (Match::Promised, Arm::Send { value, rank, .. }) => {
+                room.promised_slots -= 1;
+                Outcome::Sent(room.put(kinds[channel], value, rank))
+            }
+            (Match::Promised, Arm::Receive { .. }) => {
+                room.promised_values -= u8::from(!kinds[channel].shares());
+                room.pop(kinds[channel], lane_of(operation))
+            }
+            (Match::Promised, Arm::Reserve { .. } | Arm::Closed { .. }) => Outcome::Held,
+        };
+        Some((arm, outcome))
+    }
+
+    fn matched(&self, operation: OperationId) -> Option<Matched> {
+        self.matched.iter().find(|matched| matched.operation == operation).copied()
+    }
+
+    /// An arm that waits for closing, of a channel that is closed.
+    fn has_closed(&self, arms: &[Arm]) -> Option<u8> {
+        let closed = arms.iter().position(|arm| {
+            matches!(arm, Arm::Closed { .. }) && self.rooms[arm.channel()].closed
+        })?;
+        u8::try_from(closed).ok()
+    }
+
+    fn waits(&self, operation: OperationId) -> bool {
+        self.rooms.iter().any(|room| {
+            let mut lines = room.senders.iter().chain(&room.receivers).chain(&room.closers);
+            lines.any(|waiter| waiter.operation == operation)
+        })
+    }
+
+    /// Decides a wait: all arms leave their lines.
+    fn decide(&mut self, waiter: Waiter, how: Match) {
+        let Waiter { operation, arm, .. } = waiter;
+        self.leave_lines(operation);
+        let at = self.matched.partition_point(|matched| matched.operation < operation);
+        self.matched.insert(at, Matched { operation, arm, how });
+    }
+
+    fn leave_lines(&mut self, operation: OperationId) {
+        for room in &mut self.rooms {
+            for line in [&mut room.senders, &mut room.receivers, &mut room.closers] {
+                line.retain(|waiter| waiter.operation != operation);
+            }
+        }
+    }
+}
+
+impl Room {
+    /// Puts an arm at the end of its line.
+    fn queue(&mut self, kind: Kind, operation: OperationId, arm: u8, wish: Wish) {
+        let mut waiter = Waiter { operation, arm, value: None, mark: 0 };
+        let line = match wish {
+            Wish::Send(value, _) => {
+                waiter.value = Some(value);
+                &mut self.senders
+            }
+            Wish::Reserve => &mut self.senders,
+            Wish::Receive(_) => {
+                waiter.mark = if kind.shares() { self.end() } else { 0 };
+                &mut self.receivers
+            }
+            Wish::Closed => &mut self.closers,
+        };
+        line.push(waiter);
+    }
+}
+
+impl Arm {
+    fn channel(self) -> usize {
+        usize::from(match self {
+            Arm::Send { channel, .. }
+            | Arm::Receive { channel }
+            | Arm::Reserve { channel }
+            | Arm::Closed { channel } => channel,
+        })
+    }
+
+    fn wish(self, operation: OperationId) -> Wish {
+        match self {
+            Arm::Send { value, rank, .. } => Wish::Send(value, rank),
+            Arm::Receive { .. } => Wish::Receive(lane_of(operation)),
+            Arm::Reserve { .. } => Wish::Reserve,
+            Arm::Closed { .. } => Wish::Closed,
+        }
+    }
+}
