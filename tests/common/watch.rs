@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Far more than anything takes, on a busy machine, too. Nothing is said about speed by it.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Does `work` on a thread of its own; panics if it panics, or does not end.
 pub fn watched(work: impl FnOnce() + Send + 'static) {

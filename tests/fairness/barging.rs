@@ -18,9 +18,11 @@ use cloakroom::std_layer::block_on;
 
 use crate::kinds::{Kind, Line};
 
-on_every_kind!(alone:
-    receiver_in_step, sender_in_step, receiver_at_large, sender_at_large
-);
+on_every_kind!(alone: receiver_in_step, receiver_at_large);
+on_every_bounded_kind!(alone: sender_in_step, sender_at_large);
+// Where memory comes in larger pieces than one value, it makes room for others, too.
+on_kinds!(alone sender_in_step_for_memory: cramped on Cramped);
+on_kinds!(alone sender_at_large_for_memory: cramped on Cramped);
 
 const BARGERS: usize = 3;
 const ROUNDS: u32 = 200;
@@ -209,4 +211,8 @@ fn sender_at_large<K: Kind>() {
         });
         line.close();
     });
+}
+
+fn sender_at_large_for_memory<K: Kind>() {
+    sender_at_large::<K>();
 }
