@@ -45,6 +45,8 @@ impl<T, S: Strategy<T>> Growth<T, S> {
         Poll::Ready(match growth {
             Some(growth) => {
                 channel.add(growth);
+                // It is being polled, and looks again: no need to wake it for the slot that it has made.
+                drop(channel.state.with(|_| token.take_waker()));
                 channel.settle();
                 true
             }

@@ -1,8 +1,10 @@
-//! The kinds of channels that the programs run on.
+//! The kinds of channels that programs run on, and a test for each of them.
+//!
+//! The tests that the macros make are run by functions of the test's own module `runners`.
 
 use std::sync::Arc;
 
-use cloakroom::channel::{Channel, Compete, Counted, CountedReceiver, CountedSender, endpoints};
+use cloakroom::channel::{Channel, Compete};
 use cloakroom::std_layer::{MappedArena, StdRawMutex};
 use cloakroom::{Arena, channel};
 
@@ -10,12 +12,6 @@ pub type Lock = StdRawMutex;
 
 /// A channel that tasks share.
 pub type Line<K, T> = Arc<Channel<Lock, T, <K as Kind>::Of<T>>>;
-
-/// As [`Line`], for channels that know how many endpoints they have.
-pub type CountedLine<K, T> = Arc<Counted<Lock, T, <K as Kind>::Of<T>>>;
-
-/// Both ends of one.
-pub type Ends<K, T> = (CountedSender<CountedLine<K, T>>, CountedReceiver<CountedLine<K, T>>);
 
 /// A kind of channel, and how to make one.
 pub trait Kind: Sized + 'static {
@@ -30,11 +26,6 @@ pub trait Kind: Sized + 'static {
 
     fn line<T: Send + 'static>() -> Line<Self, T> {
         Arc::new(Channel::with(Self::make()))
-    }
-
-    /// A channel whose endpoints are counted.
-    fn counted<T: Send + 'static>() -> Ends<Self, T> {
-        endpoints(Arc::new(Counted::with(Self::make())))
     }
 }
 
@@ -91,15 +82,15 @@ impl Kind for Cramped {
     }
 }
 
-/// Makes one test for each of the kinds of a program that is generic over the kind. First, who runs it:
-/// `every_crew` (then it is a function of a crew) or `alone`.
+/// Makes one test for each of the kinds of a program that is generic over the kind. First, who runs it.
+#[allow(unused_macros)] // Not every test uses every one.
 macro_rules! on_kinds {
     ($runner:ident $program:ident: $($test:ident on $kind:ident),+ $(,)?) => {
         mod $program {
             $(
                 #[test]
                 fn $test() {
-                    $crate::crew::$runner(super::$program::<$crate::kinds::$kind>);
+                    $crate::runners::$runner(super::$program::<$crate::kinds::$kind>);
                 }
             )+
         }
@@ -107,6 +98,7 @@ macro_rules! on_kinds {
 }
 
 /// As [`on_kinds`], with every kind that has room for a value and keeps it.
+#[allow(unused_macros)] // Not every test uses every one.
 macro_rules! on_every_kind_with_room {
     ($runner:ident: $($program:ident),+ $(,)?) => {
         $(
@@ -123,6 +115,7 @@ macro_rules! on_every_kind_with_room {
 }
 
 /// As [`on_kinds`], with every kind that keeps all values.
+#[allow(unused_macros)] // Not every test uses every one.
 macro_rules! on_every_kind {
     ($runner:ident: $($program:ident),+ $(,)?) => {
         $(
@@ -140,6 +133,7 @@ macro_rules! on_every_kind {
 }
 
 /// As [`on_kinds`], with every kind that has a capacity.
+#[allow(unused_macros)] // Not every test uses every one.
 macro_rules! on_every_bounded_kind {
     ($runner:ident: $($program:ident),+ $(,)?) => {
         $(

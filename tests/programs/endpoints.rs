@@ -2,21 +2,32 @@
 
 use std::sync::{Arc, Mutex};
 
+use cloakroom::channel::{Counted, CountedReceiver, CountedSender, endpoints};
 use cloakroom::{RecvError, SendError, TryRecvError, TrySendError};
 
 use crate::crew::{Crew, breathe};
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Lock};
 use crate::ledger::Ledger;
 
 on_every_kind!(every_crew: pool, receivers_leave, heartbeat);
 on_every_kind!(alone: what_nobody_will_receive);
 
+/// A channel that knows how many endpoints it has.
+type CountedLine<K, T> = Arc<Counted<Lock, T, <K as Kind>::Of<T>>>;
+
+/// Both ends of one.
+type Ends<K, T> = (CountedSender<CountedLine<K, T>>, CountedReceiver<CountedLine<K, T>>);
+
+fn counted<K: Kind, T: Send + 'static>() -> Ends<K, T> {
+    endpoints(Arc::new(Counted::with(K::make())))
+}
+
 /// The worker pool, without a close: the source drops its sender, the workers theirs.
 fn pool<K: Kind>(crew: Crew) {
     const JOBS: u64 = 300;
     const WORKERS: usize = 4;
-    let (to_do, jobs) = K::counted::<u64>();
-    let (done, results) = K::counted::<u64>();
+    let (to_do, jobs) = counted::<K, u64>();
+    let (done, results) = counted::<K, u64>();
     for _ in 0..WORKERS {
         let (jobs, done) = (jobs.clone(), done.clone());
         crew.spawn(async move {
@@ -48,7 +59,7 @@ fn pool<K: Kind>(crew: Crew) {
 /// Receivers go one by one, each after a few values. When the last one has gone, senders get theirs back.
 fn receivers_leave<K: Kind>(crew: Crew) {
     const SENDERS: u64 = 3;
-    let (sender, receiver) = K::counted::<u64>();
+    let (sender, receiver) = counted::<K, u64>();
     let weak = sender.downgrade();
     let back = Arc::new(Mutex::new(Vec::new()));
     for number in 0..SENDERS {
@@ -94,7 +105,7 @@ fn receivers_leave<K: Kind>(crew: Crew) {
 /// A weak sender does not keep a channel open: a source of heartbeats ends with those it beats for.
 fn heartbeat<K: Kind>(crew: Crew) {
     const VALUES: usize = 40;
-    let (sender, receiver) = K::counted::<Option<usize>>();
+    let (sender, receiver) = counted::<K, Option<usize>>();
     let weak = sender.downgrade();
     crew.spawn(async move {
         // One sender at a time, for as long as there is another one.
@@ -128,7 +139,7 @@ fn heartbeat<K: Kind>(crew: Crew) {
 /// What is in a channel when its last receiver goes is dropped then, not with the channel.
 fn what_nobody_will_receive<K: Kind>() {
     let ledger = Ledger::default();
-    let (sender, receiver) = K::counted();
+    let (sender, receiver) = counted::<K, _>();
     let sent = (0..9).take_while(|_| sender.try_send(ledger.entry()).is_ok()).count();
     let other = receiver.clone();
     drop(receiver);
@@ -139,7 +150,7 @@ fn what_nobody_will_receive<K: Kind>() {
     ledger.is_balanced();
 
     // The other way round, everything is still received.
-    let (sender, receiver) = K::counted::<usize>();
+    let (sender, receiver) = counted::<K, usize>();
     let sent = (0..9).take_while(|&value| sender.try_send(value).is_ok()).count();
     drop(sender);
     assert!((0..sent).all(|value| receiver.try_recv() == Ok(value)));

@@ -39,6 +39,10 @@ mod watch;
 mod kinds;
 mod crew;
 
+/// Who runs a program: [`every_crew`](crew::every_crew), of which it is a function then, or it is
+/// [`alone`](crew::alone).
+use crew as runners;
+
 mod batches;
 mod broadcasts;
 mod choices;

@@ -21,6 +21,8 @@ pub struct Stage<M: RawMutex + 'static> {
     pub kernel: Kernel<M>,
     /// What they wait on.
     pub inbox: Channel<M, u32, Buffered<2>>,
+    /// What they wait on for room.
+    pub outbox: Channel<M, u32, Buffered<1>>,
     /// What they leave behind.
     pub notes: [AtomicU32; 4],
 }
@@ -32,6 +34,7 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
             arena: Arena::new(),
             kernel: Kernel::new(),
             inbox: Channel::new(),
+            outbox: Channel::new(),
             notes: [const { AtomicU32::new(0) }; 4],
         }
     }
@@ -64,6 +67,8 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
         check!(self.arena.handle().verify().is_clean());
         check!(self.inbox.is_empty());
         check!(reconciles(&self.inbox.snapshot()));
+        check!(self.outbox.is_empty());
+        check!(reconciles(&self.outbox.snapshot()));
         check!(self.kernel.timers().next_deadline().is_none());
         Ok(())
     }
@@ -72,7 +77,7 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
 /// A lock that may be shared, with statics for it. Made by [`place!`](crate::place).
 pub trait Place: 'static {
     /// The lock.
-    type Lock: RawMutex + Sync + 'static;
+    type Lock: RawMutex + Send + Sync + 'static;
     /// The statics.
     fn stage() -> &'static Stage<Self::Lock>;
 }

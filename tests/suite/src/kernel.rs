@@ -1,12 +1,13 @@
 //! The kernel: tasks in an arena, polled when they are woken and not otherwise.
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
 use cloakroom::JoinError;
 use cloakroom::kernel::{CancelToken, Next};
 use cloakroom::limit::Operation;
+use cloakroom::select::select;
 
 use crate::check::Outcome;
 use crate::fixture::{Place, witness};
@@ -19,6 +20,7 @@ tests_at_a_place!("kernel":
     cancelling_what_has_ended_changes_nothing,
     a_task_joins_another,
     rule_7_idle_tasks_are_not_polled,
+    an_idle_system_is_never_polled,
     a_wake_up_while_running_is_not_lost,
     tasks_run_in_the_order_they_were_woken,
     a_batch_is_bounded,
@@ -164,6 +166,71 @@ fn rule_7_idle_tasks_are_not_polled<P: Place>() -> Outcome {
     tasks.iter().flatten().for_each(|task| task.cancel());
     stage.run();
     drop(tasks);
+    stage.is_as_found()
+}
+
+/// Ends when a token of its own is cancelled, which a message brings about.
+async fn cancelled_by_a_message<P: Place>() {
+    let root: CancelToken<P::Lock> = CancelToken::new();
+    let mut message = pin!(P::stage().inbox.recv());
+    let mut cancelled = pin!(root.cancelled());
+    poll_fn(|cx| {
+        if !root.is_cancelled() && message.as_mut().poll(cx).is_ready() {
+            root.cancel();
+        }
+        cancelled.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// Tasks that wait for a value, for room, in a select, and for a cancellation: time alone wakes none of them.
+fn an_idle_system_is_never_polled<P: Place>() -> Outcome {
+    const POLLS: u64 = 1_000;
+    let stage = P::stage();
+    let (kernel, arena) = (&stage.kernel, stage.arena.handle());
+    check_eq!(stage.outbox.try_send(0), Ok(()));
+    drop(ok!(kernel.spawn(arena, async move {
+        let _ = stage.inbox.recv().await;
+        stage.note(0);
+    })));
+    drop(ok!(kernel.spawn(arena, async move {
+        let _ = stage.outbox.send(1).await;
+        stage.note(1);
+    })));
+    drop(ok!(kernel.spawn(arena, async move {
+        let _ = select((stage.inbox.recv(), stage.outbox.send(2))).await;
+        stage.note(2);
+    })));
+    drop(ok!(kernel.spawn(arena, async move {
+        cancelled_by_a_message::<P>().await;
+        stage.note(3);
+    })));
+    stage.run();
+    let before = kernel.snapshot();
+    check_eq!((before.tasks, before.ready), (4, 0));
+    let start = kernel.timers().now();
+    for passed in 1..=POLLS {
+        check_eq!(kernel.poll(start + passed), Next::Idle);
+    }
+    let after = kernel.snapshot();
+    check_eq!((after.polls, after.wakes), (before.polls, before.wakes));
+    // Each is woken by its event still, and by no other one's.
+    check_eq!(stage.inbox.try_send(1), Ok(()));
+    stage.run();
+    check_eq!([0, 1, 2, 3].map(|task| stage.noted(task)), [1, 0, 0, 0]);
+    check_eq!(stage.outbox.try_recv(), Ok(0));
+    stage.run();
+    check_eq!([0, 1, 2, 3].map(|task| stage.noted(task)), [0, 1, 0, 0]);
+    check_eq!(stage.inbox.try_send(2), Ok(()));
+    stage.run();
+    check_eq!([0, 1, 2, 3].map(|task| stage.noted(task)), [0, 0, 1, 0]);
+    let after = kernel.snapshot();
+    check_eq!((after.polls - before.polls, after.wakes - before.wakes), (3, 3));
+    check_eq!(stage.inbox.try_send(3), Ok(()));
+    stage.run();
+    check_eq!([0, 1, 2, 3].map(|task| stage.noted(task)), [0, 0, 0, 1]);
+    // What the second one sent.
+    check_eq!(stage.outbox.try_recv(), Ok(1));
     stage.is_as_found()
 }
 
