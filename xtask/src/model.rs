@@ -128,7 +128,7 @@ impl Checker {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["----", name, "stdout", "----"] => model = name,
-                [number, unit, ..] if unit == self.unit => {
+                [number, unit, ..] if unit.trim_end_matches(',') == self.unit => {
                     let number: u64 = number.parse().map_err(|_| format!("not a count: {line}"))?;
                     outcome.count += number;
                     outcome.models += &format!(
