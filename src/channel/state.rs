@@ -485,11 +485,16 @@ fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
 }
 
 /// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
-/// until then another arm may happen.
+/// until then another arm may happen. If one has, its select has been told.
 fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
-    Some(unsafe { &*token }.settle(TokenState::Closed))
+    let token = unsafe { &*token };
+    if token.side().is_some_and(|(claim, _)| claim.winner().is_some()) {
+        token.set_state(TokenState::Lost);
+        return Some(None);
+    }
+    Some(token.settle(TokenState::Closed))
 }
 
 /// Takes the first token and ends its wait with `outcome`, or as lost.

@@ -20,6 +20,7 @@ pub trait Kind: Sized + 'static {
     /// How many values it holds, if that is a number.
     const CAPACITY: Option<usize>;
     /// How many values have to be received from a full one for a sender to go on.
+    #[allow(dead_code)] // Not every test needs it.
     const STEP: usize = 1;
 
     fn make<T: Send + 'static>() -> Self::Of<T>;
