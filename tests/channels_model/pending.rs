@@ -163,7 +163,9 @@ fn limited<'a, S: Tested, F: Operation + 'a>(
             None => pending().await,
         }
     };
-    let future: Pin<Box<dyn Future<Output = Ended<'a, S>>>> = if limit.token.is_some() {
+    // Either may be put round the operation first.
+    let cancelled_first = limit.deadline.is_none_or(|deadline| deadline % 2 == 0);
+    let future: Pin<Box<dyn Future<Output = Ended<'a, S>>>> = if cancelled_first {
         Box::pin(async move { outcome(operation.cancelled_by(cancelled).deadline(deadline).await) })
     } else {
         Box::pin(async move { outcome(operation.deadline(deadline).cancelled_by(cancelled).await) })

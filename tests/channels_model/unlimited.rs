@@ -72,12 +72,15 @@ fn unlimited_without_memory() {
                     36..42 => senders.push(Sender::Permit(Box::pin(channel.reserve()))),
                     42..62 if !senders.is_empty() => {
                         let at = random.index(senders.len());
-                        match senders[at].poll(&mut cx) {
+                        let got = senders[at].poll(&mut cx);
+                        if got.is_some() {
+                            senders.remove(at);
+                        }
+                        match got {
                             Some(Got::Sent(id)) => expected.push_back(id),
                             Some(Got::Held(permit)) => permits.push(permit),
-                            None => continue,
+                            None => {}
                         }
-                        senders.remove(at);
                     }
                     62..68 if !senders.is_empty() => {
                         drop(senders.swap_remove(random.index(senders.len())));
