@@ -62,6 +62,7 @@ pub mod select;
 #[path = "../std-layer/mod.rs"]
 pub mod std_layer;
 pub mod sync;
+mod unwind;
 
 pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Shared, Ticket};
 pub use error::{

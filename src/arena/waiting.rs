@@ -158,10 +158,14 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         drop(old);
     }
 
-    /// Leaves the queue, or gives the baton back.
-    fn leave(&mut self) {
+    /// Leaves the queue, or gives the baton back; and if it withdraws, is no arm any more. Foreign code comes
+    /// last, as it may panic.
+    fn leave(&mut self, withdraws: bool) {
         let arena = self.arena();
         let (old, next) = arena.core().map.with(|map| {
+            if withdraws {
+                self.waiter.token.leave_select();
+            }
             let state = self.waiter.token.state();
             match state {
                 State::Queued => {
@@ -203,12 +207,12 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             let changes = arena.core().map.with(|map| map.changes);
             match this.attempt() {
                 Ok(lease) => {
-                    this.leave();
+                    this.leave(false);
                     // An arm of a select wins its claim first; memory it may not keep is freed.
                     return this.if_won(Ok(lease));
                 }
                 Err(Attempt::TooLarge) => {
-                    this.leave();
+                    this.leave(false);
                     return this.if_won(Err(AllocError));
                 }
                 Err(Attempt::Refused(Refusal::Fragmented)) => {
@@ -251,10 +255,7 @@ impl<M: RawMutex> Arm for Alloc<'_, M> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.waiter.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave(true);
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -293,7 +294,7 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
                 return Some(Ok(lease));
             }
         }
-        this.leave();
+        this.leave(false);
         Some(Err(match why {
             Stopped::Cancelled => AllocTimeoutError::Cancelled,
             Stopped::Timeout => AllocTimeoutError::Timeout,
@@ -303,7 +304,7 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
 
 impl<M: RawMutex> Drop for Alloc<'_, M> {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(false);
     }
 }
 

@@ -6,9 +6,9 @@ use core::mem::MaybeUninit;
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
 use super::snapshot::Kind;
 use super::store::{
-    ConstStrategy, NoGrowth, Store, Strategy, drop_all, never_grows, receivers_compete,
-    sealed::Sealed,
+    ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
 };
+use crate::unwind::to_the_end;
 
 /// A ring of `N` values, first in, first out. What happens when it is full is the policy's matter:
 /// senders [`Wait`], or a value is dropped ([`DropNewest`](super::DropNewest),
@@ -135,6 +135,6 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
 
 impl<T, const N: usize, P> Drop for Ring<T, N, P> {
     fn drop(&mut self) {
-        drop_all(|| self.take().is_some());
+        to_the_end(|| self.take().is_some());
     }
 }

@@ -58,6 +58,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Closed<'_, M, T, S> {
     fn leave(&mut self) {
         let token = &self.token;
         let waker = self.channel.state.with(|state| {
+            token.leave_select();
             if token.state() == TokenState::Queued {
                 // SAFETY: queued means that it stands in this list.
                 unsafe { state.closers.remove(token) };
@@ -135,10 +136,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for Closed<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

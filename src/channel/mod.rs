@@ -74,9 +74,10 @@ use core::mem::ManuallyDrop;
 use crate::error::{TryRecvError, TrySendError};
 use crate::limit::Stopped;
 use crate::sync::{Locked, RawMutex, const_fn};
+use crate::unwind::to_the_end;
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
-use store::{Store, drop_all};
+use store::Store;
 
 /// A channel between any number of senders and receivers.
 ///
@@ -424,7 +425,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     where
         S: Compete<T>,
     {
-        drop_all(|| {
+        to_the_end(|| {
             let Some((value, unused)) = self.state.with(State::discard) else { return false };
             if let Some(unused) = unused {
                 S::shrink(unused);

@@ -4,9 +4,9 @@ use core::mem::MaybeUninit;
 
 use super::snapshot::Kind;
 use super::store::{
-    ConstStrategy, NoGrowth, Store, Strategy, drop_all, never_grows, receivers_compete,
-    sealed::Sealed,
+    ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
 };
+use crate::unwind::to_the_end;
 
 /// Up to `N` values, the most urgent first, the oldest first among equals; when it is full, senders wait.
 ///
@@ -205,6 +205,6 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
 
 impl<T, const N: usize, const AGEING: u32> Drop for Heap<T, N, AGEING> {
     fn drop(&mut self) {
-        drop_all(|| self.take().is_some());
+        to_the_end(|| self.take().is_some());
     }
 }

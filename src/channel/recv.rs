@@ -73,10 +73,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if ready { self.channel.try_take(self.reader).ok() } else { None }
     }
 
-    /// Stops waiting: out of the list, or the promised value to the next receiver.
+    /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
+    /// code comes last, as it may panic.
     fn leave(&mut self) {
         let token = &self.node.token;
         let (waker, settled) = self.channel.state.with(|state| {
+            token.leave_select();
             match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of receivers.
@@ -273,10 +275,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.node.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

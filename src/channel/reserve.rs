@@ -184,11 +184,12 @@ enum Step {
 type Settled = bool;
 
 impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
-    /// Stops waiting: out of the list, or the promised slot to the next sender.
+    /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. Foreign
+    /// code comes last, as it may panic.
     fn leave(&mut self) {
-        self.growth.stop();
         let token = &self.token;
         let (waker, settled) = self.channel.state.with(|state| {
+            token.leave_select();
             match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of senders.
@@ -200,6 +201,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
             (token.take_waker(), state.is_settled())
         });
         drop(waker);
+        self.growth.stop();
         if !settled {
             self.channel.settle();
         }
@@ -370,10 +372,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for Reserve<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -93,11 +93,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         core::ptr::from_ref(&self.node).cast()
     }
 
-    /// Stops waiting: out of the list, or the promised slot to the next sender. That the value was taken is
-    /// remembered, for when it is polled again.
+    /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. That the
+    /// value was taken is remembered, for when it is polled again. Foreign code comes last, as it may panic.
     fn leave(&mut self) {
         let token = self.token();
         let (waker, settled) = self.channel.state.with(|state| {
+            self.node.token.leave_select();
             match self.node.token.state() {
                 TokenState::Idle | TokenState::Taken => return (None, true),
                 // SAFETY: in one of these states it stands in the list of senders.
@@ -308,10 +309,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.node.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

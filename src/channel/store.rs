@@ -192,23 +192,6 @@ pub trait Growing {
     fn poll_growth(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Growth>>;
 }
 
-/// Calls `next`, which takes a value out and drops it, until it has none. A value whose `Drop` panics costs
-/// no other: the rest goes while the panic unwinds.
-pub(super) fn drop_all(next: impl FnMut() -> bool) {
-    struct Rest<F: FnMut() -> bool>(F);
-
-    impl<F: FnMut() -> bool> Drop for Rest<F> {
-        fn drop(&mut self) {
-            while (self.0)() {}
-        }
-    }
-
-    let mut all = Rest(next);
-    while (all.0)() {}
-    // All gone: `next` is not called again.
-    core::mem::forget(all);
-}
-
 /// For strategies that never grow.
 #[doc(hidden)]
 #[derive(Debug)]

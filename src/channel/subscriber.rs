@@ -6,10 +6,11 @@ use core::iter;
 use super::broadcast::{Cursor, CursorRef, Delivery};
 use super::endpoint::{ChannelRef, HasChannel, KindOf, LockOf, ValueOf};
 use super::snapshot::count;
-use super::store::{Leaving, Store, Strategy, drop_all};
+use super::store::{Leaving, Store, Strategy};
 use super::{Channel, RecvFuture};
 use crate::error::TryRecvError;
 use crate::sync::RawMutex;
+use crate::unwind::to_the_end;
 
 /// Strategies that deliver every value to every subscriber: [`Broadcast`](super::Broadcast).
 pub trait Listen<T>: Strategy<T, Received = Delivery<T>, Reader = CursorRef> {}
@@ -129,7 +130,7 @@ where
 {
     fn drop(&mut self) {
         let channel = self.channel.channel();
-        drop_all(|| {
+        to_the_end(|| {
             let leaving = channel.state.with(|state| {
                 let leaving = state.store.leave(CursorRef::to(&self.cursor));
                 if let Leaving::Done(_, read) = leaving {

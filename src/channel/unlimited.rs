@@ -7,10 +7,11 @@ use core::ptr::{self, NonNull};
 use core::task::{Context, Poll};
 
 use super::snapshot::Kind;
-use super::store::{Growing, Store, Strategy, drop_all, receivers_compete, sealed::Sealed};
+use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
+use crate::unwind::to_the_end;
 
 /// Values in segments of `SEGMENT`, taken from an arena as they are needed and given back when they
 /// are used up. When the arena is exhausted the channel is full, not dead: senders wait for memory.
@@ -279,7 +280,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
 
 impl<T, M: RawMutex, const SEGMENT: usize> Drop for Segments<'_, T, M, SEGMENT> {
     fn drop(&mut self) {
-        drop_all(|| {
+        to_the_end(|| {
             let (value, unused) = match self.pop(0, ()) {
                 Some((value, unused)) => (Some(value), unused),
                 None => (None, self.detach()),

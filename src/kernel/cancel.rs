@@ -296,6 +296,7 @@ impl<'c, M: RawMutex> Cancelled<'c, M> {
     fn leave(&mut self) {
         let token = &self.waiter.token;
         let waker = self.root.waiters.with(|waiters| {
+            token.leave_select();
             if token.state() == State::Queued {
                 // SAFETY: queued.
                 unsafe { waiters.remove((&raw const self.waiter).cast()) };
@@ -350,10 +351,7 @@ impl<M: RawMutex> Arm for Cancelled<'_, M> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.waiter.token.join_select(ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -315,6 +315,7 @@ impl<M: RawMutex> Sleep<'_, M> {
 
     fn leave(&mut self) {
         let waker = self.timers.heap.with(|heap| {
+            self.alarm.token.leave_select();
             if self.alarm.token.state() == State::Queued {
                 // SAFETY: queued.
                 unsafe { heap.remove(&raw const self.alarm) };
@@ -377,10 +378,7 @@ impl<M: RawMutex> Arm for Sleep<'_, M> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
-        // SAFETY: it is in no list now; null is "no select".
-        unsafe { this.alarm.token.join_select(core::ptr::null(), 0) }
+        unsafe { self.get_unchecked_mut() }.leave();
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

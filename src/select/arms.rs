@@ -6,6 +6,7 @@ use core::task::{Context, Poll};
 
 use super::{Arm, Arms, MOST, sealed};
 use crate::sync::claim::Claim;
+use crate::unwind::to_the_end;
 
 macro_rules! tuple_of_arms {
     ($either:ident: $($arm:ident $field:tt $variant:ident),+; $count:literal) => {
@@ -63,8 +64,15 @@ macro_rules! tuple_of_arms {
             fn withdraw(self: Pin<&mut Self>) {
                 // SAFETY: as in `join`.
                 let this = unsafe { self.get_unchecked_mut() };
-                // SAFETY: as in `join`.
-                $(unsafe { Pin::new_unchecked(&mut this.$field) }.withdraw();)+
+                let mut arms = 0..$count;
+                to_the_end(|| {
+                    match arms.next() {
+                        // SAFETY: as in `join`.
+                        $(Some($field) => unsafe { Pin::new_unchecked(&mut this.$field) }.withdraw(),)+
+                        _ => return false,
+                    }
+                    true
+                });
             }
         }
     };
@@ -117,10 +125,13 @@ impl<A: Arm, const N: usize> Arms for [A; N] {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: as in `join`.
-        for arm in unsafe { self.get_unchecked_mut() } {
+        let mut arms = unsafe { self.get_unchecked_mut() }.iter_mut();
+        to_the_end(|| {
+            let Some(arm) = arms.next() else { return false };
             // SAFETY: as in `join`.
             unsafe { Pin::new_unchecked(arm) }.withdraw();
-        }
+            true
+        });
     }
 }
 
@@ -202,7 +213,14 @@ impl<A: Arm, R: Arms> Arms for Chain<A, R> {
     }
 
     fn withdraw(mut self: Pin<&mut Self>) {
-        self.as_mut().arm().withdraw();
-        self.rest().withdraw();
+        let mut first = true;
+        to_the_end(|| {
+            if core::mem::take(&mut first) {
+                self.as_mut().arm().withdraw();
+                return true;
+            }
+            self.as_mut().rest().withdraw();
+            false
+        });
     }
 }

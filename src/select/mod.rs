@@ -54,6 +54,7 @@ pub trait Arm: Future + sealed::Sealed {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8);
 
     /// Stops waiting, and being an arm.
+    /// It must have done so if it panics, which foreign wakers may make it do: the claim is gone then, too.
     #[doc(hidden)]
     fn withdraw(self: Pin<&mut Self>);
 
@@ -105,6 +106,7 @@ pub trait Arms: sealed::Sealed {
     fn poll_arm(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<Self::Output>;
     #[doc(hidden)]
     fn poll_arm_ready(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<()>;
+    /// Withdraws all of them, also those behind one that panics.
     #[doc(hidden)]
     fn withdraw(self: Pin<&mut Self>);
 }
@@ -266,10 +268,17 @@ impl<A: Arms> Select<A> {
 
     /// Withdraws all arms: nobody refers to the claim any more.
     fn part(self: Pin<&mut Self>) {
+        /// Opens the claim again, also if a waker has panicked.
+        struct Reopen<'c>(&'c Claim);
+        impl Drop for Reopen<'_> {
+            fn drop(&mut self) {
+                self.0.reopen();
+            }
+        }
         let (claim, arms, joined) = self.parts();
         if core::mem::take(joined) {
+            let _last = Reopen(claim);
             arms.withdraw();
-            claim.reopen();
         }
     }
 

@@ -5,6 +5,7 @@ use core::task::{Context, Poll};
 
 use super::{Arm, Arms, MOST, Select, sealed, select};
 use crate::sync::claim::Claim;
+use crate::unwind::to_the_end;
 
 /// A [`Select`] over up to `N` arms that are added and removed at run time, without a heap.
 ///
@@ -146,10 +147,13 @@ impl<F: Arm + ?Sized, const N: usize> Arms for ArmSet<'_, F, N> {
     }
 
     fn withdraw(mut self: Pin<&mut Self>) {
-        for number in 0..self.count() {
+        let mut numbers = 0..self.count();
+        to_the_end(|| {
+            let Some(number) = numbers.next() else { return false };
             if let Some(arm) = self.as_mut().arm(number) {
                 arm.withdraw();
             }
-        }
+            true
+        });
     }
 }

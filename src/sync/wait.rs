@@ -103,6 +103,11 @@ impl Token {
         self.arm.set(arm);
     }
 
+    /// Makes it no arm of any select. Called under the lock of the list.
+    pub(crate) fn leave_select(&self) {
+        self.claim.set(ptr::null());
+    }
+
     /// How this token takes part in a match.
     pub(crate) fn side(&self) -> Side<'_> {
         // SAFETY: `join_select` requires the claim to outlive the token's time in a list, and the

@@ -1,0 +1,158 @@
+//! Wakers are foreign code: they may panic, and they may come back into the channel. Nothing that the channel
+//! knows goes wrong for it, and no memory is used after its time.
+#![cfg(all(feature = "std", not(any(loom, shuttle))))]
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::from_ref;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use cloakroom::Arena;
+use cloakroom::channel::{Buffered, Channel};
+use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
+use cloakroom::select::{Arm, Arms, Chain, End, Select, SelectSet, select};
+use cloakroom::sync::CriticalSectionRawMutex as Lock;
+
+type Ring<T = u32> = Channel<Lock, T, Buffered<1>>;
+
+/// A waker whose next drop panics, if that was asked for; and what it does when it is woken.
+#[derive(Default)]
+struct Foreign<'a> {
+    explodes: Cell<bool>,
+    wakes: Cell<u32>,
+    woken: RefCell<Option<Box<dyn FnMut() + 'a>>>,
+}
+
+impl Foreign<'_> {
+    fn poll<F: Future + ?Sized>(&self, future: Pin<&mut F>) -> Poll<F::Output> {
+        // SAFETY: the vtable's functions keep nothing, and every test drops what it polled before this.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(from_ref(self).cast(), &VTABLE)) };
+        let waker = std::mem::ManuallyDrop::new(waker);
+        future.poll(&mut Context::from_waker(&waker))
+    }
+
+    fn wake(&self) {
+        self.wakes.set(self.wakes.get() + 1);
+        // Taken out meanwhile: it may come back here.
+        let woken = self.woken.borrow_mut().take();
+        if let Some(mut woken) = woken {
+            woken();
+            self.woken.borrow_mut().get_or_insert(woken);
+        }
+    }
+}
+
+const VTABLE: RawWakerVTable = RawWakerVTable::new(
+    |this| RawWaker::new(this, &VTABLE),
+    |this| behind(this).wake(),
+    |this| behind(this).wake(),
+    |this| assert!(!behind(this).explodes.replace(false), "the waker explodes"),
+);
+
+fn behind<'a>(this: *const ()) -> &'a Foreign<'a> {
+    // SAFETY: from `poll`, which see.
+    unsafe { &*this.cast() }
+}
+
+/// Polls a select of arms that are references, and drops it with a waker that explodes. Its memory is filled with
+/// what a claim that has been taken looks like.
+fn explodes<A: Arms>(foreign: &Foreign<'_>, selected: Select<A>) {
+    let mut selected = Box::pin(selected);
+    assert!(foreign.poll(selected.as_mut()).is_pending());
+    foreign.explodes.set(true);
+    // SAFETY: it is dropped in place, and its memory is used for nothing else afterwards.
+    let memory = Box::into_raw(unsafe { Pin::into_inner_unchecked(selected) });
+    // SAFETY: as above.
+    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { memory.drop_in_place() }));
+    assert!(dropped.is_err() && !foreign.explodes.get());
+    // SAFETY: nothing is in it any more.
+    unsafe { memory.write_bytes(1, 1) };
+}
+
+/// The arms of a select that is gone refer to it no more, whichever of them had the waker that panicked.
+#[test]
+fn a_select_whose_waker_panics_is_gone_all_the_same() {
+    let rings: [Ring; 3] = Default::default();
+    let foreign = Foreign::default();
+    let [mut a, mut b, mut c] = rings.each_ref().map(|ring| Box::pin(ring.recv()));
+
+    let check = |arms: [Pin<&mut dyn Arm<Output = Result<u32, _>>>; 3]| {
+        for (ring, arm) in rings.iter().zip(arms) {
+            ring.try_send(7).unwrap();
+            assert_eq!(foreign.wakes.get(), 0, "a token was left in its list");
+            assert_eq!(foreign.poll(arm), Poll::Ready(Ok(7)));
+        }
+    };
+    explodes(&foreign, select((a.as_mut(), b.as_mut(), c.as_mut())));
+    check([a.as_mut(), b.as_mut(), c.as_mut()]);
+    explodes(&foreign, select([a.as_mut(), b.as_mut(), c.as_mut()]));
+    check([a.as_mut(), b.as_mut(), c.as_mut()]);
+    explodes(&foreign, select(Chain(a.as_mut(), Chain(b.as_mut(), Chain(c.as_mut(), End)))));
+    check([a.as_mut(), b.as_mut(), c.as_mut()]);
+    {
+        let mut set = Box::pin(SelectSet::<_, 3>::new());
+        for arm in [&mut a, &mut b, &mut c] {
+            assert!(set.as_mut().add(arm.as_mut()).is_ok());
+        }
+        assert!(foreign.poll(set.as_mut()).is_pending());
+        foreign.explodes.set(true);
+        assert!(catch_unwind(AssertUnwindSafe(|| set.as_mut().remove(1).is_some())).is_err());
+        // It has not been removed, and the set works on.
+        assert_eq!(set.len(), 3);
+        assert!(foreign.poll(set.as_mut()).is_pending());
+        rings[2].try_send(8).unwrap();
+        assert_eq!(foreign.wakes.replace(0), 1);
+        assert_eq!(foreign.poll(set.as_mut()), Poll::Ready((2, Ok(8))));
+    }
+    check([a.as_mut(), b.as_mut(), c.as_mut()]);
+}
+
+/// As above, for every sort of arm: each forgets its select before it drops the waker.
+#[test]
+fn every_sort_of_arm_forgets_its_select() {
+    let [inbox, full, line]: [Ring; 3] = Default::default();
+    let (timers, token) = (Timers::<Lock>::new(), CancelToken::<Lock>::new());
+    let arena: Arena<Lock, 1, 64, 2> = Arena::new();
+    let foreign = Foreign::default();
+    full.try_send(0).unwrap();
+    let taken = arena.try_alloc(64).unwrap();
+
+    let mut recv = Box::pin(inbox.recv().mapped(drop));
+    let mut send = Box::pin(full.send(1).mapped(drop));
+    let mut reserve = Box::pin(full.reserve().mapped(drop));
+    let mut closed = Box::pin(line.closed());
+    let mut sleep = Box::pin(timers.at(5));
+    let mut cancelled = Box::pin(token.cancelled());
+    let mut alloc = Box::pin(arena.alloc(1).mapped(drop));
+    let arms: [Pin<&mut dyn Arm<Output = ()>>; 7] = [
+        recv.as_mut(),
+        send.as_mut(),
+        reserve.as_mut(),
+        closed.as_mut(),
+        sleep.as_mut(),
+        cancelled.as_mut(),
+        alloc.as_mut(),
+    ];
+    for arm in arms {
+        explodes(&foreign, select([arm]));
+    }
+    inbox.try_send(1).unwrap();
+    assert_eq!(full.try_recv(), Ok(0));
+    line.close();
+    timers.advance(5);
+    token.cancel();
+    drop(taken);
+    assert_eq!(foreign.wakes.get(), 0, "a token was left in its list");
+    for arm in [recv.as_mut() as Pin<&mut dyn Arm<Output = ()>>, send.as_mut(), closed.as_mut()] {
+        assert!(foreign.poll(arm).is_ready());
+    }
+    assert_eq!(full.try_recv(), Ok(1));
+    for arm in [reserve.as_mut() as Pin<&mut dyn Arm<Output = ()>>, sleep.as_mut()] {
+        assert!(foreign.poll(arm).is_ready());
+    }
+    for arm in [cancelled.as_mut() as Pin<&mut dyn Arm<Output = ()>>, alloc.as_mut()] {
+        assert!(foreign.poll(arm).is_ready());
+    }
+}
