@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -568,4 +568,32 @@ fn an_arm_that_was_matched_before() {
     // The other arm is ready, too, and comes first in order; but this one was decided earlier.
     assert_eq!(block_on(select((b.recv(), recv.as_mut()))), Either::Second(Ok(3)));
     assert_eq!(b.try_recv(), Ok(9));
+}
+
+/// Time goes on, and a sleep is begun, in the middle of an advance that deals a bucket out: between the last of
+/// its sleeps and the step that would find it empty. The new sleep is where it belongs, and stays there.
+#[test]
+fn a_sleep_begun_while_a_bucket_is_dealt_out() {
+    struct Meddler;
+
+    static TIMERS: Timers<Lock> = Timers::new();
+    static LATER: Mutex<Option<Pin<Box<Sleep<'static, Lock>>>>> = Mutex::new(None);
+
+    impl Wake for Meddler {
+        fn wake(self: Arc<Self>) {
+            TIMERS.advance(32);
+            let mut later = Box::pin(TIMERS.at(48));
+            assert!(later.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            *LATER.lock().unwrap() = Some(later);
+        }
+    }
+
+    let mut sleep = Box::pin(TIMERS.at(18));
+    let waker = Waker::from(Arc::new(Meddler));
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    TIMERS.advance(18);
+    assert_eq!((TIMERS.now(), TIMERS.next_deadline()), (32, Some(48)));
+    TIMERS.advance(48);
+    let mut later = LATER.lock().unwrap().take().expect("begun");
+    assert!(later.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }

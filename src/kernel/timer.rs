@@ -191,6 +191,8 @@ impl Heap {
         unsafe { self.buckets[bucket].remove(alarm.cast()) };
         if self.buckets[bucket].is_empty() {
             self.occupied &= !(1 << bucket);
+            // Nothing is left of what was to be dealt out; whatever comes later is where it belongs.
+            self.stale &= !(1 << bucket);
         }
         self.far -= usize::from(bucket == FAR);
     }
