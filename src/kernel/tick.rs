@@ -75,6 +75,10 @@ impl<'t, M: RawMutex> Ticks<'t, M> {
     /// # Errors
     /// [`Empty`](TryRecvError::Empty) when none is.
     pub fn try_recv(self: Pin<&mut Self>) -> Result<u64, TryRecvError> {
+        if self.sleep.timers().now() < self.sleep.deadline() {
+            // Without a poll, which would leave a waker that wakes nobody.
+            return Err(TryRecvError::Empty);
+        }
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll(&mut cx) {
             Poll::Ready(tick) => Ok(tick),

@@ -2,6 +2,7 @@
 
 use core::pin::{Pin, pin};
 
+use cloakroom::TryRecvError;
 use cloakroom::kernel::{Sleep, TimerQueue, Timers};
 use cloakroom::sync::RawMutex;
 
@@ -19,6 +20,7 @@ tests!("timers":
     far_sleeps_end_too,
     a_sleep_is_woken_once,
     random_sleeps,
+    trying_for_a_tick_leaves_no_trace,
 );
 
 fn a_sleep_ends_at_its_deadline<M: RawMutex + 'static>() -> Outcome {
@@ -209,4 +211,24 @@ fn element<'s, 't, M: RawMutex, const N: usize>(
 fn shared<const N: usize>(witnesses: Pin<&[Witness; N]>, number: usize) -> Pin<&Witness> {
     // SAFETY: as in `element`.
     unsafe { witnesses.map_unchecked(|witnesses| &witnesses[number]) }
+}
+
+fn trying_for_a_tick_leaves_no_trace<M: RawMutex + 'static>() -> Outcome {
+    let timers = Timers::<M>::new();
+    witness!(w);
+    let mut tick = pin!(timers.tick(10));
+    check_eq!(tick.as_mut().try_recv(), Err(TryRecvError::Empty));
+    check_eq!(timers.next_deadline(), None);
+    // Nor does it put anybody to sleep who waits.
+    check!(w.poll(tick.as_mut()).is_pending());
+    check_eq!(tick.as_mut().try_recv(), Err(TryRecvError::Empty));
+    timers.advance(10);
+    check_eq!(w.wakes(), 1);
+    check_eq!(tick.as_mut().try_recv(), Ok(10));
+    check_eq!((tick.as_mut().try_recv(), timers.next_deadline()), (Err(TryRecvError::Empty), None));
+
+    let mut once = pin!(timers.once_at(20));
+    timers.advance(20);
+    check_eq!((once.as_mut().try_recv(), once.try_recv()), (Ok(20), Err(TryRecvError::Empty)));
+    Ok(())
 }
