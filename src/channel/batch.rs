@@ -209,9 +209,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, I> SendMany<'a, M, T, S, I> {
         self.sent
     }
 
-    /// Recovers the value that waits to be sent.
-    pub fn take_value(self: Pin<&mut Self>) -> Option<T> {
-        self.sending()?.take_value()
+    /// Recovers the value that waits to be sent. Polled again it goes on with the next.
+    pub fn take_value(mut self: Pin<&mut Self>) -> Option<T> {
+        let value = self.as_mut().sending()?.take_value();
+        if value.is_some() {
+            // SAFETY: the field is pinned with the whole: it is only ever replaced in place.
+            unsafe { self.get_unchecked_mut() }.sending = None;
+        }
+        value
     }
 
     fn sending(self: Pin<&mut Self>) -> Option<Pin<&mut SendFuture<'a, M, T, S>>> {
@@ -261,16 +266,22 @@ impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Operation for SendMa
 
     fn abandon(mut self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         let outcome = self.as_mut().sending()?.abandon(why)?;
-        // SAFETY: nothing is moved.
+        // SAFETY: the old future is dropped in place, and nothing else is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        Some(match outcome {
-            // The last moment's match counts, and ends the batch all the same.
+        this.sending = None;
+        let error = match outcome {
+            // The last moment's match counts; it is the whole batch only if nothing is left.
             Ok(_) => {
                 this.sent += 1;
-                Ok(this.sent)
+                let Some(value) = this.values.next() else { return Some(Ok(this.sent)) };
+                match why {
+                    Stopped::Cancelled => SendTimeoutError::Cancelled(value),
+                    Stopped::Timeout => SendTimeoutError::Timeout(value),
+                }
             }
-            Err(error) => Err(this.partly(error)),
-        })
+            Err(error) => error,
+        };
+        Some(Err(this.partly(error)))
     }
 }
 
@@ -311,7 +322,8 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Future for RecvMany
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.limit == 0 {
-            return Poll::Ready(Ok(0));
+            // As an arm of a select it has to win even for nothing.
+            return if self.inner.wins() { Poll::Ready(Ok(0)) } else { Poll::Pending };
         }
         let first = ready!(self.as_mut().inner().poll(cx));
         Poll::Ready(first.map(|first| self.take_more(first)))
@@ -328,6 +340,9 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Operation
     }
 
     fn abandon(mut self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
+        if self.limit == 0 {
+            return Some(Ok(0));
+        }
         let first = self.as_mut().inner().abandon(why)?;
         Some(first.map(|first| self.take_more(first)))
     }
@@ -346,6 +361,6 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Arm for RecvMany<'_
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.inner().poll_ready(cx)
+        if self.limit == 0 { Poll::Ready(()) } else { self.inner().poll_ready(cx) }
     }
 }

@@ -73,6 +73,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if ready { self.channel.try_take(self.reader).ok() } else { None }
     }
 
+    /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
+    pub(super) fn wins(&self) -> bool {
+        self.channel.state.with(|_| claim_own(self.node.token.side()))
+    }
+
     /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
     /// code comes last, as it may panic.
     fn leave(&mut self) {

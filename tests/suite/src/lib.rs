@@ -21,6 +21,7 @@
 mod check;
 mod arena;
 mod bad_input;
+mod batches;
 mod broadcast;
 mod channels;
 mod compaction;
@@ -62,6 +63,7 @@ fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'stat
     let channels = [
         channels::table::<M>(),
         handover::table::<M>(),
+        batches::table::<M>(),
         waiting::table::<M>(),
         select::table::<M>(),
         broadcast::table::<M>(),
