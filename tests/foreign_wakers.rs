@@ -5,12 +5,12 @@
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::ptr::from_ref;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Buffered, Channel};
+use cloakroom::channel::{Buffered, Bytes, Channel, try_fan_out_all};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
 use cloakroom::select::{Arm, Arms, Chain, End, Select, SelectSet, select};
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
@@ -155,4 +155,29 @@ fn every_sort_of_arm_forgets_its_select() {
     for arm in [cancelled.as_mut() as Pin<&mut dyn Arm<Output = ()>>, alloc.as_mut()] {
         assert!(foreign.poll(arm).is_ready());
     }
+}
+
+/// All or nothing: a receiver's waker that panics in the first channel keeps the message from none of the others.
+#[test]
+fn fan_out_fills_all_though_a_waker_panics() {
+    let arena: Arena<Lock, 4, 64, 4> = Arena::new();
+    let lines: [Bytes<'_, Lock, Buffered<1>>; 3] = Default::default();
+    let foreign = Foreign::default();
+    *foreign.woken.borrow_mut() = Some(Box::new(|| panic!("the receiver explodes")));
+    let mut receive = pin!(lines[0].recv());
+    assert!(foreign.poll(receive.as_mut()).is_pending());
+    let all = [&lines[0] as _, &lines[1] as _, &lines[2] as _];
+    let message = arena.try_alloc_from(b"all").unwrap();
+    let sent = catch_unwind(AssertUnwindSafe(|| try_fan_out_all(&all, message)));
+    assert!(sent.is_err());
+    let Poll::Ready(Ok(first)) = foreign.poll(receive) else { panic!("it was sent") };
+    assert_eq!(*first, *b"all");
+    for line in &lines[1..] {
+        assert_eq!(&*line.try_recv().unwrap(), b"all");
+        // No slot is held any more.
+        assert_eq!(line.try_send_bytes(arena.handle(), b"next"), Ok(()));
+        assert!(line.is_full() && line.try_recv().is_ok() && !line.is_full());
+    }
+    drop(first);
+    assert_eq!(arena.snapshot().live, 0);
 }

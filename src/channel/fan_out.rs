@@ -9,9 +9,10 @@ use core::task::{Context, Poll, ready};
 use super::store::{Strategy, sealed::Sealed};
 use super::{Bytes, Permit, Reserve};
 use crate::arena::{Lease, Parcel};
-use crate::error::{ClosedError, TryReserveError};
+use crate::error::{ClosedError, StoppedError, TryReserveError};
 use crate::limit::{Operation, Stopped};
 use crate::sync::RawMutex;
+use crate::unwind::to_the_end;
 
 /// A channel of messages, of any kind and capacity. Not for implementing elsewhere: [`Bytes`] is one.
 pub trait Outlet<'a, M: RawMutex>: Sealed {
@@ -208,10 +209,14 @@ unsafe fn send_to_all<'a, M: RawMutex, O: Outlet<'a, M> + ?Sized>(
     // All copies are counted in one step.
     match message.into_parcels(channels.len()) {
         Ok(parcels) => {
-            for (channel, parcel) in channels.iter().zip(parcels) {
+            let mut outlets = channels.iter().zip(parcels);
+            // Also those behind a channel whose hook, or whose receiver's waker, panics.
+            to_the_end(|| {
+                let Some((channel, parcel)) = outlets.next() else { return false };
                 // SAFETY: held by the loop above, or by the caller's word.
                 unsafe { channel.fill(parcel) };
-            }
+                true
+            });
             Ok(())
         }
         Err(message) => {
@@ -335,12 +340,32 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Operation for FanOut<'_, 'a, M
     fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         // SAFETY: as in `poll`.
         let this = unsafe { self.get_unchecked_mut() };
-        this.waiting = None;
         let message = this.message.take()?;
+        // Match and close come before cancel and timeout: a slot that was handed to it may be the last it needs.
+        let stopped = this.waiting.as_mut().and_then(|reserve| {
+            // SAFETY: as in `poll`.
+            unsafe { Pin::new_unchecked(reserve) }.abandon(why)
+        });
+        this.waiting = None;
         let why = match why {
             Stopped::Cancelled => NoFanOut::Cancelled,
             Stopped::Timeout => NoFanOut::Timeout,
         };
-        Some(Err(FanOutError { message, why }))
+        Some(match stopped {
+            Some(Ok(permit)) => {
+                core::mem::forget(permit);
+                // SAFETY: of the channel with this number a permit was forgotten just now.
+                match unsafe { send_to_all(this.channels, message, Some(this.full)) } {
+                    Err(FanOutError { message, why: NoFanOut::Full(_) }) => {
+                        Err(FanOutError { message, why })
+                    }
+                    other => other,
+                }
+            }
+            Some(Err(StoppedError::Closed)) => {
+                Err(FanOutError { message, why: NoFanOut::Closed(this.full) })
+            }
+            _ => Err(FanOutError { message, why }),
+        })
     }
 }

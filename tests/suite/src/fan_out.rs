@@ -8,7 +8,7 @@ use cloakroom::channel::{
     try_fan_out_all,
 };
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
-use cloakroom::limit::Operation;
+use cloakroom::limit::{Operation, Stopped};
 use cloakroom::sync::RawMutex;
 
 use crate::check::Outcome;
@@ -20,6 +20,7 @@ tests!("fan_out":
     a_channel_may_be_named_twice,
     waiting_for_all_holds_no_slot,
     waiting_ends_with_closing_and_limits,
+    rule_3_a_slot_handed_over_comes_before_a_timeout,
     more_copies_than_can_be_counted,
 );
 
@@ -156,6 +157,40 @@ fn waiting_ends_with_closing_and_limits<M: RawMutex + 'static>() -> Outcome {
     }
     check!(lines[1].is_empty() && !lines[1].is_full());
     check_eq!(&*ok!(lines[0].try_recv()), b"0");
+    check_eq!(arena.snapshot().live, 0);
+    Ok(())
+}
+
+fn rule_3_a_slot_handed_over_comes_before_a_timeout<M: RawMutex + 'static>() -> Outcome {
+    let arena: Arena<M, 8, 16, 8> = Arena::new();
+    let lines: [Line<'_, M>; 2] = Default::default();
+    let all = [&lines[0], &lines[1]];
+    witness!(w);
+    check!(lines[1].try_send_bytes(arena.handle(), b"1").is_ok());
+    let mut waits = pin!(fan_out_all(&all, ok!(arena.try_alloc_from(b"all"))));
+    check!(w.poll(waits.as_mut()).is_pending());
+    check!(lines[1].try_recv().is_ok());
+    check!(matches!(waits.abandon(Stopped::Timeout), Some(Ok(()))));
+    for line in &lines {
+        check_eq!(&*ok!(line.try_recv()), b"all");
+        check!(line.try_send_bytes(arena.handle(), b"full").is_ok());
+    }
+
+    // One slot was handed to it and the other is taken: that is no match.
+    let mut waits = pin!(fan_out_all(&all, ok!(arena.try_alloc_from(b"late"))));
+    check!(w.poll(waits.as_mut()).is_pending());
+    check!(lines[0].try_recv().is_ok());
+    let failed = expect!(waits.abandon(Stopped::Timeout), Some(Err(failed)) => failed);
+    check_eq!((failed.why, lines[0].is_full()), (NoFanOut::Timeout, false));
+
+    // The channel that it waits for has been closed.
+    let mut waits = pin!(fan_out_all(&all, failed.message));
+    check!(w.poll(waits.as_mut()).is_pending());
+    lines[1].close();
+    let failed = expect!(waits.abandon(Stopped::Cancelled), Some(Err(failed)) => failed);
+    check_eq!((failed.why, lines[0].is_full()), (NoFanOut::Closed(1), false));
+    check!(w.wakes() == 3 && lines[1].try_recv().is_ok());
+    drop(failed);
     check_eq!(arena.snapshot().live, 0);
     Ok(())
 }
