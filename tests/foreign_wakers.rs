@@ -7,11 +7,14 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr::from_ref;
+use std::rc::Rc;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Buffered, Bytes, Channel, try_fan_out_all};
+use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Delivery, try_fan_out_all};
+use cloakroom::error::{SendTimeoutError, StoppedError};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
+use cloakroom::limit::{Operation, Stopped};
 use cloakroom::select::{Arm, Arms, Chain, End, Select, SelectSet, select};
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
 
@@ -180,4 +183,58 @@ fn fan_out_fills_all_though_a_waker_panics() {
     }
     drop(first);
     assert_eq!(arena.snapshot().live, 0);
+}
+
+/// Polls both, and runs `stop` on the second when the first is woken by `event`; what that came to.
+fn stopped_between<A: Future, B: Future + 'static, R: 'static>(
+    first: A,
+    second: B,
+    stop: impl Fn(Pin<&mut B>) -> R + 'static,
+    event: impl FnOnce(),
+) -> R {
+    let foreign = Foreign::default();
+    let (mut first, mut second) = (Box::pin(first), Box::pin(second));
+    assert!(foreign.poll(first.as_mut()).is_pending());
+    assert!(foreign.poll(second.as_mut()).is_pending());
+    let result = Rc::new(Cell::new(None));
+    let to = result.clone();
+    // Once: it is woken again in there.
+    *foreign.woken.borrow_mut() = Some(Box::new(move || to.set(Some(stop(second.as_mut())))));
+    event();
+    result.take().expect("the first is woken")
+}
+
+/// Rule 3 in the middle of a close, or of a send to several: whoever is stopped there has been closed, or matched,
+/// before. The waker stands for an interrupt, or for another thread.
+#[test]
+fn what_is_being_decided_comes_before_a_timeout() {
+    static FULL: Ring = Channel::new();
+    FULL.try_send(0).unwrap();
+    let closed = stopped_between(
+        FULL.send(1),
+        FULL.send(2),
+        |send| matches!(send.abandon(Stopped::Timeout), Some(Err(SendTimeoutError::Closed(2)))),
+        || assert!(FULL.close()),
+    );
+    assert!(closed);
+
+    static ALSO_FULL: Ring = Channel::new();
+    ALSO_FULL.try_send(0).unwrap();
+    let closed = stopped_between(
+        ALSO_FULL.send(1),
+        ALSO_FULL.reserve(),
+        |reserve| matches!(reserve.abandon(Stopped::Timeout), Some(Err(StoppedError::Closed))),
+        || assert!(ALSO_FULL.close()),
+    );
+    assert!(closed);
+
+    static NEWS: Channel<Lock, u32, Broadcast<2>> = Channel::new();
+    let (mut one, two) = (NEWS.subscribe(), Box::leak(Box::new(NEWS.subscribe())));
+    let received = stopped_between(
+        one.recv(),
+        two.recv(),
+        |recv| recv.abandon(Stopped::Timeout),
+        || NEWS.try_send(5).unwrap(),
+    );
+    assert_eq!(received, Some(Ok(Delivery::Value(5))));
 }

@@ -244,7 +244,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
     fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        // Match and close come before cancel and timeout: what has been decided stands.
+        // Match and close come before cancel and timeout: what has been decided stands, and so does what
+        // somebody who was interrupted is about to decide.
+        this.channel.settle();
         if !this.give_up() {
             match this.step(Waker::noop(), &mut None) {
                 Step::Received(value, unused, waker, settled) => {

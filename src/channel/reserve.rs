@@ -322,7 +322,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
         if this.ended {
             return None;
         }
-        // Match and close come before cancel and timeout: what has been decided stands.
+        // Match and close come before cancel and timeout: what has been decided stands, and so does what
+        // somebody who was interrupted is about to decide.
+        this.channel.settle();
         let decided = this.channel.state.with(|state| {
             let token = &this.token;
             let decided = token.state();
