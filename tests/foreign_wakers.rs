@@ -8,11 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::ptr::from_ref;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Delivery, try_fan_out_all};
-use cloakroom::error::{SendTimeoutError, StoppedError};
+use cloakroom::channel::{
+    Broadcast, Buffered, Bytes, Channel, Delivery, DropOldest, Share, try_fan_out_all,
+};
+use cloakroom::error::{SendTimeoutError, StoppedError, TryRecvError};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
 use cloakroom::limit::{Operation, Stopped};
 use cloakroom::select::{Arm, Arms, Chain, End, Select, SelectSet, select};
@@ -237,4 +240,122 @@ fn what_is_being_decided_comes_before_a_timeout() {
         || NEWS.try_send(5).unwrap(),
     );
     assert_eq!(received, Some(Ok(Delivery::Value(5))));
+}
+
+/// A sender that answers each wake-up with one more value, as a task of higher priority does: a subscriber that goes
+/// does not wait for it to end.
+#[test]
+fn a_subscriber_goes_though_a_sender_keeps_pace() {
+    static NEWS: Channel<Lock, u32, Broadcast<2>> = Channel::new();
+    let foreign: &Foreign<'_> = Box::leak(Box::default());
+    let subscriber = NEWS.subscribe();
+    let sent = Rc::new(Cell::new(0));
+    let count = sent.clone();
+    let mut send = Box::pin(NEWS.send(0));
+    // Sends what there is room for, but a few at a time once there is no end of it.
+    let mut go_on = move || {
+        for _ in 0..3 {
+            if count.get() == 1_000 || foreign.poll(send.as_mut()).is_pending() {
+                return;
+            }
+            count.set(count.get() + 1);
+            send = Box::pin(NEWS.send(count.get()));
+        }
+    };
+    go_on();
+    assert_eq!(sent.get(), 2);
+    *foreign.woken.borrow_mut() = Some(Box::new(go_on));
+    drop(subscriber);
+    assert!(sent.get() < 10, "{} values were sent before it had gone", sent.get());
+    assert_eq!(NEWS.subscribers(), 0);
+    let end = NEWS.snapshot();
+    assert_eq!((end.depth, end.sent), (0, end.received + end.dropped));
+}
+
+/// While a subscriber goes, another one reads what is sent meanwhile: that is done with before older values are.
+#[test]
+fn values_are_done_with_out_of_turn_while_a_subscriber_goes() {
+    static NEWS: Channel<Lock, u32, Broadcast<3>> = Channel::new();
+    let foreign: &Foreign<'_> = Box::leak(Box::default());
+    let (goes, mut stays) = (NEWS.subscribe(), NEWS.subscribe());
+    for value in 0..3 {
+        NEWS.try_send(value).unwrap();
+        assert_eq!(stays.try_recv(), Ok(Delivery::Value(value)));
+    }
+    let mut send = Box::pin(NEWS.send(3));
+    assert!(foreign.poll(send.as_mut()).is_pending());
+    let stays = Rc::new(RefCell::new(stays));
+    let reader = stays.clone();
+    let interrupt = move || {
+        // It has passed the first value.
+        assert_eq!((NEWS.subscribers(), NEWS.len()), (1, 2));
+        assert_eq!(foreign.poll(send.as_mut()), Poll::Ready(Ok(())));
+        assert_eq!(NEWS.len(), 3);
+        let mut reader = reader.borrow_mut();
+        assert_eq!(reader.try_recv(), Ok(Delivery::Value(3)));
+        assert_eq!(reader.try_recv(), Err(TryRecvError::Empty));
+        // Read, and gone, but its place is not free yet.
+        assert_eq!((NEWS.len(), NEWS.is_full()), (2, true));
+        assert!(NEWS.try_send(9).is_err());
+        let now = NEWS.snapshot();
+        assert_eq!(now.sent, now.received + now.dropped + 2);
+    };
+    *foreign.woken.borrow_mut() = Some(Box::new(interrupt));
+    drop(goes);
+    assert_eq!(foreign.wakes.get(), 1);
+    assert_eq!((NEWS.len(), NEWS.is_full()), (0, false));
+    for value in 4..7 {
+        NEWS.try_send(value).unwrap();
+    }
+    assert!(NEWS.is_full());
+    let left = stays.borrow_mut().drain().filter_map(Delivery::value).collect::<Vec<_>>();
+    assert_eq!(left, [4, 5, 6]);
+    let end = NEWS.snapshot();
+    assert_eq!((end.sent, end.received, end.dropped, end.depth), (7, 7, 0, 0));
+}
+
+/// A value that does something when its last copy is dropped.
+struct Last(Option<Box<dyn Fn() + Send>>);
+
+// SAFETY: constant time, and uses nothing.
+unsafe impl Share for Last {
+    fn share(&self) -> Option<Self> {
+        Some(Self(None))
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(does) = self.0.take() {
+            does();
+        }
+    }
+}
+
+/// The same where the oldest value is dropped for want of room: an empty place goes first, and nothing is dropped.
+#[test]
+fn an_empty_place_goes_before_a_value_is_dropped() {
+    static NEWS: Channel<Lock, Last, Broadcast<2, DropOldest>> = Channel::new();
+    let (goes, stays) = (NEWS.subscribe(), Arc::new(Mutex::new(NEWS.subscribe())));
+    let reader = stays.clone();
+    let does = move || {
+        // The first value has been passed; the second has been read, but not by the one who goes.
+        let mut reader = reader.lock().unwrap();
+        let dropped = || (NEWS.len(), NEWS.snapshot().dropped);
+        assert!(NEWS.try_send(Last(None)).is_ok() && reader.try_recv().is_ok());
+        assert_eq!((dropped(), NEWS.is_full()), ((1, 0), true));
+        // That one has to go now, and then an empty place is the oldest.
+        assert!(NEWS.try_send(Last(None)).is_ok() && reader.try_recv().is_ok());
+        assert_eq!((dropped(), NEWS.is_full()), ((0, 1), true));
+        assert!(NEWS.try_send(Last(None)).is_ok());
+        assert_eq!(dropped(), (1, 1));
+    };
+    assert!(NEWS.try_send(Last(Some(Box::new(does)))).is_ok());
+    assert!(NEWS.try_send(Last(None)).is_ok());
+    assert_eq!(stays.lock().unwrap().drain().count(), 2);
+    drop(goes);
+    assert_eq!((NEWS.len(), NEWS.is_full()), (1, false));
+    assert_eq!(stays.lock().unwrap().drain().count(), 1);
+    let end = NEWS.snapshot();
+    assert_eq!((end.sent, end.received, end.dropped, end.depth), (5, 4, 1, 0));
 }

@@ -126,8 +126,12 @@ struct Slot<T> {
     read: bool,
 }
 
-/// Values `first` to `end`, not included, by numbers that count all values ever sent. Subscribers read in
-/// order and each was there for all values behind its cursor, so values are done with in order, too.
+/// Values `first` to `end`, not included, by numbers that count all values ever sent.
+///
+/// Subscribers read in order and each was there for all values behind its cursor, so values are done with in
+/// order, too. The exception is a subscriber that goes away: it passes what was there when it went, one value a
+/// step, and what is sent meanwhile may be done with before that. Then a *hole* is left, which takes up its place
+/// until those before it are gone; whoever goes away passes over the holes it has caused before it is gone.
 #[doc(hidden)]
 pub struct SharedRing<T, const N: usize, P> {
     slots: [Slot<T>; N],
@@ -135,6 +139,7 @@ pub struct SharedRing<T, const N: usize, P> {
     head: usize,
     first: u64,
     end: u64,
+    holes: usize,
     subscribers: u32,
     delivered: u32,
     lagged: u32,
@@ -167,6 +172,22 @@ impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
         value
     }
 
+    /// Passes over the oldest place if it is a hole.
+    fn pass_hole(&mut self) -> bool {
+        let hole = self.first != self.end && self.slot(0).is_some_and(|slot| slot.unread == 0);
+        if hole {
+            self.holes = self.holes.saturating_sub(1);
+            self.advance();
+        }
+        hole
+    }
+
+    /// Places that are taken, by values and by holes.
+    fn taken(&self) -> usize {
+        // Lossless: `N` at the most.
+        (self.end - self.first) as usize
+    }
+
     fn advance(&mut self) {
         self.first += 1;
         self.head = if self.head + 1 == N { 0 } else { self.head + 1 };
@@ -182,14 +203,19 @@ impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
         if at >= self.end {
             return None;
         }
-        let slot = self.slot(at - self.first)?;
+        let offset = at - self.first;
+        let slot = self.slot(offset)?;
         cursor.set(at + 1);
         slot.unread = slot.unread.saturating_sub(1);
         if slot.unread > 0 {
             return Some(Passed::One(visit(slot)));
         }
         let (value, read) = (slot.value.take(), slot.read);
-        self.advance();
+        if offset == 0 {
+            self.advance();
+        } else {
+            self.holes += 1;
+        }
         Some(Passed::Last(value, read))
     }
 }
@@ -217,6 +243,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
             head: 0,
             first: 0,
             end: 0,
+            holes: 0,
             subscribers: 0,
             delivered: 0,
             lagged: 0,
@@ -225,7 +252,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
     };
 
     fn len(&self) -> usize {
-        (self.end - self.first) as usize
+        self.taken().saturating_sub(self.holes)
     }
 
     fn capacity(&self) -> Option<usize> {
@@ -233,7 +260,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
     }
 
     fn has_room(&self, promised: usize) -> bool {
-        self.len() + promised < N
+        self.taken() + promised < N
     }
 
     unsafe fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {
@@ -244,6 +271,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
             Victim::Newest | Victim::Oldest if self.has_room(promised) => None,
             Victim::None => None,
             Victim::Newest => return Some(value),
+            Victim::Oldest if self.pass_hole() => None,
             Victim::Oldest => match self.drop_first() {
                 Some(oldest) => Some(oldest),
                 None => return Some(value),
@@ -319,16 +347,24 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
         reader.get().set(self.end);
     }
 
-    fn leave(&mut self, reader: CursorRef) -> Leaving<T> {
+    fn unsubscribe(&mut self) -> u64 {
+        self.subscribers = self.subscribers.saturating_sub(1);
+        self.end
+    }
+
+    fn leave(&mut self, reader: CursorRef, end: u64) -> Leaving<T> {
+        if self.pass_hole() {
+            return Leaving::Passed;
+        }
         let cursor = reader.get();
         self.skip_lost(cursor);
+        if cursor.get() >= end {
+            return Leaving::Gone;
+        }
         match self.pass(cursor, |_| ()) {
             Some(Passed::Last(Some(value), read)) => Leaving::Done(value, read),
             Some(_) => Leaving::Passed,
-            None => {
-                self.subscribers = self.subscribers.saturating_sub(1);
-                Leaving::Gone
-            }
+            None => Leaving::Gone,
         }
     }
 }

@@ -135,9 +135,12 @@ pub trait Store<T>: sealed::Sealed {
     }
     /// A new one.
     fn subscribe(&mut self, _reader: Self::Reader) {}
-    /// One step of a subscriber's leaving. It passes what it has not read, one value a step, and counts as a
-    /// subscriber until it has: so values are done with in order.
-    fn leave(&mut self, _reader: Self::Reader) -> Leaving<T> {
+    /// One less, who has yet to pass what there is up to this number.
+    fn unsubscribe(&mut self) -> u64 {
+        0
+    }
+    /// One step of a subscriber's leaving: it passes a value that it has not read.
+    fn leave(&mut self, _reader: Self::Reader, _end: u64) -> Leaving<T> {
         Leaving::Gone
     }
 }
@@ -146,7 +149,7 @@ pub trait Store<T>: sealed::Sealed {
 #[doc(hidden)]
 pub enum Leaving<T> {
     Gone,
-    /// It has passed a value that others will read.
+    /// It has passed a value that others will read, or made room.
     Passed,
     /// It was the last to pass this one; whether anybody had read it.
     Done(T, bool),

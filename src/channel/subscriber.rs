@@ -130,9 +130,11 @@ where
 {
     fn drop(&mut self) {
         let channel = self.channel.channel();
+        // What is sent from now on does not wait for it: so it comes to an end, however much that is.
+        let end = channel.state.with(|state| state.store.unsubscribe());
         to_the_end(|| {
             let leaving = channel.state.with(|state| {
-                let leaving = state.store.leave(CursorRef::to(&self.cursor));
+                let leaving = state.store.leave(CursorRef::to(&self.cursor), end);
                 if let Leaving::Done(_, read) = leaving {
                     let counters = &mut state.counters;
                     count(if read { &mut counters.received } else { &mut counters.dropped });
