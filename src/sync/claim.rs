@@ -12,7 +12,9 @@
 //! waits on several, each with a lock of its own, so the decision is made here. Whoever wants to match
 //! an arm holds its channel's lock, then claims. When both sides of a rendezvous are selects, both
 //! claims must change together: [`claim_pair`] takes the lower address first, so two such matches
-//! never wait for each other. `BUSY` lasts for two compare-exchanges, always under a channel's lock.
+//! never wait for each other. `BUSY` lasts for two compare-exchanges, always under a channel's lock. That lock
+//! need not mask interrupts, so they are masked here: a handler that comes to another arm, on a channel with
+//! another lock, must not wait for the code that it has interrupted.
 
 use super::atomic::{AtomicU8, Ordering};
 use super::{const_fn, pause};
@@ -112,17 +114,28 @@ pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
             let lost = |low_lost: bool| {
                 if low_lost == a_first { PairClaim::FirstLost } else { PairClaim::SecondLost }
             };
-            if !low.enter(BUSY) {
-                return lost(true);
-            }
-            if !high.enter(high_arm + 1) {
-                low.leave(OPEN);
-                return lost(false);
-            }
-            low.leave(low_arm + 1);
-            PairClaim::Both
+            uninterrupted(|| {
+                if !low.enter(BUSY) {
+                    return lost(true);
+                }
+                if !high.enter(high_arm + 1) {
+                    low.leave(OPEN);
+                    return lost(false);
+                }
+                low.leave(low_arm + 1);
+                PairClaim::Both
+            })
         }
     }
+}
+
+/// Runs `f` with interrupts masked, where there are any.
+#[inline]
+fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
+    #[cfg(target_os = "none")]
+    return critical_section::with(|_| f());
+    #[cfg(not(target_os = "none"))]
+    f()
 }
 
 /// What became of a [`claim_pair`].
