@@ -457,6 +457,20 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
+    /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.
+    fn give_memory_back(&self) {
+        if !S::GROWS {
+            return;
+        }
+        let spare = |state: &mut State<T, S>| {
+            let wanted = !state.senders.is_empty();
+            if wanted { None } else { state.store.spare(state.promised_slots) }
+        };
+        while let Some(unused) = self.state.with(spare) {
+            S::shrink(unused);
+        }
+    }
+
     /// Adds memory, unless there is room by now.
     fn add(&self, growth: S::Growth) {
         let mut growth = Some(growth);

@@ -85,6 +85,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Drop for Permit<'_, M, T, S> {
         if !settled {
             self.channel.settle();
         }
+        self.channel.give_memory_back();
     }
 }
 
@@ -188,22 +189,26 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
     /// code comes last, as it may panic.
     fn leave(&mut self) {
         let token = &self.token;
-        let (waker, settled) = self.channel.state.with(|state| {
+        let (waker, settled, granted) = self.channel.state.with(|state| {
             token.leave_select();
+            let granted = token.state() == TokenState::Granted;
             match token.state() {
-                TokenState::Idle => return (None, true),
+                TokenState::Idle => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
                 TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
                 TokenState::Granted => state.return_slot(),
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
-            (token.take_waker(), state.is_settled())
+            (token.take_waker(), state.is_settled(), granted)
         });
         drop(waker);
         self.growth.stop();
         if !settled {
             self.channel.settle();
+        }
+        if granted {
+            self.channel.give_memory_back();
         }
     }
 

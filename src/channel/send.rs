@@ -97,22 +97,26 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// value was taken is remembered, for when it is polled again. Foreign code comes last, as it may panic.
     fn leave(&mut self) {
         let token = self.token();
-        let (waker, settled) = self.channel.state.with(|state| {
+        let (waker, settled, granted) = self.channel.state.with(|state| {
             self.node.token.leave_select();
+            let granted = self.node.token.state() == TokenState::Granted;
             match self.node.token.state() {
-                TokenState::Idle | TokenState::Taken => return (None, true),
+                TokenState::Idle | TokenState::Taken => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
                 TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
                 TokenState::Granted => state.return_slot(),
                 TokenState::Closed | TokenState::Lost => {}
             }
             self.node.token.set_state(TokenState::Idle);
-            (self.node.token.take_waker(), state.is_settled())
+            (self.node.token.take_waker(), state.is_settled(), granted)
         });
         drop(waker);
         self.growth.stop();
         if !settled {
             self.channel.settle();
+        }
+        if granted {
+            self.channel.give_memory_back();
         }
     }
 

@@ -124,6 +124,10 @@ pub trait Store<T>: sealed::Sealed {
     /// # Safety
     /// The strategy's `grow` or `growing` has provided it for such a store.
     unsafe fn add(&mut self, growth: Self::Growth);
+    /// Memory that is not needed for what has been `promised`, when a promise has been given back.
+    fn spare(&mut self, _promised: usize) -> Option<Self::Growth> {
+        None
+    }
     /// Values that were received, and those that their receivers missed, where that is not the same
     /// as what left the store.
     fn shared(&self) -> Option<(u32, u32)> {

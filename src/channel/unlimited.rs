@@ -16,7 +16,7 @@ use crate::unwind::to_the_end;
 /// Values in segments of `SEGMENT`, taken from an arena as they are needed and given back when they
 /// are used up. When the arena is exhausted the channel is full, not dead: senders wait for memory.
 ///
-/// An empty channel keeps one segment, and what has been promised to waiting senders. Sending allocates one segment for every `SEGMENT`
+/// An empty channel keeps one segment, and what has been promised to permits and senders. Sending allocates one segment for every `SEGMENT`
 /// values, so its cost is that of a buffered channel plus a share of an allocation.
 #[derive(Clone, Copy)]
 pub struct Unlimited<'a, M: RawMutex, const SEGMENT: usize = 8> {
@@ -263,17 +263,29 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
                 self.end = 0;
             }
             Some(tail) => {
-                // Behind the last one, which is the tail or a segment that was added before.
-                let mut last = tail.as_ptr();
-                // SAFETY: segments of the list are alive. At most one follows the tail, as memory is
-                // added only when there is no room.
+                // Right behind the tail: what permits have been promised follows it, and is empty, too.
+                // SAFETY: segments of the list are alive.
                 unsafe {
-                    while !(*last).next.is_null() {
-                        last = (*last).next;
-                    }
-                    (*last).next = segment;
+                    (*segment).next = (*tail.as_ptr()).next;
+                    (*tail.as_ptr()).next = segment;
                 }
             }
+        }
+    }
+
+    fn spare(&mut self, promised: usize) -> Option<LeaseMut<'a, M>> {
+        let tail = NonNull::new(self.tail)?.as_ptr();
+        // SAFETY: segments of the list are alive.
+        let unused = NonNull::new(unsafe { (*tail).next })?.as_ptr();
+        // Whatever follows the tail is empty, and is part of the room.
+        if self.room - SEGMENT < promised {
+            return None;
+        }
+        self.room -= SEGMENT;
+        // SAFETY: as above; its lease was written by `add` and is read once, as it leaves the list here.
+        unsafe {
+            (*tail).next = (*unused).next;
+            Some((*unused).lease.as_ptr().cast::<LeaseMut<'a, M>>().read())
         }
     }
 }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use cloakroom::Arena;
 use cloakroom::channel::{Bytes, Channel, Kind, Unlimited};
+use cloakroom::select::select;
 use cloakroom::{SendError, TryRecvError, TrySendError};
 
 use crate::check::Outcome;
@@ -18,6 +19,7 @@ tests_at_a_place!("unlimited":
     close_gives_parked_values_back,
     a_dropped_channel_drops_its_values_and_frees_its_memory,
     messages_and_their_queue_share_one_arena,
+    permits_that_are_not_used_give_their_memory_back,
 );
 
 type Queue<'a, M> = Channel<M, u32, Unlimited<'a, M, 4>>;
@@ -158,5 +160,44 @@ fn messages_and_their_queue_share_one_arena<P: Place>() -> Outcome {
         check!(channel.try_send_bytes(arena.handle(), b"again").is_ok());
     }
     check_eq!(arena.snapshot().live, 0);
+    Ok(())
+}
+
+fn permits_that_are_not_used_give_their_memory_back<P: Place>() -> Outcome {
+    let arena: Arena<P::Lock, 16, 16, 8> = Arena::new();
+    let channel: Queue<'_, P::Lock> = Channel::over(&arena);
+    check_eq!(channel.try_send(0), Ok(()));
+    let mut permits: [_; 12] = core::array::from_fn(|_| channel.try_reserve().ok());
+    check!(permits.iter().all(Option::is_some));
+    check_eq!(arena.snapshot().live, 4);
+    // The values stay in order, wherever their memory was put.
+    for (value, permit) in (1..).zip(permits[..6].iter_mut().filter_map(Option::take)) {
+        permit.send(value);
+    }
+    check_eq!(arena.snapshot().live, 4);
+    permits.fill_with(|| None);
+    check_eq!(arena.snapshot().live, 2);
+    check_eq!(channel.try_send(7), Ok(()));
+    check_eq!(arena.snapshot().live, 2);
+    check!(channel.drain().eq(0..8));
+    check_eq!(arena.snapshot().live, 1);
+
+    // Nor does a sender keep any that only asks whether there is some.
+    witness!(w);
+    for value in 0..4 {
+        check_eq!(channel.try_send(value), Ok(()));
+    }
+    // All descriptors are taken.
+    let hogs: [_; 8] = core::array::from_fn(|_| arena.try_alloc(0).ok());
+    let mut either = pin!(select([channel.send(4)]));
+    {
+        let mut ready = pin!(either.as_mut().ready());
+        check!(w.poll(ready.as_mut()).is_pending());
+        drop(hogs);
+        check_eq!((w.wakes(), ready!(w.poll(ready))), (1, 0));
+    }
+    check_eq!((arena.snapshot().live, channel.len()), (1, 4));
+    check!(matches!(ready!(w.poll(either)), (0, Ok(()))));
+    check!(channel.drain().eq(0..5));
     Ok(())
 }
