@@ -26,7 +26,14 @@ use lm3s6965evb::counting;
 
 #[entry]
 fn main() -> ! {
-    let tables = [channels::SCENES, claims::SCENES, kinds::SCENES, memory::SCENES, tasks::SCENES, seeded::SCENES];
+    let tables = [
+        channels::SCENES,
+        claims::SCENES,
+        kinds::SCENES,
+        memory::SCENES,
+        tasks::SCENES,
+        seeded::SCENES,
+    ];
     let scenes = tables.into_iter().flatten();
     if argument_is("trace") {
         for scene in scenes {
