@@ -233,7 +233,8 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// has redeemed its number behind its back.
     pub(crate) fn share(&self) -> Option<Self> {
         let shared = self.arena.share_at_rest(self.index as usize, self.generation);
-        shared.then_some(Self { arena: self.arena, index: self.index, generation: self.generation })
+        // Made only if it is counted: dropping one gives a ticket up.
+        shared.then(|| Self { arena: self.arena, index: self.index, generation: self.generation })
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.
