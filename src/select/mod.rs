@@ -96,6 +96,11 @@ pub trait Arms: sealed::Sealed {
     /// How many there may be; not all of these numbers need be taken.
     #[doc(hidden)]
     fn count(&self) -> u8;
+    /// The arm that a fair select looks at first, given how to draw one of so many.
+    #[doc(hidden)]
+    fn draw(&self, below: fn(u8) -> u8) -> u8 {
+        below(self.count())
+    }
     /// Makes them arms, numbered from `first` on.
     ///
     /// # Safety
@@ -255,7 +260,7 @@ impl<A: Arms> Select<A> {
             return;
         }
         self.as_mut().part();
-        let first = if self.fair { fair::below(self.arms.count()) } else { 0 };
+        let first = if self.fair { self.arms.draw(fair::below) } else { 0 };
         let (claim, arms, joined) = self.as_mut().parts();
         *joined = true;
         // SAFETY: the claim is pinned beside the arms, which are withdrawn in `part` or in `drop`.

@@ -126,6 +126,13 @@ impl<F: Arm + ?Sized, const N: usize> Arms for ArmSet<'_, F, N> {
         N as u8
     }
 
+    fn draw(&self, below: fn(u8) -> u8) -> u8 {
+        let mut taken = (0..).zip(&self.arms).filter(|(_, arm)| arm.is_some());
+        // One of the arms, not of the places: an arm behind a gap would gain by it. Lossless: at most `N`.
+        let nth = below(taken.clone().count() as u8);
+        taken.nth(usize::from(nth)).map_or(0, |(number, _)| number)
+    }
+
     unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u8) {
         for number in 0..self.count() {
             if let Some(arm) = self.as_mut().arm(number) {
