@@ -109,7 +109,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                 candidate = self.receivers.after(receiver);
                 continue;
             }
-            if other.is_some_and(|(claim, _)| claim.winner().is_some()) {
+            if is_decided(other) {
                 return Partner::Gone(receiver);
             }
             if !is_same_select(side, other) {
@@ -120,24 +120,14 @@ impl<T, S: Strategy<T>> State<T, S> {
         Partner::Nobody
     }
 
-    /// Whether a send would meet somebody. One whose select was decided may be taken for somebody.
+    /// Whether a send would meet somebody.
     pub(super) fn would_meet_receiver(&self, side: Side<'_>) -> bool {
-        matches!(self.receiver_for(side), Partner::Waits)
+        would_meet(&self.receivers, side)
     }
 
-    /// Whether a receive would meet somebody; as above.
+    /// Whether a receive would meet somebody.
     pub(super) fn would_meet_sender(&self, side: Side<'_>) -> bool {
-        let mut candidate = self.senders.first();
-        while let Some(sender) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            let sender = unsafe { &*sender };
-            let decided = sender.side().is_some_and(|(claim, _)| claim.winner().is_some());
-            if !sender.is_bare() && !decided && !is_same_select(side, sender.side()) {
-                return true;
-            }
-            candidate = self.senders.after(sender);
-        }
-        false
+        would_meet(&self.senders, side)
     }
 
     /// A newcomer's receive: takes the value out of a waiting sender.
@@ -218,13 +208,25 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// `sender` stands in the list of senders, with this side, and is not bare.
     unsafe fn introduce_valued(&mut self, sender: *const Token, side: Side<'_>) -> Option<Wakers> {
+        if is_decided(side) {
+            // Who only looks must not take it for somebody.
+            // SAFETY: by the caller's word.
+            unsafe { lose(&mut self.senders, sender) };
+            return Some([None, None]);
+        }
         let mut candidate = self.receivers.first();
         while let Some(receiver) = candidate {
             // SAFETY: in the list, hence alive while the lock is held.
             let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
             if looks {
+                if is_decided(other) {
+                    // Its select has been told by another arm.
+                    // SAFETY: found in this list just now.
+                    unsafe { lose(&mut self.receivers, receiver) };
+                    return Some([None, None]);
+                }
                 // It is told that there is something to see, and goes.
-                // SAFETY: found in this list just now.
+                // SAFETY: as above.
                 unsafe {
                     self.receivers.remove(receiver);
                     return Some([(*receiver).settle(TokenState::Closed), None]);
@@ -284,6 +286,26 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
         }
     }
+}
+
+/// Whether this side's select has been claimed.
+fn is_decided(side: Side<'_>) -> bool {
+    side.is_some_and(|(claim, _)| claim.winner().is_some())
+}
+
+/// Whether somebody in `list` brings or takes a value, is no arm of the same select, and has not been decided
+/// otherwise.
+fn would_meet(list: &TokenList, side: Side<'_>) -> bool {
+    let mut candidate = list.first();
+    while let Some(token) = candidate {
+        // SAFETY: in the list, hence alive while the lock is held.
+        let (bare, other) = unsafe { ((*token).is_bare(), (*token).side()) };
+        if !bare && !is_decided(other) && !is_same_select(side, other) {
+            return true;
+        }
+        candidate = list.after(token);
+    }
+    false
 }
 
 /// Takes a token whose select was claimed for another arm out of its list. It needs no wake-up: the

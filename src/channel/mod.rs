@@ -375,7 +375,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     pub fn is_full(&self) -> bool {
         self.state.with(|state| {
             if S::MEETS {
-                state.receivers.is_empty()
+                !state.would_meet_receiver(None)
             } else {
                 !state.has_room() && (!S::GROWS || !state.senders.is_empty())
             }

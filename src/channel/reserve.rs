@@ -237,7 +237,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
             return Step::Idle;
         }
         self.channel.state.with(|state| match token.state() {
-            TokenState::Idle if looks && state.would_send(token.side()) => Step::Held(true),
+            TokenState::Idle if looks && state.would_hold(token.side()) => Step::Held(true),
             TokenState::Granted | TokenState::Closed if looks => Step::Held(true),
             TokenState::Idle if looks => self.park(state, current, waker),
             TokenState::Idle => match state.hold(token.side()) {

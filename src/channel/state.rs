@@ -237,24 +237,22 @@ impl<T, S: Strategy<T>> State<T, S> {
             && (S::SHARES || self.receivers.is_empty())
     }
 
-    /// Whether a send, or a request for a slot, would succeed or fail at once.
+    /// Whether a send would succeed or fail at once.
     pub(super) fn would_send(&self, side: Side<'_>) -> bool {
-        if self.closed {
-            return true;
-        }
-        if S::MEETS {
-            return self.has_room() && self.senders.is_empty() && self.would_meet_receiver(side);
-        }
-        S::LOSES || (self.senders.is_empty() && self.has_room())
+        S::LOSES || self.would_hold(side)
+    }
+
+    /// Whether a request for a slot would succeed or fail at once. It drops nothing.
+    pub(super) fn would_hold(&self, side: Side<'_>) -> bool {
+        self.closed
+            || (self.has_room()
+                && if S::MEETS { self.would_meet_receiver(side) } else { self.senders.is_empty() })
     }
 
     /// Whether a receive would succeed or fail at once.
     pub(super) fn would_take(&self, side: Side<'_>, reader: S::Reader) -> bool {
         self.has_value_for_newcomer(reader)
-            || (S::MEETS
-                && self.has_room()
-                && self.receivers.is_empty()
-                && self.would_meet_sender(side))
+            || (S::MEETS && self.has_room() && self.would_meet_sender(side))
             || self.is_drained_for(reader)
     }
 
