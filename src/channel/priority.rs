@@ -208,3 +208,52 @@ impl<T, const N: usize, const AGEING: u32> Drop for Heap<T, N, AGEING> {
         to_the_end(|| self.take().is_some());
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// The order is the same while the clock, and before it the due times, begin again at zero: sends enough for
+    /// that take minutes, so the clock is set.
+    fn order_around<const N: usize, const AGEING: u32>(start: u32) {
+        let mut heap = Heap::<u64, N, AGEING>::EMPTY;
+        heap.clock = start;
+        // Sent, at a time that does not wrap, and how urgent.
+        let mut waiting: Vec<(u64, u8)> = Vec::new();
+        let mut state = start | 1;
+        for sent in 1..20_000 {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            let rank = [0, 1, 128, 255][(state >> 8) as usize % 4];
+            // SAFETY: there is room: below, one leaves for each that comes when it is full.
+            let dropped = unsafe { heap.push(sent, rank, 0) };
+            assert!(dropped.is_none());
+            waiting.push((sent, rank));
+            while waiting.len() == N || (state % 3 == 0 && !waiting.is_empty()) {
+                let due = |&(sent, rank): &(u64, u8)| {
+                    (sent + u64::from(255 - rank) * u64::from(AGEING), 255 - rank)
+                };
+                let first = (0..waiting.len()).min_by_key(|&at| due(&waiting[at])).unwrap();
+                let expected = waiting.swap_remove(first).0;
+                assert_eq!(heap.take(), Some(expected), "ageing {AGEING}, from {start} on");
+                state = state.rotate_left(7);
+            }
+        }
+    }
+
+    #[test]
+    fn the_clock_may_wrap() {
+        order_around::<50, 16>(u32::MAX - 10_000);
+        order_around::<50, 1>(u32::MAX - 100);
+        // The due time of the least urgent wraps long before the clock does.
+        let latest = 255 << 21;
+        order_around::<50, { 1 << 21 }>(u32::MAX - latest - 10_000);
+        order_around::<50, { 1 << 21 }>(u32::MAX - 10_000);
+        order_around::<50, { 1 << 21 }>((1 << 31) - latest);
+    }
+}
