@@ -11,6 +11,10 @@
 //! | `priority` | order and starvation of a priority channel | the documented bounds |
 //! | `unlimited` | an unlimited channel whose arena is used up | a queue |
 //! | `broadcast` | subscribers that come and go, under each policy | a list, and cursors |
+//! | `select_set` | sets of arms, their peers, and each other (by `line`) | `model`, `set_model` |
+//! | `counted` | endpoints that are cloned, dropped and upgraded | counts |
+//! | `payloads` | leases, parcels and shared values through a broadcast | cursors, reference counts |
+//! | `fan_out`, `fan_out_all` | one message to sets of channels | `model`, one a channel |
 //! | `limits` | what is decided in the moment in which an operation is given up | rule 3 |
 //! | `bytes` | every operation on messages, with every ending | nothing stays behind |
 //!
@@ -19,14 +23,22 @@
 
 mod broadcast;
 mod bytes;
+mod counted;
+mod fan_out;
+mod fan_out_all;
 mod kinds;
 mod limits;
+mod line;
 mod model;
+mod newcomers;
+mod payloads;
 mod pending;
 mod priority;
 #[path = "../common/random.rs"]
 mod random;
+mod select_set;
 mod sequence;
+mod set_model;
 mod unlimited;
 mod waiters;
 
@@ -74,6 +86,11 @@ impl Ledger {
     fn wrong(&self) -> Vec<usize> {
         let drops = self.0.borrow();
         (0..drops.len()).filter(|&id| drops[id] != 1).collect()
+    }
+
+    /// Whether a value has not been dropped yet.
+    fn is_alive(&self, id: usize) -> bool {
+        self.0.borrow()[id] == 0
     }
 }
 

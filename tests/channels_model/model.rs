@@ -156,6 +156,11 @@ impl Model {
         self.counters
     }
 
+    /// The values in the channel.
+    pub fn queued(&self) -> impl Iterator<Item = usize> {
+        self.queue.iter().map(|value| value.id)
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.shape.policy == Policy::Replace
             || self.queue.len() + self.promised_slots < self.shape.capacity
@@ -168,7 +173,10 @@ impl Model {
     /// Whether the channel says that it is full.
     pub fn is_full(&self) -> bool {
         if self.shape.meets {
-            !self.receivers.iter().any(|&receiver| !self.is_decided(receiver))
+            !self
+                .receivers
+                .iter()
+                .any(|&receiver| !self.operations[receiver].bare && !self.is_decided(receiver))
         } else {
             !self.has_room()
         }
@@ -190,15 +198,16 @@ impl Model {
     pub(super) fn put(&mut self, id: usize, priority: u8) -> Option<usize> {
         self.counters.sent += 1;
         self.sends += 1;
-        let victim = match self.shape.policy {
-            Policy::Wait => None,
-            Policy::Replace => self.queue.pop().map(|old| old.id),
-            _ if self.has_room() => None,
-            Policy::DropOldest if !self.queue.is_empty() => Some(self.queue.remove(0).id),
-            _ => Some(id),
+        // A message may be sent to one channel twice: it does not tell who goes.
+        let (victim, stays) = match self.shape.policy {
+            Policy::Wait => (None, true),
+            Policy::Replace => (self.queue.pop().map(|old| old.id), true),
+            _ if self.has_room() => (None, true),
+            Policy::DropOldest if !self.queue.is_empty() => (Some(self.queue.remove(0).id), true),
+            _ => (Some(id), false),
         };
         self.counters.dropped += u32::from(victim.is_some());
-        if victim != Some(id) {
+        if stays {
             self.queue.push(Queued { id, sent_at: self.sends, priority });
         }
         self.counters.high_water = self.counters.high_water.max(self.queue.len());
@@ -247,12 +256,15 @@ impl Model {
         [&mut self.senders, &mut self.receivers, &mut self.closers].into_iter().nth(list).unwrap()
     }
 
-    fn decide(&mut self, operation: usize, phase: Phase) {
+    pub(super) fn decide(&mut self, operation: usize, phase: Phase) {
         let waiting = &mut self.operations[operation];
         assert_eq!(waiting.phase, Phase::Queued);
         waiting.phase = phase;
         waiting.wakes += 1;
-        claim(&waiting.side);
+        // Who waits for closing is told, and claims when it comes to look.
+        if waiting.kind != Kind::Closed {
+            claim(&waiting.side);
+        }
         for list in 0..3 {
             self.list(list).retain(|&other| other != operation);
         }
@@ -294,109 +306,60 @@ impl Model {
         }
     }
 
-    /// The first who can meet.
+    /// The first sender who meets somebody, or who wants a permit while somebody waits, and that somebody.
     fn pair(&self) -> Option<(usize, usize)> {
         self.senders.iter().find_map(|&sender| {
-            let side = &self.operations[sender].side;
-            let mut receivers = self.receivers.iter();
-            let receiver = receivers.find(|&&receiver| !self.is_arm_of(receiver, side))?;
-            Some((sender, *receiver))
+            let waiting = &self.operations[sender];
+            let looks = |&&receiver: &&usize| self.operations[receiver].bare && !waiting.bare;
+            let looker = self.receivers.iter().find(looks);
+            let partner = self.other_receiver(&waiting.side);
+            // Whoever stands first, the one who only looks or the other.
+            let place = |receiver| self.receivers.iter().position(|&other| other == receiver);
+            let receiver = match (looker, partner) {
+                (Some(&looker), Some(partner)) if place(looker) < place(partner) => looker,
+                (Some(&looker), None) => looker,
+                (_, partner) => partner?,
+            };
+            Some((sender, receiver))
         })
     }
 
     fn introduce(&mut self, sender: usize, receiver: usize) {
         match self.operations[sender].kind {
-            Kind::Send(value, priority) if !self.operations[sender].bare => {
+            _ if self.operations[sender].bare => {
+                // The receiver stays where it is until something is sent.
+                self.promised_slots += 1;
+                self.decide(sender, Phase::Granted);
+            }
+            _ if self.operations[receiver].bare => self.tell(receiver),
+            Kind::Send(value, priority) => {
                 self.put(value, priority);
                 self.promised_values += 1;
                 self.decide(sender, Phase::Taken);
                 self.decide(receiver, Phase::Granted);
             }
-            _ => {
-                // The receiver stays where it is until something is sent.
-                self.promised_slots += 1;
-                self.decide(sender, Phase::Granted);
-            }
+            kind => unreachable!("{kind:?} brings no value"),
         }
+    }
+
+    /// One who only looks has seen something: its select may still see something else first.
+    fn tell(&mut self, looker: usize) {
+        let waiting = &mut self.operations[looker];
+        waiting.phase = Phase::Closed;
+        waiting.wakes += 1;
+        self.receivers.retain(|&other| other != looker);
     }
 
     pub(super) fn is_drained(&self) -> bool {
         self.closed && self.queue.is_empty() && self.promised_slots == 0
     }
 
+    /// The first receiver that one of another select can meet.
     pub(super) fn other_receiver(&self, side: &Side) -> Option<usize> {
-        self.receivers.iter().copied().find(|&receiver| !self.is_arm_of(receiver, side))
-    }
-
-    /// A newcomer's send. `None`: no room.
-    pub fn offer(&mut self, side: &Side, value: usize, priority: u8) -> Option<Outcome> {
-        self.forget_losers();
-        if self.closed {
-            claim(side);
-            self.counters.refused += 1;
-            return Some(Outcome::Closed(Some(value)));
-        }
-        if self.shape.meets {
-            let receiver = self.other_receiver(side).filter(|_| self.has_room())?;
-            self.promised_values += 1;
-            self.decide(receiver, Phase::Granted);
-        } else if !(self.loses() || (self.senders.is_empty() && self.has_room())) {
-            return None;
-        }
-        claim(side);
-        let replaced = self.put(value, priority);
-        self.settle();
-        Some(Outcome::Sent(replaced))
-    }
-
-    /// A newcomer's request for a permit. `None`: no room.
-    pub fn hold(&mut self, side: &Side) -> Option<Outcome> {
-        self.forget_losers();
-        if self.closed {
-            claim(side);
-            self.counters.refused += 1;
-            return Some(Outcome::Closed(None));
-        }
-        let possible = if self.shape.meets {
-            self.other_receiver(side).is_some()
-        } else {
-            self.senders.is_empty()
-        };
-        (possible && self.has_room()).then(|| {
-            claim(side);
-            self.promised_slots += 1;
-            Outcome::Held
-        })
-    }
-
-    /// A newcomer's receive. `None`: nothing there.
-    pub fn take(&mut self, side: &Side) -> Option<Outcome> {
-        self.forget_losers();
-        let valued =
-            |&sender: &usize| !self.operations[sender].bare && !self.is_arm_of(sender, side);
-        let sender = self.senders.iter().copied().find(valued);
-        let outcome = match sender {
-            _ if self.queue.len() > self.promised_values => {
-                claim(side);
-                Outcome::Received(self.pull())
-            }
-            Some(sender) if self.shape.meets && self.has_room() => {
-                claim(side);
-                let Kind::Send(value, _) = self.operations[sender].kind else { unreachable!() };
-                self.decide(sender, Phase::Taken);
-                self.counters.sent += 1;
-                self.counters.received += 1;
-                self.counters.delivered += 1;
-                Outcome::Received(value)
-            }
-            _ if self.is_drained() => {
-                claim(side);
-                Outcome::Closed(None)
-            }
-            _ => return None,
-        };
-        self.settle();
-        Some(outcome)
+        self.receivers
+            .iter()
+            .copied()
+            .find(|&receiver| !self.operations[receiver].bare && !self.is_arm_of(receiver, side))
     }
 }
 

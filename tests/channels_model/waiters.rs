@@ -23,7 +23,7 @@ impl Model {
             }
             (Phase::Granted, _) => Some(Outcome::Held),
             (Phase::Taken, _) => Some(Outcome::Sent(None)),
-            (Phase::Closed, Kind::Closed) => Some(Outcome::Told),
+            (Phase::Closed, Kind::Closed) => self.look_whether_closed(&side),
             (Phase::Closed, Kind::Recv) => Some(Outcome::Closed(None)),
             (Phase::Closed, Kind::Send(value, _)) => {
                 self.counters.refused += 1;
@@ -71,6 +71,41 @@ impl Model {
         self.settle();
     }
 
+    /// Whether an arm is ready. If it is not, it waits until it is, without offering anything.
+    pub fn ready(&mut self, operation: usize) -> bool {
+        let side = self.operations[operation].side.clone();
+        match self.operations[operation].phase {
+            Phase::Granted | Phase::Taken | Phase::Closed => return true,
+            Phase::Queued | Phase::Lost | Phase::Ended => return false,
+            Phase::New => {}
+        }
+        self.forget_losers();
+        let kind = self.operations[operation].kind;
+        let ready = match kind {
+            Kind::Closed => self.look_whether_closed(&side).is_some(),
+            Kind::Recv => {
+                let meets = self.shape.meets && self.has_room();
+                self.is_drained()
+                    || self.queue.len() > self.promised_values
+                    || (meets && self.other_sender(&side).is_some())
+            }
+            Kind::Send(..) | Kind::Reserve => {
+                let may_hold = if self.shape.meets {
+                    self.other_receiver(&side).is_some()
+                } else {
+                    self.senders.is_empty()
+                };
+                // A reservation drops nothing.
+                let drops = self.loses() && kind != Kind::Reserve;
+                self.closed || drops || (may_hold && self.has_room())
+            }
+        };
+        if !ready {
+            self.park(operation, true);
+        }
+        ready
+    }
+
     /// Stops waiting. What it was promised goes to the next one; what was taken out of it stays taken, and it
     /// says so when it is polled again.
     pub fn withdraw(&mut self, operation: usize) {
@@ -108,27 +143,5 @@ impl Model {
     pub fn return_slot(&mut self) {
         self.promised_slots -= 1;
         self.settle();
-    }
-
-    pub fn close(&mut self) -> bool {
-        let was_open = !std::mem::replace(&mut self.closed, true);
-        self.settle();
-        was_open
-    }
-
-    /// As many receives as there are values, or until one fails.
-    pub fn drain(&mut self) -> Vec<usize> {
-        let mut values = Vec::new();
-        for _ in 0..self.queue.len() {
-            match self.take(&None) {
-                Some(Outcome::Received(value)) => values.push(value),
-                Some(_) => break,
-                None => {
-                    self.counters.empty += 1;
-                    break;
-                }
-            }
-        }
-        values
     }
 }
