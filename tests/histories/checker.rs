@@ -60,19 +60,22 @@ struct Config {
 /// A pair that is being looked at.
 struct Frame {
     config: Config,
-    /// What settling may do next.
+    /// What settling may do next, the first so many because they are owed.
     settlings: Vec<(usize, Settling)>,
+    owed: usize,
     /// The time that it is at least, as calls have begun to take effect.
     now: u64,
     /// What begins later than this is overtaken by a call that has yet to take effect.
     horizon: u64,
-    /// Which move is tried next: settling first, then the threads.
+    /// Which move is tried next: settling first, then the threads, then the threads where they may be reluctant.
     next: usize,
 }
 
 impl Frame {
     fn of(history: &History, kinds: &[Kind], config: Config) -> Self {
-        let settlings = config.world.settlings(kinds).collect();
+        let mut settlings: Vec<_> = config.world.settlings(kinds).collect();
+        let owed = settlings.len();
+        settlings.extend(config.world.findings(kinds));
         let lanes = || history.lanes.iter().zip(&config.reached);
         let begun = lanes().filter_map(|(lane, &(call, step))| {
             let begun = usize::from(call) + usize::from(step > 0);
@@ -81,7 +84,7 @@ impl Frame {
         let now = begun.map(|record| record.from).max().unwrap_or(0);
         let under_way = lanes().filter_map(|(lane, &(call, _))| lane.get(usize::from(call)));
         let horizon = under_way.map(|record| record.to).min().unwrap_or(u64::MAX);
-        Self { settlings, now, horizon, config, next: 0 }
+        Self { settlings, owed, now, horizon, config, next: 0 }
     }
 }
 
@@ -98,7 +101,9 @@ pub fn check(history: &History, kinds: &[Kind]) -> Verdict {
         }
         let number = frame.next;
         frame.next += 1;
-        if number == frame.settlings.len() + history.lanes.len() {
+        let may_lack_memory = kinds.iter().any(|kind| matches!(kind, Kind::Scarce(_)));
+        let rounds = 1 + usize::from(may_lack_memory);
+        if number == frame.settlings.len() + rounds * history.lanes.len() {
             path.pop();
             continue;
         }
@@ -128,15 +133,20 @@ fn try_move(history: &History, kinds: &[Kind], frame: &Frame, number: usize) -> 
         }
         return Some(config);
     }
-    let lane = number - settlings.len();
+    let number = number - settlings.len();
+    let (lane, reluctant) = (number % history.lanes.len(), number >= history.lanes.len());
     let (call, step) = config.reached[lane];
     let record = history.lanes[lane].get(usize::from(call))?;
+    if reluctant && step > 0 {
+        return None;
+    }
     let overtaken = step == 0 && record.from > frame.horizon;
-    let unsettled = !settlings.is_empty() && frame.now.max(record.from) > config.settled_by;
+    let unsettled = frame.owed > 0 && frame.now.max(record.from) > config.settled_by;
     if overtaken || unsettled {
         return None;
     }
-    let (world, progress) = config.world.step(history, kinds, record.call, record.answer, step)?;
+    let (world, progress) =
+        config.world.step(history, kinds, (record.call, record.answer), step, reluctant)?;
     let mut reached = config.reached;
     reached[lane] = match progress {
         Progress::Step(step) => (call, step),

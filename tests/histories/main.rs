@@ -19,7 +19,9 @@ mod world;
 use cloakroom::std_layer::StdRawMutex;
 use cloakroom::sync::SpinRawMutex;
 use stage::Stirred;
-use subjects::{Endless, Heard, Latest, Meeting, Newest, Oldest, Overheard, Ring, Subject, Urgent};
+use subjects::{
+    Endless, Heard, Latest, Meeting, Newest, Oldest, Overheard, Poor, Ring, Subject, Urgent,
+};
 use workloads::{Deed, Mix, run};
 
 /// Nobody waits.
@@ -124,6 +126,9 @@ under_each_lock! {
     conflated_impatient: IMPATIENT(Latest<Lock>, Latest<Lock>);
     unlimited_waits: WAITS(Endless<Lock>, Endless<Lock>);
     unlimited_impatient: IMPATIENT(Endless<Lock>, Endless<Lock>);
+    scarce_tries: TRIES(Poor<Lock, 5>, Poor<Lock, 5>);
+    scarce_waits: WAITS(Poor<Lock, 4>, Poor<Lock, 4>);
+    scarce_impatient: IMPATIENT(Poor<Lock, 5>, Poor<Lock, 5>);
     conflated_and_unlimited_selects: SELECTS(Latest<Lock>, Endless<Lock>);
     priority_tries: TRIES(Urgent<Lock, 3>, Urgent<Lock, 3>);
     priority_waits: WAITS(Urgent<Lock, 2>, Urgent<Lock, 2>);

@@ -35,6 +35,9 @@ pub enum Kind {
     Conflated,
     /// With memory enough.
     Unlimited,
+    /// The same with memory for so many values. Memory is on its way while a call that takes it, or gives it
+    /// back, is under way: then it may seem to be missing.
+    Scarce(usize),
     /// Its capacity, and how many values a step of priority is ahead of.
     Priority(usize, u32),
     Broadcast(usize, Policy),
@@ -53,7 +56,10 @@ impl Kind {
 
     /// Values leave in the order in which they came, each to a receiver.
     pub fn is_queue(self) -> bool {
-        matches!(self, Kind::Rendezvous | Kind::Buffered(_, Policy::Wait) | Kind::Unlimited)
+        matches!(
+            self,
+            Kind::Rendezvous | Kind::Buffered(_, Policy::Wait) | Kind::Unlimited | Kind::Scarce(_)
+        )
     }
 
     fn policy(self) -> Policy {
@@ -132,11 +138,20 @@ impl Room {
         let taken = self.items.len() + usize::from(self.promised_slots);
         match kind {
             Kind::Rendezvous => taken == 0,
-            Kind::Buffered(capacity, _)
+            Kind::Scarce(capacity)
+            | Kind::Buffered(capacity, _)
             | Kind::Priority(capacity, _)
             | Kind::Broadcast(capacity, _) => taken < capacity,
             Kind::Conflated | Kind::Unlimited => true,
         }
+    }
+
+    /// Whether room that there is may be refused, as other threads may have its memory in hand. For those who
+    /// are first in line only.
+    pub fn may_lack_memory(&self, kind: Kind) -> bool {
+        const OTHERS: usize = 3;
+        let taken = self.items.len() + usize::from(self.promised_slots);
+        matches!(kind, Kind::Scarce(capacity) if taken + OTHERS >= capacity)
     }
 
     /// Puts a value in and returns the one that had to go for it.
@@ -288,7 +303,10 @@ impl Room {
         if kind.meets() {
             return self.chance_to_send(kind, None, for_permit) == Chance::Wait;
         }
-        !self.has_room(kind) && (for_permit || !kind.loses())
+        let has_room = self.has_room(kind) && !self.may_lack_memory(kind);
+        // Memory is waited for in line.
+        let waits = matches!(kind, Kind::Scarce(_)) && !self.senders.is_empty();
+        (!has_room || waits) && (for_permit || !kind.loses())
     }
 
     /// What a newcomer who wants to receive finds.
@@ -333,7 +351,13 @@ impl Room {
         self.is_over(kind) && (!kind.meets() || self.senders.is_empty())
     }
 
-    /// What settling may do next.
+    /// A sender that waits for memory and may have found some. Nobody owes it that.
+    pub fn finds_memory(&self, kind: Kind) -> Option<Settling> {
+        let first = self.senders.first().filter(|_| !self.closed && self.has_room(kind));
+        first.filter(|_| matches!(kind, Kind::Scarce(_))).map(|&first| Settling::PromiseSlot(first))
+    }
+
+    /// What settling has to do next.
     pub fn settling(&self, kind: Kind) -> impl Iterator<Item = Settling> {
         let promise_value =
             self.has_value_for_first(kind).then(|| Settling::PromiseValue(self.receivers[0]));
@@ -344,7 +368,8 @@ impl Room {
                 None => Settling::PromiseSlot(sender),
             })
         } else {
-            let first = self.senders.first().filter(|_| !self.closed && self.has_room(kind));
+            let owed = !self.closed && self.has_room(kind) && !matches!(kind, Kind::Scarce(_));
+            let first = self.senders.first().filter(|_| owed);
             first.map(|&first| Settling::PromiseSlot(first))
         };
         // A match comes before closing.

@@ -48,6 +48,8 @@ pub struct Oldest<M, const N: usize>(PhantomData<M>);
 pub struct Latest<M>(PhantomData<M>);
 pub struct Urgent<M, const N: usize>(PhantomData<M>);
 pub struct Endless<M: RawMutex + Send + Sync + 'static>(&'static Arena<M, 512, 64, 512>);
+/// Each channel has memory of its own, for so many values.
+pub struct Poor<M, const N: usize>(PhantomData<M>);
 /// Everybody reads everything.
 pub struct Heard<M, const N: usize>(PhantomData<M>);
 /// Everybody reads everything, but those who are slow miss some.
@@ -174,6 +176,10 @@ subject!(
 subject!(
     impl<M> Endless<M>, Unlimited<'static, M, 2>, Kind::Unlimited, |_| (), |()| None,
     Box::leak(Box::new(Arena::new())), self => Channel::over(self.0), compete
+);
+subject!(
+    impl<M, N> Poor<M, N>, Unlimited<'static, M, 1>, Kind::Scarce(N), |_| (), |()| None,
+    PhantomData, self => Channel::over(Box::leak(Box::new(Arena::<M, N, 64, N, 1>::new()))), compete
 );
 subject!(
     impl<M, N> Heard<M, N>, Broadcast<N>, Kind::Broadcast(N, Policy::Wait), |_| (),

@@ -70,6 +70,13 @@ impl World {
         })
     }
 
+    /// Waits that may end, although nothing says that they must.
+    pub fn findings<'a>(&'a self, kinds: &'a [Kind]) -> impl Iterator<Item = (usize, Settling)> {
+        self.rooms.iter().enumerate().filter_map(|(channel, room)| {
+            room.finds_memory(kinds[channel]).map(|settling| (channel, settling))
+        })
+    }
+
     pub fn settle(&mut self, kind: Kind, channel: usize, settling: Settling) {
         match settling {
             Settling::PromiseValue(receiver) => {
@@ -93,29 +100,51 @@ impl World {
         }
     }
 
-    /// Does step `step` of `call`, if it can be that `answer` will be the answer.
+    /// Does step `step` of `call`, if it can be that `answer` will be the answer. A `reluctant` send waits
+    /// although there may be room.
     pub fn step(
         &self,
         history: &History,
         kinds: &[Kind],
-        call: Call,
-        answer: Answer,
+        (call, answer): (Call, Answer),
         step: u8,
+        reluctant: bool,
     ) -> Option<(Self, Progress)> {
         let mut world = self.clone();
         let progress = match call {
-            Call::Poll(operation) => {
-                world.poll(kinds, operation, &history.arms[&operation], answer, step)
-            }
-            Call::Limit(operation) => {
-                world.limit(kinds, operation, &history.arms[&operation], answer, step)
+            Call::Poll(operation) | Call::Limit(operation) => {
+                let arms = &history.arms[&operation];
+                let queued = reluctant.then(|| world.queue_all_the_same(kinds, operation, arms));
+                match (queued, call) {
+                    (Some(false), _) => None,
+                    (Some(true), Call::Poll(_)) if answer == Answer::Pending => {
+                        Some(Progress::Done)
+                    }
+                    (Some(true), _) => Some(Progress::Step(1)),
+                    (None, Call::Poll(_)) => world.poll(kinds, operation, arms, answer, step),
+                    (None, _) => world.limit(kinds, operation, arms, answer, step),
+                }
             }
             Call::Drop(operation) => {
                 world.withdraw(kinds, operation, &history.arms[&operation], answer, step)
             }
+            _ if reluctant => None,
             _ => world.call(kinds, call, answer),
         }?;
         Some((world, progress))
+    }
+
+    /// Puts an operation that is polled for the first time in line because memory may be missing.
+    fn queue_all_the_same(&mut self, kinds: &[Kind], operation: OperationId, arms: &[Arm]) -> bool {
+        let &[arm @ (Arm::Send { .. } | Arm::Reserve { .. })] = arms else { return false };
+        let (channel, is_new) = (arm.channel(), !self.waits(operation));
+        let room = &mut self.rooms[channel];
+        let lacks = is_new && !room.closed && room.may_lack_memory(kinds[channel]);
+        if lacks && self.matched(operation).is_none() {
+            self.rooms[channel].queue(kinds[channel], operation, 0, arm.wish(operation));
+            return true;
+        }
+        false
     }
 
     /// A call that is no future's. Whether it can be answered so.
@@ -268,8 +297,12 @@ impl World {
             }
             Asked::Queued if usize::from(step) + 1 < arms.len() => Some(Progress::Step(step + 1)),
             Asked::Queued if answer == Answer::Pending => Some(Progress::Done),
-            // A select looks once more whether one of its arms has been matched by now.
-            Asked::Queued => (arms.len() > 1).then_some(Progress::Step(step + 1)),
+            // A select looks once more whether one of its arms has been matched by now, and so does whoever
+            // waits for memory.
+            Asked::Queued => {
+                let looks = arms.len() > 1 || matches!(kinds[channel], Kind::Scarce(_));
+                looks.then_some(Progress::Step(step + 1))
+            }
         }
     }
 
