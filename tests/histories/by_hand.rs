@@ -251,6 +251,32 @@ fn one_arm_of_a_select_happens() {
     );
 }
 
+/// A peer that publishes its value before it has claimed the arm that it is for.
+#[test]
+fn publishing_before_claiming_is_caught() {
+    let second = |draft: Draft, answer| {
+        draft.then(2, Call::TrySend { channel: 1, value: 2, rank: 0 }, answer)
+    };
+    Draft::on(&[Kind::Rendezvous, Kind::Rendezvous])
+        .future(1, &[receive(0), receive(1)])
+        .poll(1, Answer::Pending)
+        .try_send(0, 1, SENT)
+        .only(second, Answer::Full, &[SENT])
+        .only(|draft, answer| draft.poll(1, answer), got(1), &[Answer::Pending])
+        .only(|draft, answer| draft.try_receive_on(3, 1, answer), Answer::Empty, &[got(2)]);
+}
+
+/// Where memory is short, room that there is may be refused while others have it in hand, and not else.
+#[test]
+fn memory_in_hand_may_be_missed() {
+    let one = |capacity| Draft::on(&[Kind::Scarce(capacity)]).try_send(0, 1, SENT);
+    let send = |draft: Draft, answer| draft.try_send(0, 2, answer);
+    send(one(4), SENT).must_be_legal();
+    send(one(4), Answer::Full).must_be_legal();
+    one(5).only(send, SENT, &[Answer::Full]);
+    one(1).only(send, Answer::Full, &[SENT]);
+}
+
 /// While it asks its arms one after the other, others may come between; but then it knows.
 #[test]
 fn a_select_asks_in_turn() {
