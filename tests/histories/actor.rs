@@ -154,6 +154,8 @@ impl<'h, A: Subject, B: Subject> Actor<'h, A, B> {
 
     /// All others sleep: closing wakes those who wait, or else somebody has been forgotten.
     fn wake_all(&mut self) -> Result<(), Over> {
+        // A wake-up that is missing shows here, too, as the closing that follows wakes everybody.
+        self.record(Call::Rest, || Answer::Done);
         let mut was_open = false;
         for channel in 0..self.mix.channels {
             was_open |= self.close(channel) == Answer::WasOpen(true);

@@ -70,6 +70,8 @@ pub enum Call {
         channel: u8,
         reader: u8,
     },
+    /// All threads sleep, or are done.
+    Rest,
     Poll(OperationId),
     /// A poll in which the operation's deadline or cancellation came true.
     Limit(OperationId),

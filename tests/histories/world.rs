@@ -128,10 +128,18 @@ impl World {
             Call::Drop(operation) => {
                 world.withdraw(kinds, operation, &history.arms[&operation], answer, step)
             }
+            Call::Rest => world.is_at_rest(kinds).then_some(Progress::Done),
             _ if reluctant => None,
             _ => world.call(kinds, call, answer),
         }?;
         Some((world, progress))
+    }
+
+    /// Whether all who wait may sleep: nobody has anything to do, and nobody could be helped.
+    fn is_at_rest(&self, kinds: &[Kind]) -> bool {
+        let helped = self.settlings(kinds).chain(self.findings(kinds)).next();
+        let mut closed = self.rooms.iter().filter(|room| room.closed);
+        helped.is_none() && self.matched.is_empty() && closed.all(|room| room.closers.is_empty())
     }
 
     /// Puts an operation that is polled for the first time in line because memory may be missing.
@@ -158,7 +166,7 @@ impl World {
             | Call::Close { channel }
             | Call::Subscribe { channel, .. }
             | Call::Unsubscribe { channel, .. } => channel,
-            Call::Poll(_) | Call::Limit(_) | Call::Drop(_) => return None,
+            Call::Poll(_) | Call::Limit(_) | Call::Drop(_) | Call::Rest => return None,
         });
         let kind = kinds[channel];
         let room = &mut self.rooms[channel];
