@@ -91,7 +91,7 @@ use store::Store;
 ///   and nobody can take it away in between. `Full` and `Empty` are never wrong.
 /// * After [`close`](Self::close) what is in the channel is still received.
 ///
-/// Memory: the store, two list heads and the counters.
+/// Memory: the store, three list heads and the counters.
 ///
 /// ```
 /// use cloakroom::channel::{Buffered, Channel};
