@@ -12,8 +12,9 @@ use crate::unwind::to_the_end;
 ///
 /// A send says how urgent its value is, from 0 (unless told) to 255. **Nothing starves**: a step of
 /// priority is a head start of `AGEING` values and no more, so a value of priority `p` is overtaken by a
-/// later one of priority `q` only if fewer than `(q − p) × AGEING` values were sent in between, and by at most `(255 − p) × AGEING` later ones in all. With a large `AGEING` the order is strict for as long
-/// as the channel is never that deep.
+/// later one of priority `q` only if fewer than `(q − p) × AGEING` values were sent in between, and by at
+/// most `(255 − p) × AGEING` later ones in all. With a large `AGEING` the order is strict for as long as
+/// the channel is never that deep.
 ///
 /// This is a virtual deadline, as in earliest-deadline-first scheduling, with sends for a clock: it is fixed
 /// when a value arrives, so ageing costs nothing. A send or a receive takes at most log₂ `N` steps, which move
