@@ -4,7 +4,8 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use super::Channel;
-use super::store::{Growing, Strategy};
+use super::state::State;
+use super::store::{Growing, Store, Strategy};
 use crate::sync::RawMutex;
 use crate::sync::wait::{State as TokenState, Token};
 
@@ -52,5 +53,52 @@ impl<T, S: Strategy<T>> Growth<T, S> {
             }
             None => false,
         })
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Takes one more piece of memory for a channel that is full for want of it. `false` when there is
+    /// none, or others wait for it.
+    pub(super) fn grow_for_newcomer(&self) -> bool {
+        if self.state.with(|state| !state.senders.is_empty()) {
+            return false;
+        }
+        match self.strategy.grow() {
+            Ok(growth) => {
+                self.add(growth);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.
+    pub(super) fn give_memory_back(&self) {
+        if !S::GROWS {
+            return;
+        }
+        let spare = |state: &mut State<T, S>| {
+            let wanted = !state.senders.is_empty();
+            if wanted { None } else { state.store.spare(state.promised_slots) }
+        };
+        while let Some(unused) = self.state.with(spare) {
+            S::shrink(unused);
+        }
+    }
+
+    /// Adds memory, unless there is room by now.
+    fn add(&self, growth: S::Growth) {
+        let mut growth = Some(growth);
+        self.state.with(|state| {
+            if !state.has_room() {
+                if let Some(growth) = growth.take() {
+                    // SAFETY: callers have it from this channel's strategy.
+                    unsafe { state.store.add(growth) };
+                }
+            }
+        });
+        if let Some(unused) = growth {
+            S::shrink(unused);
+        }
     }
 }

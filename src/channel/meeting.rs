@@ -8,26 +8,102 @@
 //!   both wait, and the meeting point becomes free ── they are introduced
 //! ```
 //!
-//! Who only looks (a select that asks what is ready) meets nobody: a sender that looks waits as one who wants a
-//! permit, and gives it back; a receiver that looks is told when a sender waits, and promised nothing.
+//! Those who wait stand in four lists, so that nobody searches for a partner among those who are none:
+//!
+//! | | brings or takes a value | a [bystander](Bystanders) |
+//! |---|---|---|
+//! | senders | sends | permits that are wanted, and sends that only look |
+//! | receivers | receives | receives that only look |
+//!
+//! Senders of both sorts are served in the order in which they came. Who only looks (a select that asks what is
+//! ready) meets nobody: a sender that looks waits as one who wants a permit, and gives it back; a receiver that
+//! looks is told when there is a sender, or a value that was promised to nobody.
 //!
 //! A permit matches nobody: its receiver stays in the list, and is promised the value when it is sent. Should
 //! the receiver go away before, the value waits in the meeting point for the next one.
+//!
+//! A search passes only arms of the searcher's own select, which are no more than a select can have; it stops
+//! at the first token whose select has been decided otherwise. That one is taken out, and the caller
+//! begins again, in a critical section of its own.
 
 use core::task::Waker;
 
 use super::snapshot::count;
 use super::state::{Hold, Offer, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
-use crate::sync::claim::{PairClaim, Side, claim_own, claim_pair, is_same_select};
+use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
 use crate::sync::wait::{State as TokenState, Token, TokenList};
 
-/// Who waits on the other side for somebody that brings no value.
+/// Those who wait at a rendezvous without a value, or without taking one.
+#[doc(hidden)]
+pub struct Bystanders {
+    /// They want the meeting point.
+    pub(super) senders: TokenList,
+    /// They only look.
+    pub(super) receivers: TokenList,
+}
+
+impl Bystanders {
+    pub(super) const NONE: Self = Self { senders: TokenList::new(), receivers: TokenList::new() };
+
+    pub(super) fn are_gone(&self) -> bool {
+        self.senders.is_empty() && self.receivers.is_empty()
+    }
+}
+
+/// Who waits in a list for one from the other side.
 enum Partner {
-    Waits,
+    Waits(*const Token),
     /// This one's select has been decided otherwise.
     Gone(*const Token),
     Nobody,
+}
+
+/// The first in `list` that is no arm of the same select.
+fn partner(list: &TokenList, side: Side<'_>) -> Partner {
+    let mut candidate = list.first();
+    while let Some(token) = candidate {
+        // SAFETY: in the list, hence alive while the lock is held.
+        let other = unsafe { (*token).side() };
+        if !is_same_select(side, other) {
+            return if is_decided(other) { Partner::Gone(token) } else { Partner::Waits(token) };
+        }
+        candidate = list.after(token);
+    }
+    Partner::Nobody
+}
+
+/// The first in `list` that has a partner among `others`, who may have been decided otherwise, and that one.
+fn pair(list: &TokenList, others: &TokenList) -> Option<(*const Token, *const Token)> {
+    if others.is_empty() {
+        return None;
+    }
+    let mut candidate = list.first();
+    while let Some(token) = candidate {
+        // SAFETY: in the list, hence alive while the lock is held.
+        match partner(others, unsafe { (*token).side() }) {
+            // All the others are arms of its own select: those of `list` that are none have a partner.
+            Partner::Nobody => candidate = list.after(token),
+            Partner::Waits(other) | Partner::Gone(other) => return Some((token, other)),
+        }
+    }
+    None
+}
+
+/// What somebody who only looks has found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// It would be done at once.
+    Ready,
+    NotYet,
+    /// Somebody who was in the way has gone: look again.
+    Again,
+}
+
+impl From<bool> for Look {
+    fn from(ready: bool) -> Self {
+        if ready { Self::Ready } else { Self::NotYet }
+    }
 }
 
 impl<T, S: Strategy<T>> State<T, S> {
@@ -36,42 +112,34 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !self.has_room() {
             return Offer::Full;
         }
-        if !self.senders.is_empty() {
-            // Those who wait come first.
-            if let Some(wakers) = self.introduce() {
-                return Offer::Again(wakers);
-            }
+        // Those who wait come first.
+        if let Some(wakers) = self.introduce() {
+            return Offer::Again(wakers);
         }
-        let mut candidate = self.receivers.first();
-        while let Some(receiver) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
-            if looks {
-                candidate = self.receivers.after(receiver);
-                continue;
+        let receiver = match partner(&self.receivers, side) {
+            Partner::Waits(receiver) | Partner::Gone(receiver) => receiver,
+            Partner::Nobody => return Offer::Full,
+        };
+        // SAFETY: in the list, hence alive while the lock is held.
+        match claim_pair(side, unsafe { (*receiver).side() }) {
+            PairClaim::Both => {
+                // SAFETY: found in this list just now.
+                unsafe { self.receivers.remove(receiver) };
+                let replaced = value.take().and_then(|value| self.put(value, S::Rank::default()));
+                self.promised_values += 1;
+                // SAFETY: alive, as the lock is held and it was queued until now.
+                let waker = unsafe { (*receiver).settle(TokenState::Granted) };
+                Offer::Sent(replaced, waker)
             }
-            match claim_pair(side, other) {
-                PairClaim::Both => {
-                    // SAFETY: found in this list just now.
-                    unsafe { self.receivers.remove(receiver) };
-                    let replaced =
-                        value.take().and_then(|value| self.put(value, S::Rank::default()));
-                    self.promised_values += 1;
-                    // SAFETY: alive, as the lock is held and it was queued until now.
-                    let waker = unsafe { (*receiver).settle(TokenState::Granted) };
-                    return Offer::Sent(replaced, waker);
-                }
-                PairClaim::FirstLost => return Offer::Lost,
-                PairClaim::SecondLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.receivers, receiver) };
-                    return Offer::Again([None, None]);
-                }
-                // The other arm of this very select: as many as it has arms here, then others.
-                PairClaim::SameSelect => candidate = self.receivers.after(receiver),
+            PairClaim::FirstLost => Offer::Lost,
+            PairClaim::SecondLost => {
+                // SAFETY: as above.
+                unsafe { lose(&mut self.receivers, receiver) };
+                Offer::Again([None, None])
             }
+            // It is no partner, then.
+            PairClaim::SameSelect => Offer::Full,
         }
-        Offer::Full
     }
 
     /// A newcomer's request for the meeting point.
@@ -79,100 +147,94 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !self.has_room() {
             return Hold::Full;
         }
-        if !self.senders.is_empty() {
-            if let Some(wakers) = self.introduce() {
-                return Hold::Again(wakers);
-            }
+        if let Some(wakers) = self.introduce() {
+            return Hold::Again(wakers);
         }
-        match self.receiver_for(side) {
-            Partner::Nobody => Hold::Full,
-            Partner::Gone(receiver) => {
+        let receiver = match partner(&self.receivers, side) {
+            Partner::Waits(receiver) | Partner::Gone(receiver) => receiver,
+            Partner::Nobody => return Hold::Full,
+        };
+        // SAFETY: in the list, hence alive while the lock is held.
+        match claim_beside(side, unsafe { (*receiver).side() }) {
+            PairClaim::Both => {
+                self.promised_slots += 1;
+                Hold::Held
+            }
+            PairClaim::FirstLost => Hold::Lost,
+            PairClaim::SecondLost => {
                 // SAFETY: found in this list just now.
                 unsafe { lose(&mut self.receivers, receiver) };
                 Hold::Again([None, None])
             }
-            Partner::Waits if claim_own(side) => {
-                self.promised_slots += 1;
-                Hold::Held
-            }
-            Partner::Waits => Hold::Lost,
+            // It is no partner, then.
+            PairClaim::SameSelect => Hold::Full,
         }
-    }
-
-    /// The first receiver that does not only look, and is not an arm of the same select.
-    fn receiver_for(&self, side: Side<'_>) -> Partner {
-        let mut candidate = self.receivers.first();
-        while let Some(receiver) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
-            if looks {
-                candidate = self.receivers.after(receiver);
-                continue;
-            }
-            if is_decided(other) {
-                return Partner::Gone(receiver);
-            }
-            if !is_same_select(side, other) {
-                return Partner::Waits;
-            }
-            candidate = self.receivers.after(receiver);
-        }
-        Partner::Nobody
     }
 
     /// Whether a send would meet somebody.
-    pub(super) fn would_meet_receiver(&self, side: Side<'_>) -> bool {
-        would_meet(&self.receivers, side)
+    pub(super) fn look_for_receiver(&mut self, side: Side<'_>) -> Look {
+        if self.has_room() { look(&mut self.receivers, side) } else { Look::NotYet }
     }
 
     /// Whether a receive would meet somebody.
-    pub(super) fn would_meet_sender(&self, side: Side<'_>) -> bool {
-        would_meet(&self.senders, side)
+    pub(super) fn look_for_sender(&mut self, side: Side<'_>) -> Look {
+        if self.has_room() { look(&mut self.senders, side) } else { Look::NotYet }
     }
 
     /// A newcomer's receive: takes the value out of a waiting sender.
     pub(super) fn take_from_sender(&mut self, side: Side<'_>) -> Take<S::Received, S::Growth> {
-        let mut candidate = self.senders.first();
-        while let Some(sender) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            if unsafe { (*sender).is_bare() } {
-                // It waits for a receiver that waits, too, and has no value yet.
-                candidate = self.senders.after(sender);
-                continue;
-            }
-            // SAFETY: as above.
-            match claim_pair(side, unsafe { (*sender).side() }) {
-                PairClaim::Both => {
-                    // SAFETY: found in this list just now, and not bare.
-                    let (value, waker) = unsafe { self.collect_from(sender) };
-                    return match value {
-                        Some(value) => {
-                            count(&mut self.counters.sent);
-                            count(&mut self.counters.received);
-                            Take::Value(S::Store::received(value), None, waker)
-                        }
-                        None => Take::Again([waker, None]),
-                    };
+        let sender = match partner(&self.senders, side) {
+            Partner::Waits(sender) | Partner::Gone(sender) => sender,
+            // Who wants a permit has no value yet. If it has been decided otherwise, it is not in the way.
+            Partner::Nobody if self.forget_decided_bystander() => return Take::Again([None, None]),
+            Partner::Nobody => return Take::Empty,
+        };
+        // SAFETY: in the list, hence alive while the lock is held.
+        match claim_pair(side, unsafe { (*sender).side() }) {
+            PairClaim::Both => {
+                // SAFETY: found in this list just now.
+                let (value, waker) = unsafe { self.collect_from(sender) };
+                match value {
+                    Some(value) => {
+                        count(&mut self.counters.sent);
+                        count(&mut self.counters.received);
+                        Take::Value(S::Store::received(value), None, waker)
+                    }
+                    None => Take::Again([waker, None]),
                 }
-                PairClaim::FirstLost => return Take::Lost,
-                PairClaim::SecondLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.senders, sender) };
-                    return Take::Again([None, None]);
-                }
-                PairClaim::SameSelect => candidate = self.senders.after(sender),
             }
+            PairClaim::FirstLost => Take::Lost,
+            PairClaim::SecondLost => {
+                // SAFETY: as above.
+                unsafe { lose(&mut self.senders, sender) };
+                Take::Again([None, None])
+            }
+            // It is no partner, then.
+            PairClaim::SameSelect => Take::Empty,
         }
-        Take::Empty
+    }
+
+    /// Takes the first who wants a permit out of the list, if its select has been decided otherwise.
+    fn forget_decided_bystander(&mut self) -> bool {
+        let Some(bystanders) = self.store.bystanders() else { return false };
+        let Some(first) = bystanders.senders.first() else { return false };
+        // SAFETY: found in this list just now, hence alive while the lock is held.
+        unsafe {
+            let decided = is_decided((*first).side());
+            if decided {
+                lose(&mut bystanders.senders, first);
+            }
+            decided
+        }
     }
 
     /// Takes a queued sender's value.
     ///
     /// # Safety
-    /// `sender` stands in the list of senders, and is not bare.
+    /// `sender` stands in the list of senders, and not among the bystanders.
     unsafe fn collect_from(&mut self, sender: *const Token) -> (Option<T>, Option<Waker>) {
-        // SAFETY: by the caller's word. Every token of this list that is not bare heads a `SendToken`,
-        // whose value its owner does not touch while it is queued.
+        // SAFETY: by the caller's word. Every token of this list heads a `SendToken`, whose value its owner
+        // does not touch while it is queued.
         unsafe {
             self.senders.remove(sender);
             let value = (*(*sender.cast::<SendToken<T>>()).value.get()).take();
@@ -180,110 +242,134 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
+    /// Whether anybody waits to send, or to have a permit.
+    pub(super) fn sender_waits(&mut self) -> bool {
+        let wants = |bystanders: &mut Bystanders| !bystanders.senders.is_empty();
+        !self.senders.is_empty() || self.store.bystanders().is_some_and(wants)
+    }
+
+    /// The list of senders whose first has waited longest.
+    pub(super) fn first_senders(&mut self) -> &mut TokenList {
+        match self.store.bystanders() {
+            Some(Bystanders { senders, .. }) => match (senders.front(), self.senders.front()) {
+                (Some(bare), Some(sender)) if sender.is_before(bare) => &mut self.senders,
+                (None, _) => &mut self.senders,
+                _ => senders,
+            },
+            None => &mut self.senders,
+        }
+    }
+
+    /// Whether two who wait could be introduced, or somebody who looks be told, unless all of them are
+    /// arms of one select.
+    pub(super) fn may_introduce(&mut self) -> bool {
+        let (room, unpromised) = (self.has_room(), self.store.len() > self.promised_values);
+        let (sends, receives) = (!self.senders.is_empty(), !self.receivers.is_empty());
+        if room && receives && self.sender_waits() {
+            return true;
+        }
+        let looks = |bystanders: &mut Bystanders| !bystanders.receivers.is_empty();
+        (unpromised || (room && sends)) && self.store.bystanders().is_some_and(looks)
+    }
+
     /// Both sides wait and the meeting point has become free: the sender's value goes there, promised to
     /// the receiver; or the sender is to have a permit, and is promised the meeting point.
     pub(super) fn introduce(&mut self) -> Option<Wakers> {
-        if self.senders.is_empty() || self.receivers.is_empty() || !self.has_room() {
+        if self.receivers.is_empty() || !self.has_room() {
             return None;
         }
-        let mut sender_at = self.senders.first();
-        while let Some(sender) = sender_at {
-            // SAFETY: in the list, hence alive while the lock is held.
-            let (bare, side) = unsafe { ((*sender).is_bare(), (*sender).side()) };
-            let met = if bare {
-                self.introduce_bare(sender, side)
-            } else {
-                // SAFETY: in the list, and not bare.
-                unsafe { self.introduce_valued(sender, side) }
+        let wanted = match self.store.bystanders() {
+            Some(bystanders) => pair(&bystanders.senders, &self.receivers),
+            None => None,
+        };
+        let sends = pair(&self.senders, &self.receivers);
+        if let Some((bare, receiver)) = wanted {
+            // SAFETY: both are in their lists, hence alive while the lock is held.
+            let first = |&(sender, _): &(*const Token, *const Token)| unsafe {
+                (*bare).is_before(&*sender)
             };
-            if met.is_some() {
-                return met;
+            if sends.as_ref().is_none_or(first) {
+                // SAFETY: found in these lists just now.
+                return Some(unsafe { self.introduce_bare(bare, receiver) });
             }
-            // Only arms of the sender's own select wait here: another sender may meet them.
-            sender_at = self.senders.after(sender);
         }
-        None
+        // SAFETY: found in these lists just now.
+        sends.map(|(sender, receiver)| unsafe { self.introduce_pair(sender, receiver) })
     }
 
     /// # Safety
-    /// `sender` stands in the list of senders, with this side, and is not bare.
-    unsafe fn introduce_valued(&mut self, sender: *const Token, side: Side<'_>) -> Option<Wakers> {
-        if is_decided(side) {
-            // Who only looks must not take it for somebody.
-            // SAFETY: by the caller's word.
-            unsafe { lose(&mut self.senders, sender) };
-            return Some([None, None]);
-        }
-        let mut candidate = self.receivers.first();
-        while let Some(receiver) = candidate {
-            // SAFETY: in the list, hence alive while the lock is held.
-            let (looks, other) = unsafe { ((*receiver).is_bare(), (*receiver).side()) };
-            if looks {
-                if is_decided(other) {
-                    // Its select has been told by another arm.
-                    // SAFETY: found in this list just now.
-                    unsafe { lose(&mut self.receivers, receiver) };
-                    return Some([None, None]);
-                }
-                // It is told that there is something to see, and goes.
-                // SAFETY: as above.
-                unsafe {
-                    self.receivers.remove(receiver);
-                    return Some([(*receiver).settle(TokenState::Closed), None]);
-                }
-            }
-            match claim_pair(side, other) {
+    /// `sender` stands in the list of senders, and `receiver` in that of receivers.
+    unsafe fn introduce_pair(&mut self, sender: *const Token, receiver: *const Token) -> Wakers {
+        // SAFETY: by the caller's word; alive while the lock is held.
+        unsafe {
+            match claim_pair((*sender).side(), (*receiver).side()) {
                 PairClaim::Both => {
-                    // SAFETY: both are in their lists.
-                    let (value, told) = unsafe {
-                        self.receivers.remove(receiver);
-                        self.collect_from(sender)
-                    };
+                    self.receivers.remove(receiver);
+                    let (value, told) = self.collect_from(sender);
                     if let Some(value) = value {
                         let _ = self.put(value, S::Rank::default());
                         self.promised_values += 1;
                     }
-                    // SAFETY: alive, as it was queued until now.
-                    return Some([told, unsafe { (*receiver).settle(TokenState::Granted) }]);
+                    return [told, (*receiver).settle(TokenState::Granted)];
                 }
-                PairClaim::FirstLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.senders, sender) };
-                    return Some([None, None]);
-                }
-                PairClaim::SecondLost => {
-                    // SAFETY: as above.
-                    unsafe { lose(&mut self.receivers, receiver) };
-                    return Some([None, None]);
-                }
-                PairClaim::SameSelect => candidate = self.receivers.after(receiver),
+                PairClaim::FirstLost => lose(&mut self.senders, sender),
+                PairClaim::SecondLost => lose(&mut self.receivers, receiver),
+                PairClaim::SameSelect => {}
             }
         }
-        None
+        [None, None]
     }
 
-    /// As `introduce_valued`, for a token that stands for a permit.
-    fn introduce_bare(&mut self, sender: *const Token, side: Side<'_>) -> Option<Wakers> {
-        match self.receiver_for(side) {
-            Partner::Nobody => None,
-            Partner::Gone(receiver) => {
-                // SAFETY: found in this list just now.
-                unsafe { lose(&mut self.receivers, receiver) };
-                Some([None, None])
+    /// # Safety
+    /// `sender` stands among the bystanders of the senders, and `receiver` in the list of receivers.
+    unsafe fn introduce_bare(&mut self, sender: *const Token, receiver: *const Token) -> Wakers {
+        let Some(bystanders) = self.store.bystanders() else { return [None, None] };
+        // SAFETY: by the caller's word; alive while the lock is held.
+        unsafe {
+            match claim_beside((*sender).side(), (*receiver).side()) {
+                PairClaim::Both => {
+                    bystanders.senders.remove(sender);
+                    self.promised_slots += 1;
+                    return [(*sender).settle(TokenState::Granted), None];
+                }
+                PairClaim::FirstLost => lose(&mut bystanders.senders, sender),
+                PairClaim::SecondLost => lose(&mut self.receivers, receiver),
+                PairClaim::SameSelect => {}
             }
-            Partner::Waits if claim_own(side) => {
-                self.promised_slots += 1;
-                // SAFETY: in the list of senders, hence alive while the lock is held.
-                unsafe {
-                    self.senders.remove(sender);
-                    Some([(*sender).settle(TokenState::Granted), None])
+        }
+        [None, None]
+    }
+
+    /// Tells a receiver that only looks that there is something to see: a sender, or a value that was promised
+    /// to nobody.
+    pub(super) fn tell_onlooker(&mut self) -> Option<Wakers> {
+        let unpromised = self.store.len() > self.promised_values;
+        let room = self.has_room();
+        let bystanders = self.store.bystanders()?;
+        let onlooker = if unpromised {
+            bystanders.receivers.first()?
+        } else if room {
+            let (onlooker, sender) = pair(&bystanders.receivers, &self.senders)?;
+            // SAFETY: found in this list just now, hence alive while the lock is held.
+            unsafe {
+                if is_decided((*sender).side()) {
+                    lose(&mut self.senders, sender);
+                    return Some([None, None]);
                 }
             }
-            Partner::Waits => {
-                // SAFETY: as above.
-                unsafe { lose(&mut self.senders, sender) };
-                Some([None, None])
+            onlooker
+        } else {
+            return None;
+        };
+        // SAFETY: found in this list just now, hence alive while the lock is held.
+        unsafe {
+            if is_decided((*onlooker).side()) {
+                // Its select has been told by another arm.
+                lose(&mut bystanders.receivers, onlooker);
+                return Some([None, None]);
             }
+            bystanders.receivers.remove(onlooker);
+            Some([(*onlooker).settle(TokenState::Closed), None])
         }
     }
 }
@@ -293,19 +379,17 @@ fn is_decided(side: Side<'_>) -> bool {
     side.is_some_and(|(claim, _)| claim.winner().is_some())
 }
 
-/// Whether somebody in `list` brings or takes a value, is no arm of the same select, and has not been decided
-/// otherwise.
-fn would_meet(list: &TokenList, side: Side<'_>) -> bool {
-    let mut candidate = list.first();
-    while let Some(token) = candidate {
-        // SAFETY: in the list, hence alive while the lock is held.
-        let (bare, other) = unsafe { ((*token).is_bare(), (*token).side()) };
-        if !bare && !is_decided(other) && !is_same_select(side, other) {
-            return true;
+/// Whether somebody waits in `list` for one with this side.
+fn look(list: &mut TokenList, side: Side<'_>) -> Look {
+    match partner(list, side) {
+        Partner::Waits(_) => Look::Ready,
+        Partner::Nobody => Look::NotYet,
+        Partner::Gone(token) => {
+            // SAFETY: found in this list just now.
+            unsafe { lose(list, token) };
+            Look::Again
         }
-        candidate = list.after(token);
     }
-    false
 }
 
 /// Takes a token whose select was claimed for another arm out of its list. It needs no wake-up: the

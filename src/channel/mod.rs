@@ -36,6 +36,7 @@ mod priority;
 mod recv;
 mod reserve;
 mod send;
+mod settle;
 mod share;
 mod single;
 mod sink;
@@ -75,6 +76,7 @@ use crate::error::{TryRecvError, TrySendError};
 use crate::limit::Stopped;
 use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
+use meeting::Look;
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
 use store::Store;
@@ -370,16 +372,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     }
 
     /// Whether there is no room now besides what has been promised to others. For a rendezvous: whether nobody
-    /// waits to receive. For an unlimited channel: whether senders wait for memory. A channel that drops
+    /// waits to receive, or another pair is at the meeting point. For an unlimited channel: whether senders wait for memory. A channel that drops
     /// values is full when the next send drops one.
     pub fn is_full(&self) -> bool {
-        self.state.with(|state| {
-            if S::MEETS {
-                !state.would_meet_receiver(None)
-            } else {
-                !state.has_room() && (!S::GROWS || !state.senders.is_empty())
-            }
-        })
+        if S::MEETS {
+            return loop {
+                match self.state.with(|state| state.look_for_receiver(None)) {
+                    Look::Ready => break false,
+                    Look::NotYet => break true,
+                    Look::Again => {}
+                }
+            };
+        }
+        self.state.with(|state| !state.has_room() && (!S::GROWS || !state.senders.is_empty()))
     }
 
     /// Whether `other` is this very channel.
@@ -439,51 +444,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn settle(&self) {
         while let Settled::Step(wakers) = self.state.with(State::settle) {
             wakers.into_iter().for_each(wake);
-        }
-    }
-
-    /// Takes one more piece of memory for a channel that is full for want of it. `false` when there is
-    /// none, or others wait for it.
-    fn grow_for_newcomer(&self) -> bool {
-        if self.state.with(|state| !state.senders.is_empty()) {
-            return false;
-        }
-        match self.strategy.grow() {
-            Ok(growth) => {
-                self.add(growth);
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.
-    fn give_memory_back(&self) {
-        if !S::GROWS {
-            return;
-        }
-        let spare = |state: &mut State<T, S>| {
-            let wanted = !state.senders.is_empty();
-            if wanted { None } else { state.store.spare(state.promised_slots) }
-        };
-        while let Some(unused) = self.state.with(spare) {
-            S::shrink(unused);
-        }
-    }
-
-    /// Adds memory, unless there is room by now.
-    fn add(&self, growth: S::Growth) {
-        let mut growth = Some(growth);
-        self.state.with(|state| {
-            if !state.has_room() {
-                if let Some(growth) = growth.take() {
-                    // SAFETY: callers have it from this channel's strategy.
-                    unsafe { state.store.add(growth) };
-                }
-            }
-        });
-        if let Some(unused) = growth {
-            S::shrink(unused);
         }
     }
 }

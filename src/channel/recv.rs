@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::snapshot::count;
+use super::meeting::Look;
 use super::state::{RecvToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
@@ -69,8 +69,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
 
     /// What is there now. That there is nothing is no failure.
     pub(super) fn try_next(&mut self) -> Option<S::Received> {
-        let ready = self.channel.state.with(|state| state.would_take(None, self.reader));
-        if ready { self.channel.try_take(self.reader).ok() } else { None }
+        loop {
+            match self.channel.state.with(|state| state.would_take(None, self.reader)) {
+                Look::Ready => return self.channel.try_take(self.reader).ok(),
+                Look::NotYet => return None,
+                Look::Again => {}
+            }
+        }
     }
 
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
@@ -87,7 +92,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of receivers.
-                TokenState::Queued | TokenState::First => unsafe { state.receivers.remove(token) },
+                TokenState::Queued | TokenState::First => unsafe { state.remove_receiver(token) },
                 TokenState::Granted => state.return_value(),
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
@@ -107,7 +112,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             TokenState::Granted | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
-                unsafe { state.receivers.remove(token) };
+                unsafe { state.remove_receiver(token) };
                 // Not idle yet: `leave` has the rest to do.
                 token.set_state(TokenState::Lost);
                 true
@@ -136,12 +141,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if queued {
             return Step::Parked(old, true);
         }
-        count(&mut state.counters.recv_waits);
         self.node.mark.set(state.store.mark());
         token.set_bare(looks);
         // The pointer is made from the whole, as whoever finds it in the list reads the mark.
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
-        unsafe { state.receivers.push_back((&raw const self.node).cast()) };
+        unsafe { state.queue_receiver((&raw const self.node).cast()) };
         Step::Parked(old, state.is_settled())
     }
 
@@ -290,13 +294,18 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
         let mut waker = None;
         loop {
             let step = self.channel.state.with(|state| match token.state() {
-                TokenState::Idle if state.would_take(token.side(), self.reader) => Step::Closed,
+                TokenState::Idle => match state.would_take(token.side(), self.reader) {
+                    Look::Ready => Step::Closed,
+                    Look::NotYet => self.park(true, state, cx.waker(), &mut waker),
+                    Look::Again => Step::Again([None, None]),
+                },
                 TokenState::Granted | TokenState::Closed => Step::Closed,
                 TokenState::Lost | TokenState::Taken => Step::Idle,
                 _ => self.park(true, state, cx.waker(), &mut waker),
             });
             match step {
                 Step::Closed => return Poll::Ready(()),
+                Step::Again(_) => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {
                     self.parked(old, settled);

@@ -7,6 +7,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::growth::Growth;
+use super::meeting::Look;
 use super::snapshot::count;
 use super::state::{Hold, State, Wakers};
 use super::store::Strategy;
@@ -195,7 +196,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
             match token.state() {
                 TokenState::Idle => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
-                TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
+                TokenState::Queued | TokenState::First => unsafe { state.remove_sender(token) },
                 TokenState::Granted => state.return_slot(),
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
@@ -237,9 +238,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
             return Step::Idle;
         }
         self.channel.state.with(|state| match token.state() {
-            TokenState::Idle if looks && state.would_hold(token.side()) => Step::Held(true),
+            TokenState::Idle if looks => match state.would_hold(token.side()) {
+                Look::Ready => Step::Held(true),
+                Look::NotYet => self.park(state, current, waker),
+                Look::Again => Step::Again([None, None]),
+            },
             TokenState::Granted | TokenState::Closed if looks => Step::Held(true),
-            TokenState::Idle if looks => self.park(state, current, waker),
             TokenState::Idle => match state.hold(token.side()) {
                 Hold::Held => Step::Held(state.is_settled()),
                 Hold::Closed => Step::Closed,
@@ -341,7 +345,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
                 }
                 // SAFETY: in one of these states it stands in the list of senders.
                 TokenState::Queued | TokenState::First => unsafe {
-                    state.senders.remove(token);
+                    state.remove_sender(token);
                     // Not idle yet: `leave` has the rest to do.
                     token.set_state(TokenState::Lost);
                 },

@@ -7,6 +7,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use super::growth::Growth;
+use super::meeting::Look;
 use super::snapshot::count;
 use super::state::{Offer, SendToken, State, Wakers};
 use super::store::Strategy;
@@ -103,7 +104,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             match self.node.token.state() {
                 TokenState::Idle | TokenState::Taken => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
-                TokenState::Queued | TokenState::First => unsafe { state.senders.remove(token) },
+                TokenState::Queued | TokenState::First => unsafe { state.remove_sender(token) },
                 TokenState::Granted => state.return_slot(),
                 TokenState::Closed | TokenState::Lost => {}
             }
@@ -127,7 +128,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             TokenState::Granted | TokenState::Taken | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of senders.
-                unsafe { state.senders.remove(token) };
+                unsafe { state.remove_sender(token) };
                 // Not idle yet: `leave` has the rest to do.
                 self.node.token.set_state(TokenState::Lost);
                 true
@@ -327,9 +328,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
             let step = this.channel.state.with(|state| match node.token.state() {
                 // SAFETY: as in `step`.
                 TokenState::Idle if unsafe { (*node.value.get()).is_none() } => Step::Idle,
-                TokenState::Idle if state.would_send(node.token.side()) => {
-                    Step::Sent(None, None, true)
-                }
+                TokenState::Idle => match state.would_send(node.token.side()) {
+                    Look::Ready => Step::Sent(None, None, true),
+                    Look::NotYet => this.park(true, state, cx.waker(), &mut waker),
+                    Look::Again => Step::Again([None, None]),
+                },
                 TokenState::Granted | TokenState::Taken | TokenState::Closed => {
                     Step::Sent(None, None, true)
                 }
@@ -338,6 +341,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
             });
             match step {
                 Step::Sent(..) => return Poll::Ready(()),
+                Step::Again(_) => {}
                 Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
                 Step::Parked(old, settled) => {

@@ -1,5 +1,6 @@
 //! Channels of one slot: conflated, and the meeting point of a rendezvous.
 
+use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -17,7 +18,7 @@ impl<T> Strategy<T> for Conflated {
     type Rank = ();
     type Reader = ();
     type Mark = ();
-    type Store = Slot<T, true>;
+    type Store = Latest<T>;
     const KIND: Kind = Kind::Conflated;
     never_grows!();
 
@@ -46,7 +47,7 @@ impl<T> Strategy<T> for Rendezvous {
     type Rank = ();
     type Reader = ();
     type Mark = ();
-    type Store = Slot<T, false>;
+    type Store = MeetingPoint<T>;
     const KIND: Kind = Kind::Rendezvous;
     const MEETS: bool = true;
     never_grows!();
@@ -58,13 +59,13 @@ impl<T> ConstStrategy<T> for Rendezvous {
     const STRATEGY: Self = Rendezvous;
 }
 
-/// At most one value.
+/// The latest value.
 #[doc(hidden)]
-pub struct Slot<T, const REPLACE: bool>(Option<T>);
+pub struct Latest<T>(Option<T>);
 
-impl<T, const REPLACE: bool> Sealed for Slot<T, REPLACE> {}
+impl<T> Sealed for Latest<T> {}
 
-impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
+impl<T> Store<T> for Latest<T> {
     type Growth = NoGrowth;
     type Rank = ();
     const EMPTY: Self = Self(None);
@@ -74,10 +75,10 @@ impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
         usize::from(self.0.is_some())
     }
     fn capacity(&self) -> Option<usize> {
-        Some(usize::from(REPLACE))
+        Some(1)
     }
-    fn has_room(&self, promised: usize) -> bool {
-        REPLACE || (self.0.is_none() && promised == 0)
+    fn has_room(&self, _promised: usize) -> bool {
+        true
     }
     unsafe fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
         self.0.replace(value)
@@ -87,5 +88,44 @@ impl<T, const REPLACE: bool> Store<T> for Slot<T, REPLACE> {
     }
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
+    }
+}
+
+/// At most one value, on its way to a receiver, and those who stand by.
+#[doc(hidden)]
+pub struct MeetingPoint<T> {
+    value: Option<T>,
+    bystanders: Bystanders,
+}
+
+impl<T> Sealed for MeetingPoint<T> {}
+
+impl<T> Store<T> for MeetingPoint<T> {
+    type Growth = NoGrowth;
+    type Rank = ();
+    const EMPTY: Self = Self { value: None, bystanders: Bystanders::NONE };
+    receivers_compete!();
+
+    fn len(&self) -> usize {
+        usize::from(self.value.is_some())
+    }
+    fn capacity(&self) -> Option<usize> {
+        Some(0)
+    }
+    fn has_room(&self, promised: usize) -> bool {
+        self.value.is_none() && promised == 0
+    }
+    unsafe fn push(&mut self, value: T, _rank: (), _promised: usize) -> Option<T> {
+        self.value.replace(value)
+    }
+    fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
+        self.value.take().map(|value| (value, None))
+    }
+    unsafe fn add(&mut self, growth: NoGrowth) {
+        match growth {}
+    }
+    #[inline]
+    fn bystanders(&mut self) -> Option<&mut Bystanders> {
+        Some(&mut self.bystanders)
     }
 }

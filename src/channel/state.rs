@@ -37,6 +37,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
+use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{Side, claim_own};
@@ -148,7 +149,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         &mut self,
         reader: S::Reader,
     ) -> Option<(S::Received, Option<S::Growth>)> {
-        if !self.is_quiet() || self.store.available(reader) <= self.promised_values {
+        if S::MEETS || !self.is_quiet() || self.store.available(reader) <= self.promised_values {
             return None;
         }
         self.pop(reader)
@@ -217,12 +218,10 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
             return self.pull(reader);
         }
-        if S::MEETS && !self.senders.is_empty() && self.has_room() {
-            if !self.receivers.is_empty() {
-                // Those who wait come first.
-                if let Some(wakers) = self.introduce() {
-                    return Take::Again(wakers);
-                }
+        if S::MEETS && self.has_room() && self.sender_waits() {
+            // Those who wait come first.
+            if let Some(wakers) = self.introduce() {
+                return Take::Again(wakers);
             }
             return self.take_from_sender(side);
         }
@@ -238,22 +237,22 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether a send would succeed or fail at once.
-    pub(super) fn would_send(&self, side: Side<'_>) -> bool {
-        S::LOSES || self.would_hold(side)
+    pub(super) fn would_send(&mut self, side: Side<'_>) -> Look {
+        if S::LOSES { Look::Ready } else { self.would_hold(side) }
     }
 
     /// Whether a request for a slot would succeed or fail at once. It drops nothing.
-    pub(super) fn would_hold(&self, side: Side<'_>) -> bool {
-        self.closed
-            || (self.has_room()
-                && if S::MEETS { self.would_meet_receiver(side) } else { self.senders.is_empty() })
+    pub(super) fn would_hold(&mut self, side: Side<'_>) -> Look {
+        if S::MEETS && !self.closed {
+            return self.look_for_receiver(side);
+        }
+        Look::from(self.closed || (self.has_room() && self.senders.is_empty()))
     }
 
     /// Whether a receive would succeed or fail at once.
-    pub(super) fn would_take(&self, side: Side<'_>, reader: S::Reader) -> bool {
-        self.has_value_for_newcomer(reader)
-            || (S::MEETS && self.has_room() && self.would_meet_sender(side))
-            || self.is_drained_for(reader)
+    pub(super) fn would_take(&mut self, side: Side<'_>, reader: S::Reader) -> Look {
+        let ready = self.has_value_for_newcomer(reader) || self.is_drained_for(reader);
+        if S::MEETS && !ready { self.look_for_sender(side) } else { Look::from(ready) }
     }
 
     /// A sender's promise is kept: its value goes in.
@@ -288,14 +287,62 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// As for [`TokenList::push_back`]. A token that is not bare heads a [`SendToken`].
     pub(super) unsafe fn queue_sender(&mut self, token: *const Token) {
-        count(&mut self.counters.send_waits);
-        let first = self.senders.is_empty();
         // SAFETY: passed on.
         unsafe {
-            self.senders.push_back(token);
+            (*token).set_arrival(self.counters.send_waits);
+            let senders = self.senders_with(token);
+            let first = senders.is_empty();
+            senders.push_back(token);
             if S::GROWS && first {
                 (*token).set_state(TokenState::First);
             }
+        }
+        count(&mut self.counters.send_waits);
+    }
+
+    /// Takes a sender, or somebody who wants a permit, out of its list.
+    ///
+    /// # Safety
+    /// `token` was queued by [`queue_sender`](Self::queue_sender), and is still.
+    pub(super) unsafe fn remove_sender(&mut self, token: *const Token) {
+        // SAFETY: by the caller's word.
+        unsafe { self.senders_with(token).remove(token) };
+    }
+
+    /// The list for `token`, which is alive.
+    unsafe fn senders_with(&mut self, token: *const Token) -> &mut TokenList {
+        match self.store.bystanders() {
+            // SAFETY: by the caller's word.
+            Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.senders,
+            _ => &mut self.senders,
+        }
+    }
+
+    /// Puts a receiver, or somebody who looks for a value, into the list.
+    ///
+    /// # Safety
+    /// As for [`TokenList::push_back`]. The token heads a [`RecvToken`].
+    pub(super) unsafe fn queue_receiver(&mut self, token: *const Token) {
+        count(&mut self.counters.recv_waits);
+        // SAFETY: passed on.
+        unsafe { self.receivers_with(token).push_back(token) };
+    }
+
+    /// Takes a receiver, or somebody who looks for a value, out of its list.
+    ///
+    /// # Safety
+    /// `token` was queued by [`queue_receiver`](Self::queue_receiver), and is still.
+    pub(super) unsafe fn remove_receiver(&mut self, token: *const Token) {
+        // SAFETY: by the caller's word.
+        unsafe { self.receivers_with(token).remove(token) };
+    }
+
+    /// The list for `token`, which is alive.
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut TokenList {
+        match self.store.bystanders() {
+            // SAFETY: by the caller's word.
+            Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
+            _ => &mut self.receivers,
         }
     }
 
@@ -310,7 +357,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether receivers that wait, and were not granted anything, wait in vain.
-    fn is_drained(&self) -> bool {
+    pub(super) fn is_drained(&self) -> bool {
         self.closed && self.promised_slots == 0 && (S::SHARES || self.store.len() == 0)
     }
 
@@ -366,144 +413,5 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
             None => Take::Empty,
         }
-    }
-
-    /// Whether there is a value for the first receiver that waits.
-    #[inline]
-    fn has_value_for_first(&self) -> bool {
-        if !S::SHARES {
-            return self.store.len() > self.promised_values;
-        }
-        self.receivers.first().is_some_and(|first| {
-            // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
-            // `RecvToken`.
-            let mark = unsafe { &(*first.cast::<RecvToken<S::Mark>>()).mark };
-            self.store.is_past(mark.get())
-        })
-    }
-
-    /// Promises a free value to the first receiver, if both are there.
-    #[inline]
-    pub(super) fn promise_value(&mut self) -> Option<Waker> {
-        if self.receivers.is_empty() || !self.has_value_for_first() {
-            return None;
-        }
-        let (granted, waker) = grant(&mut self.receivers);
-        self.promised_values += usize::from(granted && !S::SHARES);
-        waker
-    }
-
-    /// Promises a free slot to the first sender, if both are there.
-    fn promise_slot(&mut self) -> Option<Waker> {
-        if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
-            return None;
-        }
-        let (granted, waker) = grant(&mut self.senders);
-        self.promised_slots += usize::from(granted);
-        waker
-    }
-
-    /// Whether a waiter could be dealt with: the question before each [`settle`](Self::settle), cheap
-    /// enough for every operation.
-    #[inline]
-    pub(super) fn is_settled(&self) -> bool {
-        let sender_waits = !self.senders.is_empty();
-        let receiver_waits = !self.receivers.is_empty();
-        if !sender_waits && !receiver_waits {
-            return true;
-        }
-        if self.closed && (sender_waits || self.is_drained()) {
-            return false;
-        }
-        let value_free = receiver_waits && self.has_value_for_first();
-        let slot_free =
-            sender_waits && (S::GROWS || (self.has_room() && (!S::MEETS || receiver_waits)));
-        !value_free && !slot_free
-    }
-
-    /// What somebody who would be refused does first, in the critical section that then may refuse it: if a
-    /// waiter can be dealt with, that is done. So a refusal is never due to waiters who were being dealt
-    /// with by others, and have gone since.
-    pub(super) fn help(&mut self, helps: bool) -> Option<Wakers> {
-        if !helps {
-            return None;
-        }
-        match self.settle() {
-            Settled::Done => None,
-            Settled::Step(wakers) => Some(wakers),
-        }
-    }
-
-    /// Deals with one waiter, in the order of rule 3: a match, then closing.
-    pub(super) fn settle(&mut self) -> Settled {
-        if !self.receivers.is_empty() && self.has_value_for_first() {
-            return Settled::Step([self.promise_value(), None]);
-        }
-        if S::MEETS {
-            if let Some(wakers) = self.introduce() {
-                return Settled::Step(wakers);
-            }
-        } else if !self.closed && !self.senders.is_empty() && self.has_room() {
-            return Settled::Step([self.promise_slot(), None]);
-        }
-        if self.closed {
-            if let Some(waker) = dismiss(&mut self.senders) {
-                return Settled::Step([waker, None]);
-            }
-            if self.is_drained() {
-                if let Some(waker) = dismiss(&mut self.receivers) {
-                    return Settled::Step([waker, None]);
-                }
-            }
-            if let Some(waker) = tell(&mut self.closers) {
-                return Settled::Step([waker, None]);
-            }
-        }
-        if S::GROWS {
-            // The first sender is the one that asks for memory: tell it that it is the first.
-            if let Some(first) = self.senders.front() {
-                if first.state() == TokenState::Queued {
-                    first.set_state(TokenState::First);
-                    return Settled::Step([first.take_waker(), None]);
-                }
-            }
-        }
-        Settled::Done
-    }
-}
-
-/// Takes the first token and grants it, unless its select was lost.
-fn grant(list: &mut TokenList) -> (bool, Option<Waker>) {
-    end_first(list, TokenState::Granted).unwrap_or((false, None))
-}
-
-/// Takes the first token and tells it that the channel is closed.
-fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
-    end_first(list, TokenState::Closed).map(|(_, waker)| waker)
-}
-
-/// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
-/// until then another arm may happen. If one has, its select has been told.
-fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
-    let token = list.pop_front()?;
-    // SAFETY: it was queued until now, and its owner needs the lock to go away.
-    let token = unsafe { &*token };
-    if token.side().is_some_and(|(claim, _)| claim.winner().is_some()) {
-        token.set_state(TokenState::Lost);
-        return Some(None);
-    }
-    Some(token.settle(TokenState::Closed))
-}
-
-/// Takes the first token and ends its wait with `outcome`, or as lost.
-fn end_first(list: &mut TokenList, outcome: TokenState) -> Option<(bool, Option<Waker>)> {
-    let token = list.pop_front()?;
-    // SAFETY: it was queued until now, and its owner needs the lock to go away.
-    let token = unsafe { &*token };
-    if claim_own(token.side()) {
-        Some((true, token.settle(outcome)))
-    } else {
-        token.set_state(TokenState::Lost);
-        Some((false, None))
     }
 }

@@ -3,6 +3,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use crate::error::TryAllocError;
 
@@ -126,6 +127,11 @@ pub trait Store<T>: sealed::Sealed {
     unsafe fn add(&mut self, growth: Self::Growth);
     /// Memory that is not needed for what has been `promised`, when a promise has been given back.
     fn spare(&mut self, _promised: usize) -> Option<Self::Growth> {
+        None
+    }
+    /// Of a rendezvous: those who wait without a value, or only look.
+    #[inline]
+    fn bystanders(&mut self) -> Option<&mut Bystanders> {
         None
     }
     /// Values that were received, and those that their receivers missed, where that is not the same

@@ -89,28 +89,30 @@ pub(crate) fn is_same_select(a: Side<'_>, b: Side<'_>) -> bool {
 
 /// Claims both sides or neither. Two arms of one select never match each other.
 pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
+    claim_two(a, b, |arm| arm + 1)
+}
+
+/// Claims `a`, at a moment at which `b` has not been decided, and is left so.
+pub(crate) fn claim_beside(a: Side<'_>, b: Side<'_>) -> PairClaim {
+    claim_two(a, b, |_arm| OPEN)
+}
+
+/// Claims `a`, and changes `b`, which must be open, as told.
+fn claim_two(a: Side<'_>, b: Side<'_>, to_b: fn(u8) -> u8) -> PairClaim {
     match (a, b) {
-        (None, second) => {
-            if claim_own(second) {
-                PairClaim::Both
-            } else {
-                PairClaim::SecondLost
-            }
-        }
-        (first, None) => {
-            if claim_own(first) {
-                PairClaim::Both
-            } else {
-                PairClaim::FirstLost
-            }
-        }
+        (None, None) => PairClaim::Both,
+        (None, Some((b, arm))) if b.enter(to_b(arm)) => PairClaim::Both,
+        (None, Some(_)) => PairClaim::SecondLost,
+        (Some((a, arm)), None) if a.claim(arm) => PairClaim::Both,
+        (Some(_), None) => PairClaim::FirstLost,
         (Some((a, arm_a)), Some((b, arm_b))) => {
             if core::ptr::eq(a, b) {
                 return PairClaim::SameSelect;
             }
+            let (to_a, to_b) = (arm_a + 1, to_b(arm_b));
             let a_first = core::ptr::from_ref(a) < core::ptr::from_ref(b);
-            let (low, low_arm, high, high_arm) =
-                if a_first { (a, arm_a, b, arm_b) } else { (b, arm_b, a, arm_a) };
+            let (low, to_low, high, to_high) =
+                if a_first { (a, to_a, b, to_b) } else { (b, to_b, a, to_a) };
             let lost = |low_lost: bool| {
                 if low_lost == a_first { PairClaim::FirstLost } else { PairClaim::SecondLost }
             };
@@ -118,11 +120,11 @@ pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
                 if !low.enter(BUSY) {
                     return lost(true);
                 }
-                if !high.enter(high_arm + 1) {
+                if !high.enter(to_high) {
                     low.leave(OPEN);
                     return lost(false);
                 }
-                low.leave(low_arm + 1);
+                low.leave(to_low);
                 PairClaim::Both
             })
         }
@@ -138,7 +140,7 @@ fn uninterrupted<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// What became of a [`claim_pair`].
+/// What became of a [`claim_pair`], or a [`claim_beside`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum PairClaim {
     Both,

@@ -50,6 +50,8 @@ pub(crate) struct Token {
     arm: Cell<u8>,
     /// Brings no value, and takes none.
     bare: Cell<bool>,
+    /// When it was queued, where two lists are served as one.
+    arrival: Cell<u32>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -79,6 +81,7 @@ impl Token {
             state: Cell::new(State::Idle),
             arm: Cell::new(0),
             bare: Cell::new(bare),
+            arrival: Cell::new(0),
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -92,6 +95,16 @@ impl Token {
     /// Changes that, before it is queued.
     pub(crate) fn set_bare(&self, bare: bool) {
         self.bare.set(bare);
+    }
+
+    /// Notes down when it was queued: the number of those who were before it, which may wrap.
+    pub(crate) fn set_arrival(&self, number: u32) {
+        self.arrival.set(number);
+    }
+
+    /// Whether it was queued before `other`, if less than 2³¹ came in between.
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        (other.arrival.get().wrapping_sub(self.arrival.get()) as i32) > 0
     }
 
     /// Makes this token an arm of a select. Called under the lock of the list, if it may be queued.

@@ -172,14 +172,9 @@ impl Model {
 
     /// Whether the channel says that it is full.
     pub fn is_full(&self) -> bool {
-        if self.shape.meets {
-            !self
-                .receivers
-                .iter()
-                .any(|&receiver| !self.operations[receiver].bare && !self.is_decided(receiver))
-        } else {
-            !self.has_room()
-        }
+        let waits =
+            |&receiver: &usize| !self.operations[receiver].bare && !self.is_decided(receiver);
+        !self.has_room() || (self.shape.meets && !self.receivers.iter().any(waits))
     }
 
     /// The place of the value that is next.
@@ -274,18 +269,25 @@ impl Model {
     pub(super) fn settle(&mut self) {
         loop {
             self.forget_losers();
-            let (sender, receiver) =
-                (self.senders.front().copied(), self.receivers.front().copied());
+            let sender = self.senders.front().copied();
+            // Where both sides meet, who only looks is promised nothing.
+            let promised = |&receiver: &usize| !self.shape.meets || !self.operations[receiver].bare;
+            let receiver = self.receivers.iter().copied().find(promised);
             match (sender, receiver) {
                 (_, Some(receiver)) if self.queue.len() > self.promised_values => {
                     self.promised_values += 1;
                     self.decide(receiver, Phase::Granted);
                 }
-                (Some(_), Some(_)) if self.shape.meets && self.has_room() => {
-                    let Some((sender, receiver)) = self.pair() else { break };
-                    self.introduce(sender, receiver);
+                _ if self.shape.meets => {
+                    if let Some((sender, receiver)) = self.pair() {
+                        self.introduce(sender, receiver);
+                    } else if let Some(onlooker) = self.onlooker() {
+                        self.tell(onlooker);
+                    } else {
+                        break;
+                    }
                 }
-                (Some(sender), _) if !self.shape.meets && !self.closed && self.has_room() => {
+                (Some(sender), _) if !self.closed && self.has_room() => {
                     self.promised_slots += 1;
                     self.decide(sender, Phase::Granted);
                 }
@@ -308,20 +310,21 @@ impl Model {
 
     /// The first sender who meets somebody, or who wants a permit while somebody waits, and that somebody.
     fn pair(&self) -> Option<(usize, usize)> {
-        self.senders.iter().find_map(|&sender| {
-            let waiting = &self.operations[sender];
-            let looks = |&&receiver: &&usize| self.operations[receiver].bare && !waiting.bare;
-            let looker = self.receivers.iter().find(looks);
-            let partner = self.other_receiver(&waiting.side);
-            // Whoever stands first, the one who only looks or the other.
-            let place = |receiver| self.receivers.iter().position(|&other| other == receiver);
-            let receiver = match (looker, partner) {
-                (Some(&looker), Some(partner)) if place(looker) < place(partner) => looker,
-                (Some(&looker), None) => looker,
-                (_, partner) => partner?,
-            };
-            Some((sender, receiver))
-        })
+        let meets = |&sender: &usize| {
+            self.other_receiver(&self.operations[sender].side).map(|receiver| (sender, receiver))
+        };
+        self.senders.iter().find_map(meets).filter(|_| self.has_room())
+    }
+
+    /// The first who only looks, and can see a sender or a value.
+    fn onlooker(&self) -> Option<usize> {
+        let unpromised = self.queue.len() > self.promised_values;
+        let sees = |&&receiver: &&usize| {
+            let looker = &self.operations[receiver];
+            let sender = self.has_room().then(|| self.other_sender(&looker.side)).flatten();
+            looker.bare && (unpromised || sender.is_some())
+        };
+        self.receivers.iter().find(sees).copied()
     }
 
     fn introduce(&mut self, sender: usize, receiver: usize) {
@@ -331,7 +334,6 @@ impl Model {
                 self.promised_slots += 1;
                 self.decide(sender, Phase::Granted);
             }
-            _ if self.operations[receiver].bare => self.tell(receiver),
             Kind::Send(value, priority) => {
                 self.put(value, priority);
                 self.promised_values += 1;

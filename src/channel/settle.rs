@@ -1,0 +1,155 @@
+//! Dealing with those who wait, one at a time: the part of the [state machine](super::state) that any operation
+//! may go on with, whoever began it.
+
+use core::task::Waker;
+
+use super::state::{RecvToken, Settled, State, Wakers};
+use super::store::{Store, Strategy};
+use crate::sync::claim::claim_own;
+use crate::sync::wait::{State as TokenState, TokenList};
+
+impl<T, S: Strategy<T>> State<T, S> {
+    /// Whether there is a value for the first receiver that waits.
+    #[inline]
+    fn has_value_for_first(&self) -> bool {
+        if !S::SHARES {
+            return self.store.len() > self.promised_values;
+        }
+        self.receivers.first().is_some_and(|first| {
+            // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
+            // `RecvToken`.
+            let mark = unsafe { &(*first.cast::<RecvToken<S::Mark>>()).mark };
+            self.store.is_past(mark.get())
+        })
+    }
+
+    /// Promises a free value to the first receiver, if both are there.
+    #[inline]
+    pub(super) fn promise_value(&mut self) -> Option<Waker> {
+        if self.receivers.is_empty() || !self.has_value_for_first() {
+            return None;
+        }
+        let (granted, waker) = grant(&mut self.receivers);
+        self.promised_values += usize::from(granted && !S::SHARES);
+        waker
+    }
+
+    /// Promises a free slot to the first sender, if both are there.
+    pub(super) fn promise_slot(&mut self) -> Option<Waker> {
+        if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
+            return None;
+        }
+        let (granted, waker) = grant(&mut self.senders);
+        self.promised_slots += usize::from(granted);
+        waker
+    }
+
+    /// Whether a waiter could be dealt with: the question before each [`settle`](Self::settle), cheap
+    /// enough for every operation.
+    #[inline]
+    pub(super) fn is_settled(&mut self) -> bool {
+        let sender_waits = !self.senders.is_empty();
+        let receiver_waits = !self.receivers.is_empty();
+        let bystanders = self.store.bystanders().is_some_and(|bystanders| !bystanders.are_gone());
+        if !sender_waits && !receiver_waits && !bystanders {
+            return true;
+        }
+        if self.closed && (sender_waits || bystanders || self.is_drained()) {
+            return false;
+        }
+        if receiver_waits && self.has_value_for_first() {
+            return false;
+        }
+        if S::MEETS {
+            return !self.may_introduce();
+        }
+        !sender_waits || !(S::GROWS || self.has_room())
+    }
+
+    /// What somebody who would be refused does first, in the critical section that then may refuse it: if a
+    /// waiter can be dealt with, that is done. So a refusal is never due to waiters who were being dealt
+    /// with by others, and have gone since.
+    pub(super) fn help(&mut self, helps: bool) -> Option<Wakers> {
+        if !helps {
+            return None;
+        }
+        match self.settle() {
+            Settled::Done => None,
+            Settled::Step(wakers) => Some(wakers),
+        }
+    }
+
+    /// Deals with one waiter, in the order of rule 3: a match, then closing.
+    pub(super) fn settle(&mut self) -> Settled {
+        if !self.receivers.is_empty() && self.has_value_for_first() {
+            return Settled::Step([self.promise_value(), None]);
+        }
+        if S::MEETS {
+            if let Some(wakers) = self.introduce().or_else(|| self.tell_onlooker()) {
+                return Settled::Step(wakers);
+            }
+        } else if !self.closed && !self.senders.is_empty() && self.has_room() {
+            return Settled::Step([self.promise_slot(), None]);
+        }
+        if self.closed {
+            if let Some(waker) = self.dismiss_one() {
+                return Settled::Step([waker, None]);
+            }
+        }
+        if S::GROWS {
+            // The first sender is the one that asks for memory: tell it that it is the first.
+            if let Some(first) = self.senders.front() {
+                if first.state() == TokenState::Queued {
+                    first.set_state(TokenState::First);
+                    return Settled::Step([first.take_waker(), None]);
+                }
+            }
+        }
+        Settled::Done
+    }
+
+    /// Tells one waiter that the channel is closed.
+    fn dismiss_one(&mut self) -> Option<Option<Waker>> {
+        let drained = self.is_drained();
+        dismiss(self.first_senders())
+            .or_else(|| dismiss(drained.then_some(&mut self.receivers)?))
+            .or_else(|| dismiss(&mut self.store.bystanders().filter(|_| drained)?.receivers))
+            .or_else(|| tell(&mut self.closers))
+    }
+}
+
+/// Takes the first token and grants it, unless its select was lost.
+fn grant(list: &mut TokenList) -> (bool, Option<Waker>) {
+    end_first(list, TokenState::Granted).unwrap_or((false, None))
+}
+
+/// Takes the first token and tells it that the channel is closed.
+fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
+    end_first(list, TokenState::Closed).map(|(_, waker)| waker)
+}
+
+/// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
+/// until then another arm may happen. If one has, its select has been told.
+fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
+    let token = list.pop_front()?;
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    let token = unsafe { &*token };
+    if token.side().is_some_and(|(claim, _)| claim.winner().is_some()) {
+        token.set_state(TokenState::Lost);
+        return Some(None);
+    }
+    Some(token.settle(TokenState::Closed))
+}
+
+/// Takes the first token and ends its wait with `outcome`, or as lost.
+fn end_first(list: &mut TokenList, outcome: TokenState) -> Option<(bool, Option<Waker>)> {
+    let token = list.pop_front()?;
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    let token = unsafe { &*token };
+    if claim_own(token.side()) {
+        Some((true, token.settle(outcome)))
+    } else {
+        token.set_state(TokenState::Lost);
+        Some((false, None))
+    }
+}
