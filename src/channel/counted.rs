@@ -155,7 +155,8 @@ where
     channel: P,
 }
 
-/// A counted receiver. The last one to go closes the channel and drops what is in it, counted.
+/// A counted receiver. The last one to go closes the channel and drops what is in it, counted; what is sent with
+/// a permit after that is dropped, too.
 ///
 /// It has all operations of [`Receiver`].
 pub struct CountedReceiver<P: ChannelRef>
@@ -305,9 +306,7 @@ where
 {
     fn drop(&mut self) {
         if self.channel.count(Change::ReceiverGoes).receivers == 0 {
-            let channel = self.channel.channel();
-            channel.close();
-            channel.discard();
+            self.channel.channel().desert();
         }
     }
 }

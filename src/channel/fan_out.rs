@@ -158,7 +158,8 @@ pub fn fan_out<'a, M: RawMutex>(channels: &[&dyn Outlet<'a, M>], message: Lease<
 
 /// Sends a message to all channels or to none, without a copy and without waiting.
 ///
-/// First a slot is held in every channel, then all are filled, which cannot fail. A channel that is named twice
+/// First a slot is held in every channel, then all are filled, which cannot fail. While it tries, others
+/// find these slots taken, as by any permit. A channel that is named twice
 /// gets it twice. Interrupt-safe, each channel in critical sections of its own: a receiver may have the
 /// message before another channel does.
 ///
@@ -259,7 +260,8 @@ pub fn fan_out_all<'c, 'a, M: RawMutex, S: Strategy<Parcel<'a, M>>>(
 ///
 /// It waits for a slot in one channel that has none, and holds no slot in the others meanwhile; so two of these
 /// never wait for each other. First come, first served holds for the slot that it waits for, not for all
-/// of them together. Fails when a channel is closed, or named twice. Dropping it drops the message, which was sent to nobody;
+/// of them together. Fails when it finds a channel closed, or named twice: while it waits for one, it learns of
+/// the others only when that one has room. Dropping it drops the message, which was sent to nobody;
 /// a deadline or a cancellation gives it back.
 #[must_use = "futures do nothing unless polled"]
 pub struct FanOut<'c, 'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> {

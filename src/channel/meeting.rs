@@ -275,7 +275,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Both sides wait and the meeting point has become free: the sender's value goes there, promised to
     /// the receiver; or the sender is to have a permit, and is promised the meeting point.
     pub(super) fn introduce(&mut self) -> Option<Wakers> {
-        if self.receivers.is_empty() || !self.has_room() {
+        if self.receivers.is_empty() || !self.sender_waits() || !self.has_room() {
             return None;
         }
         let wanted = match self.store.bystanders() {

@@ -425,11 +425,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         });
     }
 
-    /// Drops what is in the channel and promised to nobody, counted: nobody is left to receive it.
-    fn discard(&self)
+    /// Closes it, and drops what is in it and promised to nobody, counted, and what will be sent into slots that
+    /// are promised: nobody is left to receive it.
+    fn desert(&self)
     where
         S: Compete<T>,
     {
+        self.state.with(|state| state.deserted = true);
+        self.close();
         to_the_end(|| {
             let Some((value, unused)) = self.state.with(State::discard) else { return false };
             if let Some(unused) = unused {

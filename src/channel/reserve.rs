@@ -22,12 +22,16 @@ use crate::sync::wait::{State as TokenState, Token};
 /// A slot of a channel, held: sending into it cannot fail, not even when the channel has been closed in
 /// the meantime. One word.
 ///
+/// Nor when the last counted receiver has gone: then the value is dropped, counted (a conflated channel hands it
+/// back).
+///
 /// Made by [`Channel::reserve`] and [`Channel::try_reserve`]. Dropping it gives the slot to the sender
 /// that has waited longest. A leaked one takes its slot with it, and keeps receivers of a closed channel
 /// waiting.
 ///
 /// On a rendezvous it holds the meeting point, while a receiver waits for the value; other pairs wait
-/// until it is used, so use it soon. Should that receiver go away the value is the next one's.
+/// until it is used, so use it soon. Should that receiver go away the value is the next one's. A receiver that
+/// arrives takes the value of a sender that waits, if there is one, before it lets a permit be had.
 ///
 /// ```
 /// use cloakroom::channel::{Buffered, Channel};

@@ -69,6 +69,8 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) promised_slots: usize,
     pub(super) promised_values: usize,
     pub(super) closed: bool,
+    /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
+    pub(super) deserted: bool,
     pub(super) counters: Counters,
 }
 
@@ -127,6 +129,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             promised_slots: 0,
             promised_values: 0,
             closed: false,
+            deserted: false,
             counters: Counters::ZERO,
         }
     }
@@ -262,6 +265,11 @@ impl<T, S: Strategy<T>> State<T, S> {
         rank: S::Rank,
     ) -> (Option<T>, Option<Waker>) {
         self.promised_slots -= 1;
+        if self.deserted {
+            count(&mut self.counters.sent);
+            count(&mut self.counters.dropped);
+            return (value.take(), None);
+        }
         let replaced = value.take().and_then(|value| self.put(value, rank));
         (replaced, self.promise_value())
     }

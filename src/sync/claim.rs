@@ -89,16 +89,17 @@ pub(crate) fn is_same_select(a: Side<'_>, b: Side<'_>) -> bool {
 
 /// Claims both sides or neither. Two arms of one select never match each other.
 pub(crate) fn claim_pair(a: Side<'_>, b: Side<'_>) -> PairClaim {
-    claim_two(a, b, |arm| arm + 1)
+    claim_two::<true>(a, b)
 }
 
 /// Claims `a`, at a moment at which `b` has not been decided, and is left so.
 pub(crate) fn claim_beside(a: Side<'_>, b: Side<'_>) -> PairClaim {
-    claim_two(a, b, |_arm| OPEN)
+    claim_two::<false>(a, b)
 }
 
-/// Claims `a`, and changes `b`, which must be open, as told.
-fn claim_two(a: Side<'_>, b: Side<'_>, to_b: fn(u8) -> u8) -> PairClaim {
+/// Claims `a`, and `b` or not, which must be open in any case.
+fn claim_two<const BOTH: bool>(a: Side<'_>, b: Side<'_>) -> PairClaim {
+    let to_b = |arm: u8| if BOTH { arm + 1 } else { OPEN };
     match (a, b) {
         (None, None) => PairClaim::Both,
         (None, Some((b, arm))) if b.enter(to_b(arm)) => PairClaim::Both,

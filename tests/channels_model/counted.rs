@@ -130,6 +130,23 @@ fn sequence<P: ChannelRef<Target = Line>>(
                     assert!(recv.as_mut().poll(&mut cx).is_ready(), "{}", context());
                 }
             }
+            98.. if !senders.is_empty() => {
+                // What is sent with a permit goes the way of what is in the channel.
+                let permit = senders[0].try_reserve();
+                let room = !model.closed && model.queue.len() < ROOM;
+                assert_eq!(permit.is_ok(), room, "{}", context());
+                let Ok(permit) = permit else { continue };
+                let value = ledger.value();
+                model.queue.push_back(value.id);
+                if random.one_in(2) {
+                    receivers.clear();
+                }
+                permit.send(value);
+                model.sent += 1;
+                if receivers.is_empty() {
+                    model.without_receivers();
+                }
+            }
             _ => {}
         }
         let (sending, receiving) = (senders.first(), receivers.first());

@@ -6,7 +6,8 @@
 
 use core::future::Future;
 use core::hint::black_box;
-use core::pin::pin;
+use core::mem::ManuallyDrop;
+use core::pin::{Pin, pin};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::{Context, Waker};
 
@@ -16,7 +17,7 @@ use cloakroom::channel::{
 };
 use cloakroom::kernel::{CancelToken, Kernel, TimerQueue};
 use cloakroom::limit::Operation;
-use cloakroom::select::select;
+use cloakroom::select::{never, select};
 use cortex_m::peripheral::SYST;
 use cortex_m_rt::exception;
 use harness::println;
@@ -192,6 +193,8 @@ fn channels(row: Row<'_>) {
         let _ = either.poll(&mut cx);
         let _ = sender.poll(&mut cx);
     });
+    crowded::<1>("rendezvous tried, one permit and one look waiting", row);
+    crowded::<16>("the same with sixteen of each", row);
     row("unlimited, over segments", &mut || {
         for number in 0..5 {
             let _ = QUEUE.try_send(number);
@@ -208,6 +211,31 @@ fn channels(row: Row<'_>) {
         black_box(NUMBERS.snapshot());
         black_box(ARENA.snapshot());
         black_box(ARENA.handle().dump().count());
+    });
+}
+
+/// A rendezvous at which `N` wait for a permit, and `N` look for a sender: nobody to meet.
+fn crowded<const N: usize>(name: &str, row: Row<'_>) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut permits = pin!(core::array::from_fn::<_, N, _>(|_| MEETING.reserve()));
+    let mut looks =
+        pin!(core::array::from_fn::<_, N, _>(|_| { select((MEETING.recv(), never::<()>())) }));
+    // SAFETY: the array is pinned, and nothing is moved out of it.
+    for permit in unsafe { permits.as_mut().get_unchecked_mut() } {
+        // SAFETY: as above.
+        let _ = unsafe { Pin::new_unchecked(permit) }.poll(&mut cx);
+    }
+    // SAFETY: as above.
+    for look in unsafe { looks.as_mut().get_unchecked_mut() } {
+        // SAFETY: as above. It is not dropped, so that it goes on looking.
+        let mut ready = ManuallyDrop::new(unsafe { Pin::new_unchecked(look) }.ready());
+        // SAFETY: it stays where it is until it is forgotten.
+        let _ = unsafe { Pin::new_unchecked(&mut *ready) }.poll(&mut cx);
+    }
+    row(name, &mut || {
+        let _ = black_box(MEETING.try_recv());
+        let _ = black_box(MEETING.try_send(1));
+        black_box(MEETING.is_full());
     });
 }
 
