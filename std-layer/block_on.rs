@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::thread_local;
@@ -140,21 +140,53 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
     clock: &StdClock,
     future: F,
 ) -> F::Output {
+    let rest = Rest { before: &|| {}, parked: &AtomicU32::new(0), is_brief: false };
+    drive_until(kernel, clock, future, &rest)
+}
+
+/// What a thread does when nothing is ready.
+pub(super) struct Rest<'a> {
+    /// Work that can wait, a bounded piece of it; done between batches, too.
+    pub(super) before: &'a dyn Fn(),
+    /// How many threads sleep.
+    pub(super) parked: &'a AtomicU32,
+    /// The future itself takes no time: nobody else need be woken for tasks meanwhile.
+    pub(super) is_brief: bool,
+}
+
+/// As [`block_on_until`], with something else to do.
+pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
+    kernel: &Kernel<M, W>,
+    clock: &StdClock,
+    future: F,
+    rest: &Rest<'_>,
+) -> F::Output {
     let mut future = pin!(future);
     let mut driver = pin!(Driver::new(kernel));
     UNPARK.with(|(unpark, waker)| {
         let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
+        let sleep = |limit| {
+            // A figure: nothing depends on it.
+            rest.parked.fetch_add(1, Ordering::Relaxed);
+            unpark.park(limit);
+            rest.parked.fetch_sub(1, Ordering::Relaxed);
+        };
         loop {
+            if rest.is_brief {
+                driver.as_mut().search();
+            }
             // The future comes first, as it may begin a sleep, too, and counts from now on.
             kernel.advance(clock.now());
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
-            match driver.as_mut().poll(clock.now(), &mut cx) {
+            let next = driver.as_mut().poll(clock.now(), &mut cx);
+            (rest.before)();
+            match next {
                 Next::Ready => {}
-                Next::At(tick) => unpark.park(Some(clock.until(tick))),
-                Next::Idle => unpark.park(None),
+                Next::At(tick) => sleep(Some(clock.until(tick))),
+                Next::Idle => sleep(None),
             }
         }
     })

@@ -2,8 +2,10 @@
 
 use std::boxed::Box;
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use memmap2::MmapMut;
@@ -12,7 +14,7 @@ use crate::arena::ArenaRef;
 use crate::arena::mapped::{Plan, plan};
 use crate::sync::RawMutex;
 
-/// An arena over an anonymous mapping. The operating system provides each page when it is first used.
+/// An arena over mapped memory. The operating system provides each page when it is first used.
 ///
 /// Besides the payloads it takes 4 bytes a page and 32 bytes a descriptor.
 ///
@@ -66,6 +68,58 @@ impl std::error::Error for MapError {
     }
 }
 
+/// What an arena lies in.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Backing {
+    /// Anonymous memory.
+    #[default]
+    Anonymous,
+    /// Anonymous memory in huge pages, where the operating system has any to give: fewer misses of the address
+    /// cache in a large arena. Elsewhere the same as `Anonymous`.
+    HugePages,
+    /// A file, made for it, that nobody else may read or write. It must not exist, is as large as the arena with
+    /// its tables, and stays when the process ends. An arena begins empty: what is in such a file is no way
+    /// to keep messages.
+    File(PathBuf),
+}
+
+impl Backing {
+    /// Zeroed memory.
+    fn map(&self, bytes: usize) -> io::Result<MmapMut> {
+        match self {
+            Self::Anonymous => MmapMut::map_anon(bytes),
+            Self::HugePages => {
+                let map = MmapMut::map_anon(bytes)?;
+                // A hint. A kernel without them refuses it, and serves as well.
+                #[cfg(target_os = "linux")]
+                let _ = map.advise(memmap2::Advice::HugePage);
+                Ok(map)
+            }
+            Self::File(path) => {
+                let file = new_file(path)?;
+                let map = file.set_len(bytes as u64).and_then(|()| {
+                    // SAFETY: the file was made just now, for its owner alone. Who changes it all the same, as
+                    // that user, could as well write into the process's memory.
+                    unsafe { MmapMut::map_mut(&file) }
+                });
+                if map.is_err() {
+                    let _ = std::fs::remove_file(path);
+                }
+                map
+            }
+        }
+    }
+}
+
+/// Makes a file that only its owner can open.
+fn new_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 /// Homes of a mapped arena.
 const HOMES: usize = 64;
 
@@ -76,12 +130,25 @@ impl<M: RawMutex> MappedArena<M> {
     /// # Errors
     /// [`MapError`]; nothing stays mapped.
     pub fn new(bytes: usize, page_size: usize, descriptors: usize) -> Result<Self, MapError> {
+        Self::on(&Backing::Anonymous, bytes, page_size, descriptors)
+    }
+
+    /// As [`new`](Self::new), on a backing of choice.
+    ///
+    /// # Errors
+    /// [`MapError`]; nothing stays mapped, and no file is left.
+    pub fn on(
+        backing: &Backing,
+        bytes: usize,
+        page_size: usize,
+        descriptors: usize,
+    ) -> Result<Self, MapError> {
         if page_size == 0 {
             return Err(MapError::Sizes);
         }
         let plan = plan::<M>(bytes.div_ceil(page_size), page_size, descriptors, HOMES)
             .ok_or(MapError::Sizes)?;
-        let mut map = MmapMut::map_anon(plan.bytes).map_err(MapError::Os)?;
+        let mut map = backing.map(plan.bytes).map_err(MapError::Os)?;
         let region = NonNull::from(&mut map[..]).cast::<u8>();
         // SAFETY: a fresh mapping of the plan's length: zeroed, aligned to a page of the operating
         // system, and used by nobody yet.

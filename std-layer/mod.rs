@@ -1,16 +1,17 @@
-//! What the `std` feature adds: a clock, a lock that parks, `block_on` and blocking calls, and arenas over
-//! mapped memory.
+//! What the `std` feature adds: a clock, a lock that parks, `block_on` and blocking calls, arenas over
+//! mapped memory, and a [`runtime`] of worker threads.
 
 mod block_on;
 mod blocking;
 mod clock;
 mod lock;
 mod mapped;
+pub mod runtime;
 mod share;
 
 pub use block_on::{block_on, block_on_by, block_on_until};
 pub use blocking::block_on_for;
 pub use clock::StdClock;
 pub use lock::StdRawMutex;
-pub use mapped::{MapError, MappedArena};
+pub use mapped::{Backing, MapError, MappedArena};
 pub use share::ArcShare;

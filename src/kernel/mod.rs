@@ -6,25 +6,28 @@
 
 mod cancel;
 mod clock;
+mod driver;
 mod join;
 mod task;
 mod tick;
 mod timer;
 
 use core::future::Future;
-use core::pin::{Pin, pin};
 use core::ptr::{self, NonNull};
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Waker};
 
 pub use cancel::{CancelChild, CancelToken, Cancelled};
 pub use clock::Clock;
+#[cfg(feature = "std")]
+pub(crate) use driver::Driver;
+pub use driver::drive;
 pub use join::JoinHandle;
 pub use tick::Ticks;
 pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
-use crate::sync::wait::{State, Token, TokenList};
+use crate::sync::wait::{State, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 use task::{Header, TaskRef, flag};
 
@@ -67,6 +70,8 @@ struct Shared<M: RawMutex + 'static> {
     parent: Option<Waker>,
     /// Those who sleep until there is something to do; the first of them is woken before `parent`.
     drivers: TokenList,
+    /// How many of them are awake and about to look for a task.
+    searching: u32,
     ready: u32,
     tasks: u32,
     polls: u32,
@@ -110,8 +115,9 @@ impl<M: RawMutex + Sync + 'static> Kernel<M> {
         }
     }
 
-    /// This kernel's timers. Only those who poll the kernel look at the next deadline, so a sleep that
-    /// is begun elsewhere, while they sleep themselves, may end late.
+    /// This kernel's timers. Whoever calls [`poll`](Self::poll) is told the next deadline; a sleep that is begun
+    /// elsewhere while the caller sleeps itself is looked at in the next call. Threads that drive a kernel
+    /// with the std layer are woken for it.
     pub fn timers(&self) -> &Timers<M> {
         &self.timers
     }
@@ -154,18 +160,21 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
             shared.tasks += 1;
             shared.make_ready(task)
         });
-        if let Some(parent) = parent {
-            parent.wake();
-        }
+        wake(parent);
         Ok(handle)
     }
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
     /// next, so that the caller can put the core to sleep.
     pub fn poll(&self, now: u64) -> Next {
+        self.poll_batch(now, || self.shared.with(Shared::pop))
+    }
+
+    #[inline]
+    fn poll_batch(&self, now: u64, pop: impl Fn() -> Option<(NonNull<Header<M>>, usize)>) -> Next {
         self.timers.advance(now);
         for _ in 0..BATCH {
-            let Some((task, flags)) = self.shared.with(Shared::pop) else {
+            let Some((task, flags)) = pop() else {
                 // There is no need to look again: whoever made a task ready since then has woken the
                 // driver, or interrupts its sleep.
                 return match self.timers.next_deadline() {
@@ -247,9 +256,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
             });
             // The kernel keeps its reference.
             let _ = task.into_raw();
-            if let Some(parent) = parent {
-                parent.wake();
-            }
+            wake(parent);
             return;
         }
         end.has_output = !cancel;
@@ -300,67 +307,14 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
         joiner.wake();
         // Some of them may have waited for the last task to end.
         for _ in 0..drivers {
-            if let Some(driver) = shared.with(Shared::driver) {
-                driver.wake();
-            }
+            wake(shared.with(Shared::driver));
         }
     }
 }
 
-/// A place among those who drive a kernel: threads, or tasks of another executor.
-///
-/// While it waits it is woken when there is something to do; when it goes, another one takes over.
-pub(crate) struct Driver<'k, M: RawMutex + Sync + 'static, W: TimerQueue> {
-    kernel: &'k Kernel<M, W>,
-    token: Token,
-}
-
-impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
-    pub(crate) fn new(kernel: &'k Kernel<M, W>) -> Self {
-        Self { kernel, token: Token::new() }
-    }
-
-    /// As [`Kernel::poll`]; unless more is ready, `cx` will be woken when it is.
-    pub(crate) fn poll(self: Pin<&mut Self>, now: u64, cx: &mut Context<'_>) -> Next {
-        // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        let next = this.kernel.poll(now);
-        if next == Next::Ready {
-            return next;
-        }
-        let token = &this.token;
-        let waker = cx.waker().clone();
-        let (unused, ready) = this.kernel.shared.with(|shared| {
-            if !shared.head.is_null() {
-                return (Some(waker), true);
-            }
-            if token.state() != State::Queued {
-                // SAFETY: pinned, in no list, and taken out in `drop`.
-                unsafe { shared.drivers.push_back(token) };
-            }
-            (token.set_waker(Some(waker)), false)
-        });
-        drop(unused);
-        if ready { Next::Ready } else { next }
-    }
-}
-
-impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
-    fn drop(&mut self) {
-        // Others may count on this one for what is ready, and for the next deadline.
-        let timed = self.kernel.timers.next_deadline().is_some();
-        let (waker, successor) = self.kernel.shared.with(|shared| {
-            if self.token.state() == State::Queued {
-                // SAFETY: queued.
-                unsafe { shared.drivers.remove(&raw const self.token) };
-            }
-            let needed = timed || !shared.head.is_null();
-            (self.token.take_waker(), if needed { shared.driver() } else { None })
-        });
-        drop(waker);
-        if let Some(successor) = successor {
-            successor.wake();
-        }
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 
@@ -371,6 +325,7 @@ impl<M: RawMutex + 'static> Shared<M> {
             tail: ptr::null(),
             parent: None,
             drivers: TokenList::new(),
+            searching: 0,
             ready: 0,
             tasks: 0,
             polls: 0,
@@ -409,18 +364,27 @@ impl<M: RawMutex + 'static> Shared<M> {
             }
             None => {
                 self.head = whole;
-                self.driver()
+                if self.searching > 0 { None } else { self.driver() }
             }
         }
     }
 
     /// Who shall be told that there is something to do.
     fn driver(&mut self) -> Option<Waker> {
-        match self.drivers.pop_front() {
-            // SAFETY: it was queued until now, and its owner needs the lock to go away.
-            Some(token) => unsafe { (*token).settle(State::Granted) },
-            None => self.parent.take(),
-        }
+        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
+    }
+
+    /// Another driver, if more is ready than is being looked for.
+    fn helper(&mut self) -> Option<Waker> {
+        if self.head.is_null() || self.searching > 0 { None } else { self.parked_driver() }
+    }
+
+    /// The driver that fell asleep last. It is searching from now on.
+    fn parked_driver(&mut self) -> Option<Waker> {
+        let token = self.drivers.pop_front()?;
+        self.searching += 1;
+        // SAFETY: it was queued until now, and its owner needs the lock to go away.
+        unsafe { (*token).settle(State::Granted) }
     }
 
     /// Takes the first task, marks it as running, and tells its flags.
@@ -439,27 +403,4 @@ impl<M: RawMutex + 'static> Shared<M> {
         task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
         Some((head, flags))
     }
-}
-
-/// A kernel as a future of another executor: polls until all tasks have ended.
-///
-/// ```
-/// # use cloakroom::{Arena, kernel::{Kernel, drive}, sync::CriticalSectionRawMutex};
-/// # type Lock = CriticalSectionRawMutex;
-/// # static ARENA: Arena<Lock, 64, 64, 16> = Arena::new();
-/// # static KERNEL: Kernel<Lock> = Kernel::new();
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// KERNEL.spawn(ARENA.handle(), async {})?;
-/// drive(&KERNEL).await; // timers are advanced by others
-/// # Ok(()) }
-/// ```
-pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<M, W>) {
-    let mut driver = pin!(Driver::new(kernel));
-    core::future::poll_fn(|cx| {
-        if driver.as_mut().poll(0, cx) == Next::Ready {
-            cx.waker().wake_by_ref();
-        }
-        if kernel.snapshot().tasks == 0 { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

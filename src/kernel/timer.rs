@@ -34,6 +34,38 @@ pub trait TimerQueue {
     fn advance(&self, now: u64);
     /// When to advance next.
     fn next_deadline(&self) -> Option<u64>;
+    /// Asked by a driver that is about to sleep: whether it is the one that keeps the time, and until when.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    fn keep(&self, _driver: usize, _waker: &Waker) -> Watch {
+        Watch::Keep(None)
+    }
+    /// The driver is awake. Whether it kept the time.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    fn resign(&self, _driver: usize) -> bool {
+        false
+    }
+}
+
+/// Whether a driver keeps the time while it sleeps.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watch {
+    /// It does: until this tick, or until a sleep is begun.
+    Keep(Option<u64>),
+    /// Another one does.
+    Sleep,
+}
+
+/// The driver that sleeps until the next deadline, so that the others need not wake for it. It is woken when
+/// a sleep is begun that ends earlier.
+#[cfg(feature = "std")]
+struct Keeper {
+    driver: usize,
+    deadline: u64,
+    waker: Waker,
 }
 
 /// No sleeps, no memory.
@@ -74,6 +106,8 @@ struct Heap {
     far: usize,
     far_stale: usize,
     buckets: [TokenList; BUCKETS],
+    #[cfg(feature = "std")]
+    keeper: Option<Keeper>,
 }
 
 /// A sleep's token. The token comes first: a pointer to it is one to the whole.
@@ -96,6 +130,8 @@ impl<M: RawMutex> Timers<M> {
                     far: 0,
                     far_stale: 0,
                     buckets: [const { TokenList::new() }; BUCKETS],
+                    #[cfg(feature = "std")]
+                    keeper: None,
                 }),
             }
         }
@@ -156,6 +192,33 @@ impl<M: RawMutex> TimerQueue for Timers<M> {
     fn next_deadline(&self) -> Option<u64> {
         self.heap.with(|heap| heap.next_deadline())
     }
+
+    #[cfg(feature = "std")]
+    fn keep(&self, driver: usize, waker: &Waker) -> Watch {
+        let waker = waker.clone();
+        // The deadline is read in the critical section that makes it the keeper's, so no sleep is begun in between.
+        let (watch, unused) = self.heap.with(|heap| {
+            let next = heap.next_deadline();
+            let deadline = next.unwrap_or(u64::MAX);
+            match &heap.keeper {
+                Some(keeper) if keeper.driver != driver && keeper.deadline <= deadline => {
+                    (Watch::Sleep, Some(waker))
+                }
+                _ => {
+                    let old = heap.keeper.replace(Keeper { driver, deadline, waker });
+                    (Watch::Keep(next), old.map(|old| old.waker))
+                }
+            }
+        });
+        drop(unused);
+        watch
+    }
+
+    #[cfg(feature = "std")]
+    fn resign(&self, driver: usize) -> bool {
+        let kept = self.heap.with(|heap| heap.keeper.take_if(|keeper| keeper.driver == driver));
+        kept.is_some()
+    }
 }
 
 enum Stepped {
@@ -180,6 +243,17 @@ impl Heap {
         }
         self.occupied |= 1 << bucket;
         self.far += usize::from(bucket == FAR);
+    }
+
+    /// The keeper of the time, if it would sleep beyond `deadline`.
+    #[cfg(feature = "std")]
+    fn late_keeper(&mut self, deadline: u64) -> Option<Waker> {
+        self.keeper.take_if(|keeper| deadline < keeper.deadline).map(|keeper| keeper.waker)
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn late_keeper(&mut self, _deadline: u64) -> Option<Waker> {
+        None
     }
 
     /// # Safety
@@ -348,15 +422,20 @@ impl<M: RawMutex> Future for Sleep<'_, M> {
                 let Some(waker) = waker.take() else {
                     return Ok(None);
                 };
+                let mut keeper = None;
                 if token.state() == State::Idle {
                     // SAFETY: pinned, in no list, taken out in `leave`; later than `last`, see above.
                     unsafe { heap.insert(&raw const this.alarm) };
+                    keeper = heap.late_keeper(this.alarm.deadline);
                 }
-                Ok(Some(token.set_waker(Some(waker))))
+                Ok(Some((token.set_waker(Some(waker)), keeper)))
             });
             match step {
-                Ok(Some(old)) => {
+                Ok(Some((old, keeper))) => {
                     drop(old);
+                    if let Some(keeper) = keeper {
+                        keeper.wake();
+                    }
                     return Poll::Pending;
                 }
                 Ok(None) => waker = Some(cx.waker().clone()),

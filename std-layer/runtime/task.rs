@@ -1,0 +1,110 @@
+//! What is spawned: a future that ends with the runtime, and whose panics are its own.
+
+use std::any::Any;
+use std::boxed::Box;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use super::{Handle, JoinError, Lock};
+use crate::kernel::Cancelled;
+
+/// A future as a task of a runtime.
+pub(super) struct Task<F> {
+    handle: Handle,
+    /// Pinned with the whole. `None` once it has ended.
+    future: Option<F>,
+    /// Wakes the task when the runtime ends. Polled once: its waker stays the same.
+    cancelled: Cancelled<'static, Lock>,
+    is_told: bool,
+}
+
+impl<F> Task<F> {
+    pub(super) fn new(handle: Handle, future: F) -> Self {
+        handle.inner.residents.enter();
+        let cancelled = handle.inner.cancel.cancelled();
+        Self { handle, future: Some(future), cancelled, is_told: false }
+    }
+
+    /// Takes the future out of a task that was not spawned.
+    pub(super) fn into_inner(mut self) -> Option<F> {
+        self.future.take()
+    }
+
+    /// Whether the runtime ends. Wakes the task when it will.
+    fn must_end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        // SAFETY: `cancelled` is pinned with the whole; the rest is not.
+        let this = unsafe { self.get_unchecked_mut() };
+        if this.is_told {
+            return this.handle.inner.cancel.is_cancelled();
+        }
+        this.is_told = true;
+        // SAFETY: as above.
+        unsafe { Pin::new_unchecked(&mut this.cancelled) }.poll(cx).is_ready()
+    }
+
+    /// The future, where it is pinned.
+    fn future(self: Pin<&mut Self>) -> Pin<&mut Option<F>> {
+        // SAFETY: pinned with the whole, and only ever dropped in place.
+        unsafe { self.map_unchecked_mut(|this| &mut this.future) }
+    }
+}
+
+type Panic = Box<dyn Any + Send>;
+
+/// Drops a future where it is.
+fn drop_in_place<F>(mut future: Pin<&mut Option<F>>) -> Result<(), Panic> {
+    catch_unwind(AssertUnwindSafe(|| future.set(None)))
+}
+
+impl<F: Future> Future for Task<F> {
+    type Output = Result<F::Output, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = self.handle.inner;
+        let panicked = |panic: Panic| {
+            inner.panics.fetch_add(1, Ordering::Relaxed);
+            Poll::Ready(Err(JoinError::Panicked(panic)))
+        };
+        if self.as_mut().must_end(cx) {
+            inner.residents.count_cancelled();
+            return match drop_in_place(self.future()) {
+                Ok(()) => Poll::Ready(Err(JoinError::Cancelled)),
+                Err(panic) => panicked(panic),
+            };
+        }
+        let polled = match self.as_mut().future().as_pin_mut() {
+            // The future is not polled again after a panic, so nobody sees what it left half done.
+            Some(future) => catch_unwind(AssertUnwindSafe(|| future.poll(cx))),
+            None => return Poll::Pending,
+        };
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => match drop_in_place(self.future()) {
+                Ok(()) => Poll::Ready(Ok(output)),
+                Err(panic) => panicked(panic),
+            },
+            Err(panic) => {
+                // A second panic tells nothing that the first does not.
+                let _ = drop_in_place(self.future());
+                panicked(panic)
+            }
+        }
+    }
+}
+
+impl<F> Drop for Task<F> {
+    fn drop(&mut self) {
+        /// Also if the future's destructor panics.
+        struct Leave(Handle);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                self.0.inner.residents.leave();
+            }
+        }
+        let _leave = Leave(self.handle);
+        self.future = None;
+    }
+}

@@ -1,0 +1,48 @@
+//! A thread that polls a kernel until the runtime is over.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::string::String;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use super::{CURRENT, Handle, Lock};
+use crate::kernel::{Kernel, TimerQueue};
+use crate::std_layer::block_on::{Rest, drive_until};
+
+/// Pages that a worker may move between two batches of tasks, when a request has failed for want of it.
+const HOUSEKEEPING: usize = 64;
+
+/// Starts a thread of a runtime.
+pub(super) fn start(
+    handle: Handle,
+    name: String,
+    body: impl FnOnce(Handle) + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
+    handle.inner.residents.enter_thread();
+    let started = thread::Builder::new().name(name).spawn(move || {
+        CURRENT.set(Some(handle));
+        body(handle);
+        handle.inner.residents.leave_thread();
+    });
+    if started.is_err() {
+        handle.inner.residents.leave_thread();
+    }
+    started
+}
+
+/// Polls `kernel` until the runtime is over. `parked` counts those who sleep.
+pub(super) fn run<W: TimerQueue>(handle: Handle, kernel: &Kernel<Lock, W>, parked: &AtomicU32) {
+    let inner = handle.inner;
+    let rest =
+        Rest { before: &|| inner.arena.compact_on_demand(HOUSEKEEPING), parked, is_brief: true };
+    // Tasks catch what they panic with. What is left are destructors: of a future that is dropped because it
+    // was cancelled, and of an output that nobody wants. The kernel has ended the task by then.
+    while catch_unwind(AssertUnwindSafe(|| {
+        drive_until(kernel, &inner.clock, inner.over.cancelled(), &rest);
+    }))
+    .is_err()
+    {
+        inner.panics.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,25 @@
+//! The runtime: tasks, blocking calls, scopes, timers, panics, the three ways to end, and idleness.
+
+mod idle;
+mod panics;
+mod scopes;
+mod shutdown;
+mod tasks;
+
+use cloakroom::std_layer::runtime::{Builder, Runtime};
+
+/// A small runtime with an arena of its own.
+fn small(workers: u32) -> Runtime {
+    sized(workers).build().expect("threads and a mapping")
+}
+
+fn sized(workers: u32) -> Builder {
+    Runtime::builder().workers(workers).arena_sizes(1 << 20, 64, 4096)
+}
+
+/// Runs a test with one worker, with several, and with none.
+fn with_each_size(test: impl Fn(Runtime)) {
+    for workers in [1, 4, 0] {
+        test(small(workers));
+    }
+}
