@@ -544,3 +544,38 @@ fn two_drivers() {
         });
     });
 }
+
+/// Two tasks are spawned, and the first blocks its thread until the second has run: the other driver is woken for
+/// it, or has not fallen asleep.
+#[test]
+fn a_task_that_blocks_its_driver_does_not_keep_the_next_waiting() {
+    use loom::sync::{Condvar, Mutex};
+    explore(Some(2), || {
+        let door = Arc::new((Mutex::new(false), Condvar::new()));
+        with_stage(|stage| {
+            let arena = stage.arena.handle();
+            // It keeps the drivers there.
+            assert!(stage.kernel.spawn(arena, stage.channel.recv()).is_ok());
+            let other = thread::spawn(move || block_on(drive(&stage.kernel)));
+            let (outside, inside) = (door.clone(), door.clone());
+            let spawner = thread::spawn(move || {
+                let waits = async move {
+                    let mut open = outside.0.lock().unwrap();
+                    while !*open {
+                        open = outside.1.wait(open).unwrap();
+                    }
+                };
+                let opens = async move {
+                    *inside.0.lock().unwrap() = true;
+                    inside.1.notify_one();
+                };
+                assert!(stage.kernel.spawn(stage.arena.handle(), waits).is_ok());
+                assert!(stage.kernel.spawn(stage.arena.handle(), opens).is_ok());
+                stage.channel.try_send(1).unwrap();
+            });
+            block_on(drive(&stage.kernel));
+            other.join().unwrap();
+            spawner.join().unwrap();
+        });
+    });
+}
