@@ -64,7 +64,7 @@ fn no_thread_is_switched_to_while_nothing_is_ready() {
             .spawn(async move { handle.sleep(Duration::from_secs(3600)).await })
             .unwrap()])
         .collect();
-    let (threads, grown) = switches_while_idle(&runtime, "idle-a", Duration::from_secs(2));
+    let (threads, grown) = switches_while_idle(&runtime, "idle-a", idle_time());
     assert_eq!(threads, 5);
     assert!(grown.iter().all(|&count| count == 0), "{grown:?}");
     assert_eq!(runtime.snapshot().kernel.tasks as usize, tasks.len());
@@ -88,4 +88,42 @@ fn a_sleep_that_ends_wakes_one_worker() {
     let busy = grown.iter().filter(|&&count| count > 0).count();
     assert!(busy <= 2, "{grown:?}");
     task.unwrap().cancel();
+}
+
+/// A hundred thousand tasks that wait use no CPU. What each takes is printed.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hundred_thousand_parked_tasks() {
+    use cloakroom::channel::{Buffered, Channel};
+    use cloakroom::std_layer::StdRawMutex as Lock;
+    use cloakroom::std_layer::runtime::{Runtime, Shutdown};
+
+    const TASKS: usize = 100_000;
+    static LINE: Channel<Lock, u64, Buffered<1>> = Channel::new();
+    let builder = Runtime::builder().workers(2).name("idle-c");
+    let runtime = builder.arena_sizes(64 << 20, 64, TASKS + 16).build().unwrap();
+    for _ in 0..TASKS {
+        drop(runtime.spawn(LINE.recv()).expect("room"));
+    }
+    // All have been polled, and wait.
+    while LINE.snapshot().recv_waits as usize != TASKS {
+        thread::yield_now();
+    }
+    let arena = runtime.arena().snapshot();
+    let bytes = (arena.pages - arena.free) * arena.page_size / TASKS;
+    println!("a parked task takes {bytes} bytes of pages, and a descriptor");
+    let (threads, grown) = switches_while_idle(&runtime, "idle-c", idle_time());
+    assert_eq!((threads, grown), (2, vec![0, 0]));
+    // Each is woken once, and all end.
+    for number in 0..TASKS as u64 {
+        runtime.block_on(LINE.send(number)).unwrap();
+    }
+    let left = runtime.shutdown(Shutdown::Drain);
+    assert_eq!((left.cancelled, left.payloads), (0, 0));
+}
+
+/// How long nothing may happen: `CLOAKROOM_IDLE_SECONDS`, or two.
+fn idle_time() -> Duration {
+    let seconds = std::env::var("CLOAKROOM_IDLE_SECONDS").ok();
+    Duration::from_secs(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(2))
 }

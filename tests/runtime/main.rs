@@ -1,9 +1,13 @@
 //! The runtime: tasks, blocking calls, scopes, timers, panics, the three ways to end, and idleness.
 
+#[path = "../common/random.rs"]
+mod random;
+
 mod idle;
 mod panics;
 mod scopes;
 mod shutdown;
+mod storm;
 mod tasks;
 
 use cloakroom::std_layer::runtime::{Builder, Runtime};
