@@ -38,6 +38,7 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
 
     /// It is awake, and will [`poll`](Self::poll) at once: there is no need to wake another one for what becomes
     /// ready until then.
+    #[cfg(feature = "std")]
     pub(crate) fn search(self: Pin<&mut Self>) {
         self.kernel.shared.with(|shared| self.begin_search(shared));
     }
