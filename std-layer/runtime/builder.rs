@@ -178,9 +178,7 @@ impl Builder {
         let mut runtime = Runtime { handle: Handle { inner }, threads: Vec::new() };
         for number in 0..workers {
             let name = format!("{}-worker-{number}", inner.name);
-            let thread = worker::start(runtime.handle, name, |handle| {
-                worker::run(handle, &handle.inner.kernel, &handle.inner.parked);
-            });
+            let thread = worker::start(runtime.handle, name, worker::work);
             runtime.threads.push(thread.map_err(BuildError::Thread)?);
         }
         Ok(runtime)

@@ -75,6 +75,9 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// [`JoinError`], when it was cancelled, or panicked.
+    ///
+    /// # Panics
+    /// As [`Handle::block_on`].
     pub fn join(self) -> Result<T, JoinError> {
         let runtime = self.runtime;
         runtime.block_on(self)

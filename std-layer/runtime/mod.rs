@@ -98,6 +98,9 @@ struct Inner {
 thread_local! {
     /// The runtime whose thread this is.
     static CURRENT: Cell<Option<Handle>> = const { Cell::new(None) };
+
+    /// Whether it is one of the workers, which must not be blocked.
+    static WORKS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A runtime at one moment.
@@ -181,15 +184,26 @@ impl Handle {
         self.sleep(moment.saturating_duration_since(Instant::now()))
     }
 
-    /// Runs `future` on this thread, which is none of the workers' while it waits. In a runtime without
-    /// workers it runs the tasks, too.
+    /// Runs `future` on this thread. In a runtime without workers it runs the tasks, too.
     ///
-    /// In a task it blocks the worker.
+    /// # Panics
+    /// In a task of this runtime, whose worker it would block: were all of them, nobody would end what they
+    /// wait for. Await instead, or use [`spawn_blocking`](Self::spawn_blocking).
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.forbid_workers();
         if self.inner.workers > 0 {
             return block_on(future);
         }
         block_on_until(&self.inner.kernel, &self.inner.clock, future)
+    }
+
+    fn forbid_workers(&self) {
+        assert!(!(self.is_current() && WORKS.get()), "a task must not block its worker: await");
+    }
+
+    /// Whether this thread is the runtime's.
+    fn is_current(&self) -> bool {
+        CURRENT.get().is_some_and(|current| core::ptr::eq(current.inner, self.inner))
     }
 
     /// Its figures at this moment.

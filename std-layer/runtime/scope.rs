@@ -139,6 +139,9 @@ impl<T> ScopedJoinHandle<'_, T> {
     ///
     /// # Errors
     /// [`JoinError`], when it was cancelled, or panicked.
+    ///
+    /// # Panics
+    /// As [`Handle::block_on`].
     pub fn join(self) -> Result<T, JoinError> {
         let runtime = self.runtime;
         runtime.block_on(self)
@@ -214,7 +217,8 @@ impl Handle {
     /// thread until all of them have ended.
     ///
     /// # Panics
-    /// If `body` does, or a task whose handle was not joined.
+    /// If `body` does, or a task whose handle was not joined; and in a task of this runtime, as
+    /// [`block_on`](Self::block_on).
     ///
     /// ```
     /// use cloakroom::std_layer::runtime::Runtime;
@@ -234,6 +238,7 @@ impl Handle {
         &self,
         body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     ) -> R {
+        self.forbid_workers();
         let census = Arc::new(Census {
             tasks: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),

@@ -200,9 +200,7 @@ impl Runtime {
     /// A worker for tasks that nobody would run.
     fn start_worker(&mut self) {
         let name = format!("{}-drain", self.handle.inner.name);
-        let started = worker::start(self.handle, name, |handle| {
-            worker::run(handle, &handle.inner.kernel, &handle.inner.parked);
-        });
+        let started = worker::start(self.handle, name, worker::work);
         match started {
             Ok(thread) => self.threads.push(thread),
             Err(_) => {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 
 use super::task::Task;
-use super::{CURRENT, Handle, JoinHandle};
+use super::{Handle, JoinHandle};
 use crate::error::{self, TryAllocError};
 use crate::kernel::{Kernel, TimerQueue};
 
@@ -97,10 +97,5 @@ impl Handle {
                 }
             }
         }
-    }
-
-    /// Whether this thread is the runtime's.
-    fn is_current(&self) -> bool {
-        CURRENT.get().is_some_and(|current| core::ptr::eq(current.inner, self.inner))
     }
 }

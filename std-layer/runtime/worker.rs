@@ -6,7 +6,7 @@ use std::string::String;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
-use super::{CURRENT, Handle, Lock};
+use super::{CURRENT, Handle, Lock, WORKS};
 use crate::kernel::{Kernel, TimerQueue};
 use crate::std_layer::block_on::{Rest, drive_until};
 
@@ -29,6 +29,12 @@ pub(super) fn start(
         handle.inner.residents.leave_thread();
     }
     started
+}
+
+/// Polls the runtime's tasks until it is over.
+pub(super) fn work(handle: Handle) {
+    WORKS.set(true);
+    run(handle, &handle.inner.kernel, &handle.inner.parked);
 }
 
 /// Polls `kernel` until the runtime is over. `parked` counts those who sleep.

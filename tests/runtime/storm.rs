@@ -83,7 +83,7 @@ impl Weather {
             0 => receiver.try_recv().ok(),
             1 => receiver.blocking_recv_timeout(moment).ok(),
             2 => self.poll_some(receiver.recv()).and_then(Result::ok),
-            3 => {
+            3 if Handle::current().is_none() => {
                 let late = self.runtime.sleep(moment);
                 self.runtime.block_on(receiver.recv().deadline(late)).ok()
             }
@@ -205,7 +205,7 @@ fn roam(holds: &mut [Box<dyn Hold>], weather: &mut Weather, steps: u64) {
                 });
                 match (task, weather.random.below(3)) {
                     (Ok(task), 0) => task.cancel(),
-                    // A task that blocked its worker for another one might wait for ever.
+                    // A task must not block its worker.
                     (Ok(task), 1) if Handle::current().is_none() => drop(task.join()),
                     (Ok(task), _) => drop(task),
                     // No room.
