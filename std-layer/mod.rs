@@ -1,8 +1,9 @@
-//! What the `std` feature adds: a clock, a lock that parks, `block_on` and blocking calls, arenas over
-//! mapped memory, and a [`runtime`] of worker threads.
+//! What the `std` feature adds: a clock, a lock that parks, `block_on` and blocking calls, channels for servers (also
+//! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker threads.
 
 mod block_on;
-mod blocking;
+mod calls;
+pub mod channel;
 mod clock;
 mod lock;
 mod mapped;
@@ -10,7 +11,7 @@ pub mod runtime;
 mod share;
 
 pub use block_on::{block_on, block_on_by, block_on_until};
-pub use blocking::block_on_for;
+pub use calls::block_on_for;
 pub use clock::StdClock;
 pub use lock::StdRawMutex;
 pub use mapped::{Backing, MapError, MappedArena};

@@ -5,6 +5,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
+use super::room::{Blank, Inline, Room, Slots};
 use super::share::Share;
 use super::snapshot::{Kind, count};
 use super::store::{
@@ -34,12 +35,19 @@ use super::store::{
 /// # Ok::<(), cloakroom::TrySendError<u16>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Broadcast<const N: usize, P = Wait>(P);
+pub struct Broadcast<const N: usize, P = Wait, R = Inline<N>>(P, PhantomData<fn() -> R>);
 
 impl<const N: usize, P> Broadcast<N, P> {
     /// With a policy that has a hook; see [`Hook`](super::Hook).
     pub const fn with(policy: P) -> Self {
-        Self(policy)
+        Self::within(policy)
+    }
+}
+
+impl<const N: usize, P, R> Broadcast<N, P, R> {
+    /// With room of any sort.
+    pub(crate) const fn within(policy: P) -> Self {
+        Self(policy, PhantomData)
     }
 }
 
@@ -72,15 +80,15 @@ impl<T> Delivery<T> {
     }
 }
 
-impl<const N: usize, P> Sealed for Broadcast<N, P> {}
+impl<const N: usize, P, R> Sealed for Broadcast<N, P, R> {}
 
-impl<T: Share, const N: usize, P: Overflow<T>> Strategy<T> for Broadcast<N, P> {
+impl<T: Share, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Broadcast<N, P, R> {
     type Receipt = ();
     type Received = Delivery<T>;
     type Rank = ();
     type Reader = CursorRef;
     type Mark = u32;
-    type Store = SharedRing<T, N, P>;
+    type Store = SharedRing<T, R, P>;
     const KIND: Kind = Kind::Broadcast;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     const SHARES: bool = true;
@@ -96,7 +104,7 @@ impl<T: Share, const N: usize, P: Overflow<T>> Strategy<T> for Broadcast<N, P> {
 impl<T: Share, const N: usize, P: Overflow<T> + ConstOverflow> ConstStrategy<T>
     for Broadcast<N, P>
 {
-    const STRATEGY: Self = Broadcast(P::POLICY);
+    const STRATEGY: Self = Self::within(P::POLICY);
 }
 
 /// The number of the value that a subscriber reads next; under the channel's lock.
@@ -118,12 +126,17 @@ impl CursorRef {
     }
 }
 
-struct Slot<T> {
+#[doc(hidden)]
+pub struct Slot<T> {
     value: Option<T>,
     /// How many subscribers have yet to read it.
     unread: u32,
     /// Whether one has.
     read: bool,
+}
+
+impl<T> Blank for Slot<T> {
+    const BLANK: Self = Self { value: None, unread: 0, read: false };
 }
 
 /// Values `first` to `end`, not included, by numbers that count all values ever sent.
@@ -133,8 +146,8 @@ struct Slot<T> {
 /// step, and what is sent meanwhile may be done with before that. Then a *hole* is left, which takes up its place
 /// until those before it are gone; whoever goes away passes over the holes it has caused before it is gone.
 #[doc(hidden)]
-pub struct SharedRing<T, const N: usize, P> {
-    slots: [Slot<T>; N],
+pub struct SharedRing<T, R: Room, P> {
+    slots: R::Of<Slot<T>>,
     /// The slot of value `first`.
     head: usize,
     first: u64,
@@ -146,11 +159,32 @@ pub struct SharedRing<T, const N: usize, P> {
     _policy: PhantomData<fn() -> P>,
 }
 
-impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
+impl<T, R: Room, P> SharedRing<T, R, P> {
+    /// A ring without values in these slots.
+    pub(crate) const fn over(slots: R::Of<Slot<T>>) -> Self {
+        Self {
+            slots,
+            head: 0,
+            first: 0,
+            end: 0,
+            holes: 0,
+            subscribers: 0,
+            delivered: 0,
+            lagged: 0,
+            _policy: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.slots.all().len()
+    }
+
     fn slot(&mut self, offset: u64) -> Option<&mut Slot<T>> {
         // Lossless: offsets are below the length.
         let at = self.head + offset as usize;
-        self.slots.get_mut(if at < N { at } else { at - N })
+        let room = self.room();
+        self.slots.all_mut().get_mut(if at < room { at } else { at - room })
     }
 
     /// Moves a cursor to the oldest value; how many it has missed.
@@ -184,21 +218,21 @@ impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
 
     /// Places that are taken, by values and by holes.
     fn taken(&self) -> usize {
-        // Lossless: `N` at the most.
+        // Lossless: the room at the most.
         (self.end - self.first) as usize
     }
 
     fn advance(&mut self) {
         self.first += 1;
-        self.head = if self.head + 1 == N { 0 } else { self.head + 1 };
+        self.head = if self.head + 1 == self.room() { 0 } else { self.head + 1 };
     }
 
     /// A subscriber passes the value at its cursor, and visits it if others will come after it.
-    fn pass<R>(
+    fn pass<V>(
         &mut self,
         cursor: &Cursor,
-        visit: impl FnOnce(&mut Slot<T>) -> R,
-    ) -> Option<Passed<T, R>> {
+        visit: impl FnOnce(&mut Slot<T>) -> V,
+    ) -> Option<Passed<T, V>> {
         let at = cursor.get();
         if at >= self.end {
             return None;
@@ -221,34 +255,24 @@ impl<T: Share, const N: usize, P> SharedRing<T, N, P> {
 }
 
 /// A value that a subscriber has passed.
-enum Passed<T, R> {
+enum Passed<T, V> {
     /// Others will read it.
-    One(R),
+    One(V),
     /// It is done with; whether anybody had read it before.
     Last(Option<T>, bool),
 }
 
-impl<T, const N: usize, P> Sealed for SharedRing<T, N, P> {}
+impl<T, R: Room, P> Sealed for SharedRing<T, R, P> {}
 
-impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> {
+impl<T: Share, R: Room, P: Overflow<T>> Store<T> for SharedRing<T, R, P> {
     type Growth = NoGrowth;
     type Received = Delivery<T>;
     type Rank = ();
     type Reader = CursorRef;
     type Mark = u32;
     const EMPTY: Self = {
-        assert!(N > 0, "a broadcast needs room for one value");
-        Self {
-            slots: [const { Slot { value: None, unread: 0, read: false } }; N],
-            head: 0,
-            first: 0,
-            end: 0,
-            holes: 0,
-            subscribers: 0,
-            delivered: 0,
-            lagged: 0,
-            _policy: PhantomData,
-        }
+        assert!(!matches!(R::LEN, Some(0)), "a broadcast needs room for one value");
+        Self::over(R::Of::<Slot<T>>::BLANK)
     };
 
     fn len(&self) -> usize {
@@ -256,11 +280,11 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
     }
 
     fn capacity(&self) -> Option<usize> {
-        Some(N)
+        Some(self.room())
     }
 
     fn has_room(&self, promised: usize) -> bool {
-        self.taken() + promised < N
+        self.taken() + promised < self.room()
     }
 
     unsafe fn push(&mut self, value: T, _rank: (), promised: usize) -> Option<T> {

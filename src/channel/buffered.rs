@@ -4,6 +4,7 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
+use super::room::{Inline, Room, Slots};
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -14,24 +15,31 @@ use crate::unwind::to_the_end;
 /// senders [`Wait`], or a value is dropped ([`DropNewest`](super::DropNewest),
 /// [`DropOldest`](super::DropOldest)).
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Buffered<const N: usize, P = Wait>(P);
+pub struct Buffered<const N: usize, P = Wait, R = Inline<N>>(P, PhantomData<fn() -> R>);
 
 impl<const N: usize, P> Buffered<N, P> {
     /// With a policy that has a hook; see [`Hook`](super::Hook) for an example.
     pub const fn with(policy: P) -> Self {
-        Self(policy)
+        Self::within(policy)
     }
 }
 
-impl<const N: usize, P> Sealed for Buffered<N, P> {}
+impl<const N: usize, P, R> Buffered<N, P, R> {
+    /// With room of any sort.
+    pub(crate) const fn within(policy: P) -> Self {
+        Self(policy, PhantomData)
+    }
+}
 
-impl<T, const N: usize, P: Overflow<T>> Strategy<T> for Buffered<N, P> {
+impl<const N: usize, P, R> Sealed for Buffered<N, P, R> {}
+
+impl<T, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Buffered<N, P, R> {
     type Receipt = ();
     type Received = T;
     type Rank = ();
     type Reader = ();
     type Mark = ();
-    type Store = Ring<T, N, P>;
+    type Store = Ring<T, R, P>;
     const KIND: Kind = Kind::Buffered;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     never_grows!();
@@ -45,25 +53,36 @@ impl<T, const N: usize, P: Overflow<T>> Strategy<T> for Buffered<N, P> {
 }
 
 impl<T, const N: usize, P: Overflow<T> + ConstOverflow> ConstStrategy<T> for Buffered<N, P> {
-    const STRATEGY: Self = Buffered(P::POLICY);
+    const STRATEGY: Self = Self::within(P::POLICY);
 }
 
 /// The values from `head` on, `len` of them, round the ring.
 #[doc(hidden)]
-pub struct Ring<T, const N: usize, P> {
-    slots: [MaybeUninit<T>; N],
+pub struct Ring<T, R: Room, P> {
+    slots: R::Of<MaybeUninit<T>>,
     head: usize,
     len: usize,
     _policy: PhantomData<fn() -> P>,
 }
 
-impl<T, const N: usize, P> Ring<T, N, P> {
+impl<T, R: Room, P> Ring<T, R, P> {
+    /// An empty ring in these slots.
+    pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>) -> Self {
+        Self { slots, head: 0, len: 0, _policy: PhantomData }
+    }
+
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.slots.all().len()
+    }
+
     #[inline]
     fn append(&mut self, value: T) {
         let end = self.head + self.len;
-        let slot = if end < N { end } else { end - N };
-        // Always there, as head and len are at most N; spelled so that no panic is compiled in.
-        if let Some(slot) = self.slots.get_mut(slot) {
+        let room = self.room();
+        let slot = if end < room { end } else { end - room };
+        // Always there, as head and len are at most the room; spelled so that no panic is compiled in.
+        if let Some(slot) = self.slots.all_mut().get_mut(slot) {
             slot.write(value);
             self.len += 1;
         }
@@ -74,23 +93,23 @@ impl<T, const N: usize, P> Ring<T, N, P> {
         if self.len == 0 {
             return None;
         }
-        let slot = self.slots.get_mut(self.head)?;
+        let slot = self.slots.all_mut().get_mut(self.head)?;
         // SAFETY: `len > 0`, so the slot at `head` holds a value, and it leaves the ring here.
         let value = unsafe { slot.assume_init_read() };
-        self.head = if self.head + 1 == N { 0 } else { self.head + 1 };
+        self.head = if self.head + 1 == self.room() { 0 } else { self.head + 1 };
         self.len -= 1;
         Some(value)
     }
 }
 
-impl<T, const N: usize, P> Sealed for Ring<T, N, P> {}
+impl<T, R: Room, P> Sealed for Ring<T, R, P> {}
 
-impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
+impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
     type Growth = NoGrowth;
     type Rank = ();
     const EMPTY: Self = {
-        assert!(N > 0, "a channel without room is `Rendezvous`");
-        Self { slots: [const { MaybeUninit::uninit() }; N], head: 0, len: 0, _policy: PhantomData }
+        assert!(!matches!(R::LEN, Some(0)), "a channel without room is `Rendezvous`");
+        Self::over(R::Of::<MaybeUninit<T>>::BLANK)
     };
     receivers_compete!();
 
@@ -100,12 +119,12 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
     }
 
     fn capacity(&self) -> Option<usize> {
-        Some(N)
+        Some(self.room())
     }
 
     #[inline]
     fn has_room(&self, promised: usize) -> bool {
-        self.len + promised < N
+        self.len + promised < self.room()
     }
 
     #[inline]
@@ -133,7 +152,7 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
     }
 }
 
-impl<T, const N: usize, P> Drop for Ring<T, N, P> {
+impl<T, R: Room, P> Drop for Ring<T, R, P> {
     fn drop(&mut self) {
         to_the_end(|| self.take().is_some());
     }

@@ -84,6 +84,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Counted<M, T, S> {
             }
         }
     }
+
+    /// The same around a channel that has been made at run time.
+    #[cfg(feature = "std")]
+    pub(crate) fn around(channel: Channel<M, T, S>) -> Self {
+        Self { channel, counts: Locked::new(Counts { senders: 0, receivers: 0 }) }
+    }
 }
 
 impl<M: RawMutex, T, S: ConstStrategy<T>> Counted<M, T, S> {

@@ -20,8 +20,8 @@
 //! the arena.
 
 mod batch;
-mod broadcast;
-mod buffered;
+pub(crate) mod broadcast;
+pub(crate) mod buffered;
 #[cfg(feature = "embedded-io-async")]
 mod byte_stream;
 mod bytes;
@@ -32,9 +32,10 @@ mod fan_out;
 mod growth;
 mod meeting;
 mod overflow;
-mod priority;
+pub(crate) mod priority;
 mod recv;
 mod reserve;
+pub(crate) mod room;
 mod send;
 mod settle;
 mod share;
@@ -42,7 +43,7 @@ mod single;
 mod sink;
 mod snapshot;
 mod state;
-mod store;
+pub(crate) mod store;
 mod subscriber;
 mod unlimited;
 
@@ -54,6 +55,8 @@ pub use buffered::Buffered;
 pub use byte_stream::{ByteReader, ByteWriter};
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
 pub use closed::Closed;
+#[cfg(feature = "std")]
+pub(crate) use counted::{Change, Counts};
 pub use counted::{Counted, CountedReceiver, CountedSender, HasCounts, WeakSender, endpoints};
 pub use endpoint::{ChannelRef, HasChannel, Receiver, Sender};
 pub use fan_out::{FanOut, FanOutError, NoFanOut, Outlet, fan_out, fan_out_all, try_fan_out_all};
@@ -163,6 +166,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         pub const fn with(kind: S) -> Self {
             Self { strategy: kind, state: Locked::new(State::new()) }
         }
+    }
+
+    /// An open channel over a store that has been made at run time, and is empty.
+    #[cfg(feature = "std")]
+    pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
+        Self { strategy: kind, state: Locked::new(State::over(store)) }
     }
 
     /// Sends at once or not at all. Constant time, interrupt-safe.

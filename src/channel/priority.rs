@@ -1,7 +1,9 @@
 //! Priority channels: a bounded heap, first in first out among equals, with ageing.
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
+use super::room::{Blank, Inline, Number, Room, Slots};
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -31,17 +33,24 @@ use crate::unwind::to_the_end;
 /// # Ok::<(), cloakroom::TrySendError<&str>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Priority<const N: usize, const AGEING: u32 = 16>;
+pub struct Priority<const N: usize, const AGEING: u32 = 16, R = Inline<N>>(PhantomData<fn() -> R>);
 
-impl<const N: usize, const AGEING: u32> Sealed for Priority<N, AGEING> {}
+impl<const N: usize, const AGEING: u32, R> Priority<N, AGEING, R> {
+    /// With room of any sort.
+    pub(crate) const fn within() -> Self {
+        Self(PhantomData)
+    }
+}
 
-impl<T, const N: usize, const AGEING: u32> Strategy<T> for Priority<N, AGEING> {
+impl<const N: usize, const AGEING: u32, R> Sealed for Priority<N, AGEING, R> {}
+
+impl<T, const N: usize, const AGEING: u32, R: Room> Strategy<T> for Priority<N, AGEING, R> {
     type Receipt = ();
     type Received = T;
     type Rank = u8;
     type Reader = ();
     type Mark = ();
-    type Store = Heap<T, N, AGEING>;
+    type Store = Heap<T, R, AGEING>;
     const KIND: Kind = Kind::Priority;
     never_grows!();
 
@@ -49,22 +58,27 @@ impl<T, const N: usize, const AGEING: u32> Strategy<T> for Priority<N, AGEING> {
 }
 
 impl<T, const N: usize, const AGEING: u32> ConstStrategy<T> for Priority<N, AGEING> {
-    const STRATEGY: Self = Priority;
+    const STRATEGY: Self = Self::within();
 }
 
 /// A value's place in the order, and where it lies.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct Entry {
+pub struct Entry<I> {
     /// When it is due, in values sent; wraps.
     due: u32,
-    slot: u16,
+    slot: I,
     rank: u8,
 }
 
-impl Entry {
-    fn is_before(self, other: Self) -> bool {
+impl<I: Number> Blank for Entry<I> {
+    const BLANK: Self = Self { due: 0, slot: I::ZERO, rank: 0 };
+}
+
+impl<I> Entry<I> {
+    fn is_before(&self, other: &Self) -> bool {
         // The due times of values that are in the heap together differ by less than half the range, see
-        // `EMPTY`, so their difference shows which is earlier.
+        // `over`, so their difference shows which is earlier.
         match self.due.wrapping_sub(other.due) {
             // The later one: it is the more urgent.
             0 => self.rank > other.rank,
@@ -76,33 +90,44 @@ impl Entry {
 /// The first `len` entries of `order` are a binary heap. The others say which slots are free, from
 /// `touched` on those at their own place: so all is zero at first.
 #[doc(hidden)]
-pub struct Heap<T, const N: usize, const AGEING: u32> {
-    slots: [MaybeUninit<T>; N],
-    order: [Entry; N],
+pub struct Heap<T, R: Room, const AGEING: u32> {
+    slots: R::Of<MaybeUninit<T>>,
+    order: R::Of<Entry<R::Number>>,
     len: usize,
     touched: usize,
     /// Values sent so far; wraps.
     clock: u32,
 }
 
-impl<T, const N: usize, const AGEING: u32> Heap<T, N, AGEING> {
-    fn entry(&self, at: usize) -> Option<Entry> {
-        self.order.get(..self.len)?.get(at).copied()
+/// The most values a heap may hold, so that due times can be compared.
+pub(crate) const MOST_IN_HEAP: usize = 1 << 30;
+
+impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
+    /// An empty heap in these slots, as many of both.
+    pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry<R::Number>>) -> Self {
+        // What is in the heap was sent within the last 255 × AGEING + `MOST_IN_HEAP` values, and is due within
+        // 255 × AGEING of its sending.
+        assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
+        Self { slots, order, len: 0, touched: 0, clock: 0 }
     }
 
-    fn set(&mut self, at: usize, entry: Entry) {
+    fn entry(&self, at: usize) -> Option<Entry<R::Number>> {
+        self.order.all().get(..self.len)?.get(at).copied()
+    }
+
+    fn set(&mut self, at: usize, entry: Entry<R::Number>) {
         // Always there; spelled so that no panic is compiled in.
-        if let Some(place) = self.order.get_mut(at) {
+        if let Some(place) = self.order.all_mut().get_mut(at) {
             *place = entry;
         }
     }
 
     /// Moves the hole at `at` up to where `entry` belongs, and puts it there.
-    fn rise(&mut self, mut at: usize, entry: Entry) {
+    fn rise(&mut self, mut at: usize, entry: Entry<R::Number>) {
         while at > 0 {
             let parent = (at - 1) / 2;
             match self.entry(parent) {
-                Some(above) if entry.is_before(above) => self.set(at, above),
+                Some(above) if entry.is_before(&above) => self.set(at, above),
                 _ => break,
             }
             at = parent;
@@ -111,14 +136,14 @@ impl<T, const N: usize, const AGEING: u32> Heap<T, N, AGEING> {
     }
 
     /// Moves the hole at the top down to where `entry` belongs, and puts it there.
-    fn sink(&mut self, entry: Entry) {
+    fn sink(&mut self, entry: Entry<R::Number>) {
         let mut at = 0;
         while let Some(left) = self.entry(2 * at + 1) {
             let (child, below) = match self.entry(2 * at + 2) {
-                Some(right) if right.is_before(left) => (2 * at + 2, right),
+                Some(right) if right.is_before(&left) => (2 * at + 2, right),
                 _ => (2 * at + 1, left),
             };
-            if !below.is_before(entry) {
+            if !below.is_before(&entry) {
                 break;
             }
             self.set(at, below);
@@ -136,30 +161,23 @@ impl<T, const N: usize, const AGEING: u32> Heap<T, N, AGEING> {
         }
         // The slot is free: remembered behind the heap.
         self.set(self.len, first);
-        let slot = self.slots.get_mut(usize::from(first.slot))?;
+        let slot = self.slots.all_mut().get_mut(first.slot.get())?;
         // SAFETY: each entry of the heap names a slot of its own that holds a value; this one has just
         // left the heap.
         Some(unsafe { slot.assume_init_read() })
     }
 }
 
-impl<T, const N: usize, const AGEING: u32> Sealed for Heap<T, N, AGEING> {}
+impl<T, R: Room, const AGEING: u32> Sealed for Heap<T, R, AGEING> {}
 
-impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
+impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
     type Growth = NoGrowth;
     type Rank = u8;
     const EMPTY: Self = {
-        assert!(N > 0 && N <= u16::MAX as usize, "room for 1 to 65,535 values");
-        // What is in the heap was sent within the last 255 × AGEING + N values, and is due within
-        // 255 × AGEING of its sending.
-        assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
-        Self {
-            slots: [const { MaybeUninit::uninit() }; N],
-            order: [Entry { due: 0, slot: 0, rank: 0 }; N],
-            len: 0,
-            touched: 0,
-            clock: 0,
+        if let Some(len) = R::LEN {
+            assert!(len > 0 && len <= R::Number::MOST, "room for 1 to 65,535 values");
         }
+        Self::over(R::Of::<MaybeUninit<T>>::BLANK, R::Of::<Entry<R::Number>>::BLANK)
     };
     receivers_compete!();
 
@@ -168,22 +186,22 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
     }
 
     fn capacity(&self) -> Option<usize> {
-        Some(N)
+        Some(self.slots.all().len())
     }
 
     fn has_room(&self, promised: usize) -> bool {
-        self.len + promised < N
+        self.len + promised < self.slots.all().len()
     }
 
     unsafe fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
         let at = self.len;
         let slot = if at < self.touched {
-            self.order.get(at).map_or(0, |free| free.slot)
+            self.order.all().get(at).map_or(R::Number::ZERO, |free| free.slot)
         } else {
             self.touched = at + 1;
-            at as u16
+            R::Number::of(at)
         };
-        let Some(place) = self.slots.get_mut(usize::from(slot)) else {
+        let Some(place) = self.slots.all_mut().get_mut(slot.get()) else {
             return Some(value);
         };
         place.write(value);
@@ -203,7 +221,7 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
     }
 }
 
-impl<T, const N: usize, const AGEING: u32> Drop for Heap<T, N, AGEING> {
+impl<T, R: Room, const AGEING: u32> Drop for Heap<T, R, AGEING> {
     fn drop(&mut self) {
         to_the_end(|| self.take().is_some());
     }
@@ -220,7 +238,7 @@ mod tests {
     /// The order is the same while the clock, and before it the due times, begin again at zero: sends enough for
     /// that take minutes, so the clock is set.
     fn order_around<const N: usize, const AGEING: u32>(start: u32) {
-        let mut heap = Heap::<u64, N, AGEING>::EMPTY;
+        let mut heap = Heap::<u64, Inline<N>, AGEING>::EMPTY;
         heap.clock = start;
         // Sent, at a time that does not wrap, and how urgent.
         let mut waiting: Vec<(u64, u8)> = Vec::new();

@@ -121,8 +121,13 @@ pub(super) enum Settled {
 
 impl<T, S: Strategy<T>> State<T, S> {
     pub(super) const fn new() -> Self {
+        Self::over(S::Store::EMPTY)
+    }
+
+    /// With a store that has been made at run time.
+    pub(super) const fn over(store: S::Store) -> Self {
         Self {
-            store: S::Store::EMPTY,
+            store,
             senders: TokenList::new(),
             receivers: TokenList::new(),
             closers: TokenList::new(),

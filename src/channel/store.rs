@@ -93,7 +93,7 @@ pub trait Store<T>: sealed::Sealed {
     type Rank;
     type Reader: Copy;
     type Mark: Copy;
-    /// A store with nothing in it.
+    /// A store with nothing in it, and no room if that is made at run time.
     const EMPTY: Self;
     fn len(&self) -> usize;
     /// How many it can hold; `None` when memory decides.
@@ -186,7 +186,7 @@ macro_rules! receivers_compete {
         }
     };
 }
-pub(super) use receivers_compete;
+pub(crate) use receivers_compete;
 
 /// Declares what [`Strategy`]s without a need for memory have in common.
 macro_rules! never_grows {
@@ -196,7 +196,7 @@ macro_rules! never_grows {
         fn growing(&self) {}
     };
 }
-pub(super) use never_grows;
+pub(crate) use never_grows;
 
 /// A pending request for memory.
 #[doc(hidden)]
@@ -217,6 +217,6 @@ impl Growing for () {
     }
 }
 
-pub(super) mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
 }

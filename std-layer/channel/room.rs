@@ -1,0 +1,43 @@
+//! Slots on the heap, as many as are asked for, all allocated when the channel is made.
+
+use std::vec::Vec;
+
+use crate::channel::room::{Blank, Room, Slots};
+use crate::channel::store::sealed::Sealed;
+
+/// Room whose size is chosen when the channel is made.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnHeap;
+
+impl Sealed for OnHeap {}
+
+impl Room for OnHeap {
+    type Of<T: Blank> = HeapSlots<T>;
+    type Number = u32;
+    const LEN: Option<usize> = None;
+}
+
+/// Slots in one allocation, which never grows.
+#[doc(hidden)]
+pub struct HeapSlots<T>(Vec<T>);
+
+impl<T: Blank> HeapSlots<T> {
+    pub(super) fn new(count: usize) -> Self {
+        let mut slots = Vec::with_capacity(count);
+        slots.resize_with(count, || T::BLANK);
+        Self(slots)
+    }
+}
+
+impl<T: Blank> Slots<T> for HeapSlots<T> {
+    const BLANK: Self = Self(Vec::new());
+    #[inline]
+    fn all(&self) -> &[T] {
+        &self.0
+    }
+    #[inline]
+    fn all_mut(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+}

@@ -1,0 +1,322 @@
+//! Channels for servers: sizes that are known at run time, endpoints that own them, threads and tasks on one channel.
+#![cfg(all(feature = "std", not(any(loom, shuttle))))]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+
+use cloakroom::channel::{Compete, Delivery, Discard, DropNewest, DropOldest, Kind};
+use cloakroom::std_layer::channel::{
+    Receiver, Sender, bounded, bounded_with, broadcast, broadcast_with, conflated, priority,
+    rendezvous, unbounded, unbounded_in,
+};
+use cloakroom::std_layer::{ArcShare, MappedArena, StdRawMutex, block_on};
+use cloakroom::{Arena, RecvError, TryRecvError, TrySendError};
+
+/// A generator of numbers that is the same in each run.
+struct Dice(u32);
+
+impl Dice {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 17;
+        self.0 ^= self.0 << 5;
+        self.0 % limit
+    }
+}
+
+/// Counts the drops of the values that refer to it.
+#[derive(Clone, Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_ring_of_any_size_behaves_as_a_queue() {
+    for capacity in [1, 2, 3, 7, 64, 1000] {
+        let (sender, receiver) = bounded(capacity);
+        let (mut model, mut dice) = (VecDeque::new(), Dice(capacity as u32));
+        for number in 0..20_000 {
+            // More sends than receives in one half, the other way round in the next: full and empty are met.
+            if dice.below(8) < if number < 10_000 { 5 } else { 3 } {
+                let sent = sender.try_send(number);
+                if model.len() == capacity {
+                    assert_eq!(sent, Err(TrySendError::Full(number)));
+                } else {
+                    assert_eq!(sent, Ok(()));
+                    model.push_back(number);
+                }
+            } else {
+                assert_eq!(receiver.try_recv(), model.pop_front().ok_or(TryRecvError::Empty));
+            }
+            assert_eq!((sender.len(), sender.is_full()), (model.len(), model.len() == capacity));
+        }
+        assert_eq!(sender.capacity(), Some(capacity));
+        assert_eq!(sender.snapshot().kind, Kind::Buffered);
+    }
+}
+
+#[test]
+fn policies_drop_what_they_say() {
+    let (sender, receiver) = bounded_with(3, DropOldest(Discard));
+    (0..10).for_each(|number| sender.try_send(number).unwrap());
+    assert!(receiver.drain().eq([7, 8, 9]));
+    assert_eq!(sender.snapshot().dropped, 7);
+
+    let missed = Arc::new(AtomicUsize::new(0));
+    let hook = {
+        let missed = missed.clone();
+        move |number: usize| {
+            missed.fetch_add(number, Relaxed);
+        }
+    };
+    let (sender, receiver) = bounded_with(3, DropNewest(hook));
+    (0..6).for_each(|number| sender.try_send(number).unwrap());
+    assert!(receiver.drain().eq([0, 1, 2]));
+    assert_eq!(missed.load(Relaxed), 3 + 4 + 5);
+}
+
+#[test]
+fn the_most_urgent_comes_first_in_a_heap_that_no_array_could_hold() {
+    let capacity = 100_000; // more than the numbers of an inline heap's slots
+    let (sender, receiver) = priority(capacity);
+    let mut dice = Dice(9);
+    let mut sent = Vec::new();
+    for number in 0..capacity as u32 {
+        let rank = dice.below(256) as u8;
+        assert_eq!(sender.try_send_with_priority(number, rank), Ok(()));
+        // When it is due: so many values later as it is less urgent.
+        sent.push((u64::from(number) + u64::from(255 - rank) * 16, 255 - rank, number));
+    }
+    assert_eq!(sender.try_send(0), Err(TrySendError::Full(0)));
+    sent.sort_unstable();
+    for (_, _, number) in sent {
+        assert_eq!(receiver.try_recv(), Ok(number));
+    }
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+}
+
+#[test]
+fn every_subscriber_reads_everything() {
+    let (sender, first) = broadcast::<ArcShare<i32>>(5);
+    let readers: Vec<_> = (0..3).map(|_| sender.subscribe()).chain([first]).collect();
+    let threads: Vec<_> = readers
+        .into_iter()
+        .map(|mut reader| {
+            thread::spawn(move || {
+                let mut read = Vec::new();
+                while let Ok(delivery) = block_on(reader.recv()) {
+                    read.push(delivery.value().map(|shared| *shared).expect("senders wait"));
+                }
+                read
+            })
+        })
+        .collect();
+    for number in 0..1_000 {
+        sender.blocking_send(ArcShare(Arc::new(number))).unwrap();
+    }
+    drop(sender);
+    for thread in threads {
+        assert!(thread.join().unwrap().into_iter().eq(0..1_000));
+    }
+}
+
+#[test]
+fn a_slow_subscriber_is_told_what_it_missed() {
+    let (sender, mut slow) = broadcast_with(4, DropOldest(Discard));
+    (0..10u8).for_each(|number| sender.try_send(number).unwrap());
+    assert_eq!(slow.try_recv(), Ok(Delivery::Lagged(6)));
+    let mut late = slow.resubscribe();
+    assert!(slow.try_iter().map_while(Delivery::value).eq(6..10));
+    assert_eq!(late.try_recv(), Err(TryRecvError::Empty));
+    drop(sender);
+    assert_eq!(slow.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn a_send_replaces_the_latest() {
+    let (sender, receiver) = conflated();
+    assert_eq!(sender.try_send(1), Ok(None));
+    assert_eq!(sender.clone().try_send(2), Ok(Some(1)));
+    drop(sender);
+    assert_eq!(receiver.try_recv(), Ok(2));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+}
+
+#[test]
+fn an_exhausted_arena_makes_senders_wait() {
+    let arena = Arc::new(MappedArena::new(8 << 10, 256, 32).unwrap());
+    let (sender, receiver) = unbounded_in(arena.clone());
+    let mut sent = 0;
+    while sender.try_send(sent).is_ok() {
+        sent += 1;
+    }
+    assert!(sent > 100, "{sent}");
+    let other = sender.clone();
+    let waits = thread::spawn(move || other.blocking_send(sent));
+    while sender.snapshot().send_waits == 0 {
+        thread::yield_now();
+    }
+    drop(sender);
+    assert!(receiver.blocking_iter().eq(0..=sent));
+    assert_eq!(waits.join().unwrap(), Ok(()));
+    drop(receiver);
+    assert_eq!(arena.handle().snapshot().live, 0);
+    assert!(arena.handle().verify().is_clean());
+}
+
+#[test]
+fn the_arena_stays_for_as_long_as_its_channel() {
+    let arena = Arc::new(MappedArena::new(8 << 10, 256, 32).unwrap());
+    let weak = Arc::downgrade(&arena);
+    let (sender, receiver) = unbounded_in(arena);
+    sender.try_send("still here").unwrap();
+    assert!(weak.upgrade().is_some());
+    drop(sender);
+    assert_eq!(receiver.try_recv(), Ok("still here"));
+    drop(receiver);
+    assert!(weak.upgrade().is_none());
+}
+
+#[test]
+fn a_static_arena_serves_as_well() {
+    static ARENA: Arena<StdRawMutex, 64, 256, 32> = Arena::new();
+    let (sender, receiver) = unbounded(&ARENA);
+    let sends = move || (0..100).for_each(|number| sender.blocking_send(number).unwrap());
+    let thread = thread::spawn(sends);
+    assert!(receiver.blocking_iter().eq(0..100));
+    thread.join().unwrap();
+    drop(receiver);
+    assert_eq!(ARENA.snapshot().live, 0);
+}
+
+/// The last endpoint of either side closes, and each value is dropped once.
+fn closes_and_drops<K: Compete<Counted>>(
+    make: impl Fn() -> (Sender<Counted, K>, Receiver<Counted, K>),
+    holds: usize,
+) {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let value = || Counted(dropped.clone());
+    let fill = |sender: &Sender<Counted, K>| {
+        for _ in 0..holds {
+            assert!(sender.try_send(value()).is_ok());
+        }
+    };
+
+    // The last sender goes: what is in it is received, then it is closed.
+    let (sender, receiver) = make();
+    fill(&sender);
+    let second = sender.clone();
+    drop(sender);
+    assert!(!receiver.is_closed());
+    drop(second);
+    assert!(receiver.is_closed());
+    assert_eq!(receiver.blocking_iter().count(), holds);
+    assert_eq!(receiver.blocking_recv().err(), Some(RecvError));
+    assert_eq!(dropped.swap(0, Relaxed), holds);
+
+    // The last receiver goes: what is in it is dropped at once, and a send gives its value back.
+    let (sender, receiver) = make();
+    fill(&sender);
+    let second = receiver.clone();
+    drop(receiver);
+    assert!(!sender.is_closed());
+    drop(second);
+    assert_eq!(dropped.load(Relaxed), holds);
+    let refused = sender.try_send(value());
+    assert!(matches!(refused, Err(TrySendError::Closed(_))));
+    assert_eq!(dropped.load(Relaxed), holds);
+    drop(refused);
+    assert_eq!(dropped.swap(0, Relaxed), holds + 1);
+}
+
+#[test]
+fn the_last_endpoint_closes() {
+    closes_and_drops(|| bounded(5), 5);
+    closes_and_drops(|| priority(5), 5);
+    closes_and_drops(rendezvous, 0);
+    closes_and_drops(conflated, 1);
+    static ARENA: Arena<StdRawMutex, 64, 256, 32> = Arena::new();
+    closes_and_drops(|| unbounded(&ARENA), 50);
+}
+
+#[test]
+fn a_capacity_of_nothing_counts_as_one() {
+    let (sender, _receiver) = bounded(0);
+    assert_eq!((sender.try_send(1), sender.try_send(2)), (Ok(()), Err(TrySendError::Full(2))));
+    let (sender, _receiver) = priority(0);
+    assert_eq!((sender.try_send(1), sender.try_send(2)), (Ok(()), Err(TrySendError::Full(2))));
+    let (sender, _listener) = broadcast(0);
+    assert_eq!((sender.try_send(1), sender.try_send(2)), (Ok(()), Err(TrySendError::Full(2))));
+}
+
+/// Threads and tokio's tasks send and receive on one channel, all at once.
+fn threads_and_tasks<K>(make: impl FnOnce() -> (Sender<u64, K>, Receiver<u64, K>))
+where
+    K: Compete<u64, Receipt: Send> + Send + Sync + 'static,
+{
+    const EACH: u64 = 2_000;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let (sender, receiver) = make();
+    let sends = |number: u64| (0..EACH).map(move |at| number * EACH + at);
+    let mut sending = Vec::new();
+    for number in 0..2 {
+        let sender = sender.clone();
+        sending.push(thread::spawn(move || {
+            sends(number).for_each(|value| drop(sender.blocking_send(value).unwrap()));
+        }));
+    }
+    for number in 2..4 {
+        let sender = sender.clone();
+        runtime.spawn(async move {
+            for value in sends(number) {
+                sender.send(value).await.unwrap();
+            }
+        });
+    }
+    drop(sender);
+    let tasks: Vec<_> = (0..2)
+        .map(|_| {
+            let receiver = receiver.clone();
+            runtime.spawn(async move {
+                let mut received = Vec::new();
+                while let Ok(value) = receiver.recv().await {
+                    received.push(value);
+                }
+                received
+            })
+        })
+        .collect();
+    let other = receiver.clone();
+    let thread = thread::spawn(move || other.blocking_iter().collect::<Vec<_>>());
+    let mut lists = vec![receiver.blocking_iter().collect::<Vec<_>>(), thread.join().unwrap()];
+    for task in tasks {
+        lists.push(runtime.block_on(task).unwrap());
+    }
+    for list in &lists {
+        // Each receiver sees each sender's values in order.
+        for number in 0..4 {
+            let of_one: Vec<_> = list.iter().filter(|value| *value / EACH == number).collect();
+            assert!(of_one.is_sorted());
+        }
+    }
+    let mut all = lists.concat();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..4 * EACH));
+    sending.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn threads_and_tasks_share_a_channel() {
+    threads_and_tasks(|| bounded(1));
+    threads_and_tasks(|| bounded(100));
+    threads_and_tasks(rendezvous);
+    threads_and_tasks(|| priority(10));
+    static ARENA: Arena<StdRawMutex, 64, 256, 32> = Arena::new();
+    threads_and_tasks(|| unbounded(&ARENA));
+}
