@@ -64,6 +64,9 @@ pub mod std_layer;
 pub mod sync;
 mod unwind;
 
+#[cfg(feature = "std")]
+pub use std_layer::blocking;
+
 pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Shared, Ticket};
 pub use error::{
     AllocError, AllocTimeoutError, AllocValueError, ClosedError, DepositError, HomeError,

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -37,13 +37,19 @@ impl Wake for Unpark {
 
 thread_local! {
     /// One allocation a thread, at its first use.
-    static UNPARK: (Arc<Unpark>, Waker) = {
-        let unpark = Arc::new(Unpark { thread: thread::current(), woken: AtomicBool::new(false) });
-        (unpark.clone(), Waker::from(unpark))
-    };
+    static UNPARK: (Arc<Unpark>, Waker) = Unpark::of_this_thread();
 
     /// How many futures this thread runs, one within the other.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Runs `f` with what parks and wakes this thread.
+fn with_unpark<R>(mut f: impl FnMut(&Unpark, &Waker) -> R) -> R {
+    UNPARK.try_with(|(unpark, waker)| f(unpark, waker)).unwrap_or_else(|_| {
+        // The thread is ending, and this is called by the `Drop` of another of its variables.
+        let (unpark, waker) = Unpark::of_this_thread();
+        f(&unpark, &waker)
+    })
 }
 
 /// One more future on this thread.
@@ -82,7 +88,7 @@ impl Drop for Nested<'_> {
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    UNPARK.with(|(unpark, waker)| {
+    with_unpark(|unpark, waker| {
         let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
         loop {
@@ -97,21 +103,31 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// Runs an operation on this thread, until `deadline` at the latest; see
 /// [`block_on_for`](super::block_on_for).
 pub fn block_on_by<F: Operation>(operation: F, deadline: Instant) -> F::Limited {
-    let mut operation = pin!(operation);
-    UNPARK.with(|(unpark, waker)| {
+    block_on_pinned(pin!(operation), Some(deadline), || None)
+}
+
+/// Runs an operation on this thread, until `deadline` at the latest. It is polled again, though nobody has woken it,
+/// at the instant that `due` says.
+pub(super) fn block_on_pinned<F: Operation>(
+    mut operation: Pin<&mut F>,
+    deadline: Option<Instant>,
+    due: impl Fn() -> Option<Instant>,
+) -> F::Limited {
+    with_unpark(|unpark, waker| {
         let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
         loop {
             if let Poll::Ready(output) = operation.as_mut().poll(&mut cx) {
                 return F::finish(output);
             }
-            let rest = deadline.saturating_duration_since(Instant::now());
-            if rest.is_zero() {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 if let Some(limited) = operation.as_mut().abandon(Stopped::Timeout) {
                     return limited;
                 }
             }
-            unpark.park(Some(rest));
+            let next = [deadline, due()].into_iter().flatten().min();
+            unpark.park(next.map(|next| next.saturating_duration_since(now)));
         }
     })
 }
@@ -163,7 +179,7 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
 ) -> F::Output {
     let mut future = pin!(future);
     let mut driver = pin!(Driver::new(kernel));
-    UNPARK.with(|(unpark, waker)| {
+    with_unpark(|unpark, waker| {
         let _nested = Nested::enter(unpark);
         let mut cx = Context::from_waker(waker);
         let sleep = |limit| {
@@ -193,6 +209,11 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
 }
 
 impl Unpark {
+    fn of_this_thread() -> (Arc<Self>, Waker) {
+        let unpark = Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) });
+        (unpark.clone(), Waker::from(unpark))
+    }
+
     /// Sleeps until woken, or for `limit`.
     fn park(&self, limit: Option<Duration>) {
         // A limit beyond what the clock can tell is none.

@@ -2,6 +2,7 @@
 //! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker threads.
 
 mod block_on;
+pub mod blocking;
 mod calls;
 pub mod channel;
 mod clock;

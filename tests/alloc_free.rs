@@ -12,7 +12,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
+use cloakroom::blocking;
 use cloakroom::channel::{
     Broadcast, Buffered, Bytes, Channel, Compete, Conflated, Counted, DropOldest, Priority,
     Rendezvous, Unlimited, endpoints, fan_out, fan_out_all,
@@ -20,6 +22,7 @@ use cloakroom::channel::{
 use cloakroom::kernel::{CancelToken, Kernel, Next, TimerQueue, Timers};
 use cloakroom::limit::Operation;
 use cloakroom::select::{Either, Either3, SelectSet, select};
+use cloakroom::std_layer::channel as server;
 use cloakroom::std_layer::{MappedArena, StdClock, StdRawMutex, block_on, block_on_until};
 use cloakroom::{Arena, ArenaRef};
 
@@ -113,6 +116,43 @@ fn sending_and_receiving<S: Compete<u64> + Sync>(channel: &Channel<Lock, u64, S>
     );
 }
 
+/// The same between endpoints that own their channel, and are blocking.
+fn serving<K: Compete<u64> + Send + Sync>(
+    (sender, receiver): &(server::Sender<u64, K>, server::Receiver<u64, K>),
+) {
+    both_without_allocating(
+        || {
+            for value in 0..1_000 {
+                assert!(sender.blocking_send(value).is_ok());
+                drop(sender.clone());
+            }
+            sender.close();
+        },
+        || {
+            for next in 0..1_000 {
+                assert_eq!(receiver.clone().blocking_recv(), Ok(next));
+            }
+        },
+    );
+}
+
+/// The same under the names of crossbeam-channel.
+fn serving_threads((sender, receiver): &(blocking::Sender<u64>, blocking::Receiver<u64>)) {
+    both_without_allocating(
+        || {
+            for value in 0..1_000 {
+                assert!(sender.clone().send_timeout(value, Duration::from_secs(60)).is_ok());
+            }
+        },
+        || {
+            for next in 0..1_000 {
+                assert_eq!(receiver.recv(), Ok(next));
+                let _ = (receiver.is_empty(), receiver.clone().is_full());
+            }
+        },
+    );
+}
+
 /// The one test of this file, as its count is of the whole process.
 #[test]
 fn nothing_is_allocated_after_set_up() {
@@ -125,6 +165,14 @@ fn nothing_is_allocated_after_set_up() {
     sending_and_receiving::<Priority<4>>(&Channel::new(), true);
     sending_and_receiving::<Buffered<4, DropOldest>>(&Channel::new(), false);
     sending_and_receiving::<Unlimited<'_, Lock, 4>>(&Channel::over(&ARENA), true);
+    serving(&server::bounded(1));
+    serving(&server::bounded(64));
+    serving(&server::rendezvous());
+    serving(&server::priority(8));
+    serving(&server::unbounded(&ARENA));
+    [blocking::bounded(0), blocking::bounded(1), blocking::bounded(64), blocking::unbounded()]
+        .iter()
+        .for_each(serving_threads);
     assert_eq!(CALLS.load(Ordering::Relaxed), 0);
 
     without_allocating(selects_and_limits);

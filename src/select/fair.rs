@@ -9,7 +9,7 @@ static STATE: AtomicU32 = AtomicU32::new(0x9e37_79b9);
 /// A number below `limit`, or 0.
 ///
 /// Random and not in turn: two selects in turn would each see every second number only.
-pub(super) fn below(limit: u8) -> u8 {
+pub(crate) fn below(limit: u8) -> u8 {
     let mut state = STATE.load(Relaxed);
     state ^= state << 13;
     state ^= state >> 17;

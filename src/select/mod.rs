@@ -21,7 +21,7 @@
 
 mod adapt;
 mod arms;
-mod fair;
+pub(crate) mod fair;
 mod macros;
 mod set;
 

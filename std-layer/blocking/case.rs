@@ -1,0 +1,229 @@
+//! One operation of a select, whatever it sends or receives.
+
+use std::boxed::Box;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use super::handoff::{Handoff, PacketToFill, packet};
+use super::receiver::Source;
+use super::sender::Target;
+use super::timer::Delivery;
+use super::{Receiver, RecvError, Sender};
+use crate::channel::{Permit, Strategy};
+use crate::error::ClosedError;
+use crate::select::{Arm, Arms, never, sealed::Sealed};
+use crate::std_layer::StdRawMutex;
+use crate::std_layer::channel::{Bounded, Unbounded};
+use crate::sync::claim::Claim;
+use crate::unwind::to_the_end;
+
+/// What a select needs of a sender or a receiver.
+pub(super) trait Endpoint {
+    /// Its operation.
+    fn case(&self) -> Pin<Box<dyn Case + '_>>;
+    /// When the operation may become ready though nobody comes.
+    fn due(&self) -> Option<Instant>;
+}
+
+/// An operation of a select. It keeps what comes of it until somebody asks who knows its type.
+pub(super) trait Case: Arm<Output = ()> {
+    /// Where that lies: an `Option<Granted<T>>` of a sender, an `Option<Received<T>>` of a receiver.
+    fn outcome(self: Pin<&mut Self>) -> *mut ();
+}
+
+/// What came of a receive: a value, perhaps one that its sender has yet to say.
+pub(super) type Received<T> = Result<Handoff<T>, RecvError>;
+
+/// What came of a send: a place for the value; `None` if all receivers have gone.
+pub(super) type Granted<'a, T> = Option<Place<'a, T>>;
+
+/// A place for a value.
+pub(super) enum Place<'a, T> {
+    Bounded(Permit<'a, StdRawMutex, T, Bounded>),
+    Unbounded(Permit<'a, StdRawMutex, T, Unbounded<'static>>),
+    /// A receiver waits for it.
+    Rendezvous(PacketToFill<T>),
+}
+
+impl<T> Place<'_, T> {
+    pub(super) fn send(self, value: T) {
+        match self {
+            Self::Bounded(permit) => permit.send(value),
+            Self::Unbounded(permit) => permit.send(value),
+            Self::Rendezvous(packet) => packet.fill(value),
+        }
+    }
+}
+
+impl<T> Endpoint for Sender<T> {
+    fn case(&self) -> Pin<Box<dyn Case + '_>> {
+        match &self.0 {
+            Target::Bounded(channel) => {
+                Holding::boxed(channel.reserve().mapped(|held| place(held, Place::Bounded)))
+            }
+            Target::Unbounded(channel) => {
+                Holding::boxed(channel.reserve().mapped(|held| place(held, Place::Unbounded)))
+            }
+            Target::Rendezvous(channel) => {
+                let (to_fill, packet) = packet();
+                let mut to_fill = Some(to_fill);
+                let send = channel.send(Handoff::Later(packet));
+                // It is sent once, so the packet is still there.
+                Holding::boxed(send.mapped(move |sent| -> Granted<'_, T> {
+                    sent.ok().and_then(|()| to_fill.take()).map(Place::Rendezvous)
+                }))
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+}
+
+fn place<'a, T, S: Strategy<T>>(
+    held: Result<Permit<'a, StdRawMutex, T, S>, ClosedError>,
+    place: fn(Permit<'a, StdRawMutex, T, S>) -> Place<'a, T>,
+) -> Granted<'a, T> {
+    held.ok().map(place)
+}
+
+impl<T> Endpoint for Receiver<T> {
+    fn case(&self) -> Pin<Box<dyn Case + '_>> {
+        match &self.0 {
+            Source::Bounded(channel) => Holding::boxed(channel.recv().mapped(received)),
+            Source::Unbounded(channel) => Holding::boxed(channel.recv().mapped(received)),
+            Source::Rendezvous(channel) => Holding::boxed(
+                channel.recv().mapped(|result| -> Received<T> { result.map_err(|_| RecvError) }),
+            ),
+            Source::Timer(timer) => Holding::boxed(
+                Delivery::of(timer).mapped(|value| -> Received<T> { Ok(Handoff::Value(value)) }),
+            ),
+            Source::Nobody => Holding::boxed(never::<Received<T>>()),
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match &self.0 {
+            Source::Timer(timer) => timer.due(),
+            _ => None,
+        }
+    }
+}
+
+fn received<T>(result: Result<T, crate::RecvError>) -> Received<T> {
+    result.map(Handoff::Value).map_err(|_| RecvError)
+}
+
+/// An arm that keeps its result.
+struct Holding<A: Arm> {
+    arm: A,
+    outcome: Option<A::Output>,
+}
+
+impl<A: Arm> Holding<A> {
+    fn boxed<'a>(arm: A) -> Pin<Box<dyn Case + 'a>>
+    where
+        A: 'a,
+    {
+        Box::pin(Self { arm, outcome: None })
+    }
+
+    fn parts(self: Pin<&mut Self>) -> (Pin<&mut A>, &mut Option<A::Output>) {
+        // SAFETY: the arm is pinned with the whole; its result never is.
+        unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.arm), &mut this.outcome)
+        }
+    }
+}
+
+impl<A: Arm> Future for Holding<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let (arm, outcome) = self.parts();
+        *outcome = Some(ready!(arm.poll(cx)));
+        Poll::Ready(())
+    }
+}
+
+impl<A: Arm> Sealed for Holding<A> {}
+
+impl<A: Arm> Arm for Holding<A> {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+        // SAFETY: passed on.
+        unsafe { self.parts().0.join(claim, arm) }
+    }
+
+    fn withdraw(self: Pin<&mut Self>) {
+        self.parts().0.withdraw();
+    }
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.parts().0.poll_ready(cx)
+    }
+}
+
+impl<A: Arm> Case for Holding<A> {
+    fn outcome(self: Pin<&mut Self>) -> *mut () {
+        (&raw mut *self.parts().1).cast()
+    }
+}
+
+/// A case that has been made, unless it has won.
+pub(super) type MadeCase<'a> = Option<Pin<Box<dyn Case + 'a>>>;
+
+/// The cases of a select as its arms. The output is the number of the one that happened.
+pub(super) struct Cases<'s, 'a>(pub(super) &'s mut [MadeCase<'a>]);
+
+impl<'a> Cases<'_, 'a> {
+    fn case(self: Pin<&mut Self>, number: u8) -> Option<Pin<&mut (dyn Case + 'a)>> {
+        // The boxes are not pinned, only what is in them.
+        self.get_mut().0.get_mut(usize::from(number))?.as_mut().map(Pin::as_mut)
+    }
+}
+
+impl Sealed for Cases<'_, '_> {}
+
+impl Arms for Cases<'_, '_> {
+    type Output = usize;
+
+    fn count(&self) -> u8 {
+        // Lossless: `Select` takes no more.
+        self.0.len() as u8
+    }
+
+    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+        for number in 0..self.count() {
+            if let Some(case) = self.as_mut().case(number) {
+                // SAFETY: passed on; the boxes outlive the select, which withdraws them.
+                unsafe { case.join(claim, first + number) }
+            }
+        }
+    }
+
+    fn poll_arm(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<usize> {
+        match self.case(number) {
+            Some(case) => case.poll(cx).map(|()| usize::from(number)),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_arm_ready(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<()> {
+        self.case(number).map_or(Poll::Pending, |case| case.poll_ready(cx))
+    }
+
+    fn withdraw(mut self: Pin<&mut Self>) {
+        let mut numbers = 0..self.count();
+        to_the_end(|| {
+            let Some(number) = numbers.next() else { return false };
+            if let Some(case) = self.as_mut().case(number) {
+                case.withdraw();
+            }
+            true
+        });
+    }
+}

@@ -1,0 +1,31 @@
+//! Where unbounded channels take their memory from unless told.
+
+use std::boxed::Box;
+use std::sync::OnceLock;
+
+use crate::Arena;
+use crate::channel::AnyArena;
+use crate::std_layer::{MappedArena, StdRawMutex};
+
+/// The most that unbounded channels may hold together: 1 GiB, or 64 MiB where addresses are short.
+const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 64 << 20 };
+const SMALLEST: usize = 1 << 20;
+const PAGE: usize = 1024;
+
+/// What there is when the operating system maps nothing at all. It takes no memory until it is used.
+static LAST_RESORT: Arena<StdRawMutex, 512, PAGE, 512> = Arena::new();
+
+/// The arena of this process, made at the first use.
+pub(super) fn default_arena() -> &'static dyn AnyArena<StdRawMutex> {
+    static ARENA: OnceLock<&'static dyn AnyArena<StdRawMutex>> = OnceLock::new();
+    *ARENA.get_or_init(|| {
+        // Half of it, where there is a limit to what may be mapped.
+        let sizes = std::iter::successors(Some(LARGEST), |size| Some(size / 2));
+        for size in sizes.take_while(|size| *size >= SMALLEST) {
+            if let Ok(arena) = MappedArena::<StdRawMutex>::new(size, PAGE, size / PAGE) {
+                return Box::leak(Box::new(arena));
+            }
+        }
+        &LAST_RESORT
+    })
+}

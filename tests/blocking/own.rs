@@ -1,0 +1,98 @@
+//! What only the channels of this crate have.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use cloakroom::blocking::{Select, TrySendError, bounded, select, unbounded, unbounded_in};
+use cloakroom::std_layer::MappedArena;
+
+#[test]
+fn unbounded_channels_wait_for_memory() {
+    let arena = Arc::new(MappedArena::new(16 << 10, 1024, 16).unwrap());
+    let (sender, receiver) = unbounded_in(arena.clone());
+    let mut sent = 0;
+    while sender.try_send(sent).is_ok() {
+        sent += 1;
+    }
+    assert_eq!(sender.try_send(sent), Err(TrySendError::Full(sent)));
+    assert_eq!((sender.capacity(), sender.len()), (None, sent));
+    assert!(sender.send_timeout(0, Duration::from_millis(1)).unwrap_err().is_timeout());
+
+    // A send and a select wait; both go on when something has been received.
+    let threads = [sender.clone(), sender].map(|sender| {
+        thread::spawn(move || {
+            select! { send(sender, usize::MAX) -> sent => assert!(sent.is_ok()) }
+            sender.send(usize::MAX).unwrap();
+        })
+    });
+    let all: Vec<_> = receiver.iter().collect();
+    assert!(all[..sent].iter().copied().eq(0..sent));
+    assert_eq!(all[sent..], [usize::MAX; 4]);
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    drop(receiver);
+    assert_eq!(arena.handle().snapshot().live, 0);
+}
+
+#[test]
+fn a_sender_that_panics_after_it_was_chosen_leaves_no_trace() {
+    for capacity in [0, 1] {
+        let (sender, receiver) = bounded(capacity);
+        let other = sender.clone();
+        let panics = thread::spawn(move || {
+            let value = || -> u8 { panic!("no value") };
+            select! { send(other, value()) -> _ => {} }
+        });
+        if capacity == 1 {
+            assert!(panics.join().is_err());
+            // Its slot is free again.
+            assert_eq!(sender.try_send(7), Ok(()));
+            assert_eq!(receiver.recv(), Ok(7));
+        } else {
+            // The receiver that it has met takes the next value.
+            let next = thread::spawn(move || sender.send(7));
+            assert_eq!(receiver.recv(), Ok(7));
+            assert_eq!(next.join().unwrap(), Ok(()));
+            drop(receiver);
+            let _ = panics.join();
+        }
+    }
+}
+
+/// Counts its drops.
+struct Value(Arc<AtomicUsize>);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn values_go_with_the_last_receiver() {
+    for (sender, receiver) in [bounded(5), unbounded()] {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        (0..3).for_each(|_| drop(sender.send(Value(dropped.clone()))));
+        let other = receiver.clone();
+        drop(receiver);
+        assert_eq!(dropped.load(Relaxed), 0);
+        drop(other);
+        assert_eq!(dropped.load(Relaxed), 3);
+        assert!(sender.is_empty());
+    }
+}
+
+#[test]
+fn what_was_selected_and_not_done_is_not_dropped_by_another_thread() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (sender, receiver) = bounded(1);
+    assert!(sender.send(Value(dropped.clone())).is_ok());
+    thread::scope(|scope| {
+        let mut select = Select::new();
+        select.recv(&receiver);
+        assert!(scope.spawn(move || drop(select.select())).join().is_err());
+    });
+    drop((sender, receiver));
+    assert_eq!(dropped.load(Relaxed), 0);
+}
