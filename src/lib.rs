@@ -11,7 +11,8 @@
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
-//! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas.
+//! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas, channels for servers;
+//!   and `blocking`: channels under the names of crossbeam-channel.
 //!
 //! The crate is `no_std` and never allocates. Everything that waits is an ordinary future and runs
 //! under any executor.
@@ -41,6 +42,7 @@
 //! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
 //! * `defmt`: `defmt::Format` for snapshots and errors.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
+//! * `bytes`: a lease as `bytes::Bytes`, without a copy; includes `std`.
 
 #![no_std]
 #![deny(missing_docs, unsafe_op_in_unsafe_fn)]

@@ -3,6 +3,9 @@
 
 mod block_on;
 pub mod blocking;
+mod byte_stream;
+#[cfg(feature = "bytes")]
+mod bytes;
 mod calls;
 pub mod channel;
 mod clock;
@@ -12,6 +15,7 @@ pub mod runtime;
 mod share;
 
 pub use block_on::{block_on, block_on_by, block_on_until};
+pub use byte_stream::{PipeReader, PipeWriter, pipe};
 pub use calls::block_on_for;
 pub use clock::StdClock;
 pub use lock::StdRawMutex;

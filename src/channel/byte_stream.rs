@@ -1,10 +1,10 @@
-//! A channel of messages as a stream of bytes, for code that reads and writes (`embedded-io-async`).
-
-use embedded_io_async::{BufRead, Error, ErrorKind, ErrorType, Read, ReadReady, Write};
+//! A channel of messages as a stream of bytes, for code that reads and writes: asynchronous with the feature
+//! `embedded-io-async`, blocking with `std`.
 
 use super::store::{Compete, Strategy};
 use super::{ByteRecvError, Bytes, BytesError};
 use crate::arena::{ArenaRef, Lease, Parcel};
+use crate::error::{SendError, TryAllocError};
 use crate::sync::RawMutex;
 
 impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
@@ -17,16 +17,17 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
 impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// The receiving side as a stream of bytes. It is at its end when the channel is closed and empty.
     pub fn reader(&self) -> ByteReader<'_, 'a, M, S> {
-        ByteReader { channel: self, current: None, at: 0 }
+        ByteReader { channel: self, unread: Unread::NOTHING }
     }
 }
 
 /// Writes bytes into a channel, made by [`Bytes::writer`].
 ///
-/// A write copies once, into the arena, waits for memory and for room, and sends one message. Cancel safety:
+/// It is `embedded_io_async::Write` with the feature of that name, and `std::io::Write` with `std`. A write copies once, into the arena, waits for memory and for room, and sends one message. Cancel safety:
 /// a write that is dropped has sent nothing. Nothing is kept back, so flushing does nothing.
 ///
-/// ```
+#[cfg_attr(feature = "embedded-io-async", doc = "```")]
+#[cfg_attr(not(feature = "embedded-io-async"), doc = "```ignore")]
 /// use cloakroom::channel::{Buffered, Bytes};
 /// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
 /// use embedded_io_async::{Read, Write};
@@ -48,94 +49,108 @@ pub struct ByteWriter<'c, 'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> {
 
 /// Reads bytes out of a channel, made by [`Bytes::reader`].
 ///
-/// It holds the message that it is in the middle of, which is lost to other receivers. As a [`BufRead`] it
+/// It is `embedded_io_async::BufRead` with the feature of that name, and `std::io::BufRead` with `std`.
+/// It holds the message that it is in the middle of, which is lost to other receivers. As a `BufRead` it
 /// lends the message's own memory, so nothing is copied. Cancel safety: a read that is dropped has lost
 /// nothing. A message that was damaged at rest is an error, once, and what follows is read.
 pub struct ByteReader<'c, 'a, M: RawMutex, S: Compete<Parcel<'a, M>>> {
     channel: &'c Bytes<'a, M, S>,
-    current: Option<Lease<'a, M>>,
+    unread: Unread<'a, M>,
+}
+
+/// The message that a reader is in the middle of.
+pub(crate) struct Unread<'a, M: RawMutex> {
+    message: Option<Lease<'a, M>>,
     /// How much of it has been read.
     at: usize,
 }
 
-impl Error for BytesError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Memory(_) => ErrorKind::OutOfMemory,
-            Self::Full => ErrorKind::WriteZero,
-            Self::Closed => ErrorKind::BrokenPipe,
-        }
-    }
-}
+impl<'a, M: RawMutex> Unread<'a, M> {
+    pub(crate) const NOTHING: Self = Self { message: None, at: 0 };
 
-impl Error for ByteRecvError {
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Closed => ErrorKind::BrokenPipe,
-            Self::Damaged => ErrorKind::InvalidData,
-            Self::Cancelled => ErrorKind::Interrupted,
-            Self::Timeout => ErrorKind::TimedOut,
-        }
-    }
-}
-
-impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> ErrorType for ByteWriter<'_, 'a, M, S> {
-    type Error = BytesError;
-}
-
-impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Write for ByteWriter<'_, 'a, M, S> {
-    async fn write(&mut self, bytes: &[u8]) -> Result<usize, BytesError> {
-        let now = bytes.get(..self.chunk).unwrap_or(bytes);
-        if !now.is_empty() {
-            self.channel.send_bytes(self.arena, now).await?;
-        }
-        Ok(now.len())
+    /// What is left of the message.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.message.as_deref().and_then(|message| message.get(self.at..)).unwrap_or(&[])
     }
 
-    async fn flush(&mut self) -> Result<(), BytesError> {
-        Ok(())
-    }
-}
-
-impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> ErrorType for ByteReader<'_, 'a, M, S> {
-    type Error = ByteRecvError;
-}
-
-impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> BufRead for ByteReader<'_, 'a, M, S> {
-    async fn fill_buf(&mut self) -> Result<&[u8], ByteRecvError> {
-        while self.current.as_ref().is_none_or(|message| self.at >= message.len()) {
-            self.current = None;
-            self.at = 0;
-            match self.channel.recv().await {
-                Ok(message) => self.current = Some(message),
+    /// What is left of the message, or the next one that is not empty; nothing at the end of the channel.
+    pub(crate) async fn fill<S: Compete<Parcel<'a, M>>>(
+        &mut self,
+        channel: &Bytes<'a, M, S>,
+    ) -> Result<&[u8], ByteRecvError> {
+        while self.rest().is_empty() {
+            *self = Self::NOTHING;
+            match channel.recv().await {
+                Ok(message) => self.message = Some(message),
                 Err(ByteRecvError::Closed) => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.current.as_deref().and_then(|message| message.get(self.at..)).unwrap_or(&[]))
+        Ok(self.rest())
     }
 
-    fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.at = self.at.saturating_add(count);
     }
-}
 
-impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Read for ByteReader<'_, 'a, M, S> {
-    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ByteRecvError> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let bytes = self.fill_buf().await?;
+    /// Copies as much of what is left as fits.
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let bytes = self.rest();
         let count = bytes.len().min(buffer.len());
         buffer.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         self.consume(count);
-        Ok(count)
+        count
     }
 }
 
-impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> ReadReady for ByteReader<'_, 'a, M, S> {
-    fn read_ready(&mut self) -> Result<bool, ByteRecvError> {
-        let rest = self.current.as_ref().is_some_and(|message| self.at < message.len());
-        Ok(rest || !self.channel.is_empty() || self.channel.is_closed())
+/// Sends the pieces, one behind the other, up to `chunk` bytes of them as one message; how many that were.
+pub(crate) async fn write_pieces<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>>(
+    channel: &Bytes<'a, M, S>,
+    arena: ArenaRef<'a, M>,
+    chunk: usize,
+    pieces: impl Iterator<Item = &[u8]> + Clone,
+) -> Result<usize, BytesError> {
+    let all = pieces.clone().fold(0, |sum: usize, piece| sum.saturating_add(piece.len()));
+    let count = all.min(chunk);
+    if count == 0 {
+        return Ok(0);
+    }
+    let allocated = arena.alloc(count).await;
+    let mut message = allocated.map_err(|_| BytesError::Memory(TryAllocError::TooLarge))?;
+    let mut room = &mut message[..];
+    for piece in pieces {
+        let (now, later) = room.split_at_mut(piece.len().min(room.len()));
+        now.iter_mut().zip(piece).for_each(|(to, from)| *to = *from);
+        room = later;
+    }
+    match channel.send(message).await {
+        Ok(_) => Ok(count),
+        Err(SendError(_)) => Err(BytesError::Closed),
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> ByteWriter<'_, 'a, M, S> {
+    pub(crate) async fn write_some(
+        &mut self,
+        pieces: impl Iterator<Item = &[u8]> + Clone,
+    ) -> Result<usize, BytesError> {
+        write_pieces(self.channel, self.arena, self.chunk, pieces).await
+    }
+}
+
+impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> ByteReader<'_, 'a, M, S> {
+    pub(crate) async fn fill(&mut self) -> Result<&[u8], ByteRecvError> {
+        self.unread.fill(self.channel).await
+    }
+
+    pub(crate) fn unread(&mut self) -> &mut Unread<'a, M> {
+        &mut self.unread
+    }
+
+    /// Whether a read would not wait.
+    #[cfg(feature = "embedded-io-async")]
+    pub(super) fn is_ready(&self) -> bool {
+        let (unread, channel) = (&self.unread, self.channel);
+        !unread.rest().is_empty() || !channel.is_empty() || channel.is_closed()
     }
 }

@@ -38,6 +38,7 @@ use crate::sync::{RawMutex, const_fn};
 /// assert_eq!(&*FRAMES.try_recv()?, b"ecg");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[repr(transparent)]
 pub struct Bytes<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> {
     channel: Channel<M, Parcel<'a, M>, S>,
 }
@@ -233,6 +234,24 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// ```
     pub fn channel(&self) -> &Channel<M, Parcel<'a, M>, S> {
         &self.channel
+    }
+
+    /// The same channel of parcels as one of messages: for one that is counted, or lies elsewhere.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Bytes, Channel};
+    /// use cloakroom::{Arena, Parcel, sync::CriticalSectionRawMutex as Lock};
+    ///
+    /// static ARENA: Arena<Lock, 16, 64, 8> = Arena::new();
+    /// static PARCELS: Channel<Lock, Parcel<'static, Lock>, Buffered<4>> = Channel::new();
+    ///
+    /// Bytes::of(&PARCELS).try_send_bytes(ARENA.handle(), b"hello")?;
+    /// assert_eq!(&*PARCELS.try_recv()?.redeem()?, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn of<'c>(channel: &'c Channel<M, Parcel<'a, M>, S>) -> &'c Self {
+        // SAFETY: a transparent view of the same channel, for as long as it is borrowed.
+        unsafe { &*core::ptr::from_ref(channel).cast() }
     }
 
     /// See [`Channel::close`].

@@ -94,7 +94,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Sender<M, T, S> {
     of_both_sides!();
 
     /// The whole channel, for operations that take one.
-    pub(super) fn channel(&self) -> &Channel<M, T, S> {
+    pub(crate) fn channel(&self) -> &Channel<M, T, S> {
         &self.0
     }
 }
@@ -103,7 +103,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Receiver<M, T, S> {
     of_both_sides!();
 
     /// The whole channel, for operations that take one.
-    pub(super) fn channel(&self) -> &Channel<M, T, S> {
+    pub(crate) fn channel(&self) -> &Channel<M, T, S> {
         &self.0
     }
 }

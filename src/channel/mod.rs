@@ -22,11 +22,13 @@
 mod batch;
 pub(crate) mod broadcast;
 pub(crate) mod buffered;
-#[cfg(feature = "embedded-io-async")]
-mod byte_stream;
+#[cfg(any(feature = "embedded-io-async", feature = "std"))]
+pub(crate) mod byte_stream;
 mod bytes;
 mod closed;
 mod counted;
+#[cfg(feature = "embedded-io-async")]
+mod embedded_io;
 mod endpoint;
 mod fan_out;
 mod growth;
@@ -51,7 +53,7 @@ pub use batch::{RecvMany, SendMany};
 pub use broadcast::{Broadcast, Delivery};
 
 pub use buffered::Buffered;
-#[cfg(feature = "embedded-io-async")]
+#[cfg(any(feature = "embedded-io-async", feature = "std"))]
 pub use byte_stream::{ByteReader, ByteWriter};
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
 pub use closed::Closed;

@@ -99,13 +99,14 @@ pub struct Heap<T, R: Room, const AGEING: u32> {
     clock: u32,
 }
 
-/// The most values a heap may hold, so that due times can be compared.
+/// The most values a heap may hold, so that due times can be compared; an array has fewer in any case.
+#[cfg(feature = "std")]
 pub(crate) const MOST_IN_HEAP: usize = 1 << 30;
 
 impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
     /// An empty heap in these slots, as many of both.
     pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry<R::Number>>) -> Self {
-        // What is in the heap was sent within the last 255 × AGEING + `MOST_IN_HEAP` values, and is due within
+        // What is in the heap was sent within the last 255 × AGEING + 2³⁰ values, and is due within
         // 255 × AGEING of its sending.
         assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
         Self { slots, order, len: 0, touched: 0, clock: 0 }
