@@ -12,9 +12,6 @@ const LARGEST: usize = if cfg!(target_pointer_width = "64") { 1 << 30 } else { 6
 const SMALLEST: usize = 1 << 20;
 const PAGE: usize = 1024;
 
-/// What there is when the operating system maps nothing at all. It takes no memory until it is used.
-static LAST_RESORT: Arena<StdRawMutex, 512, PAGE, 512> = Arena::new();
-
 /// The arena of this process, made at the first use.
 pub(super) fn default_arena() -> &'static dyn AnyArena<StdRawMutex> {
     static ARENA: OnceLock<&'static dyn AnyArena<StdRawMutex>> = OnceLock::new();
@@ -26,6 +23,7 @@ pub(super) fn default_arena() -> &'static dyn AnyArena<StdRawMutex> {
                 return Box::leak(Box::new(arena));
             }
         }
-        &LAST_RESORT
+        // It maps nothing at all: then a little of what has been mapped already.
+        Box::leak(Box::new(Arena::<StdRawMutex, 64, PAGE, 64>::new()))
     })
 }
