@@ -83,7 +83,7 @@ fn policies_drop_what_they_say() {
 
 #[test]
 fn the_most_urgent_comes_first_in_a_heap_that_no_array_could_hold() {
-    let capacity = 100_000; // more than the numbers of an inline heap's slots
+    let capacity = 100_000; // more than two bytes can count
     let (sender, receiver) = priority(capacity);
     let mut dice = Dice(9);
     let mut sent = Vec::new();

@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-use super::room::{Blank, Inline, Number, Room, Slots};
+use super::room::{Blank, Inline, Room, Slots};
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -64,19 +64,26 @@ impl<T, const N: usize, const AGEING: u32> ConstStrategy<T> for Priority<N, AGEI
 /// A value's place in the order, and where it lies.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
-pub struct Entry<I> {
+pub struct Entry {
     /// When it is due, in values sent; wraps.
     due: u32,
-    slot: I,
+    /// The lower two bytes of its slot's number.
+    slot: u16,
     rank: u8,
+    /// The upper byte of it.
+    upper: u8,
 }
 
-impl<I: Number> Blank for Entry<I> {
-    const BLANK: Self = Self { due: 0, slot: I::ZERO, rank: 0 };
+impl Blank for Entry {
+    const BLANK: Self = Self { due: 0, slot: 0, rank: 0, upper: 0 };
 }
 
-impl<I> Entry<I> {
-    fn is_before(&self, other: &Self) -> bool {
+impl Entry {
+    fn slot(self) -> usize {
+        usize::from(self.slot) | usize::from(self.upper) << u16::BITS
+    }
+
+    fn is_before(self, other: Self) -> bool {
         // The due times of values that are in the heap together differ by less than half the range, see
         // `over`, so their difference shows which is earlier.
         match self.due.wrapping_sub(other.due) {
@@ -92,31 +99,30 @@ impl<I> Entry<I> {
 #[doc(hidden)]
 pub struct Heap<T, R: Room, const AGEING: u32> {
     slots: R::Of<MaybeUninit<T>>,
-    order: R::Of<Entry<R::Number>>,
+    order: R::Of<Entry>,
     len: usize,
     touched: usize,
     /// Values sent so far; wraps.
     clock: u32,
 }
 
-/// The most values a heap may hold, so that due times can be compared; an array has fewer in any case.
-#[cfg(feature = "std")]
-pub(crate) const MOST_IN_HEAP: usize = 1 << 30;
+/// The most values a heap may hold.
+pub(crate) const MOST_IN_HEAP: usize = (1 << 24) - 1;
 
 impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
     /// An empty heap in these slots, as many of both.
-    pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry<R::Number>>) -> Self {
-        // What is in the heap was sent within the last 255 × AGEING + 2³⁰ values, and is due within
+    pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry>) -> Self {
+        // What is in the heap was sent within the last 255 × AGEING + `MOST_IN_HEAP` values, and is due within
         // 255 × AGEING of its sending.
         assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
         Self { slots, order, len: 0, touched: 0, clock: 0 }
     }
 
-    fn entry(&self, at: usize) -> Option<Entry<R::Number>> {
+    fn entry(&self, at: usize) -> Option<Entry> {
         self.order.all().get(..self.len)?.get(at).copied()
     }
 
-    fn set(&mut self, at: usize, entry: Entry<R::Number>) {
+    fn set(&mut self, at: usize, entry: Entry) {
         // Always there; spelled so that no panic is compiled in.
         if let Some(place) = self.order.all_mut().get_mut(at) {
             *place = entry;
@@ -124,11 +130,11 @@ impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
     }
 
     /// Moves the hole at `at` up to where `entry` belongs, and puts it there.
-    fn rise(&mut self, mut at: usize, entry: Entry<R::Number>) {
+    fn rise(&mut self, mut at: usize, entry: Entry) {
         while at > 0 {
             let parent = (at - 1) / 2;
             match self.entry(parent) {
-                Some(above) if entry.is_before(&above) => self.set(at, above),
+                Some(above) if entry.is_before(above) => self.set(at, above),
                 _ => break,
             }
             at = parent;
@@ -137,14 +143,14 @@ impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
     }
 
     /// Moves the hole at the top down to where `entry` belongs, and puts it there.
-    fn sink(&mut self, entry: Entry<R::Number>) {
+    fn sink(&mut self, entry: Entry) {
         let mut at = 0;
         while let Some(left) = self.entry(2 * at + 1) {
             let (child, below) = match self.entry(2 * at + 2) {
-                Some(right) if right.is_before(&left) => (2 * at + 2, right),
+                Some(right) if right.is_before(left) => (2 * at + 2, right),
                 _ => (2 * at + 1, left),
             };
-            if !below.is_before(&entry) {
+            if !below.is_before(entry) {
                 break;
             }
             self.set(at, below);
@@ -162,7 +168,7 @@ impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
         }
         // The slot is free: remembered behind the heap.
         self.set(self.len, first);
-        let slot = self.slots.all_mut().get_mut(first.slot.get())?;
+        let slot = self.slots.all_mut().get_mut(first.slot())?;
         // SAFETY: each entry of the heap names a slot of its own that holds a value; this one has just
         // left the heap.
         Some(unsafe { slot.assume_init_read() })
@@ -176,9 +182,9 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
     type Rank = u8;
     const EMPTY: Self = {
         if let Some(len) = R::LEN {
-            assert!(len > 0 && len <= R::Number::MOST, "room for 1 to 65,535 values");
+            assert!(len > 0 && len <= MOST_IN_HEAP, "room for 1 to 16,777,215 values");
         }
-        Self::over(R::Of::<MaybeUninit<T>>::BLANK, R::Of::<Entry<R::Number>>::BLANK)
+        Self::over(R::Of::<MaybeUninit<T>>::BLANK, R::Of::<Entry>::BLANK)
     };
     receivers_compete!();
 
@@ -197,19 +203,21 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
     unsafe fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
         let at = self.len;
         let slot = if at < self.touched {
-            self.order.all().get(at).map_or(R::Number::ZERO, |free| free.slot)
+            self.order.all().get(at).map_or(0, |free| free.slot())
         } else {
             self.touched = at + 1;
-            R::Number::of(at)
+            at
         };
-        let Some(place) = self.slots.all_mut().get_mut(slot.get()) else {
+        let Some(place) = self.slots.all_mut().get_mut(slot) else {
             return Some(value);
         };
         place.write(value);
         self.clock = self.clock.wrapping_add(1);
         let due = self.clock.wrapping_add(u32::from(u8::MAX - rank) * AGEING);
         self.len += 1;
-        self.rise(at, Entry { due, slot, rank });
+        // Lossless: there are at most `MOST_IN_HEAP` slots.
+        let upper = (slot >> u16::BITS) as u8;
+        self.rise(at, Entry { due, slot: slot as u16, rank, upper });
         None
     }
 

@@ -12,8 +12,6 @@ use super::store::sealed::Sealed;
 pub trait Room: Sealed {
     /// Slots that hold `T`.
     type Of<T: Blank>: Slots<T>;
-    /// The number of a slot.
-    type Number: Number;
     /// How many slots there are, if that is known when the program is built.
     const LEN: Option<usize>;
 }
@@ -37,38 +35,6 @@ impl<T> Blank for MaybeUninit<T> {
     const BLANK: Self = Self::uninit();
 }
 
-/// The number of a slot, as small as it may be.
-#[doc(hidden)]
-pub trait Number: Copy {
-    const ZERO: Self;
-    /// There is no slot with a larger one.
-    const MOST: usize;
-    fn of(slot: usize) -> Self;
-    fn get(self) -> usize;
-}
-
-macro_rules! number {
-    ($number:ty) => {
-        impl Number for $number {
-            const ZERO: Self = 0;
-            const MOST: usize = <$number>::MAX as usize;
-            #[inline(always)]
-            fn of(slot: usize) -> Self {
-                // Lossless: below `MOST`.
-                slot as Self
-            }
-            #[inline(always)]
-            fn get(self) -> usize {
-                self as usize
-            }
-        }
-    };
-}
-
-number!(u16);
-#[cfg(feature = "std")]
-number!(u32);
-
 /// `N` slots in the channel itself.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +44,6 @@ impl<const N: usize> Sealed for Inline<N> {}
 
 impl<const N: usize> Room for Inline<N> {
     type Of<T: Blank> = [T; N];
-    type Number = u16;
     const LEN: Option<usize> = Some(N);
 }
 

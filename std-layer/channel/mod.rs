@@ -213,7 +213,7 @@ pub fn conflated<T>() -> (Sender<T, Conflated>, Receiver<T, Conflated>) {
 
 /// A channel that hands out the most urgent of up to `capacity` values first, and starves none: see [`Priority`].
 ///
-/// A capacity of 0 counts as 1, more than 2³⁰ as 2³⁰.
+/// A capacity of 0 counts as 1, more than 16,777,215 as that.
 ///
 /// # Panics
 /// When that much memory cannot be addressed.

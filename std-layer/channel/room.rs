@@ -14,7 +14,6 @@ impl Sealed for OnHeap {}
 
 impl Room for OnHeap {
     type Of<T: Blank> = HeapSlots<T>;
-    type Number = u32;
     const LEN: Option<usize> = None;
 }
 
