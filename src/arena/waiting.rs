@@ -246,7 +246,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
 impl<M: RawMutex> crate::select::sealed::Sealed for Alloc<'_, M> {}
 
 impl<M: RawMutex> Arm for Alloc<'_, M> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         let arena = self.arena();
         // Under the lock: an arm that is a reference may be queued already, and `kick` reads its claim.
         // SAFETY: passed on; nothing is moved.

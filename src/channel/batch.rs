@@ -351,7 +351,7 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Operation
 impl<M: RawMutex, T, S: Strategy<T>, B> crate::select::sealed::Sealed for RecvMany<'_, M, T, S, B> {}
 
 impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Arm for RecvMany<'_, M, T, S, B> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.inner().join(claim, arm) }
     }

@@ -404,7 +404,7 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> crate::select::sealed::Sealed
 }
 
 impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Arm for RecvBytes<'_, 'a, M, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.inner().join(claim, arm) }
     }

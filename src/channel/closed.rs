@@ -129,7 +129,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for Closed<'_, M, T, S> {
 impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for Closed<'_, M, T, S> {}
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for Closed<'_, M, T, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on; the lock is held, as it may stand in the list already.
         self.channel.state.with(|_| unsafe { self.token.join_select(claim, arm) });
     }

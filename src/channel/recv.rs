@@ -272,7 +272,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
 impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFuture<'_, M, T, S> {}
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         let token = &self.node.token;
         self.channel.state.with(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.

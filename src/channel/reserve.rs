@@ -373,7 +373,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
 impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for Reserve<'_, M, T, S> {}
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for Reserve<'_, M, T, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         let token = &self.token;
         self.channel.state.with(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.

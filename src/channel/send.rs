@@ -299,7 +299,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for SendFuture<'_, M, T, S> {
 impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for SendFuture<'_, M, T, S> {}
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
         let token = &this.node.token;

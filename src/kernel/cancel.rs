@@ -344,7 +344,7 @@ impl<M: RawMutex> Future for Cancelled<'_, M> {
 impl<M: RawMutex> crate::select::sealed::Sealed for Cancelled<'_, M> {}
 
 impl<M: RawMutex> Arm for Cancelled<'_, M> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on; the lock is held, as it may stand in the list already.
         self.root.waiters.with(|_| unsafe { self.waiter.token.join_select(claim, arm) });
     }

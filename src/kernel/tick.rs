@@ -125,7 +125,7 @@ impl<M: RawMutex> Stream for Ticks<'_, M> {
 impl<M: RawMutex> crate::select::sealed::Sealed for Ticks<'_, M> {}
 
 impl<M: RawMutex> Arm for Ticks<'_, M> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.sleep().join(claim, arm) }
     }

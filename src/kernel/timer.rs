@@ -452,7 +452,7 @@ impl<M: RawMutex> Future for Sleep<'_, M> {
 impl<M: RawMutex> crate::select::sealed::Sealed for Sleep<'_, M> {}
 
 impl<M: RawMutex> Arm for Sleep<'_, M> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on; nothing is moved.
         unsafe { self.get_unchecked_mut().alarm.token.join_select(claim, arm) }
     }

@@ -43,7 +43,7 @@ impl<A: Arm, U, F: FnMut(A::Output) -> U> Future for Mapped<A, F> {
 impl<A, F> sealed::Sealed for Mapped<A, F> {}
 
 impl<A: Arm, U, F: FnMut(A::Output) -> U> Arm for Mapped<A, F> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.arm().join(claim, arm) }
     }
@@ -91,7 +91,7 @@ pub struct Plain<F: Future> {
     future: Option<F>,
     output: Option<F::Output>,
     claim: Cell<*const Claim>,
-    arm: Cell<u8>,
+    arm: Cell<u16>,
 }
 
 // SAFETY: the claim is an atomic in the select that this is an arm of; otherwise it is what is in it.
@@ -134,7 +134,7 @@ impl<F: Future> Future for Plain<F> {
 impl<F: Future> sealed::Sealed for Plain<F> {}
 
 impl<F: Future> Arm for Plain<F> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         self.claim.set(claim);
         self.arm.set(arm);
     }
@@ -178,7 +178,7 @@ impl<T> Future for Never<T> {
 impl<T> sealed::Sealed for Never<T> {}
 
 impl<T> Arm for Never<T> {
-    unsafe fn join(self: Pin<&mut Self>, _claim: *const Claim, _arm: u8) {}
+    unsafe fn join(self: Pin<&mut Self>, _claim: *const Claim, _arm: u16) {}
     fn withdraw(self: Pin<&mut Self>) {}
     fn poll_ready(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending

@@ -24,11 +24,11 @@ macro_rules! tuple_of_arms {
         impl<$($arm: Arm),+> Arms for ($($arm,)+) {
             type Output = $either<$($arm::Output),+>;
 
-            fn count(&self) -> u8 {
+            fn count(&self) -> u16 {
                 $count
             }
 
-            unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+            unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u16) {
                 // SAFETY: each arm is pinned with the tuple, which is not moved.
                 unsafe {
                     let this = self.get_unchecked_mut();
@@ -36,7 +36,7 @@ macro_rules! tuple_of_arms {
                 }
             }
 
-            fn poll_arm(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<Self::Output> {
+            fn poll_arm(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 // SAFETY: as in `join`.
                 let this = unsafe { self.get_unchecked_mut() };
                 match arm {
@@ -49,7 +49,7 @@ macro_rules! tuple_of_arms {
                 }
             }
 
-            fn poll_arm_ready(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<()> {
+            fn poll_arm_ready(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<()> {
                 // SAFETY: as in `join`.
                 let this = unsafe { self.get_unchecked_mut() };
                 match arm {
@@ -90,21 +90,21 @@ impl<A: Arm, const N: usize> sealed::Sealed for [A; N] {}
 impl<A: Arm, const N: usize> Arms for [A; N] {
     type Output = (usize, A::Output);
 
-    fn count(&self) -> u8 {
-        const { assert!(N <= MOST as usize, "at most 253 arms") };
-        N as u8
+    fn count(&self) -> u16 {
+        const { assert!(N <= MOST as usize, "at most 65,533 arms") };
+        N as u16
     }
 
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u16) {
         // SAFETY: the elements are pinned with the array, which is not moved.
         unsafe {
             for (number, arm) in self.get_unchecked_mut().iter_mut().enumerate() {
-                Pin::new_unchecked(arm).join(claim, first + number as u8);
+                Pin::new_unchecked(arm).join(claim, first + number as u16);
             }
         }
     }
 
-    fn poll_arm(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_arm(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let number = usize::from(number);
         // SAFETY: as in `join`.
         let Some(arm) = unsafe { self.get_unchecked_mut() }.get_mut(number) else {
@@ -114,7 +114,7 @@ impl<A: Arm, const N: usize> Arms for [A; N] {
         unsafe { Pin::new_unchecked(arm) }.poll(cx).map(|output| (number, output))
     }
 
-    fn poll_arm_ready(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_arm_ready(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<()> {
         // SAFETY: as in `join`.
         match unsafe { self.get_unchecked_mut() }.get_mut(usize::from(number)) {
             // SAFETY: as in `join`.
@@ -158,14 +158,14 @@ impl sealed::Sealed for End {}
 impl Arms for End {
     type Output = core::convert::Infallible;
 
-    fn count(&self) -> u8 {
+    fn count(&self) -> u16 {
         0
     }
-    unsafe fn join(self: Pin<&mut Self>, _claim: *const Claim, _first: u8) {}
-    fn poll_arm(self: Pin<&mut Self>, _arm: u8, _cx: &mut Context<'_>) -> Poll<Self::Output> {
+    unsafe fn join(self: Pin<&mut Self>, _claim: *const Claim, _first: u16) {}
+    fn poll_arm(self: Pin<&mut Self>, _arm: u16, _cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Pending
     }
-    fn poll_arm_ready(self: Pin<&mut Self>, _arm: u8, _cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_arm_ready(self: Pin<&mut Self>, _arm: u16, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
     fn withdraw(self: Pin<&mut Self>) {}
@@ -186,11 +186,11 @@ impl<A: Arm, R: Arms> Chain<A, R> {
 impl<A: Arm, R: Arms> Arms for Chain<A, R> {
     type Output = Link<A::Output, R::Output>;
 
-    fn count(&self) -> u8 {
+    fn count(&self) -> u16 {
         self.1.count() + 1
     }
 
-    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u16) {
         // SAFETY: passed on.
         unsafe {
             self.as_mut().arm().join(claim, first);
@@ -198,14 +198,14 @@ impl<A: Arm, R: Arms> Arms for Chain<A, R> {
         }
     }
 
-    fn poll_arm(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_arm(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match arm.checked_sub(1) {
             None => self.arm().poll(cx).map(Link::Here),
             Some(further) => self.rest().poll_arm(further, cx).map(Link::Further),
         }
     }
 
-    fn poll_arm_ready(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_arm_ready(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<()> {
         match arm.checked_sub(1) {
             None => self.arm().poll_ready(cx),
             Some(further) => self.rest().poll_arm_ready(further, cx),

@@ -38,9 +38,9 @@ use crate::limit::{Operation, Stopped};
 use crate::sync::claim::Claim;
 
 /// The most arms a select may have.
-const MOST: u8 = 253;
+const MOST: u16 = u16::MAX - 2;
 /// What a select that is given up is claimed for.
-const NOBODY: u8 = MOST;
+const NOBODY: u16 = MOST;
 
 /// An operation that can be an arm of a [`select`](fn@select): a send, a receive, a permit, an allocation, a
 /// sleep, a cancellation, or a pinned reference to one (to use it again, or to take a value back that was
@@ -51,7 +51,7 @@ pub trait Arm: Future + sealed::Sealed {
     /// # Safety
     /// `claim` stays in place and alive until [`withdraw`](Self::withdraw), or until this arm is gone.
     #[doc(hidden)]
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8);
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16);
 
     /// Stops waiting, and being an arm.
     /// It must have done so if it panics, which foreign wakers may make it do: the claim is gone then, too.
@@ -75,7 +75,7 @@ pub trait Arm: Future + sealed::Sealed {
 impl<A: Arm + ?Sized> sealed::Sealed for Pin<&mut A> {}
 
 impl<A: Arm + ?Sized> Arm for Pin<&mut A> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on. Should the select be leaked, its pinned memory, and the claim in it, stay.
         unsafe { self.as_deref_mut().join(claim, arm) }
     }
@@ -95,10 +95,10 @@ pub trait Arms: sealed::Sealed {
     type Output;
     /// How many there may be; not all of these numbers need be taken.
     #[doc(hidden)]
-    fn count(&self) -> u8;
+    fn count(&self) -> u16;
     /// The arm that a fair select looks at first, given how to draw one of so many.
     #[doc(hidden)]
-    fn draw(&self, below: fn(u8) -> u8) -> u8 {
+    fn draw(&self, below: fn(u16) -> u16) -> u16 {
         below(self.count())
     }
     /// Makes them arms, numbered from `first` on.
@@ -106,11 +106,11 @@ pub trait Arms: sealed::Sealed {
     /// # Safety
     /// As for [`Arm::join`].
     #[doc(hidden)]
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u8);
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, first: u16);
     #[doc(hidden)]
-    fn poll_arm(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<Self::Output>;
+    fn poll_arm(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<Self::Output>;
     #[doc(hidden)]
-    fn poll_arm_ready(self: Pin<&mut Self>, arm: u8, cx: &mut Context<'_>) -> Poll<()>;
+    fn poll_arm_ready(self: Pin<&mut Self>, arm: u16, cx: &mut Context<'_>) -> Poll<()>;
     /// Withdraws all of them, also those behind one that panics.
     #[doc(hidden)]
     fn withdraw(self: Pin<&mut Self>);
@@ -123,7 +123,7 @@ pub trait Arms: sealed::Sealed {
 /// before its value moves; the others are withdrawn and lose nothing: a value that a losing arm wanted to
 /// send is dropped with the arm, or, if the arm is a pinned reference, recovered by
 /// [`take_value`](crate::channel::SendFuture::take_value). Two arms of one select never match each other.
-/// There may be 253 arms.
+/// There may be 65,533 arms.
 ///
 /// Cancel safety: dropping it drops the arms; a value or slot that one of them was handed goes to the
 /// next waiter.
@@ -178,7 +178,7 @@ pub struct Select<A: Arms> {
     looks: bool,
     fair: bool,
     /// The arm that is polled first.
-    first: u8,
+    first: u16,
     _pinned: PhantomPinned,
 }
 
@@ -291,7 +291,7 @@ impl<A: Arms> Select<A> {
     fn drive<R>(
         mut self: Pin<&mut Self>,
         looks: bool,
-        mut f: impl FnMut(Pin<&mut A>, u8) -> Poll<R>,
+        mut f: impl FnMut(Pin<&mut A>, u16) -> Poll<R>,
     ) -> Poll<R> {
         self.as_mut().join(looks);
         let (first, count) = (self.first, self.arms.count());

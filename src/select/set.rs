@@ -111,7 +111,7 @@ impl<F: Arm + ?Sized, const N: usize> Default for SelectSet<'_, F, N> {
 impl<F: ?Sized, const N: usize> sealed::Sealed for ArmSet<'_, F, N> {}
 
 impl<F: Arm + ?Sized, const N: usize> ArmSet<'_, F, N> {
-    fn arm(self: Pin<&mut Self>, number: u8) -> Option<Pin<&mut F>> {
+    fn arm(self: Pin<&mut Self>, number: u16) -> Option<Pin<&mut F>> {
         // SAFETY: the references are not pinned, only what they refer to.
         let this = unsafe { self.get_unchecked_mut() };
         this.arms.get_mut(usize::from(number))?.as_mut().map(Pin::as_mut)
@@ -121,19 +121,19 @@ impl<F: Arm + ?Sized, const N: usize> ArmSet<'_, F, N> {
 impl<F: Arm + ?Sized, const N: usize> Arms for ArmSet<'_, F, N> {
     type Output = (usize, F::Output);
 
-    fn count(&self) -> u8 {
-        const { assert!(N <= MOST as usize, "at most 253 arms") };
-        N as u8
+    fn count(&self) -> u16 {
+        const { assert!(N <= MOST as usize, "at most 65,533 arms") };
+        N as u16
     }
 
-    fn draw(&self, below: fn(u8) -> u8) -> u8 {
+    fn draw(&self, below: fn(u16) -> u16) -> u16 {
         let mut taken = (0..).zip(&self.arms).filter(|(_, arm)| arm.is_some());
         // One of the arms, not of the places: an arm behind a gap would gain by it. Lossless: at most `N`.
-        let nth = below(taken.clone().count() as u8);
+        let nth = below(taken.clone().count() as u16);
         taken.nth(usize::from(nth)).map_or(0, |(number, _)| number)
     }
 
-    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u16) {
         for number in 0..self.count() {
             if let Some(arm) = self.as_mut().arm(number) {
                 // SAFETY: passed on. Should the select be leaked, its pinned memory, and the claim in it, stay.
@@ -142,14 +142,14 @@ impl<F: Arm + ?Sized, const N: usize> Arms for ArmSet<'_, F, N> {
         }
     }
 
-    fn poll_arm(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll_arm(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.arm(number) {
             Some(arm) => arm.poll(cx).map(|output| (usize::from(number), output)),
             None => Poll::Pending,
         }
     }
 
-    fn poll_arm_ready(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_arm_ready(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<()> {
         self.arm(number).map_or(Poll::Pending, |arm| arm.poll_ready(cx))
     }
 

@@ -16,27 +16,27 @@
 //! need not mask interrupts, so they are masked here: a handler that comes to another arm, on a channel with
 //! another lock, must not wait for the code that it has interrupted.
 
-use super::atomic::{AtomicU8, Ordering};
+use super::atomic::{AtomicU16, Ordering};
 use super::{const_fn, pause};
 
-const OPEN: u8 = 0;
-const BUSY: u8 = u8::MAX;
+const OPEN: u16 = 0;
+const BUSY: u16 = u16::MAX;
 
 /// See the [module](self).
 pub struct Claim {
     /// `OPEN`, `BUSY`, or the claimed arm's number plus one.
-    state: AtomicU8,
+    state: AtomicU16,
 }
 
 impl Claim {
     const_fn! {
         pub(crate) const fn new() -> Self {
-            Self { state: AtomicU8::new(OPEN) }
+            Self { state: AtomicU16::new(OPEN) }
         }
     }
 
     /// The arm that has been claimed.
-    pub(crate) fn winner(&self) -> Option<u8> {
+    pub(crate) fn winner(&self) -> Option<u16> {
         // Acquire pairs with the claimer's AcqRel: what it did before claiming is seen.
         match self.state.load(Ordering::Acquire) {
             OPEN | BUSY => None,
@@ -45,12 +45,12 @@ impl Claim {
     }
 
     /// Claims `arm` unless something has been claimed already.
-    pub(crate) fn claim(&self, arm: u8) -> bool {
+    pub(crate) fn claim(&self, arm: u16) -> bool {
         self.enter(arm + 1)
     }
 
     /// `OPEN` to `to`, waiting out a `BUSY`.
-    fn enter(&self, to: u8) -> bool {
+    fn enter(&self, to: u16) -> bool {
         loop {
             match self.state.compare_exchange_weak(OPEN, to, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return true,
@@ -67,14 +67,14 @@ impl Claim {
         self.state.store(OPEN, Ordering::Relaxed);
     }
 
-    fn leave(&self, to: u8) {
+    fn leave(&self, to: u16) {
         // Release publishes the claim to `winner`.
         self.state.store(to, Ordering::Release);
     }
 }
 
 /// One side of a match: a plain operation (`None`), or one arm of a select.
-pub(crate) type Side<'a> = Option<(&'a Claim, u8)>;
+pub(crate) type Side<'a> = Option<(&'a Claim, u16)>;
 
 /// Claims the side of an operation that needs no other.
 #[inline]
@@ -99,7 +99,7 @@ pub(crate) fn claim_beside(a: Side<'_>, b: Side<'_>) -> PairClaim {
 
 /// Claims `a`, and `b` or not, which must be open in any case.
 fn claim_two<const BOTH: bool>(a: Side<'_>, b: Side<'_>) -> PairClaim {
-    let to_b = |arm: u8| if BOTH { arm + 1 } else { OPEN };
+    let to_b = |arm: u16| if BOTH { arm + 1 } else { OPEN };
     match (a, b) {
         (None, None) => PairClaim::Both,
         (None, Some((b, arm))) if b.enter(to_b(arm)) => PairClaim::Both,

@@ -16,15 +16,17 @@ pub(crate) use locked::Locked;
 /// The atomics of the platform: those of a model checker under it, `portable-atomic`'s otherwise.
 pub(crate) mod atomic {
     #[cfg(loom)]
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-    #[cfg(all(not(any(loom, shuttle)), not(target_pointer_width = "64")))]
-    pub(crate) use portable_atomic::AtomicU16;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+    };
     #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
     #[cfg(shuttle)]
-    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+    pub(crate) use shuttle::sync::atomic::{
+        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+    };
 }
 
 /// Defines a constructor that is `const` except under loom, whose atomics register themselves with

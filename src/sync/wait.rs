@@ -47,7 +47,7 @@ pub(crate) struct Token {
     prev: Cell<*const Token>,
     waker: UnsafeCell<Option<Waker>>,
     state: Cell<State>,
-    arm: Cell<u8>,
+    arm: Cell<u16>,
     /// Brings no value, and takes none.
     bare: Cell<bool>,
     /// When it was queued, where two lists are served as one.
@@ -111,7 +111,7 @@ impl Token {
     ///
     /// # Safety
     /// `claim` stays where it is, and alive, for as long as the token can be queued.
-    pub(crate) unsafe fn join_select(&self, claim: *const Claim, arm: u8) {
+    pub(crate) unsafe fn join_select(&self, claim: *const Claim, arm: u16) {
         self.claim.set(claim);
         self.arm.set(arm);
     }

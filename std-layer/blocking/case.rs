@@ -153,7 +153,7 @@ impl<A: Arm> Future for Holding<A> {
 impl<A: Arm> Sealed for Holding<A> {}
 
 impl<A: Arm> Arm for Holding<A> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.parts().0.join(claim, arm) }
     }
@@ -180,7 +180,7 @@ pub(super) type MadeCase<'a> = Option<Pin<Box<dyn Case + 'a>>>;
 pub(super) struct Cases<'s, 'a>(pub(super) &'s mut [MadeCase<'a>]);
 
 impl<'a> Cases<'_, 'a> {
-    fn case(self: Pin<&mut Self>, number: u8) -> Option<Pin<&mut (dyn Case + 'a)>> {
+    fn case(self: Pin<&mut Self>, number: u16) -> Option<Pin<&mut (dyn Case + 'a)>> {
         // The boxes are not pinned, only what is in them.
         self.get_mut().0.get_mut(usize::from(number))?.as_mut().map(Pin::as_mut)
     }
@@ -191,12 +191,12 @@ impl Sealed for Cases<'_, '_> {}
 impl Arms for Cases<'_, '_> {
     type Output = usize;
 
-    fn count(&self) -> u8 {
+    fn count(&self) -> u16 {
         // Lossless: `Select` takes no more.
-        self.0.len() as u8
+        self.0.len() as u16
     }
 
-    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u8) {
+    unsafe fn join(mut self: Pin<&mut Self>, claim: *const Claim, first: u16) {
         for number in 0..self.count() {
             if let Some(case) = self.as_mut().case(number) {
                 // SAFETY: passed on; the boxes outlive the select, which withdraws them.
@@ -205,14 +205,14 @@ impl Arms for Cases<'_, '_> {
         }
     }
 
-    fn poll_arm(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<usize> {
+    fn poll_arm(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<usize> {
         match self.case(number) {
             Some(case) => case.poll(cx).map(|()| usize::from(number)),
             None => Poll::Pending,
         }
     }
 
-    fn poll_arm_ready(self: Pin<&mut Self>, number: u8, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_arm_ready(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<()> {
         self.case(number).map_or(Poll::Pending, |case| case.poll_ready(cx))
     }
 

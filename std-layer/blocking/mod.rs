@@ -35,7 +35,7 @@
 //! * What is in a bounded channel when its last receiver goes is dropped at that moment, as it is in an unbounded one,
 //!   and not when the last sender goes. If a value's `Drop` panics the other values are dropped all the same.
 //! * A thread that waits is parked at once; nobody spins.
-//! * [`Select`] takes up to 253 operations. It allocates each of them once, so `select!` does.
+//! * [`Select`] takes up to 65,533 operations. It allocates each of them once, so `select!` does.
 //! * The asynchronous channels' own [`select!`](crate::select!) has another syntax; it stays at the crate's root.
 
 mod case;

@@ -19,7 +19,7 @@ use crate::select::{Select as CoreSelect, fair, select};
 use crate::std_layer::block_on::block_on_pinned;
 
 /// The most operations there may be.
-const MOST: usize = 253;
+const MOST: usize = 65_533;
 
 /// Operations, one of which is to be done. See the macro [`select!`](super::select!) for a list that is known when the
 /// program is built.
@@ -28,7 +28,7 @@ const MOST: usize = 253;
 /// done by [`SelectedOperation::send`] or [`SelectedOperation::recv`]: nobody can take its place or its value away in
 /// between. Of several that are ready it takes a random one, unless it is [biased](Self::new_biased).
 ///
-/// There may be 253 operations. An operation is allocated when it is first selected among others, and again after it
+/// There may be 65,533 operations. An operation is allocated when it is first selected among others, and again after it
 /// was chosen.
 ///
 /// ```
@@ -93,7 +93,7 @@ impl<'a> Select<'a> {
     /// Adds a send; returns its index.
     ///
     /// # Panics
-    /// When there are 253 operations.
+    /// When there are 65,533 operations.
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
         self.add(s, ptr::from_ref(s).cast(), false)
     }
@@ -101,7 +101,7 @@ impl<'a> Select<'a> {
     /// Adds a receive; returns its index.
     ///
     /// # Panics
-    /// When there are 253 operations.
+    /// When there are 65,533 operations.
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
         self.add(r, ptr::from_ref(r).cast(), true)
     }
@@ -230,7 +230,7 @@ impl<'a> Select<'a> {
         if !self.biased {
             for last in (1..self.listed.len()).rev() {
                 // Lossless: below `MOST`.
-                let other = usize::from(fair::below(last as u8 + 1));
+                let other = usize::from(fair::below(last as u16 + 1));
                 self.listed.swap(last, other);
                 self.cases.swap(last, other);
             }

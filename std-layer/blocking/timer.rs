@@ -99,7 +99,7 @@ pub(super) fn sleep_until(end: Option<Instant>) {
 pub(super) struct Delivery<'a, T> {
     timer: &'a Timer<T>,
     claim: Cell<*const Claim>,
-    arm: Cell<u8>,
+    arm: Cell<u16>,
 }
 
 impl<'a, T> Delivery<'a, T> {
@@ -121,7 +121,7 @@ impl<T> Future for Delivery<'_, T> {
 impl<T> Sealed for Delivery<'_, T> {}
 
 impl<T> Arm for Delivery<'_, T> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u8) {
+    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         self.claim.set(claim);
         self.arm.set(arm);
     }

@@ -36,6 +36,30 @@ fn unbounded_channels_wait_for_memory() {
 }
 
 #[test]
+fn a_select_may_be_long() {
+    const MANY: usize = 3_000;
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..MANY).map(|_| bounded(1)).unzip();
+    let mut select = Select::new();
+    for receiver in &receivers {
+        select.recv(receiver);
+    }
+    // One that is ready, and one that becomes ready.
+    for at in [255, 256, MANY - 1] {
+        senders[at].send(at).unwrap();
+        let operation = select.select();
+        assert_eq!(operation.recv(&receivers[at]), Ok(at));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(5));
+                senders[at].send(at).unwrap();
+            });
+            assert_eq!(select.select().recv(&receivers[at]), Ok(at));
+        });
+    }
+    assert!(select.try_select().is_err());
+}
+
+#[test]
 fn a_sender_that_panics_after_it_was_chosen_leaves_no_trace() {
     for capacity in [0, 1] {
         let (sender, receiver) = bounded(capacity);
