@@ -23,7 +23,8 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
 
 /// Writes bytes into a channel, made by [`Bytes::writer`].
 ///
-/// It is `embedded_io_async::Write` with the feature of that name, and `std::io::Write` with `std`. A write copies once, into the arena, waits for memory and for room, and sends one message. Cancel safety:
+/// It is `embedded_io_async::Write` with the feature of that name, and `std::io::Write` with `std`. A write copies
+/// once, into the arena, waits for memory and for room, and sends one message. Cancel safety:
 /// a write that is dropped has sent nothing. Nothing is kept back, so flushing does nothing.
 ///
 #[cfg_attr(feature = "embedded-io-async", doc = "```")]

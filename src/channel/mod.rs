@@ -26,7 +26,7 @@ pub(crate) mod buffered;
 pub(crate) mod byte_stream;
 mod bytes;
 mod closed;
-mod counted;
+pub(crate) mod counted;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io;
 mod endpoint;
@@ -51,14 +51,11 @@ mod unlimited;
 
 pub use batch::{RecvMany, SendMany};
 pub use broadcast::{Broadcast, Delivery};
-
 pub use buffered::Buffered;
 #[cfg(any(feature = "embedded-io-async", feature = "std"))]
 pub use byte_stream::{ByteReader, ByteWriter};
 pub use bytes::{ByteRecvError, ByteTryRecvError, Bytes, BytesError, RecvBytes};
 pub use closed::Closed;
-#[cfg(feature = "std")]
-pub(crate) use counted::{Change, Counts};
 pub use counted::{Counted, CountedReceiver, CountedSender, HasCounts, WeakSender, endpoints};
 pub use endpoint::{ChannelRef, HasChannel, Receiver, Sender};
 pub use fan_out::{FanOut, FanOutError, NoFanOut, Outlet, fan_out, fan_out_all, try_fan_out_all};
@@ -168,12 +165,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         pub const fn with(kind: S) -> Self {
             Self { strategy: kind, state: Locked::new(State::new()) }
         }
-    }
-
-    /// An open channel over a store that has been made at run time, and is empty.
-    #[cfg(feature = "std")]
-    pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
-        Self { strategy: kind, state: Locked::new(State::over(store)) }
     }
 
     /// Sends at once or not at all. Constant time, interrupt-safe.

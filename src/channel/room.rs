@@ -6,6 +6,10 @@
 use core::mem::MaybeUninit;
 
 use super::store::sealed::Sealed;
+#[cfg(feature = "std")]
+use super::{Channel, Strategy, state::State};
+#[cfg(feature = "std")]
+use crate::sync::{Locked, RawMutex};
 
 /// How much room there is, and where.
 #[doc(hidden)]
@@ -56,5 +60,13 @@ impl<T: Blank, const N: usize> Slots<T> for [T; N] {
     #[inline(always)]
     fn all_mut(&mut self) -> &mut [T] {
         self
+    }
+}
+
+#[cfg(feature = "std")]
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// An open channel over a store that has been made at run time, and is empty.
+    pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
+        Self { strategy: kind, state: Locked::new(State::over(store)) }
     }
 }

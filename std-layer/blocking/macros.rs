@@ -11,8 +11,8 @@
 /// }
 /// ```
 ///
-/// Of several that are ready a random one is chosen; see [`select_biased!`](crate::blocking::select_biased!). The value to
-/// send is computed only if its operation is chosen. Code in braces needs no comma after it, the pattern must always
+/// Of several that are ready a random one is chosen; see [`select_biased!`](crate::blocking::select_biased!). The
+/// value to send is computed only if its operation is chosen. Code in braces needs no comma after it, the pattern must always
 /// match, and all pieces of code have one type. It blocks this thread: in a task use the asynchronous
 /// [`select!`](crate::select!) of the crate.
 ///

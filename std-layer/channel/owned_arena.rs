@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::Unbounded;
+use crate::channel::counted::{Change, Counts};
 use crate::channel::store::sealed::Sealed;
-use crate::channel::{
-    AnyArena, Change, Channel, Counted, Counts, HasChannel, HasCounts, Unlimited,
-};
+use crate::channel::{AnyArena, Channel, Counted, HasChannel, HasCounts, Unlimited};
 use crate::std_layer::{MappedArena, StdRawMutex};
 use crate::sync::RawMutex;
 
