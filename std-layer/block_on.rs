@@ -153,8 +153,14 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
             }
             match driver.as_mut().poll(clock.now(), &mut cx) {
                 Next::Ready => {}
-                Next::At(tick) => unpark.park(Some(clock.until(tick))),
-                Next::Idle => unpark.park(None),
+                next => {
+                    let before = clock.now();
+                    unpark.park(match next {
+                        Next::At(tick) => Some(clock.until(tick)),
+                        _ => None,
+                    });
+                    kernel.add_idle(clock.now().saturating_sub(before));
+                }
             }
         }
     })

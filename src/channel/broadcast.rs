@@ -321,6 +321,15 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
         Delivery::Value(value)
     }
 
+    fn map(received: Delivery<T>, f: impl FnOnce(T) -> T) -> Delivery<T> {
+        received.map(f)
+    }
+
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        if self.first == self.end { None } else { self.slot(0)?.value.as_mut() }
+    }
+
     fn mark(&self) -> u32 {
         // The lower half tells as much: nobody parks for that many values.
         self.end as u32

@@ -128,6 +128,15 @@ impl<T, const N: usize, P: Overflow<T>> Store<T> for Ring<T, N, P> {
         self.take().map(|value| (value, None))
     }
 
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        if self.len == 0 {
+            return None;
+        }
+        // SAFETY: `len > 0`, so the slot at `head` holds a value.
+        self.slots.get_mut(self.head).map(|slot| unsafe { slot.assume_init_mut() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

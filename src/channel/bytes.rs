@@ -96,7 +96,7 @@ impl<'a, M: RawMutex, S: ConstStrategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
-            Self { channel: Channel::new() }
+            Self { channel: Channel::weighing(S::STRATEGY, Some(Parcel::weigh)) }
         }
     }
 }
@@ -111,7 +111,7 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M,
     const_fn! {
         /// An open, empty channel that takes memory for its queue from `arena`, too.
         pub const fn over(arena: &'a dyn super::AnyArena<M>) -> Self {
-            Self { channel: Channel::over(arena) }
+            Self { channel: Channel::weighing(super::Unlimited::over(arena), Some(Parcel::weigh)) }
         }
     }
 }
@@ -166,7 +166,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     pub fn try_send_bytes(&self, arena: ArenaRef<'a, M>, bytes: &[u8]) -> Result<(), BytesError> {
         let mut payload = arena.try_alloc(bytes.len()).map_err(BytesError::Memory)?;
         payload.copy_from_slice(bytes);
-        self.try_send(payload).map_err(|error| match error {
+        self.try_send_parcel(payload.into_parcel().copied()).map_err(|error| match error {
             TrySendError::Full(_) => BytesError::Full,
             TrySendError::Closed(_) => BytesError::Closed,
         })
@@ -209,7 +209,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
         let allocated = arena.alloc(bytes.len()).await;
         let mut payload = allocated.map_err(|_| BytesError::Memory(TryAllocError::TooLarge))?;
         payload.copy_from_slice(bytes);
-        match self.send(payload).await {
+        match self.send_parcel(payload.into_parcel().copied()).await {
             Ok(_) => Ok(()),
             Err(SendError(_)) => Err(BytesError::Closed),
         }

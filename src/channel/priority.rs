@@ -198,6 +198,14 @@ impl<T, const N: usize, const AGEING: u32> Store<T> for Heap<T, N, AGEING> {
         self.take().map(|value| (value, None))
     }
 
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        let first = self.entry(0)?;
+        let slot = self.slots.get_mut(usize::from(first.slot))?;
+        // SAFETY: each entry of the heap names a slot of its own that holds a value.
+        Some(unsafe { slot.assume_init_mut() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

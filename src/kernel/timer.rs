@@ -34,6 +34,10 @@ pub trait TimerQueue {
     fn advance(&self, now: u64);
     /// When to advance next.
     fn next_deadline(&self) -> Option<u64>;
+    /// Sleeps that have not ended.
+    fn pending(&self) -> u32 {
+        0
+    }
 }
 
 /// No sleeps, no memory.
@@ -73,6 +77,8 @@ struct Heap {
     /// Sleeps in the far bucket, and how many of them are still to be looked at.
     far: usize,
     far_stale: usize,
+    /// Sleeps in all buckets.
+    pending: u32,
     buckets: [TokenList; BUCKETS],
 }
 
@@ -95,6 +101,7 @@ impl<M: RawMutex> Timers<M> {
                     stale: 0,
                     far: 0,
                     far_stale: 0,
+                    pending: 0,
                     buckets: [const { TokenList::new() }; BUCKETS],
                 }),
             }
@@ -156,6 +163,10 @@ impl<M: RawMutex> TimerQueue for Timers<M> {
     fn next_deadline(&self) -> Option<u64> {
         self.heap.with(|heap| heap.next_deadline())
     }
+
+    fn pending(&self) -> u32 {
+        self.heap.with(|heap| heap.pending)
+    }
 }
 
 enum Stepped {
@@ -180,6 +191,7 @@ impl Heap {
         }
         self.occupied |= 1 << bucket;
         self.far += usize::from(bucket == FAR);
+        self.pending += 1;
     }
 
     /// # Safety
@@ -195,6 +207,7 @@ impl Heap {
             self.stale &= !(1 << bucket);
         }
         self.far -= usize::from(bucket == FAR);
+        self.pending -= 1;
     }
 
     /// Deals with one sleep, or sets the time.

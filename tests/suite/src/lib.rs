@@ -26,6 +26,7 @@ mod broadcast;
 mod channels;
 mod compaction;
 pub mod conformance;
+mod counters;
 mod endpoints;
 mod fan_out;
 mod fixture;
@@ -69,6 +70,7 @@ fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'stat
         broadcast::table::<M>(),
         fan_out::table::<M>(),
         endpoints::table::<M>(),
+        counters::table::<M>(),
     ];
     channels.into_iter().flatten()
 }
