@@ -11,6 +11,7 @@
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
+//! * `report`, with the `report` feature: snapshots as framed bytes.
 //! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas.
 //!
 //! The crate is `no_std` and never allocates. Everything that waits is an ordinary future and runs
@@ -40,6 +41,8 @@
 //! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
 //! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
 //! * `defmt`: `defmt::Format` for snapshots and errors.
+//! * `serde`: `Serialize` and `Deserialize` for snapshots.
+//! * `report`: snapshots as framed bytes, for any serial line.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 
 #![no_std]
@@ -57,6 +60,8 @@ pub mod channel;
 pub mod error;
 pub mod kernel;
 pub mod limit;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod select;
 #[cfg(feature = "std")]
 #[path = "../std-layer/mod.rs"]
