@@ -321,8 +321,11 @@ impl<T: Share, const N: usize, P: Overflow<T>> Store<T> for SharedRing<T, N, P> 
         Delivery::Value(value)
     }
 
-    fn map(received: Delivery<T>, f: impl FnOnce(T) -> T) -> Delivery<T> {
-        received.map(f)
+    fn value(received: &mut Delivery<T>) -> Option<&mut T> {
+        match received {
+            Delivery::Value(value) => Some(value),
+            Delivery::Lagged(_) => None,
+        }
     }
 
     #[cfg(feature = "stamps")]

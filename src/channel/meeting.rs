@@ -195,12 +195,13 @@ impl<T, S: Strategy<T>> State<T, S> {
                 // SAFETY: found in this list just now.
                 let (value, waker) = unsafe { self.collect_from(sender) };
                 match value {
-                    Some(value) => {
+                    Some(mut value) => {
                         count(&mut self.counters.sent);
                         count(&mut self.counters.received);
-                        let value = self.weigh_in(value);
-                        let value = self.weigh_out(value);
-                        Take::Value(S::Store::received(value), None, waker)
+                        self.weigh_in(&mut value);
+                        let mut received = S::Store::received(value);
+                        self.weigh_out(&mut received);
+                        Take::Value(received, None, waker)
                     }
                     None => Take::Again([waker, None]),
                 }

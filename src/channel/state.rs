@@ -277,7 +277,11 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.deserted {
             count(&mut self.counters.sent);
             count(&mut self.counters.dropped);
-            return (value.take().map(|value| self.weigh_in(value)), None);
+            let mut value = value.take();
+            if let Some(value) = &mut value {
+                self.weigh_in(value);
+            }
+            return (value, None);
         }
         let replaced = value.take().and_then(|value| self.put(value, rank));
         (replaced, self.promise_value())
@@ -379,9 +383,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     #[inline]
-    pub(super) fn put(&mut self, value: T, rank: S::Rank) -> Option<T> {
+    pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
-        let value = self.weigh_in(value);
+        self.weigh_in(&mut value);
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
         let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
@@ -398,17 +402,15 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let popped = self.store.pop(self.promised_slots, reader);
+        let mut popped = self.store.pop(self.promised_slots, reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
         }
-        if self.weigh.is_none() {
-            return popped;
+        if let Some((received, _)) = &mut popped {
+            self.weigh_out(received);
         }
-        popped.map(|(received, unused)| {
-            (S::Store::map(received, |value| self.weigh_out(value)), unused)
-        })
+        popped
     }
 
     /// Takes a value out that nobody is there to receive.

@@ -116,8 +116,8 @@ pub trait Store<T>: sealed::Sealed {
     ) -> Option<(Self::Received, Option<Self::Growth>)>;
     /// `value` as it is received.
     fn received(value: T) -> Self::Received;
-    /// Does something with the value that was received, if it is one.
-    fn map(received: Self::Received, f: impl FnOnce(T) -> T) -> Self::Received;
+    /// The value in what was received, if there is one.
+    fn value(received: &mut Self::Received) -> Option<&mut T>;
     /// The value that will be received next.
     #[cfg(feature = "stamps")]
     fn front(&mut self) -> Option<&mut T>;
@@ -185,8 +185,8 @@ macro_rules! receivers_compete {
             value
         }
         #[inline]
-        fn map(received: T, f: impl FnOnce(T) -> T) -> T {
-            f(received)
+        fn value(received: &mut T) -> Option<&mut T> {
+            Some(received)
         }
         fn mark(&self) {}
         #[inline]

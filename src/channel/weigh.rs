@@ -4,10 +4,9 @@
 //! a function that can, and calls it under its lock, so that bytes and values are counted in one step.
 
 use super::state::State;
-#[cfg(feature = "stamps")]
-use super::store::Store;
-use super::store::Strategy;
-use crate::arena::Weight;
+use super::store::{Store, Strategy};
+use crate::arena::{Parcel, Weight};
+use crate::sync::NoopRawMutex;
 
 /// How a channel weighs what it carries; `None` for values. It runs under the channel's lock: constant
 /// time, and no lock is taken in it.
@@ -37,27 +36,28 @@ pub(super) struct Used {
 }
 
 impl<T, S: Strategy<T>> State<T, S> {
+    /// Whether it may carry messages: what is not as large as a parcel is none. So channels of most values do not
+    /// even ask.
+    const MAY_WEIGH: bool = size_of::<T>() == size_of::<Parcel<'static, NoopRawMutex>>();
+
     /// Counts the bytes of a value that goes in.
     #[inline]
-    pub(super) fn weigh_in(&mut self, mut value: T) -> T {
-        // The value is lent in this branch alone, so that elsewhere it may stay in registers.
-        if let Some(weigh) = self.weigh {
-            let mut message = value;
-            self.counters.weigh_in(weigh(&mut message));
-            value = message;
+    pub(super) fn weigh_in(&mut self, value: &mut T) {
+        if Self::MAY_WEIGH {
+            if let Some(weigh) = self.weigh {
+                self.counters.weigh_in(weigh(value));
+            }
         }
-        value
     }
 
-    /// Counts the bytes of a value that is delivered.
+    /// Counts the bytes of what is delivered.
     #[inline]
-    pub(super) fn weigh_out(&mut self, mut value: T) -> T {
-        if let Some(weigh) = self.weigh {
-            let mut message = value;
-            self.counters.weigh_out(weigh(&mut message));
-            value = message;
+    pub(super) fn weigh_out(&mut self, received: &mut S::Received) {
+        if Self::MAY_WEIGH {
+            if let (Some(weigh), Some(value)) = (self.weigh, S::Store::value(received)) {
+                self.counters.weigh_out(weigh(value));
+            }
         }
-        value
     }
 
     /// When it was used.
