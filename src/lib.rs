@@ -43,6 +43,7 @@
 //! * `defmt`: `defmt::Format` for snapshots and errors.
 //! * `serde`: `Serialize` and `Deserialize` for snapshots.
 //! * `report`: snapshots as framed bytes, for any serial line.
+//! * `monitor`: reports of a running process, as JSON lines, as Prometheus text, or (on Linux) over a socket.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 
 #![no_std]

@@ -6,7 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::store::{Compete, ConstStrategy, Strategy};
-use super::{Channel, ChannelSnapshot, RecvFuture, SendFuture};
+use super::{Channel, ChannelSnapshot, HasChannel, RecvFuture, SendFuture};
 use crate::arena::{ArenaRef, Lease, LeaseMut, Parcel};
 use crate::error::{
     RecvError, RecvTimeoutError, SendError, TryAllocError, TryRecvError, TrySendError,
@@ -268,6 +268,15 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// Its counters at this moment.
     pub fn snapshot(&self) -> ChannelSnapshot {
         self.channel.snapshot()
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> HasChannel for Bytes<'a, M, S> {
+    type Lock = M;
+    type Value = Parcel<'a, M>;
+    type Kind = S;
+    fn channel(&self) -> &Channel<M, Parcel<'a, M>, S> {
+        &self.channel
     }
 }
 
