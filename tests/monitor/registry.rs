@@ -84,6 +84,19 @@ fn a_mapped_arena_is_kept() {
     drop(frame);
 }
 
+/// What is registered may own registrations: as the value in a channel that the registry keeps.
+#[test]
+fn what_is_removed_may_remove_others() {
+    let registry = Registry::new("a process");
+    let line: Arc<Channel<Lock, u32, Buffered<4>>> = Arc::default();
+    let owner: Channel<Lock, Registered, Buffered<1>> = Channel::new();
+    owner.try_send(registry.channel("line", Arc::downgrade(&line))).expect("room");
+    let registered = registry.channel("owner", Kept(owner));
+    assert_eq!(registry.collect().records.len(), 2);
+    drop(registered);
+    assert_eq!(registry.collect().records, []);
+}
+
 /// The last holder of a channel may go while it is looked at, and take its own registration with it.
 #[test]
 fn what_removes_itself_when_it_is_dropped_may() {
