@@ -252,6 +252,8 @@ fn another_user_is_turned_away() {
             let mut buffer = [0; MAX_FRAME];
             let frame = encode(&Request::Report, &mut buffer).expect("room");
             let _ = stream.write_all(frame);
+            // A server that answers all the same ends then.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
             let mut answer = Vec::new();
             let _ = stream.read_to_end(&mut answer);
             Some(answer)
