@@ -11,6 +11,7 @@
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
+//! * `report`, with the `report` feature: snapshots as framed bytes.
 //! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas, channels for servers;
 //!   and `blocking`: channels under the names of crossbeam-channel.
 //!
@@ -41,6 +42,9 @@
 //! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
 //! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
 //! * `defmt`: `defmt::Format` for snapshots and errors.
+//! * `serde`: `Serialize` and `Deserialize` for snapshots.
+//! * `report`: snapshots as framed bytes, for any serial line.
+//! * `monitor`: reports of a running process, as JSON lines, as Prometheus text, or (on Linux) over a socket.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 //! * `bytes`: a lease as `bytes::Bytes`, without a copy; includes `std`.
 
@@ -59,6 +63,8 @@ pub mod channel;
 pub mod error;
 pub mod kernel;
 pub mod limit;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod select;
 #[cfg(feature = "std")]
 #[path = "../std-layer/mod.rs"]

@@ -185,7 +185,9 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
         let sleep = |limit| {
             // A figure: nothing depends on it.
             rest.parked.fetch_add(1, Ordering::Relaxed);
+            let before = clock.now();
             unpark.park(limit);
+            kernel.add_idle(clock.now().saturating_sub(before));
             rest.parked.fetch_sub(1, Ordering::Relaxed);
         };
         loop {

@@ -1,5 +1,6 @@
 //! What the `std` feature adds: a clock, a lock that parks, `block_on` and blocking calls, channels for servers (also
-//! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker threads.
+//! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker
+//! threads; with the `monitor` feature reports of what goes on in a process.
 
 mod block_on;
 pub mod blocking;
@@ -11,6 +12,8 @@ pub mod channel;
 mod clock;
 mod lock;
 mod mapped;
+#[cfg(feature = "monitor")]
+pub mod report;
 pub mod runtime;
 mod share;
 

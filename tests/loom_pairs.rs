@@ -401,7 +401,7 @@ impl Pair {
         let after = hall.channel.snapshot();
         let counts = (after.sent + aside.sent, after.received + aside.received);
         assert_eq!(counts, (sent.len() as u32, received.len() as u32), "counted: {story}");
-        assert_eq!(after.cancelled, cancelled, "counted: {story}");
+        assert_eq!(after.cancelled(), cancelled, "counted: {story}");
         for snapshot in [before, aside, after] {
             let accounted = snapshot.received + snapshot.depth as u32 + snapshot.dropped;
             assert_eq!(snapshot.sent, accounted, "{story}");

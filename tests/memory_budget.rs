@@ -54,7 +54,7 @@ fn memory_stays_within_the_arena() {
         while let Ok(message) = block_on(queue.recv()) {
             received += message.len();
             held.push_back(message);
-            if held.len() > 2_000 {
+            if held.len() > 10_000 {
                 held.pop_front();
             }
             if received % (64 * MESSAGE) == 0 {

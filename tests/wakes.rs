@@ -131,11 +131,11 @@ fn woken_once_for_memory<F: Future>(line: &Line<Cramped, u32>, wait: F) {
     let cx = &mut Context::from_waker(&waker);
     let mut wait = pin!(wait);
     assert!(wait.as_mut().poll(cx).is_pending());
-    assert_eq!(log.take(), []);
+    assert_eq!(log.take(), [0; 0]);
     assert!(line.try_recv().is_ok());
     assert_eq!(log.take(), [0]);
     assert!(wait.as_mut().poll(cx).is_ready());
-    assert_eq!(log.take(), []);
+    assert_eq!(log.take(), [0; 0]);
 }
 
 #[test]

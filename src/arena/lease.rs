@@ -66,9 +66,10 @@ pub struct Lease<'a, M: RawMutex> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Parcel<'a, M: RawMutex> {
-    arena: ArenaRef<'a, M>,
-    /// Lossless: an arena has at most 2^20 descriptors.
-    index: u32,
+    pub(super) arena: ArenaRef<'a, M>,
+    /// Its descriptor, and a mark; see [`index`](Self::index). Lossless: an arena has at most 2^20
+    /// descriptors.
+    pub(super) index: u32,
     /// Its claim can be taken by anyone who has, or guesses, the number (a dump shows it), and then
     /// the descriptor may serve another payload: what a parcel does is checked as for a ticket.
     generation: u32,
@@ -224,7 +225,7 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// number, which [`dump`](ArenaRef::dump) shows, behind its back.
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
-        let index = parcel.index as usize;
+        let index = parcel.index();
         parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
         parcel.arena.checked(index)
     }
@@ -232,7 +233,7 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
     /// has redeemed its number behind its back.
     pub(crate) fn share(&self) -> Option<Self> {
-        let shared = self.arena.share_at_rest(self.index as usize, self.generation);
+        let shared = self.arena.share_at_rest(self.index(), self.generation);
         // Made only if it is counted: dropping one gives a ticket up.
         shared.then(|| Self { arena: self.arena, index: self.index, generation: self.generation })
     }
@@ -240,12 +241,12 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// Lets go of ownership: from now on the number alone stands for the payload.
     pub fn into_ticket(self) -> Ticket {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.ticket_of(parcel.index as usize, parcel.generation)
+        parcel.arena.ticket_of(parcel.index(), parcel.generation)
     }
 
     /// The payload's length in bytes.
     pub fn len(&self) -> usize {
-        self.arena.row(self.index as usize).len()
+        self.arena.row(self.index()).len()
     }
 
     /// Whether the payload has no bytes.
@@ -405,7 +406,7 @@ impl<M: RawMutex> Drop for Lease<'_, M> {
 
 impl<M: RawMutex> Drop for Parcel<'_, M> {
     fn drop(&mut self) {
-        self.arena.discard_row(self.index as usize, self.generation);
+        self.arena.discard_row(self.index(), self.generation);
     }
 }
 

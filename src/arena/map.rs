@@ -110,8 +110,12 @@ pub(crate) struct Map {
     pub(super) low_free: Index,
     /// Pages that homes have been promised and do not use.
     pub(super) promised: Index,
+    /// Pages in use by homes other than the arena's own.
+    pub(super) housed: Index,
     pub(super) homes: u8,
     pub(super) waiters: TokenList,
+    /// Those who wait, in the queue or at their homes.
+    pub(super) waiting: u32,
     /// A waiter has left the list to try its luck; nobody may overtake it.
     pub(super) baton_out: bool,
     pub(super) moving: Option<Move>,
@@ -133,6 +137,7 @@ pub(crate) struct Map {
 pub(super) struct MapStats {
     pub(super) failed: u32,
     pub(super) waited: u32,
+    pub(super) stopped: u32,
     pub(super) damaged: u32,
     pub(super) moves: u32,
     pub(super) pages_moved: u32,
@@ -154,8 +159,10 @@ impl Map {
             free_pages: 0,
             low_free: 0,
             promised: 0,
+            housed: 0,
             homes: 0,
             waiters: TokenList::new(),
+            waiting: 0,
             baton_out: false,
             moving: None,
             cursor: 0,
@@ -166,6 +173,7 @@ impl Map {
             stats: MapStats {
                 failed: 0,
                 waited: 0,
+                stopped: 0,
                 damaged: 0,
                 moves: 0,
                 pages_moved: 0,

@@ -24,6 +24,7 @@ mod snapshot;
 mod ticket;
 mod verify;
 mod waiting;
+mod weight;
 mod word;
 
 #[cfg(all(test, not(loom)))]
@@ -40,10 +41,11 @@ pub use lease::{Lease, LeaseMut, Parcel};
 pub use owned::Owned;
 pub use quota::{Home, HomeSnapshot};
 pub use shared::Shared;
-pub use snapshot::{ArenaSnapshot, PayloadState, TicketDump};
+pub use snapshot::{ArenaSnapshot, Census, PayloadState, TicketDump};
 pub use ticket::Ticket;
 pub use verify::{Verdict, Violation};
 pub use waiting::Alloc;
+pub(crate) use weight::Weight;
 
 use crate::error::{AllocValueError, RedeemError, TryAllocError};
 use crate::sync::RawMutex;

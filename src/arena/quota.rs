@@ -69,7 +69,10 @@ impl<M> Copy for Home<'_, M> {}
 /// What a home uses, in pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct HomeSnapshot {
+    /// Its [number](Home::id).
+    pub id: u8,
     /// Pages in use.
     pub used: usize,
     /// The most it may use.
@@ -115,13 +118,7 @@ impl<'a, M: RawMutex> Home<'a, M> {
 
     /// What is in use now.
     pub fn snapshot(self) -> HomeSnapshot {
-        self.arena.core().map.with(|map| {
-            let row = self.arena.home(map, self.id);
-            if self.id == 0 {
-                return HomeSnapshot { used: 0, cap: self.arena.geometry().page_count, min: 0 };
-            }
-            HomeSnapshot { used: row.used as usize, cap: row.cap as usize, min: row.min as usize }
-        })
+        self.arena.home_now(self.id)
     }
 }
 
@@ -149,6 +146,37 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             row.cap = cap as Index;
             row.min = min as Index;
             Ok(Home { arena: self, id })
+        })
+    }
+
+    /// What each home uses now, by number: the arena's own, 0, and those that were opened. Each is read in a
+    /// short critical section of its own.
+    ///
+    /// ```
+    /// use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    ///
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 16> = Arena::new();
+    /// let arena = ARENA.handle();
+    /// let telemetry = arena.open_home(4, 2)?;
+    /// let (frame, other) = (telemetry.try_alloc(100)?, arena.try_alloc(300)?);
+    /// assert!(arena.homes().map(|home| home.used).eq([5, 2]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn homes(self) -> impl Iterator<Item = HomeSnapshot> + use<'a, M> {
+        let homes = self.core().map.with(|map| map.homes);
+        (0..homes).map(move |id| self.home_now(id))
+    }
+
+    fn home_now(self, id: u8) -> HomeSnapshot {
+        let pages = self.geometry().page_count;
+        self.core().map.with(|map| {
+            if id == 0 {
+                let used = pages - (map.free_pages + map.housed) as usize;
+                return HomeSnapshot { id, used, cap: pages, min: 0 };
+            }
+            let row = self.home(map, id);
+            let (used, cap, min) = (row.used as usize, row.cap as usize, row.min as usize);
+            HomeSnapshot { id, used, cap, min }
         })
     }
 
@@ -197,6 +225,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             own.used += pages as Index;
             let after = own.unused_minimum();
             map.promised -= before - after;
+            map.housed += pages as Index;
         }
     }
 
@@ -209,6 +238,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             let after = own.unused_minimum();
             let mut returning = core::mem::replace(&mut own.capped, TokenList::new());
             map.promised += after - before;
+            map.housed -= pages as Index;
             map.waiters.prepend(&mut returning);
         }
     }

@@ -8,6 +8,7 @@ use crate::sync::atomic::Ordering::Relaxed;
 /// An arena's totals at one moment. Pages unless said otherwise; counters wrap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArenaSnapshot {
     /// Bytes a page.
     pub page_size: usize,
@@ -32,6 +33,10 @@ pub struct ArenaSnapshot {
     pub failed: u32,
     /// Allocations that had to wait.
     pub waited: u32,
+    /// Allocations that wait now, for memory or for their home's cap.
+    pub waiting: u32,
+    /// Allocations that were cancelled, or whose deadline passed.
+    pub stopped: u32,
     /// Payloads that had changed at rest.
     pub damaged: u32,
     /// Payloads moved by compaction.
@@ -42,9 +47,53 @@ pub struct ArenaSnapshot {
     pub passes: u32,
 }
 
+impl ArenaSnapshot {
+    /// Pages in use.
+    pub fn used(&self) -> usize {
+        self.pages.saturating_sub(self.free)
+    }
+
+    /// How much of the free memory lies outside the [free run](Self::free_run), in thousandths: 0 when all of it
+    /// is one run. Pages on shelves count as scattered, though a request that needs them gets them joined; so
+    /// this is an upper bound.
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let below = ARENA.try_alloc(4 * 64)?;
+    /// let wall = ARENA.try_alloc(4 * 64)?;
+    /// drop(below);
+    /// // Eight free pages in a run, and four beyond the wall.
+    /// assert_eq!(ARENA.snapshot().fragmentation(), 333);
+    /// # Ok::<(), cloakroom::TryAllocError>(())
+    /// ```
+    pub fn fragmentation(&self) -> u32 {
+        let outside = self.free.saturating_sub(self.free_run) as u64;
+        // Lossless: at most 1000.
+        (outside * 1000).checked_div(self.free as u64).unwrap_or(0) as u32
+    }
+}
+
+/// How the pages in use are held. Made by [`ArenaRef::census`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Census {
+    /// Pages held by leases, and by both leases and tickets: they stay where they are.
+    pub pages_in_hand: usize,
+    /// Pages held by tickets only.
+    pub pages_at_rest: usize,
+    /// Payloads, or runs of scattered ones, that are in hand.
+    pub runs_in_hand: usize,
+    /// Payloads, or runs of scattered ones, that are at rest.
+    pub runs_at_rest: usize,
+}
+
 /// Where a payload is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum PayloadState {
     /// Held by leases only.
     InHand,
@@ -59,7 +108,7 @@ pub enum PayloadState {
 /// One live payload, as [`ArenaRef::dump`] shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TicketDump {
     /// The ticket that stands for it, if any of it is at rest.
     pub ticket: Ticket,
@@ -81,9 +130,16 @@ pub struct TicketDump {
     pub home: u8,
     /// For a scattered payload: the descriptor of the next run.
     pub next: Option<usize>,
-    /// Ticks since it was allocated, see [`ArenaRef::set_now`].
-    #[cfg(feature = "stamps")]
-    pub age: u32,
+    /// Ticks since it was allocated; `None` without the `stamps` feature. See
+    /// [`set_now`](ArenaRef::set_now).
+    pub age: Option<u32>,
+}
+
+impl TicketDump {
+    /// Leases and tickets.
+    pub fn refs(&self) -> usize {
+        self.in_hand + self.at_rest
+    }
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
@@ -111,6 +167,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             free_run: map.long_run(self),
             failed: map.stats.failed,
             waited: map.stats.waited,
+            waiting: map.waiting,
+            stopped: map.stats.stopped,
             damaged: map.stats.damaged,
             moves: map.stats.moves,
             pages_moved: map.stats.pages_moved,
@@ -128,7 +186,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// arena.set_now(100);
     /// let lease = arena.try_alloc(10)?;
     /// arena.set_now(130);
-    /// assert_eq!(arena.dump().next().map(|payload| payload.age), Some(30));
+    /// assert_eq!(arena.dump().next().and_then(|payload| payload.age), Some(30));
     /// # Ok::<(), cloakroom::TryAllocError>(())
     /// ```
     #[cfg(feature = "stamps")]
@@ -141,6 +199,33 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// moment it was looked at, not for all of them at once.
     pub fn dump(self) -> impl Iterator<Item = TicketDump> + use<'a, M> {
         (0..self.geometry().row_count).filter_map(move |index| self.dump_row(index))
+    }
+
+    /// How the pages in use are held, by looking at every payload as [`dump`](Self::dump) does: exact while
+    /// none changes hands. The arena keeps no count of this, so that a deposit and a redeem cost nothing for it.
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let lease = ARENA.try_alloc(100)?;
+    /// let parcel = ARENA.try_alloc(300)?.into_parcel();
+    /// let census = ARENA.handle().census();
+    /// assert_eq!((census.pages_in_hand, census.pages_at_rest), (2, 5));
+    /// # Ok::<(), cloakroom::TryAllocError>(())
+    /// ```
+    pub fn census(self) -> Census {
+        self.dump().fold(Census::default(), |census, run| match run.state {
+            PayloadState::InHand | PayloadState::Shared => Census {
+                pages_in_hand: census.pages_in_hand + run.pages,
+                runs_in_hand: census.runs_in_hand + 1,
+                ..census
+            },
+            PayloadState::AtRest | PayloadState::Moving => Census {
+                pages_at_rest: census.pages_at_rest + run.pages,
+                runs_at_rest: census.runs_at_rest + 1,
+                ..census
+            },
+        })
     }
 
     fn dump_row(self, index: usize) -> Option<TicketDump> {
@@ -169,7 +254,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 home: row.home(),
                 next: scattered.then(|| row.next().get()).flatten(),
                 #[cfg(feature = "stamps")]
-                age: self.core().now.load(Relaxed).wrapping_sub(row.stamp()),
+                age: Some(self.core().now.load(Relaxed).wrapping_sub(row.stamp())),
+                #[cfg(not(feature = "stamps"))]
+                age: None,
             };
             // Where words change without the lock, the row may have been freed and taken again
             // meanwhile: then the word has another generation, and this payload is gone.

@@ -147,10 +147,14 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 // SAFETY: pinned, in no list, and `drop` takes it out again.
                 State::Granted => unsafe {
                     map.waiters.push_front(token);
+                    map.waiting += 1;
                     map.baton_out = false;
                 },
                 // SAFETY: as above.
-                State::Idle => unsafe { map.waiters.push_back(token) },
+                State::Idle => unsafe {
+                    map.waiters.push_back(token);
+                    map.waiting += 1;
+                },
                 _ => {}
             }
             this.waiter.token.set_waker(Some(waker))
@@ -295,6 +299,7 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
             }
         }
         this.leave(false);
+        this.arena().core().map.with(|map| map.stats.stopped = map.stats.stopped.wrapping_add(1));
         Some(Err(match why {
             Stopped::Cancelled => AllocTimeoutError::Cancelled,
             Stopped::Timeout => AllocTimeoutError::Timeout,
@@ -326,6 +331,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 if waiter.token.side().is_some_and(|(claim, _)| claim.winner().is_some()) {
                     // Another arm of its select has won.
                     map.waiters.pop_front();
+                    map.waiting -= 1;
                     waiter.token.set_state(State::Lost);
                     return Kick::Again;
                 }
@@ -344,6 +350,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     return Kick::Done(None);
                 }
                 map.waiters.pop_front();
+                map.waiting -= 1;
                 map.baton_out = true;
                 Kick::Done(waiter.token.settle(State::Granted))
             });
@@ -391,6 +398,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         // SAFETY: if it is an end, it is this list's; if it is in the middle, removal touches its
         // neighbours only.
         unsafe { list.remove(token) };
+        map.waiting -= 1;
     }
 }
 

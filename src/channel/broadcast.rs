@@ -345,6 +345,18 @@ impl<T: Share, R: Room, P: Overflow<T>> Store<T> for SharedRing<T, R, P> {
         Delivery::Value(value)
     }
 
+    fn value(received: &mut Delivery<T>) -> Option<&mut T> {
+        match received {
+            Delivery::Value(value) => Some(value),
+            Delivery::Lagged(_) => None,
+        }
+    }
+
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        if self.first == self.end { None } else { self.slot(0)?.value.as_mut() }
+    }
+
     fn mark(&self) -> u32 {
         // The lower half tells as much: nobody parks for that many values.
         self.end as u32

@@ -147,6 +147,15 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         self.take().map(|value| (value, None))
     }
 
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        if self.len == 0 {
+            return None;
+        }
+        // SAFETY: `len > 0`, so the slot at `head` holds a value.
+        self.slots.all_mut().get_mut(self.head).map(|slot| unsafe { slot.assume_init_mut() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

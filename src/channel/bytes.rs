@@ -6,7 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::store::{Compete, ConstStrategy, Strategy};
-use super::{Channel, ChannelSnapshot, RecvFuture, SendFuture};
+use super::{Channel, ChannelSnapshot, HasChannel, RecvFuture, SendFuture};
 use crate::arena::{ArenaRef, Lease, LeaseMut, Parcel};
 use crate::error::{
     RecvError, RecvTimeoutError, SendError, TryAllocError, TryRecvError, TrySendError,
@@ -97,7 +97,7 @@ impl<'a, M: RawMutex, S: ConstStrategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
-            Self { channel: Channel::new() }
+            Self { channel: Channel::weighing(S::STRATEGY, Some(Parcel::weigh)) }
         }
     }
 }
@@ -112,7 +112,7 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M,
     const_fn! {
         /// An open, empty channel that takes memory for its queue from `arena`, too.
         pub const fn over(arena: &'a dyn super::AnyArena<M>) -> Self {
-            Self { channel: Channel::over(arena) }
+            Self { channel: Channel::weighing(super::Unlimited::over(arena), Some(Parcel::weigh)) }
         }
     }
 }
@@ -167,7 +167,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     pub fn try_send_bytes(&self, arena: ArenaRef<'a, M>, bytes: &[u8]) -> Result<(), BytesError> {
         let mut payload = arena.try_alloc(bytes.len()).map_err(BytesError::Memory)?;
         payload.copy_from_slice(bytes);
-        self.try_send(payload).map_err(|error| match error {
+        self.try_send_parcel(payload.into_parcel().copied()).map_err(|error| match error {
             TrySendError::Full(_) => BytesError::Full,
             TrySendError::Closed(_) => BytesError::Closed,
         })
@@ -210,7 +210,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
         let allocated = arena.alloc(bytes.len()).await;
         let mut payload = allocated.map_err(|_| BytesError::Memory(TryAllocError::TooLarge))?;
         payload.copy_from_slice(bytes);
-        match self.send(payload).await {
+        match self.send_parcel(payload.into_parcel().copied()).await {
             Ok(_) => Ok(()),
             Err(SendError(_)) => Err(BytesError::Closed),
         }
@@ -250,6 +250,12 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of<'c>(channel: &'c Channel<M, Parcel<'a, M>, S>) -> &'c Self {
+        channel.state.with(|state| {
+            // From the first message on, or not at all: what goes out has been weighed when it went in.
+            if state.counters.sent == 0 {
+                state.weigh = Some(Parcel::weigh);
+            }
+        });
         // SAFETY: a transparent view of the same channel, for as long as it is borrowed.
         unsafe { &*core::ptr::from_ref(channel).cast() }
     }
@@ -287,6 +293,15 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// Its counters at this moment.
     pub fn snapshot(&self) -> ChannelSnapshot {
         self.channel.snapshot()
+    }
+}
+
+impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> HasChannel for Bytes<'a, M, S> {
+    type Lock = M;
+    type Value = Parcel<'a, M>;
+    type Kind = S;
+    fn channel(&self) -> &Channel<M, Parcel<'a, M>, S> {
+        &self.channel
     }
 }
 

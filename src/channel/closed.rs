@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::Channel;
+use super::snapshot::Sided;
 use super::store::Strategy;
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
@@ -121,7 +122,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for Closed<'_, M, T, S> {
         if this.channel.is_closed() {
             return Some(Ok(()));
         }
-        this.channel.count_stopped(why);
+        this.channel.count_stopped(Sided::Send, why);
         Some(Err(why))
     }
 }

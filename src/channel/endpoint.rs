@@ -117,7 +117,7 @@ impl<M: RawMutex, T, S: Compete<T>> Receiver<M, T, S> {
     }
 }
 
-/// A [`Channel`], or one with counted endpoints. Not for implementing elsewhere.
+/// A [`Channel`], one with counted endpoints, or one of messages. Not for implementing elsewhere.
 pub trait HasChannel: Sealed {
     /// Its lock.
     type Lock: RawMutex;

@@ -32,19 +32,19 @@ use super::snapshot::count;
 use super::state::{Hold, Offer, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
-use crate::sync::wait::{State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
 pub struct Bystanders {
     /// They want the meeting point.
-    pub(super) senders: TokenList,
+    pub(super) senders: Parked,
     /// They only look.
-    pub(super) receivers: TokenList,
+    pub(super) receivers: Parked,
 }
 
 impl Bystanders {
-    pub(super) const NONE: Self = Self { senders: TokenList::new(), receivers: TokenList::new() };
+    pub(super) const NONE: Self = Self { senders: Parked::new(), receivers: Parked::new() };
 
     pub(super) fn are_gone(&self) -> bool {
         self.senders.is_empty() && self.receivers.is_empty()
@@ -195,10 +195,13 @@ impl<T, S: Strategy<T>> State<T, S> {
                 // SAFETY: found in this list just now.
                 let (value, waker) = unsafe { self.collect_from(sender) };
                 match value {
-                    Some(value) => {
+                    Some(mut value) => {
                         count(&mut self.counters.sent);
                         count(&mut self.counters.received);
-                        Take::Value(S::Store::received(value), None, waker)
+                        self.weigh_in(&mut value);
+                        let mut received = S::Store::received(value);
+                        self.weigh_out(&mut received);
+                        Take::Value(received, None, waker)
                     }
                     None => Take::Again([waker, None]),
                 }
@@ -249,7 +252,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list of senders whose first has waited longest.
-    pub(super) fn first_senders(&mut self) -> &mut TokenList {
+    pub(super) fn first_senders(&mut self) -> &mut Parked {
         match self.store.bystanders() {
             Some(Bystanders { senders, .. }) => match (senders.front(), self.senders.front()) {
                 (Some(bare), Some(sender)) if sender.is_before(bare) => &mut self.senders,
@@ -380,7 +383,7 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look(list: &mut TokenList, side: Side<'_>) -> Look {
+fn look(list: &mut Parked, side: Side<'_>) -> Look {
     match partner(list, side) {
         Partner::Waits(_) => Look::Ready,
         Partner::Nobody => Look::NotYet,
@@ -397,7 +400,7 @@ fn look(list: &mut TokenList, side: Side<'_>) -> Look {
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose(list: &mut TokenList, token: *const Token) {
+unsafe fn lose(list: &mut Parked, token: *const Token) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

@@ -48,6 +48,7 @@ mod state;
 pub(crate) mod store;
 mod subscriber;
 mod unlimited;
+mod weigh;
 
 pub use batch::{RecvMany, SendMany};
 pub use broadcast::{Broadcast, Delivery};
@@ -67,21 +68,22 @@ pub use send::SendFuture;
 pub use share::Share;
 pub use single::{Conflated, Rendezvous};
 pub use sink::SendSink;
-pub use snapshot::{ChannelSnapshot, Kind};
+pub use snapshot::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Shortage};
 pub use store::{Compete, ConstStrategy, Strategy};
 pub use subscriber::{Listen, Subscriber};
 pub use unlimited::{AnyArena, Unlimited};
+pub use weigh::Times;
 
 use core::mem::ManuallyDrop;
 
 use crate::error::{TryRecvError, TrySendError};
-use crate::limit::Stopped;
 use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
 use meeting::Look;
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
 use store::Store;
+use weigh::Weigh;
 
 /// A channel between any number of senders and receivers.
 ///
@@ -125,7 +127,7 @@ impl<M: RawMutex, T, S: ConstStrategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
-            Self { strategy: S::STRATEGY, state: Locked::new(State::new()) }
+            Self::weighing(S::STRATEGY, None)
         }
     }
 }
@@ -154,7 +156,7 @@ impl<'a, M: RawMutex, T, const SEGMENT: usize> Channel<M, T, Unlimited<'a, M, SE
         /// # Ok::<(), cloakroom::TrySendError<u16>>(())
         /// ```
         pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
-            Self { strategy: Unlimited::over(arena), state: Locked::new(State::new()) }
+            Self::weighing(Unlimited::over(arena), None)
         }
     }
 }
@@ -163,7 +165,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
         pub const fn with(kind: S) -> Self {
-            Self { strategy: kind, state: Locked::new(State::new()) }
+            Self::weighing(kind, None)
+        }
+    }
+
+    const_fn! {
+        /// One that weighs what it carries.
+        pub(super) const fn weighing(kind: S, weigh: Weigh<T>) -> Self {
+            Self { strategy: kind, state: Locked::new(State::new(weigh)) }
         }
     }
 
@@ -392,39 +401,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Whether `other` is this very channel.
     pub fn same_channel(&self, other: &Self) -> bool {
         core::ptr::eq(self, other)
-    }
-
-    /// Its counters at this moment.
-    pub fn snapshot(&self) -> ChannelSnapshot {
-        let capacity = self.capacity();
-        self.state.with(|state| ChannelSnapshot {
-            kind: S::KIND,
-            capacity,
-            depth: state.store.len(),
-            high_water: state.counters.high_water,
-            closed: state.closed,
-            sent: state.counters.sent,
-            received: state.counters.received,
-            dropped: state.counters.dropped,
-            full: state.counters.full,
-            empty: state.counters.empty,
-            refused: state.counters.refused,
-            send_waits: state.counters.send_waits,
-            recv_waits: state.counters.recv_waits,
-            timeouts: state.counters.timeouts,
-            cancelled: state.counters.cancelled,
-            delivered: state.store.shared().map_or(state.counters.received, |shared| shared.0),
-            lagged: state.store.shared().map_or(0, |shared| shared.1),
-        })
-    }
-
-    fn count_stopped(&self, why: Stopped) {
-        self.state.with(|state| {
-            count(match why {
-                Stopped::Cancelled => &mut state.counters.cancelled,
-                Stopped::Timeout => &mut state.counters.timeouts,
-            });
-        });
     }
 
     /// Closes it, and drops what is in it and promised to nobody, counted, and what will be sent into slots that

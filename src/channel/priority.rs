@@ -225,6 +225,14 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
         self.take().map(|value| (value, None))
     }
 
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        let first = self.entry(0)?;
+        let slot = self.slots.all_mut().get_mut(first.slot())?;
+        // SAFETY: each entry of the heap names a slot of its own that holds a value.
+        Some(unsafe { slot.assume_init_mut() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

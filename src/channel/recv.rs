@@ -9,6 +9,7 @@ use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::meeting::Look;
+use super::snapshot::{Leaves, Sided, count};
 use super::state::{RecvToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
@@ -85,10 +86,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
 
     /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
     /// code comes last, as it may panic.
-    fn leave(&mut self) {
+    fn leave(&mut self, why: Leaves) {
         let token = &self.node.token;
         let (waker, settled) = self.channel.state.with(|state| {
             token.leave_select();
+            state.counters.note_leaving(why, token);
             match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of receivers.
@@ -163,6 +165,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     return self.park(false, state, current, waker);
                 }
                 TokenState::Closed => {
+                    count(&mut state.counters.ended);
                     token.set_state(TokenState::Idle);
                     return Step::Closed;
                 }
@@ -260,8 +263,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
                 _ => {}
             }
         }
-        this.leave();
-        this.channel.count_stopped(why);
+        this.leave(Leaves::Otherwise);
+        this.channel.count_stopped(Sided::Recv, why);
         Some(Err(match why {
             Stopped::Cancelled => RecvTimeoutError::Cancelled,
             Stopped::Timeout => RecvTimeoutError::Timeout,
@@ -286,7 +289,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.leave();
+        unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -319,6 +322,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for RecvFuture<'_, M, T, S> {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(Leaves::Abandoned);
     }
 }

@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use super::growth::Growth;
 use super::meeting::Look;
-use super::snapshot::count;
+use super::snapshot::{Leaves, Sided, count};
 use super::state::{Hold, State, Wakers};
 use super::store::Strategy;
 use super::{Channel, wake};
@@ -192,11 +192,12 @@ type Settled = bool;
 impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
     /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. Foreign
     /// code comes last, as it may panic.
-    fn leave(&mut self) {
+    fn leave(&mut self, why: Leaves) {
         let token = &self.token;
         let (waker, settled, granted) = self.channel.state.with(|state| {
             token.leave_select();
             let granted = token.state() == TokenState::Granted;
+            state.counters.note_leaving(why, token);
             match token.state() {
                 TokenState::Idle => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
@@ -298,7 +299,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
                         if !self.channel.state.with(|_| claim_own(self.token.side())) {
                             return Poll::Pending;
                         }
-                        self.leave();
+                        self.leave(Leaves::Otherwise);
                         return Poll::Ready(Err(ClosedError));
                     }
                 }
@@ -358,12 +359,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
             decided
         });
         this.ended = true;
-        this.leave();
+        this.leave(Leaves::Otherwise);
         Some(match decided {
             TokenState::Granted => Ok(Permit { channel: this.channel }),
             TokenState::Closed => Err(StoppedError::Closed),
             _ => {
-                this.channel.count_stopped(why);
+                this.channel.count_stopped(Sided::Send, why);
                 Err(why.into())
             }
         })
@@ -387,7 +388,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for Reserve<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.leave();
+        unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -398,6 +399,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for Reserve<'_, M, T, S> {
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for Reserve<'_, M, T, S> {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(Leaves::Abandoned);
     }
 }

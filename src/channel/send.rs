@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use super::growth::Growth;
 use super::meeting::Look;
-use super::snapshot::count;
+use super::snapshot::{Leaves, Sided, count};
 use super::state::{Offer, SendToken, State, Wakers};
 use super::store::Strategy;
 use super::{Channel, wake};
@@ -79,7 +79,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     pub fn take_value(self: Pin<&mut Self>) -> Option<T> {
         // SAFETY: nothing pinned is moved; the value is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
-        this.leave();
+        this.leave(Leaves::Abandoned);
         this.node.value.get_mut().take()
     }
 
@@ -96,11 +96,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
 
     /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. That the
     /// value was taken is remembered, for when it is polled again. Foreign code comes last, as it may panic.
-    fn leave(&mut self) {
+    fn leave(&mut self, why: Leaves) {
         let token = self.token();
         let (waker, settled, granted) = self.channel.state.with(|state| {
             self.node.token.leave_select();
             let granted = self.node.token.state() == TokenState::Granted;
+            state.counters.note_leaving(why, &self.node.token);
             match self.node.token.state() {
                 TokenState::Idle | TokenState::Taken => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.
@@ -251,7 +252,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
                         if !this.channel.state.with(|_| claim_own(this.node.token.side())) {
                             return Poll::Pending;
                         }
-                        this.leave();
+                        this.leave(Leaves::Otherwise);
                         let value = this.node.value.get_mut().take();
                         return value
                             .map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))));
@@ -286,9 +287,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for SendFuture<'_, M, T, S> {
                 _ => {}
             }
         }
-        this.leave();
+        this.leave(Leaves::Otherwise);
         let value = this.node.value.get_mut().take()?;
-        this.channel.count_stopped(why);
+        this.channel.count_stopped(Sided::Send, why);
         Some(Err(match why {
             Stopped::Cancelled => SendTimeoutError::Cancelled(value),
             Stopped::Timeout => SendTimeoutError::Timeout(value),
@@ -316,7 +317,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.leave();
+        unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -359,6 +360,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for SendFuture<'_, M, T, S> {
     fn drop(&mut self) {
-        self.leave();
+        self.leave(Leaves::Abandoned);
     }
 }

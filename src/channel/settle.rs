@@ -6,7 +6,7 @@ use core::task::Waker;
 use super::state::{RecvToken, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
-use crate::sync::wait::{State as TokenState, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, TokenList};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether there is a value for the first receiver that waits.
@@ -119,12 +119,12 @@ impl<T, S: Strategy<T>> State<T, S> {
 }
 
 /// Takes the first token and grants it, unless its select was lost.
-fn grant(list: &mut TokenList) -> (bool, Option<Waker>) {
+fn grant(list: &mut Parked) -> (bool, Option<Waker>) {
     end_first(list, TokenState::Granted).unwrap_or((false, None))
 }
 
 /// Takes the first token and tells it that the channel is closed.
-fn dismiss(list: &mut TokenList) -> Option<Option<Waker>> {
+fn dismiss(list: &mut Parked) -> Option<Option<Waker>> {
     end_first(list, TokenState::Closed).map(|(_, waker)| waker)
 }
 
@@ -142,7 +142,7 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 }
 
 /// Takes the first token and ends its wait with `outcome`, or as lost.
-fn end_first(list: &mut TokenList, outcome: TokenState) -> Option<(bool, Option<Waker>)> {
+fn end_first(list: &mut Parked, outcome: TokenState) -> Option<(bool, Option<Waker>)> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };

@@ -86,6 +86,10 @@ impl<T> Store<T> for Latest<T> {
     fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
         self.0.take().map(|value| (value, None))
     }
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        self.0.as_mut()
+    }
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
@@ -120,6 +124,10 @@ impl<T> Store<T> for MeetingPoint<T> {
     }
     fn pop(&mut self, _promised: usize, _reader: ()) -> Option<(T, Option<NoGrowth>)> {
         self.value.take().map(|value| (value, None))
+    }
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        self.value.as_mut()
     }
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}

@@ -1,8 +1,23 @@
-//! A channel's counters.
+//! A channel's counters, and what can be read off them.
+//!
+//! They are kept under the channel's lock, so a snapshot is of one moment. How many operations are parked is
+//! counted by their lists; what can be computed from the rest is computed by whoever reads.
+
+use super::Channel;
+use super::meeting::Bystanders;
+use super::state::State;
+use super::store::{Store, Strategy};
+use super::weigh::Times;
+use crate::arena::Weight;
+use crate::limit::Stopped;
+use crate::sync::RawMutex;
+use crate::sync::wait::{Parked, State as TokenState, Token};
 
 /// The kind of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Kind {
     /// Both sides meet.
@@ -19,22 +34,70 @@ pub enum Kind {
     Broadcast,
 }
 
-/// A channel at one moment. Counters wrap.
-///
-/// They reconcile: `sent = received + depth + dropped`. Of a broadcast channel, a value is received when its
-/// last subscriber has read it.
+/// What a channel carries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum PayloadMode {
+    /// Values of any type, moved.
+    Values,
+    /// Payloads of an arena: a [`Bytes`](super::Bytes) channel. Their bytes are counted.
+    Messages,
+}
+
+/// Whether work can pass through a channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum ChannelState {
+    /// Nobody waits to send.
+    Open,
+    /// Senders wait, for this.
+    Throttled(Shortage),
+    /// Closed. There may be values in it.
+    Closed,
+}
+
+/// What senders wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Shortage {
+    /// The channel is full.
+    Room,
+    /// An unlimited channel needs a segment, and its arena has none.
+    Memory,
+    /// Nobody is there to meet.
+    Receiver,
+}
+
+/// A channel at one moment. Counters wrap.
+///
+/// They reconcile: `sent = received + depth + dropped`, in every snapshot. Of a broadcast channel, a value is
+/// received when its last subscriber has read it. Which messages are *in flight* (received, and their leases
+/// held) a channel does not know: it would have to be told of each drop. The pages that they take are in the
+/// arena's figures, by home.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChannelSnapshot {
     /// Its kind.
     pub kind: Kind,
+    /// What it carries.
+    pub mode: PayloadMode,
     /// How many values it can hold; `None` when memory decides.
     pub capacity: Option<usize>,
     /// Values in it.
     pub depth: usize,
     /// The most there ever were.
     pub high_water: usize,
-    /// Whether it is closed.
+    /// Whether it is closed. See [`state`](Self::state) for more.
     pub closed: bool,
     /// Values sent.
     pub sent: u32,
@@ -43,24 +106,117 @@ pub struct ChannelSnapshot {
     /// Values replaced, or dropped by policy, before they were received; in a broadcast channel also those
     /// that nobody was there to read.
     pub dropped: u32,
+    /// Receives that returned a value: in a broadcast channel one for each subscriber, elsewhere `received`.
+    pub delivered: u32,
+    /// Receives that a broadcast channel's subscribers missed, because the value was dropped by policy.
+    pub lagged: u32,
+    /// Bytes of the messages sent. Wraps where the device's addresses do.
+    pub bytes_sent: u64,
+    /// Bytes of the messages that were delivered. Wraps where the device's addresses do.
+    pub bytes_received: u64,
+    /// Messages whose bytes were copied into the arena to be sent; all others were sent, and all are received,
+    /// without a copy.
+    pub copied: u32,
     /// Sends refused for want of room.
     pub full: u32,
     /// Receives refused for want of a value.
     pub empty: u32,
     /// Sends refused because it was closed.
     pub refused: u32,
+    /// Receives that failed because it was closed and empty.
+    pub ended: u32,
     /// Sends that had to wait.
     pub send_waits: u32,
     /// Receives that had to wait.
     pub recv_waits: u32,
-    /// Operations whose deadline passed.
-    pub timeouts: u32,
-    /// Operations that were cancelled.
-    pub cancelled: u32,
-    /// Receives that returned a value: in a broadcast channel one for each subscriber, elsewhere `received`.
-    pub delivered: u32,
-    /// Receives that a broadcast channel's subscribers missed, because the value was dropped by policy.
-    pub lagged: u32,
+    /// Sends, and waits for closing, whose deadline passed.
+    pub send_timeouts: u32,
+    /// Receives whose deadline passed.
+    pub recv_timeouts: u32,
+    /// Sends, and waits for closing, that were cancelled.
+    pub send_cancelled: u32,
+    /// Receives that were cancelled.
+    pub recv_cancelled: u32,
+    /// Sends, permits and receives that were dropped while they waited. Those of a select that lost are none.
+    pub abandoned: u32,
+    /// Sends, and permits, that wait now. Arms of a select that has been decided otherwise stand in line until
+    /// somebody comes upon them, or they are withdrawn.
+    pub parked_senders: u32,
+    /// Receives that wait now, in the same sense.
+    pub parked_receivers: u32,
+    /// When it was used, in ticks of its messages' arena; `None` without the `stamps` feature, for channels of
+    /// values, and before the first message.
+    pub times: Option<Times>,
+}
+
+impl ChannelSnapshot {
+    /// Whether work can pass. Whether anything *does* pass (or the channel is stalled) takes two snapshots.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Channel, ChannelState, Shortage};
+    /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+    /// use std::{pin::pin, task::{Context, Waker}};
+    ///
+    /// static LINE: Channel<Lock, u8, Buffered<1>> = Channel::new();
+    /// LINE.try_send(1)?;
+    /// let mut second = pin!(LINE.send(2));
+    /// assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    /// assert_eq!(LINE.snapshot().state(), ChannelState::Throttled(Shortage::Room));
+    /// # Ok::<(), cloakroom::TrySendError<u8>>(())
+    /// ```
+    pub fn state(&self) -> ChannelState {
+        match self.kind {
+            _ if self.closed => ChannelState::Closed,
+            _ if self.parked_senders == 0 => ChannelState::Open,
+            Kind::Rendezvous => ChannelState::Throttled(Shortage::Receiver),
+            Kind::Unlimited => ChannelState::Throttled(Shortage::Memory),
+            _ => ChannelState::Throttled(Shortage::Room),
+        }
+    }
+
+    /// Whether every value that was sent is somewhere: `sent = received + depth + dropped`.
+    pub fn reconciles(&self) -> bool {
+        // Lossless up to wrapping, which the counters do, too.
+        let depth = self.depth as u32;
+        self.sent == self.received.wrapping_add(depth).wrapping_add(self.dropped)
+    }
+
+    /// Messages sent without a copy; none on a channel of values.
+    pub fn zero_copy_sent(&self) -> u32 {
+        match self.mode {
+            PayloadMode::Values => 0,
+            PayloadMode::Messages => self.sent.wrapping_sub(self.copied),
+        }
+    }
+
+    /// Messages received without a copy: all of them; none on a channel of values.
+    pub fn zero_copy_received(&self) -> u32 {
+        match self.mode {
+            PayloadMode::Values => 0,
+            PayloadMode::Messages => self.delivered,
+        }
+    }
+
+    /// Of a rendezvous: how often both sides met.
+    pub fn matches(&self) -> Option<u32> {
+        (self.kind == Kind::Rendezvous).then_some(self.sent)
+    }
+
+    /// Operations whose deadline passed, on both sides.
+    pub fn timeouts(&self) -> u32 {
+        self.send_timeouts.wrapping_add(self.recv_timeouts)
+    }
+
+    /// Operations that were cancelled, on both sides.
+    pub fn cancelled(&self) -> u32 {
+        self.send_cancelled.wrapping_add(self.recv_cancelled)
+    }
+
+    /// Operations that went away without an outcome: of a rendezvous, those who came to meet somebody and did
+    /// not.
+    pub fn cancels(&self) -> u32 {
+        self.timeouts().wrapping_add(self.cancelled()).wrapping_add(self.abandoned)
+    }
 }
 
 /// The counters that are kept.
@@ -72,11 +228,40 @@ pub(super) struct Counters {
     pub(super) full: u32,
     pub(super) empty: u32,
     pub(super) refused: u32,
+    pub(super) ended: u32,
     pub(super) send_waits: u32,
     pub(super) recv_waits: u32,
-    pub(super) timeouts: u32,
-    pub(super) cancelled: u32,
+    pub(super) stopped: [Stops; 2],
+    pub(super) abandoned: u32,
+    pub(super) copied: u32,
     pub(super) high_water: usize,
+    pub(super) bytes_sent: usize,
+    pub(super) bytes_received: usize,
+    #[cfg(feature = "stamps")]
+    pub(super) used: Option<super::weigh::Used>,
+}
+
+/// Operations of one side that were stopped from outside.
+#[derive(Clone, Copy)]
+pub(super) struct Stops {
+    timeouts: u32,
+    cancelled: u32,
+}
+
+/// Why an operation leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// It is dropped, or its value is taken back.
+    Abandoned,
+    /// It is counted as something else, or it lost a select, which leaves no trace.
+    Otherwise,
+}
+
+/// A side of a channel.
+#[derive(Clone, Copy)]
+pub(super) enum Sided {
+    Send,
+    Recv,
 }
 
 impl Counters {
@@ -87,16 +272,138 @@ impl Counters {
         full: 0,
         empty: 0,
         refused: 0,
+        ended: 0,
         send_waits: 0,
         recv_waits: 0,
-        timeouts: 0,
-        cancelled: 0,
+        stopped: [Stops { timeouts: 0, cancelled: 0 }; 2],
+        abandoned: 0,
+        copied: 0,
         high_water: 0,
+        bytes_sent: 0,
+        bytes_received: 0,
+        #[cfg(feature = "stamps")]
+        used: None,
     };
+
+    /// An operation leaves, whose token this is.
+    #[inline]
+    pub(super) fn note_leaving(&mut self, why: Leaves, token: &Token) {
+        let waits =
+            matches!(token.state(), TokenState::Queued | TokenState::First | TokenState::Granted);
+        if waits && why == Leaves::Abandoned {
+            count(&mut self.abandoned);
+        }
+    }
+
+    /// A message goes in.
+    pub(super) fn weigh_in(&mut self, weight: Weight) {
+        self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
+        self.copied = self.copied.wrapping_add(u32::from(weight.copied));
+        self.note_use(weight);
+    }
+
+    /// A message is delivered.
+    pub(super) fn weigh_out(&mut self, weight: Weight) {
+        self.bytes_received = self.bytes_received.wrapping_add(weight.bytes as usize);
+        self.note_use(weight);
+    }
+
+    #[cfg(feature = "stamps")]
+    fn note_use(&mut self, weight: Weight) {
+        let first = self.used.map_or(weight.now, |used| used.first);
+        self.used = Some(super::weigh::Used { first, last: weight.now });
+    }
+
+    #[cfg(not(feature = "stamps"))]
+    #[inline]
+    fn note_use(&mut self, _weight: Weight) {}
 }
 
 /// Counts one.
 #[inline]
 pub(super) fn count(counter: &mut u32) {
     *counter = counter.wrapping_add(1);
+}
+
+impl<T, S: Strategy<T>> State<T, S> {
+    fn snapshot(&mut self) -> ChannelSnapshot {
+        let standing =
+            |bystanders: &Bystanders, of: fn(&Bystanders) -> &Parked| of(bystanders).count();
+        let (bare_senders, onlookers) = match self.store.bystanders() {
+            Some(bystanders) => (
+                standing(bystanders, |bystanders| &bystanders.senders),
+                standing(bystanders, |bystanders| &bystanders.receivers),
+            ),
+            None => (0, 0),
+        };
+        let counters = &self.counters;
+        let [send, recv] = counters.stopped;
+        let (delivered, lagged) = self.store.shared().unwrap_or((counters.received, 0));
+        ChannelSnapshot {
+            kind: S::KIND,
+            mode: match self.weigh {
+                Some(_) => PayloadMode::Messages,
+                None => PayloadMode::Values,
+            },
+            capacity: if S::MEETS { Some(0) } else { self.store.capacity() },
+            depth: self.store.len(),
+            high_water: counters.high_water,
+            closed: self.closed,
+            sent: counters.sent,
+            received: counters.received,
+            dropped: counters.dropped,
+            delivered,
+            lagged,
+            bytes_sent: counters.bytes_sent as u64,
+            bytes_received: counters.bytes_received as u64,
+            copied: counters.copied,
+            full: counters.full,
+            empty: counters.empty,
+            refused: counters.refused,
+            ended: counters.ended,
+            send_waits: counters.send_waits,
+            recv_waits: counters.recv_waits,
+            send_timeouts: send.timeouts,
+            recv_timeouts: recv.timeouts,
+            send_cancelled: send.cancelled,
+            recv_cancelled: recv.cancelled,
+            abandoned: counters.abandoned,
+            parked_senders: self.senders.count() + bare_senders,
+            parked_receivers: self.receivers.count() + onlookers,
+            times: self.times(),
+        }
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Its counters at this moment: one critical section of constant length, interrupt-safe.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Channel};
+    /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+    ///
+    /// static LINE: Channel<Lock, u8, Buffered<2>> = Channel::new();
+    /// LINE.try_send(1)?;
+    /// let snapshot = LINE.snapshot();
+    /// assert_eq!((snapshot.sent, snapshot.depth, snapshot.capacity), (1, 1, Some(2)));
+    /// assert!(snapshot.reconciles());
+    /// # Ok::<(), cloakroom::TrySendError<u8>>(())
+    /// ```
+    pub fn snapshot(&self) -> ChannelSnapshot {
+        self.state.with(State::snapshot)
+    }
+
+    /// An operation of one side was stopped.
+    pub(super) fn count_stopped(&self, side: Sided, why: Stopped) {
+        self.state.with(|state| {
+            let stops = match side {
+                Sided::Send => &mut state.counters.stopped[0],
+                Sided::Recv => &mut state.counters.stopped[1],
+            };
+            count(match why {
+                Stopped::Cancelled => &mut stops.cancelled,
+                Stopped::Timeout => &mut stops.timeouts,
+            });
+        });
+    }
 }

@@ -40,8 +40,9 @@ use core::task::Waker;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
+use super::weigh::Weigh;
 use crate::sync::claim::{Side, claim_own};
-use crate::sync::wait::{State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -62,8 +63,8 @@ pub(super) struct RecvToken<K> {
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) store: S::Store,
-    pub(super) senders: TokenList,
-    pub(super) receivers: TokenList,
+    pub(super) senders: Parked,
+    pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
     pub(super) promised_slots: usize,
@@ -72,6 +73,8 @@ pub(super) struct State<T, S: Strategy<T>> {
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
     pub(super) counters: Counters,
+    /// Set when it is made.
+    pub(super) weigh: Weigh<T>,
 }
 
 /// What came of offering a value.
@@ -120,22 +123,24 @@ pub(super) enum Settled {
 }
 
 impl<T, S: Strategy<T>> State<T, S> {
-    pub(super) const fn new() -> Self {
-        Self::over(S::Store::EMPTY)
+    /// Open and empty. What it carries is weighed by `weigh`.
+    pub(super) const fn new(weigh: Weigh<T>) -> Self {
+        Self::over(S::Store::EMPTY, weigh)
     }
 
     /// With a store that has been made at run time.
-    pub(super) const fn over(store: S::Store) -> Self {
+    pub(super) const fn over(store: S::Store, weigh: Weigh<T>) -> Self {
         Self {
             store,
-            senders: TokenList::new(),
-            receivers: TokenList::new(),
+            senders: Parked::new(),
+            receivers: Parked::new(),
             closers: TokenList::new(),
             promised_slots: 0,
             promised_values: 0,
             closed: false,
             deserted: false,
             counters: Counters::ZERO,
+            weigh,
         }
     }
 
@@ -234,7 +239,11 @@ impl<T, S: Strategy<T>> State<T, S> {
             return self.take_from_sender(side);
         }
         if self.is_drained_for(reader) {
-            return if claim_own(side) { Take::Closed } else { Take::Lost };
+            if !claim_own(side) {
+                return Take::Lost;
+            }
+            count(&mut self.counters.ended);
+            return Take::Closed;
         }
         Take::Empty
     }
@@ -273,7 +282,11 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.deserted {
             count(&mut self.counters.sent);
             count(&mut self.counters.dropped);
-            return (value.take(), None);
+            let mut value = value.take();
+            if let Some(value) = &mut value {
+                self.weigh_in(value);
+            }
+            return (value, None);
         }
         let replaced = value.take().and_then(|value| self.put(value, rank));
         (replaced, self.promise_value())
@@ -323,7 +336,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn senders_with(&mut self, token: *const Token) -> &mut TokenList {
+    unsafe fn senders_with(&mut self, token: *const Token) -> &mut Parked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.senders,
@@ -351,7 +364,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut TokenList {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Parked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
@@ -375,8 +388,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     #[inline]
-    pub(super) fn put(&mut self, value: T, rank: S::Rank) -> Option<T> {
+    pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
+        self.weigh_in(&mut value);
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
         let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
@@ -393,10 +407,13 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let popped = self.store.pop(self.promised_slots, reader);
+        let mut popped = self.store.pop(self.promised_slots, reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
+        }
+        if let Some((received, _)) = &mut popped {
+            self.weigh_out(received);
         }
         popped
     }

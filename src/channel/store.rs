@@ -116,6 +116,11 @@ pub trait Store<T>: sealed::Sealed {
     ) -> Option<(Self::Received, Option<Self::Growth>)>;
     /// `value` as it is received.
     fn received(value: T) -> Self::Received;
+    /// The value in what was received, if there is one.
+    fn value(received: &mut Self::Received) -> Option<&mut T>;
+    /// The value that will be received next.
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T>;
     /// What a receiver that parks now notes down.
     fn mark(&self) -> Self::Mark;
     /// Whether there is something for a receiver that parked at `mark`.
@@ -178,6 +183,10 @@ macro_rules! receivers_compete {
         }
         fn received(value: T) -> T {
             value
+        }
+        #[inline]
+        fn value(received: &mut T) -> Option<&mut T> {
+            Some(received)
         }
         fn mark(&self) {}
         #[inline]

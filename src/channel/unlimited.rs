@@ -241,6 +241,16 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         Some((value, unused))
     }
 
+    #[cfg(feature = "stamps")]
+    fn front(&mut self) -> Option<&mut T> {
+        if self.len == 0 {
+            return None;
+        }
+        // SAFETY: `len > 0`, so the head is alive and its slot `first` holds a value, which stays borrowed from
+        // this store.
+        Some(unsafe { &mut *(*self.head).slots.as_mut_ptr().add(self.first).cast::<T>() })
+    }
+
     unsafe fn add(&mut self, mut growth: LeaseMut<'a, M>) {
         const { Self::LEASE_FITS };
         let align = align_of::<Segment<T, SEGMENT>>();

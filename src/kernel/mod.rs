@@ -8,6 +8,7 @@ mod cancel;
 mod clock;
 mod driver;
 mod join;
+mod snapshot;
 mod task;
 mod tick;
 mod timer;
@@ -22,6 +23,7 @@ pub use clock::Clock;
 pub(crate) use driver::Driver;
 pub use driver::drive;
 pub use join::JoinHandle;
+pub use snapshot::KernelSnapshot;
 pub use tick::Ticks;
 pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
@@ -76,6 +78,8 @@ struct Shared<M: RawMutex + 'static> {
     tasks: u32,
     polls: u32,
     wakes: u32,
+    /// Ticks that its drivers have slept; wraps.
+    slept: usize,
 }
 
 // SAFETY: the queue's pointers are to tasks that are `Send` and kept alive by the kernel's references.
@@ -91,20 +95,6 @@ pub enum Next {
     At(u64),
     /// Nothing until something wakes a task.
     Idle,
-}
-
-/// A kernel's counters. They wrap.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct KernelSnapshot {
-    /// Tasks that have not ended.
-    pub tasks: u32,
-    /// Tasks in the ready queue.
-    pub ready: u32,
-    /// Polls of tasks.
-    pub polls: u32,
-    /// Wake-ups that made a task ready.
-    pub wakes: u32,
 }
 
 impl<M: RawMutex + Sync + 'static> Kernel<M> {
@@ -206,7 +196,9 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         loop {
             let next = self.poll(clock.now());
             if next != Next::Ready {
+                let before = clock.now();
                 idle(next);
+                self.add_idle(clock.now().saturating_sub(before));
             }
         }
     }
@@ -226,16 +218,6 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Whether no task is ready. Timers are not asked.
     pub fn is_idle(&self) -> bool {
         self.shared.with(|shared| shared.head.is_null())
-    }
-
-    /// Its counters at this moment.
-    pub fn snapshot(&self) -> KernelSnapshot {
-        self.shared.with(|shared| KernelSnapshot {
-            tasks: shared.tasks,
-            ready: shared.ready,
-            polls: shared.polls,
-            wakes: shared.wakes,
-        })
     }
 
     /// Runs a task that was taken from the ready queue. `task` is the kernel's reference: given back
@@ -330,6 +312,7 @@ impl<M: RawMutex + 'static> Shared<M> {
             tasks: 0,
             polls: 0,
             wakes: 0,
+            slept: 0,
         }
     }
 

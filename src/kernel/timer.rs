@@ -46,6 +46,10 @@ pub trait TimerQueue {
     fn resign(&self, _driver: usize) -> bool {
         false
     }
+    /// Sleeps that have not ended.
+    fn pending(&self) -> u32 {
+        0
+    }
 }
 
 /// Whether a driver keeps the time while it sleeps.
@@ -105,6 +109,8 @@ struct Heap {
     /// Sleeps in the far bucket, and how many of them are still to be looked at.
     far: usize,
     far_stale: usize,
+    /// Sleeps in all buckets.
+    pending: u32,
     buckets: [TokenList; BUCKETS],
     #[cfg(feature = "std")]
     keeper: Option<Keeper>,
@@ -129,6 +135,7 @@ impl<M: RawMutex> Timers<M> {
                     stale: 0,
                     far: 0,
                     far_stale: 0,
+                    pending: 0,
                     buckets: [const { TokenList::new() }; BUCKETS],
                     #[cfg(feature = "std")]
                     keeper: None,
@@ -219,6 +226,10 @@ impl<M: RawMutex> TimerQueue for Timers<M> {
         let kept = self.heap.with(|heap| heap.keeper.take_if(|keeper| keeper.driver == driver));
         kept.is_some()
     }
+
+    fn pending(&self) -> u32 {
+        self.heap.with(|heap| heap.pending)
+    }
 }
 
 enum Stepped {
@@ -243,6 +254,7 @@ impl Heap {
         }
         self.occupied |= 1 << bucket;
         self.far += usize::from(bucket == FAR);
+        self.pending += 1;
     }
 
     /// The keeper of the time, if it would sleep beyond `deadline`.
@@ -269,6 +281,7 @@ impl Heap {
             self.stale &= !(1 << bucket);
         }
         self.far -= usize::from(bucket == FAR);
+        self.pending -= 1;
     }
 
     /// Deals with one sleep, or sets the time.

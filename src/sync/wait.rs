@@ -303,3 +303,58 @@ impl TokenList {
         *older = TokenList::new();
     }
 }
+
+/// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
+/// must not take longer the more there are.
+pub(crate) struct Parked {
+    list: TokenList,
+    count: u32,
+}
+
+impl Parked {
+    pub(crate) const fn new() -> Self {
+        Self { list: TokenList::new(), count: 0 }
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// See [`TokenList::push_back`].
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
+        // SAFETY: passed on.
+        unsafe { self.list.push_back(token) };
+        self.count += 1;
+    }
+
+    /// See [`TokenList::pop_front`].
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
+        let first = self.list.pop_front()?;
+        self.count -= 1;
+        Some(first)
+    }
+
+    /// See [`TokenList::remove`].
+    ///
+    /// # Safety
+    /// As there.
+    pub(crate) unsafe fn remove(&mut self, token: *const Token) {
+        // SAFETY: passed on.
+        unsafe { self.list.remove(token) };
+        self.count -= 1;
+    }
+}
+
+/// Everything that changes nothing.
+impl core::ops::Deref for Parked {
+    type Target = TokenList;
+    #[inline]
+    fn deref(&self) -> &TokenList {
+        &self.list
+    }
+}

@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use cloakroom::channel::ChannelSnapshot;
+use cloakroom::channel::{ChannelSnapshot, PayloadMode};
 
 /// What a send without room does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,7 +151,17 @@ impl Model {
     pub fn snapshot(&mut self) -> ChannelSnapshot {
         self.counters.depth = self.queue.len();
         self.counters.closed = self.closed;
-        let ChannelSnapshot { sent, received, dropped, depth, .. } = self.counters;
+        let waits = |&&operation: &&usize| !self.is_decided(operation);
+        let parked = |list: &VecDeque<usize>| list.iter().filter(waits).count() as u32;
+        let (senders, receivers) = (parked(&self.senders), parked(&self.receivers));
+        self.counters.parked_senders = senders;
+        self.counters.parked_receivers = receivers;
+        let ChannelSnapshot { sent, received, dropped, depth, delivered, .. } = self.counters;
+        if self.counters.mode == PayloadMode::Messages {
+            // A message is a number.
+            self.counters.bytes_sent = u64::from(sent) * size_of::<usize>() as u64;
+            self.counters.bytes_received = u64::from(delivered) * size_of::<usize>() as u64;
+        }
         assert_eq!(sent, received + dropped + depth as u32, "the model's own counters");
         self.counters
     }

@@ -70,6 +70,7 @@ impl Model {
             }
             _ if self.is_drained() => {
                 claim(side);
+                self.counters.ended += 1;
                 Outcome::Closed(None)
             }
             _ => return None,

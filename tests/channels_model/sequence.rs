@@ -178,11 +178,14 @@ impl<'a, S: Tested> Driver<'a, S> {
             expected = self.outside.verdict(limit, self.model.operations[operation].kind);
             if let Some(verdict) = expected {
                 self.model.leave(operation);
+                let receives = self.model.operations[operation].kind == Kind::Recv;
                 let counters = &mut self.model.counters;
-                match verdict {
-                    Outcome::Cancelled(_) => counters.cancelled += 1,
-                    _ => counters.timeouts += 1,
-                }
+                *match (verdict, receives) {
+                    (Outcome::Cancelled(_), false) => &mut counters.send_cancelled,
+                    (Outcome::Cancelled(_), true) => &mut counters.recv_cancelled,
+                    (_, false) => &mut counters.send_timeouts,
+                    (_, true) => &mut counters.recv_timeouts,
+                } += 1;
             }
         }
         let (got, permit) = got.unzip();
@@ -199,7 +202,7 @@ impl<'a, S: Tested> Driver<'a, S> {
         let Operation { kind, phase, .. } = self.model.operations[operation];
         let promised = matches!(phase, Phase::Granted | Phase::Taken);
         self.rare.dropped_with_a_promise += u64::from(promised);
-        let keeps_value = self.model.leave(operation);
+        let keeps_value = self.model.abandon(operation);
         if let (Running::Send(mut send), Kind::Send(value, _), true) =
             (running, kind, self.random.one_in(2))
         {
@@ -238,7 +241,7 @@ pub fn sequences<'h, S: Tested>(
     make: impl Fn(&'h RefCell<Vec<usize>>) -> Channel<Lock, Value, S>,
 ) {
     println!("seeds {seeds:?}");
-    let mut totals = [0u64; 10];
+    let mut totals = [0u64; 14];
     let mut rare = Rare::default();
     for seed in seeds {
         let ledger = Ledger::default();
@@ -270,11 +273,11 @@ pub fn sequences<'h, S: Tested>(
             channel.drain().take(channel.len() / 2).for_each(drop);
             add(&mut totals, channel.snapshot());
         }
-        assert_eq!(ledger.wrong(), [], "seed {seed}: values dropped other than once");
+        assert_eq!(ledger.wrong(), [0; 0], "seed {seed}: values dropped other than once");
     }
     println!(
-        "sent, received, dropped, full, empty, refused, send waits, recv waits, timeouts, \
-         cancelled: {totals:?}; {rare:?}"
+        "sent, received, dropped, full, empty, refused, send waits, recv waits, timeouts and \
+         cancelled by side, ended, abandoned: {totals:?}; {rare:?}"
     );
     assert!(rare.sent_after_closing > 0 && rare.dropped_with_a_promise > 0);
     // Every counter that can move has moved.
@@ -288,7 +291,7 @@ pub fn sequences<'h, S: Tested>(
     }
 }
 
-fn add(totals: &mut [u64; 10], snapshot: ChannelSnapshot) {
+fn add(totals: &mut [u64; 14], snapshot: ChannelSnapshot) {
     let counters = [
         snapshot.sent,
         snapshot.received,
@@ -298,8 +301,12 @@ fn add(totals: &mut [u64; 10], snapshot: ChannelSnapshot) {
         snapshot.refused,
         snapshot.send_waits,
         snapshot.recv_waits,
-        snapshot.timeouts,
-        snapshot.cancelled,
+        snapshot.send_timeouts,
+        snapshot.recv_timeouts,
+        snapshot.send_cancelled,
+        snapshot.recv_cancelled,
+        snapshot.ended,
+        snapshot.abandoned,
     ];
     for (total, counter) in totals.iter_mut().zip(counters) {
         *total += u64::from(counter);

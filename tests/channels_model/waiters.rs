@@ -1,6 +1,6 @@
 //! The model of what is done with a pending operation, and with a permit.
 
-use super::model::{Kind, Model, Outcome, Phase, Side, claim};
+use super::model::{Kind, Model, Operation, Outcome, Phase, Side, claim};
 
 impl Model {
     /// What polling an operation comes to.
@@ -24,7 +24,10 @@ impl Model {
             (Phase::Granted, _) => Some(Outcome::Held),
             (Phase::Taken, _) => Some(Outcome::Sent(None)),
             (Phase::Closed, Kind::Closed) => self.look_whether_closed(&side),
-            (Phase::Closed, Kind::Recv) => Some(Outcome::Closed(None)),
+            (Phase::Closed, Kind::Recv) => {
+                self.counters.ended += 1;
+                Some(Outcome::Closed(None))
+            }
             (Phase::Closed, Kind::Send(value, _)) => {
                 self.counters.refused += 1;
                 Some(Outcome::Closed(Some(value)))
@@ -122,6 +125,14 @@ impl Model {
             self.list(list).retain(|&other| other != operation);
         }
         self.settle();
+    }
+
+    /// Is dropped, or gives its value back. Whether it had its value still.
+    pub fn abandon(&mut self, operation: usize) -> bool {
+        let Operation { kind, phase, .. } = self.operations[operation];
+        let waits = matches!(phase, Phase::Queued | Phase::Granted) && kind != Kind::Closed;
+        self.counters.abandoned += u32::from(waits);
+        self.leave(operation)
     }
 
     /// Goes away. Whether it had its value still.

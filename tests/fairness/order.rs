@@ -48,7 +48,7 @@ fn serve_all(waiters: Vec<Waiter<'_>>, mut serve: impl FnMut()) -> Vec<(usize, u
     for number in 0..waiters.len() {
         assert!(poll(number, &mut waiters).is_pending(), "waiter {number} need not wait");
     }
-    assert_eq!(log.take(), []);
+    assert_eq!(log.take(), [0; 0]);
     let mut ended = Vec::new();
     while waiters.iter().any(Option::is_some) {
         serve();

@@ -312,7 +312,7 @@ fn a_storm_of_tasks_through_one_channel() {
     for receiver in receivers {
         receiver.join().unwrap();
     }
-    assert_eq!(SUM.load(SeqCst), (0..5000).sum());
+    assert_eq!(SUM.load(SeqCst), (0..5000).sum::<u32>());
     let left = runtime.shutdown(Shutdown::Drain);
     assert_eq!(left.payloads, 0);
 }

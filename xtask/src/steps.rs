@@ -43,6 +43,10 @@ const STEPS: &[Step] = &[
 /// The features of the library, for trying every combination.
 const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps", "embedded-io-async"];
 
+/// Features of which each has all before it: tried with none of the others, and with all of them, since only what is
+/// reported on depends on others.
+const REPORTING: &[&str] = &["serde", "report", "monitor"];
+
 /// Runs every step whose name contains `word`, whatever became of the ones before it, sums up, and says
 /// whether all passed.
 pub fn run_all(word: &str) -> bool {
@@ -82,13 +86,15 @@ fn cargo_with(variable: &str, value: &str, arguments: &str) -> Result {
 
 /// Lints the library with each set of its features: what one feature uses, another may not provide.
 fn lint_feature_combinations() -> Result {
-    for set in 0..1_u32 << FEATURES.len() {
-        let chosen: Vec<&str> = FEATURES
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| set & 1 << index != 0)
-            .map(|(_, feature)| *feature)
-            .collect();
+    let sets = (0..1_u32 << FEATURES.len()).map(|set| {
+        let chosen = FEATURES.iter().enumerate().filter(|(index, _)| set & 1 << index != 0);
+        chosen.map(|(_, feature)| *feature).collect::<Vec<&str>>()
+    });
+    let reporting = REPORTING.iter().flat_map(|&feature| {
+        let others = FEATURES.iter().copied().filter(|&other| other != "std");
+        [vec![feature], others.chain([feature]).collect()]
+    });
+    for chosen in sets.chain(reporting) {
         let mut clippy = host_cargo();
         clippy.args(["clippy", "--quiet", "--package", "cloakroom", "--all-targets"]);
         clippy.args(["--no-default-features", "--features", &chosen.join(",")]);

@@ -28,6 +28,7 @@ tests_at_a_place!("kernel":
     the_driver_is_woken_once,
     tasks_end_at_a_cancelled_token,
     tasks_pass_messages,
+    every_counter_moves,
 );
 
 /// Lets others run once.
@@ -369,5 +370,30 @@ fn tasks_pass_messages<P: Place>() -> Outcome {
     witness!(w);
     check_eq!(ready!(w.poll(pin!(consumer))), Ok(MESSAGES));
     check!(stage.inbox.snapshot().send_waits > 0);
+    stage.is_as_found()
+}
+
+fn every_counter_moves<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let before = stage.kernel.snapshot();
+    let now = stage.kernel.timers().now();
+    let task = ok!(stage.kernel.spawn(stage.arena.handle(), async move {
+        stage.kernel.timers().at(now + 5).await;
+    }));
+    let spawned = stage.kernel.snapshot();
+    check_eq!((spawned.tasks, spawned.ready, spawned.timers), (1, 1, 0));
+    check_eq!(spawned.wakes.wrapping_sub(before.wakes), 1);
+    check_eq!(stage.kernel.poll(now), Next::At(now + 5));
+    let asleep = stage.kernel.snapshot();
+    check_eq!((asleep.tasks, asleep.ready, asleep.timers), (1, 0, 1));
+    check_eq!(asleep.polls.wrapping_sub(before.polls), 1);
+    stage.kernel.add_idle(3);
+    stage.kernel.add_idle(1);
+    check_eq!(stage.kernel.snapshot().idle_share(&before, 5), 800);
+    check_eq!(stage.kernel.poll(now + 5), Next::Idle);
+    let ended = stage.kernel.snapshot();
+    check_eq!((ended.tasks, ended.ready, ended.timers), (0, 0, 0));
+    check_eq!(ended.wakes.wrapping_sub(before.wakes), 2);
+    drop(task);
     stage.is_as_found()
 }

@@ -26,6 +26,7 @@ mod broadcast;
 mod channels;
 mod compaction;
 pub mod conformance;
+mod counters;
 mod endpoints;
 mod fan_out;
 mod fixture;
@@ -54,6 +55,7 @@ pub fn tests_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = Test>
         compaction::table::<M>(),
         waiting_for_memory::table::<M>(),
         bad_input::table::<M>(),
+        counters::table::<M>(),
     ];
     let memory = memory.into_iter().flatten().chain(timers::table::<M>());
     memory.chain(channels_for_any_lock::<M>()).chain(conformance::table::<M>()).copied()
@@ -78,7 +80,7 @@ pub fn tests<P: Place>() -> impl Iterator<Item = Test> {
     memory_and_tasks::<P>().chain(channels::<P>()).chain(conformance::<P>())
 }
 
-/// A third of the tests: the arena, the kernel and its timers.
+/// A third of the tests: the arena, the kernel and its timers, and what is counted.
 pub fn memory_and_tasks<P: Place>() -> impl Iterator<Item = Test> {
     let tables = [
         arena::table::<P::Lock>(),
@@ -88,6 +90,7 @@ pub fn memory_and_tasks<P: Place>() -> impl Iterator<Item = Test> {
         bad_input::table::<P::Lock>(),
         timers::table::<P::Lock>(),
         kernel::table::<P>(),
+        counters::table::<P::Lock>(),
     ];
     tables.into_iter().flatten().copied()
 }

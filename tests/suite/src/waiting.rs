@@ -40,7 +40,7 @@ fn a_receive_times_out<M: RawMutex + 'static>() -> Outcome {
     timers.advance(10);
     check_eq!(w.wakes(), 1);
     check_eq!(ready!(w.poll(receive)), Err(RecvTimeoutError::Timeout));
-    check_eq!(channel.snapshot().timeouts, 1);
+    check_eq!(channel.snapshot().timeouts(), 1);
     // It waits no longer: the next value stays.
     check_eq!(channel.try_send(1), Ok(()));
     check_eq!(channel.try_recv(), Ok(1));
@@ -69,7 +69,7 @@ fn a_cancelled_receive_leaves_no_trace<M: RawMutex + 'static>() -> Outcome {
     token.cancel();
     check_eq!(w.wakes(), 1);
     check_eq!(ready!(w.poll(receive)), Err(RecvTimeoutError::Cancelled));
-    check_eq!(channel.snapshot().cancelled, 1);
+    check_eq!(channel.snapshot().cancelled(), 1);
     check_eq!(channel.try_send(1), Ok(()));
     check_eq!(channel.try_recv(), Ok(1));
     Ok(())
@@ -130,7 +130,7 @@ fn rule_3_a_promise_is_kept_at_the_deadline<M: RawMutex + 'static>() -> Outcome 
     check_eq!(channel.try_send(1), Ok(()));
     timers.advance(10);
     check_eq!(ready!(w.poll(receive)), Ok(1));
-    check_eq!(channel.snapshot().timeouts, 0);
+    check_eq!(channel.snapshot().timeouts(), 0);
     Ok(())
 }
 

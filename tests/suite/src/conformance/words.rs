@@ -65,8 +65,8 @@ pub(super) fn counters(before: &ChannelSnapshot, after: &ChannelSnapshot) -> Wor
         ('X', after.refused.wrapping_sub(before.refused)),
         ('W', after.send_waits.wrapping_sub(before.send_waits)),
         ('V', after.recv_waits.wrapping_sub(before.recv_waits)),
-        ('T', after.timeouts.wrapping_sub(before.timeouts)),
-        ('C', after.cancelled.wrapping_sub(before.cancelled)),
+        ('T', after.timeouts().wrapping_sub(before.timeouts())),
+        ('C', after.cancelled().wrapping_sub(before.cancelled())),
         ('L', after.lagged.wrapping_sub(before.lagged)),
     ];
     let mut word = Word::EMPTY;

@@ -1,0 +1,54 @@
+//! What channels count about a message: how long it is, and whether it was copied.
+
+use super::lease::Parcel;
+use crate::sync::RawMutex;
+#[cfg(feature = "stamps")]
+use crate::sync::atomic::Ordering::Relaxed;
+
+/// What there is to be known about a message, without taking it in hand.
+#[derive(Clone, Copy)]
+pub(crate) struct Weight {
+    pub(crate) bytes: u32,
+    /// Its bytes were copied into the arena to be sent. Told once.
+    pub(crate) copied: bool,
+    /// The time of its arena.
+    #[cfg(feature = "stamps")]
+    pub(crate) now: u32,
+    /// When it was allocated.
+    #[cfg(feature = "stamps")]
+    pub(crate) stamp: u32,
+}
+
+/// Marks a parcel whose bytes were copied into the arena to be sent. Descriptors are counted in fewer bits.
+const COPIED: u32 = 1 << 31;
+
+impl<M: RawMutex> Parcel<'_, M> {
+    /// Its descriptor.
+    #[inline]
+    pub(super) fn index(&self) -> usize {
+        (self.index & !COPIED) as usize
+    }
+
+    /// The same, marked as copied.
+    pub(crate) fn copied(mut self) -> Self {
+        self.index |= COPIED;
+        self
+    }
+
+    /// Weighs it, and takes the mark off. Constant time, without a lock: the length of a payload at rest does not
+    /// change. (If somebody has redeemed its number behind its back it may be another payload's.)
+    pub(crate) fn weigh(&mut self) -> Weight {
+        let copied = self.index & COPIED != 0;
+        self.index &= !COPIED;
+        let row = self.arena.row(self.index());
+        Weight {
+            // Lossless: an arena refuses longer ones.
+            bytes: row.len() as u32,
+            copied,
+            #[cfg(feature = "stamps")]
+            now: self.arena.core().now.load(Relaxed),
+            #[cfg(feature = "stamps")]
+            stamp: row.stamp(),
+        }
+    }
+}

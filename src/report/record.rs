@@ -1,0 +1,133 @@
+//! What a report consists of.
+
+use serde::{Deserialize, Serialize};
+
+use super::name::Name;
+use super::request::Outcome;
+use crate::arena::{ArenaSnapshot, Census, HomeSnapshot, TicketDump};
+use crate::channel::ChannelSnapshot;
+use crate::kernel::KernelSnapshot;
+
+/// One part of a report: a frame on the wire.
+///
+/// A report is a [`Begin`](Self::Begin), any number of the others, and an `End`. Records that a later version
+/// adds come last, so that they change nothing for those there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Record {
+    /// A report begins.
+    Begin(Begin),
+    /// A channel.
+    Channel(ChannelRecord),
+    /// An arena.
+    Arena(ArenaRecord),
+    /// A home of an arena.
+    Home(HomeRecord),
+    /// A kernel.
+    Kernel(KernelRecord),
+    /// A payload, of a dump.
+    Ticket(TicketRecord),
+    /// The report is complete: so many records came between its beginning and this one.
+    End {
+        /// How many.
+        records: u32,
+    },
+    /// An answer to a [`Request`](super::Request) that asked for something to be done.
+    Outcome(Outcome),
+}
+
+/// The beginning of a report.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Begin {
+    /// Who reports: a program's or a board's name.
+    pub source: Name,
+    /// The report's number, counted by the source.
+    pub sequence: u32,
+    /// When it was made, in the source's own ticks.
+    pub ticks: u64,
+    /// How long a tick is. 0 if the source has no clock.
+    pub ticks_per_second: u64,
+}
+
+/// A channel's figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ChannelRecord {
+    /// The channel's name.
+    pub name: Name,
+    /// Its figures.
+    pub snapshot: ChannelSnapshot,
+}
+
+/// An arena's figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ArenaRecord {
+    /// The arena's name.
+    pub name: Name,
+    /// Its figures.
+    pub snapshot: ArenaSnapshot,
+    /// How the pages in use are held. Not of the same moment as the rest, and left out where the walk over all
+    /// payloads is too long.
+    pub census: Option<Census>,
+}
+
+/// The figures of an arena's home.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HomeRecord {
+    /// The arena's name.
+    pub arena: Name,
+    /// The home's figures.
+    pub snapshot: HomeSnapshot,
+}
+
+/// A kernel's figures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct KernelRecord {
+    /// The kernel's name.
+    pub name: Name,
+    /// Its figures.
+    pub snapshot: KernelSnapshot,
+}
+
+/// A payload in an arena.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TicketRecord {
+    /// The arena's name.
+    pub arena: Name,
+    /// The payload.
+    pub dump: TicketDump,
+}
+
+impl Record {
+    /// A record of a channel.
+    pub fn channel(name: &str, snapshot: ChannelSnapshot) -> Self {
+        Self::Channel(ChannelRecord { name: Name::new(name), snapshot })
+    }
+
+    /// A record of an arena, with or without a census.
+    pub fn arena(name: &str, snapshot: ArenaSnapshot, census: Option<Census>) -> Self {
+        Self::Arena(ArenaRecord { name: Name::new(name), snapshot, census })
+    }
+
+    /// A record of a home of the arena of that name.
+    pub fn home(arena: &str, snapshot: HomeSnapshot) -> Self {
+        Self::Home(HomeRecord { arena: Name::new(arena), snapshot })
+    }
+
+    /// A record of a kernel.
+    pub fn kernel(name: &str, snapshot: KernelSnapshot) -> Self {
+        Self::Kernel(KernelRecord { name: Name::new(name), snapshot })
+    }
+
+    /// A record of a payload in the arena of that name.
+    pub fn ticket(arena: &str, dump: TicketDump) -> Self {
+        Self::Ticket(TicketRecord { arena: Name::new(arena), dump })
+    }
+}

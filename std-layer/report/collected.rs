@@ -1,0 +1,155 @@
+//! A report, made here or received from elsewhere.
+
+use std::io::{self, Write};
+use std::vec::Vec;
+
+use super::json;
+use super::prometheus;
+use crate::channel::ChannelSnapshot;
+use crate::report::{Begin, FullError, MAX_FRAME, Record, TicketRecord, encode};
+
+/// Snapshots with names, and when they were taken.
+///
+/// Made by [`Registry::collect`](super::Registry::collect), or put together by an [`Assembler`] from what a board
+/// or another process has sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// Who reports, and when.
+    pub begin: Begin,
+    /// What there is to say, in the order in which it was registered.
+    pub records: Vec<Record>,
+}
+
+impl Report {
+    /// The figures of the first channel of this name.
+    pub fn channel(&self, name: &str) -> Option<&ChannelSnapshot> {
+        self.records.iter().find_map(|record| match record {
+            Record::Channel(channel) if &*channel.name == name => Some(&channel.snapshot),
+            _ => None,
+        })
+    }
+
+    /// Payloads that have been at rest, as far as their ages tell, for `age` ticks of their arena or more: tickets
+    /// that may have been lost. Only in a [dump](super::Registry::dump), and with the `stamps` feature. A payload's
+    /// age counts from its allocation. What waits in a channel is at rest, too: its
+    /// [oldest age](crate::channel::Times::oldest_age) tells whether that is why.
+    pub fn orphans(&self, age: u32) -> impl Iterator<Item = &TicketRecord> {
+        self.records.iter().filter_map(move |record| match record {
+            Record::Ticket(ticket)
+                if ticket.dump.in_hand == 0 && ticket.dump.age.is_some_and(|own| own >= age) =>
+            {
+                Some(ticket)
+            }
+            _ => None,
+        })
+    }
+
+    /// All of it as records: a beginning, what there is to say, and an end.
+    pub fn to_records(&self) -> impl Iterator<Item = Record> {
+        // Lossless up to what nobody registers.
+        let end = Record::End { records: self.records.len() as u32 };
+        let records = self.records.iter().copied();
+        core::iter::once(Record::Begin(self.begin)).chain(records).chain([end])
+    }
+
+    /// Writes it as [frames](crate::report).
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_frames(&self, mut out: impl Write) -> io::Result<()> {
+        let mut buffer = [0; MAX_FRAME];
+        for record in self.to_records() {
+            let full = |FullError| io::Error::other("a record is longer than a frame");
+            out.write_all(encode(&record, &mut buffer).map_err(full)?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes it as lines, each one JSON object with a `type`, the report's `source` and `sequence`, and the
+    /// figures.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Channel};
+    /// use cloakroom::std_layer::{StdRawMutex, report::Registry};
+    ///
+    /// static JOBS: Channel<StdRawMutex, u32, Buffered<8>> = Channel::new();
+    /// let registry = Registry::new("server");
+    /// let _registered = registry.channel("jobs", &JOBS);
+    /// let mut lines = Vec::new();
+    /// registry.collect().write_json(&mut lines)?;
+    /// let lines = String::from_utf8(lines)?;
+    /// assert!(lines.contains(r#"{"type":"channel","source":"server","sequence":0,"name":"jobs","state":"open","#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
+        json::write(self, out)
+    }
+
+    /// The figures as text for Prometheus (its exposition format 0.0.4). Payloads of a dump are left out.
+    ///
+    /// Counters wrap where the snapshots' do, at 2³²: Prometheus takes that for a restart.
+    pub fn prometheus(&self) -> std::string::String {
+        prometheus::text(self)
+    }
+}
+
+/// Puts reports together from records as they come.
+///
+/// What belongs to no complete report (its beginning or its end was lost, or a record in between) is dropped,
+/// counted.
+///
+/// ```
+/// use cloakroom::std_layer::report::{Assembler, Registry};
+///
+/// let report = Registry::new("server").collect();
+/// let mut assembler = Assembler::new();
+/// let mut reports = report.to_records().filter_map(|record| assembler.push(record));
+/// assert_eq!(reports.next(), Some(report.clone()));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Assembler {
+    current: Option<Report>,
+    dropped: u64,
+}
+
+impl Assembler {
+    /// Before the first record.
+    pub const fn new() -> Self {
+        Self { current: None, dropped: 0 }
+    }
+
+    /// Takes a record. If it completes a report, returns that.
+    pub fn push(&mut self, record: Record) -> Option<Report> {
+        match (record, self.current.take()) {
+            (Record::Begin(begin), unfinished) => {
+                self.dropped += u64::from(unfinished.is_some());
+                self.current = Some(Report { begin, records: Vec::new() });
+                None
+            }
+            (Record::End { records }, Some(report)) => {
+                let complete = report.records.len() as u64 == u64::from(records);
+                self.dropped += u64::from(!complete);
+                complete.then_some(report)
+            }
+            (record, Some(mut report)) => {
+                report.records.push(record);
+                self.current = Some(report);
+                None
+            }
+            // Of a report whose beginning was not seen. Its end stands for it.
+            (Record::End { .. }, None) => {
+                self.dropped += 1;
+                None
+            }
+            (_, None) => None,
+        }
+    }
+
+    /// Reports that were not complete.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}

@@ -1,0 +1,133 @@
+//! JSON lines.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::collected::Report;
+use crate::arena::Census;
+use crate::channel::{ChannelState, Shortage};
+use crate::report::{Name, Outcome, Record};
+
+/// One line: what is common to all, then the figures, side by side.
+#[derive(Serialize)]
+struct Line<T: Serialize> {
+    r#type: &'static str,
+    source: Name,
+    sequence: u32,
+    #[serde(flatten)]
+    figures: T,
+}
+
+/// Figures that have a name.
+#[derive(Serialize)]
+struct Named<T: Serialize, U: Serialize> {
+    name: Name,
+    #[serde(flatten)]
+    derived: T,
+    #[serde(flatten)]
+    figures: U,
+}
+
+/// What a channel's figures say, in words.
+#[derive(Serialize)]
+struct State {
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortage: Option<Shortage>,
+    zero_copy_sent: u32,
+    zero_copy_received: u32,
+}
+
+/// What an arena's figures come to.
+#[derive(Serialize)]
+struct Use {
+    used: usize,
+    fragmentation: u32,
+    #[serde(flatten)]
+    census: Option<Census>,
+}
+
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct Clocked {
+    ticks: u64,
+    ticks_per_second: u64,
+}
+
+#[derive(Serialize)]
+struct Complete {
+    records: u32,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    outcome: Outcome,
+}
+
+pub(super) fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
+    for record in report.to_records() {
+        match record {
+            Record::Begin(begin) => {
+                let clocked =
+                    Clocked { ticks: begin.ticks, ticks_per_second: begin.ticks_per_second };
+                line(report, "begin", clocked, &mut out)?;
+            }
+            Record::Channel(channel) => {
+                let now = channel.snapshot;
+                let (state, shortage) = match now.state() {
+                    ChannelState::Open => ("open", None),
+                    ChannelState::Throttled(shortage) => ("throttled", Some(shortage)),
+                    ChannelState::Closed => ("closed", None),
+                };
+                let derived = State {
+                    state,
+                    shortage,
+                    zero_copy_sent: now.zero_copy_sent(),
+                    zero_copy_received: now.zero_copy_received(),
+                };
+                let named = Named { name: channel.name, derived, figures: now };
+                line(report, "channel", named, &mut out)?;
+            }
+            Record::Arena(arena) => {
+                let now = arena.snapshot;
+                let derived = Use {
+                    used: now.used(),
+                    fragmentation: now.fragmentation(),
+                    census: arena.census,
+                };
+                line(report, "arena", Named { name: arena.name, derived, figures: now }, &mut out)?;
+            }
+            Record::Home(home) => {
+                let named = Named { name: home.arena, derived: Nothing {}, figures: home.snapshot };
+                line(report, "home", named, &mut out)?;
+            }
+            Record::Kernel(kernel) => {
+                let named =
+                    Named { name: kernel.name, derived: Nothing {}, figures: kernel.snapshot };
+                line(report, "kernel", named, &mut out)?;
+            }
+            Record::Ticket(ticket) => {
+                let named = Named { name: ticket.arena, derived: Nothing {}, figures: ticket.dump };
+                line(report, "ticket", named, &mut out)?;
+            }
+            Record::End { records } => line(report, "end", Complete { records }, &mut out)?,
+            Record::Outcome(outcome) => line(report, "outcome", Answer { outcome }, &mut out)?,
+        }
+    }
+    Ok(())
+}
+
+fn line<T: Serialize>(
+    report: &Report,
+    r#type: &'static str,
+    figures: T,
+    mut out: impl Write,
+) -> io::Result<()> {
+    let line =
+        Line { r#type, source: report.begin.source, sequence: report.begin.sequence, figures };
+    serde_json::to_writer(&mut out, &line)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,141 @@
+//! What is stuck: work waits, and nothing has moved for a while.
+
+use std::time::Duration;
+use std::vec::Vec;
+
+use super::collected::Report;
+use crate::report::{Begin, Name, Record};
+
+/// Compares reports of one source, and says what is stalled.
+///
+/// A channel is stalled if there are values in it, or senders wait, and nothing has been sent, received or dropped
+/// for as long as its patience; a kernel, if tasks are ready and none has been polled; an arena, if allocations
+/// wait and its figures have not changed. It sees only what reports show: what moved between two of them has moved.
+///
+/// ```
+/// use std::time::Duration;
+/// use cloakroom::channel::{Buffered, Channel};
+/// use cloakroom::std_layer::{StdRawMutex, report::{Registry, StallDetector}};
+///
+/// static JOBS: Channel<StdRawMutex, u32, Buffered<8>> = Channel::new();
+/// let registry = Registry::new("server");
+/// let _registered = registry.channel("jobs", &JOBS);
+/// let mut detector = StallDetector::new(Duration::ZERO);
+/// JOBS.try_send(1)?;
+/// assert!(detector.observe(&registry.collect()).is_empty()); // it has moved
+/// let stalls = detector.observe(&registry.collect());
+/// assert_eq!((&*stalls[0].name, stalls[0].waiting), ("jobs", 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StallDetector {
+    patience: Duration,
+    last: Option<Begin>,
+    seen: Vec<Seen>,
+}
+
+/// Something that does not get on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stall {
+    /// Its name.
+    pub name: Name,
+    /// Values, senders, tasks or allocations that wait.
+    pub waiting: u64,
+    /// How long nothing has moved, as far as reports show.
+    pub since: Duration,
+}
+
+/// What was seen of one thing.
+#[derive(Clone, Debug)]
+struct Seen {
+    sort: Sort,
+    name: Name,
+    /// Whatever changes when it gets on.
+    moved: [u64; 4],
+    /// Whether something waited.
+    waited: bool,
+    /// The report since which something has waited and that has not changed.
+    ticks: u64,
+    /// It is in the latest report.
+    current: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Sort {
+    Channel,
+    Kernel,
+    Arena,
+}
+
+impl StallDetector {
+    /// One that says so when nothing has moved for `patience`.
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, last: None, seen: Vec::new() }
+    }
+
+    /// Looks at the next report. One of another source, or of one that has started again, is the first of a new
+    /// series.
+    pub fn observe(&mut self, report: &Report) -> Vec<Stall> {
+        let begin = report.begin;
+        let continues = self.last.is_some_and(|last| {
+            last.source == begin.source
+                && last.ticks <= begin.ticks
+                && last.ticks_per_second == begin.ticks_per_second
+        });
+        if !continues {
+            self.seen.clear();
+        }
+        self.last = Some(begin);
+        self.seen.iter_mut().for_each(|seen| seen.current = false);
+        let stalls = report.records.iter().filter_map(|record| self.look(record, begin)).collect();
+        self.seen.retain(|seen| seen.current);
+        stalls
+    }
+
+    fn look(&mut self, record: &Record, begin: Begin) -> Option<Stall> {
+        let (sort, name, moved, waiting) = figures(record)?;
+        // One that has the same name as another is told from it by its place.
+        let same = |seen: &&mut Seen| seen.sort == sort && seen.name == name && !seen.current;
+        let Some(seen) = self.seen.iter_mut().find(same) else {
+            let waited = waiting > 0;
+            self.seen.push(Seen { sort, name, moved, waited, ticks: begin.ticks, current: true });
+            return None;
+        };
+        seen.current = true;
+        let waited = core::mem::replace(&mut seen.waited, waiting > 0);
+        if seen.moved != moved || !waited || waiting == 0 {
+            (seen.moved, seen.ticks) = (moved, begin.ticks);
+            return None;
+        }
+        let since = duration(begin.ticks - seen.ticks, begin.ticks_per_second);
+        (since >= self.patience).then_some(Stall { name, waiting, since })
+    }
+}
+
+/// What changes when it gets on, and what waits.
+fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
+    Some(match record {
+        Record::Channel(channel) => {
+            let now = &channel.snapshot;
+            let moved = [now.sent, now.received, now.delivered, now.dropped].map(u64::from);
+            let waiting = now.depth as u64 + u64::from(now.parked_senders);
+            (Sort::Channel, channel.name, moved, waiting)
+        }
+        Record::Kernel(kernel) => {
+            let now = &kernel.snapshot;
+            (Sort::Kernel, kernel.name, [now.polls.into(), 0, 0, 0], now.ready.into())
+        }
+        Record::Arena(arena) => {
+            let now = &arena.snapshot;
+            let moved = [now.free as u64, now.live as u64, now.moves.into(), now.stopped.into()];
+            (Sort::Arena, arena.name, moved, now.waiting.into())
+        }
+        _ => return None,
+    })
+}
+
+fn duration(ticks: u64, ticks_per_second: u64) -> Duration {
+    let nanos = u128::from(ticks) * 1_000_000_000;
+    let nanos = nanos.checked_div(u128::from(ticks_per_second)).unwrap_or(0);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}

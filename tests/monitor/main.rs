@@ -1,0 +1,23 @@
+//! Reports of a running process: what they say, in which form, and to whom.
+//!
+//! | file | what |
+//! |---|---|
+//! | `registry` | what is registered, and what has gone |
+//! | `traffic` | reading while threads send and receive |
+//! | `text` | JSON lines and text for Prometheus, read by parsers of others |
+//! | `stalls` | what is stuck, and what may have been lost |
+//! | `socket` | the server: requests, actions, and who may ask |
+#![cfg(not(loom))]
+
+mod registry;
+#[cfg(target_os = "linux")]
+mod socket;
+mod stalls;
+mod text;
+mod traffic;
+
+use cloakroom::Arena;
+use cloakroom::std_layer::StdRawMutex;
+
+type Lock = StdRawMutex;
+type Hall = Arena<Lock, 64, 64, 64>;

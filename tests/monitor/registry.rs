@@ -1,0 +1,175 @@
+//! What is registered, and what has gone.
+
+use std::sync::{Arc, Mutex};
+
+use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Rendezvous};
+use cloakroom::kernel::Kernel;
+use cloakroom::report::{Action, Name, Outcome, Record};
+use cloakroom::std_layer::MappedArena;
+use cloakroom::std_layer::report::{Assembler, Kept, Registered, Registry, Report};
+
+use crate::{Hall, Lock};
+
+/// What a report is about, in order.
+fn names(report: &Report) -> Vec<(&'static str, Name)> {
+    let records = report.records.iter().map(|record| match record {
+        Record::Channel(channel) => ("channel", channel.name),
+        Record::Arena(arena) => ("arena", arena.name),
+        Record::Home(home) => ("home", home.arena),
+        Record::Kernel(kernel) => ("kernel", kernel.name),
+        Record::Ticket(ticket) => ("ticket", ticket.arena),
+        other => panic!("{other:?} is of no thing"),
+    });
+    records.collect()
+}
+
+#[test]
+fn everything_is_reported_until_it_is_removed() {
+    static NUMBERS: Channel<Lock, u32, Rendezvous> = Channel::new();
+    static FRAMES: Bytes<'static, Lock, Buffered<4>> = Bytes::new();
+    static KERNEL: Kernel<Lock> = Kernel::new();
+    static HALL: Hall = Hall::new();
+
+    let registry = Registry::new("a process");
+    let first = registry.channel("numbers", &NUMBERS);
+    let _others = (
+        registry.channel("frames", &FRAMES),
+        registry.kernel("kernel", &KERNEL),
+        registry.arena("hall", &HALL),
+    );
+    FRAMES.try_send_bytes(HALL.handle(), b"twelve bytes").expect("room");
+    let report = registry.collect();
+    let all = ["numbers", "frames", "kernel", "hall", "hall"].map(Name::new);
+    let sorts = ["channel", "channel", "kernel", "arena", "home"];
+    assert!(names(&report).into_iter().eq(sorts.into_iter().zip(all)));
+    assert_eq!((&*report.begin.source, report.begin.sequence), ("a process", 0));
+    assert_eq!(report.channel("frames").expect("registered").bytes_sent, 12);
+    let Record::Arena(hall) = report.records[3] else { panic!("an arena") };
+    assert_eq!(hall.census.expect("a census").pages_at_rest, 1);
+
+    // A dump has the payload, too.
+    let dump = registry.dump();
+    assert_eq!(names(&dump).last(), Some(&("ticket", Name::new("hall"))));
+    assert_eq!(dump.begin.sequence, 1);
+
+    drop(first);
+    let report = registry.collect();
+    assert_eq!((report.channel("numbers"), report.records.len()), (None, 4));
+}
+
+#[test]
+fn what_has_gone_is_not_reported() {
+    let registry = Registry::new("a process");
+    let line: Arc<Channel<Lock, u32, Buffered<4>>> = Arc::default();
+    let hall = Arc::new(Hall::new());
+    registry.channel("line", Arc::downgrade(&line)).keep();
+    registry.arena("hall", Arc::downgrade(&hall)).keep();
+    assert_eq!(registry.collect().records.len(), 3);
+    // It is not kept alive.
+    drop(Arc::into_inner(line).expect("the only one"));
+    assert_eq!(registry.act("line", Action::Close), Outcome::Unknown);
+    assert_eq!(names(&registry.collect()).len(), 2);
+    drop(hall);
+    assert_eq!(registry.collect().records, []);
+}
+
+#[test]
+fn a_mapped_arena_is_kept() {
+    let hall = MappedArena::<Lock>::new(1 << 16, 64, 64).expect("memory").leak();
+    let registry = Registry::new("a process");
+    let _registered = registry.arena("hall", Kept(hall));
+    let frame = hall.try_alloc(65).expect("memory");
+    let Record::Arena(now) = registry.collect().records[0] else { panic!("an arena") };
+    assert_eq!((now.snapshot.used(), now.census.expect("a census").pages_in_hand), (2, 2));
+    drop(frame);
+}
+
+/// What is registered may own registrations: as the value in a channel that the registry keeps.
+#[test]
+fn what_is_removed_may_remove_others() {
+    let registry = Registry::new("a process");
+    let line: Arc<Channel<Lock, u32, Buffered<4>>> = Arc::default();
+    let owner: Channel<Lock, Registered, Buffered<1>> = Channel::new();
+    owner.try_send(registry.channel("line", Arc::downgrade(&line))).expect("room");
+    let registered = registry.channel("owner", Kept(owner));
+    assert_eq!(registry.collect().records.len(), 2);
+    drop(registered);
+    assert_eq!(registry.collect().records, []);
+}
+
+/// The last holder of a channel may go while it is looked at, and take its own registration with it.
+#[test]
+fn what_removes_itself_when_it_is_dropped_may() {
+    struct Owner {
+        line: Channel<Lock, u32, Buffered<4>>,
+        registered: Mutex<Option<Registered>>,
+    }
+    let registry = Registry::new("a process");
+    for _ in 0..50 {
+        let owner = Arc::new(Owner { line: Channel::new(), registered: Mutex::default() });
+        let line: Arc<Channel<Lock, u32, Buffered<4>>> = Arc::default();
+        let other = registry.channel("line", Arc::downgrade(&line));
+        *owner.registered.lock().unwrap() = Some(other);
+        owner.line.try_send(1).expect("room");
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(owner));
+            scope.spawn(|| registry.collect());
+        });
+    }
+    assert_eq!(registry.collect().records, []);
+}
+
+#[test]
+fn actions_are_done_to_what_can_bear_them() {
+    static HALL: Hall = Hall::new();
+    static KERNEL: Kernel<Lock> = Kernel::new();
+    let registry = Registry::new("a process");
+    let line: Arc<Channel<Lock, u32, Buffered<4>>> = Arc::default();
+    let news: Arc<Channel<Lock, u32, Broadcast<4>>> = Arc::default();
+    let _registered = (
+        registry.drainable("line", Arc::downgrade(&line)),
+        registry.channel("news", Arc::downgrade(&news)),
+        registry.arena("hall", &HALL),
+        registry.kernel("kernel", &KERNEL),
+    );
+    line.try_send_many([1, 2, 3]).expect("room");
+    assert_eq!(registry.act("line", Action::Drain), Outcome::Done(3));
+    assert_eq!((line.len(), line.snapshot().received), (0, 3));
+    assert_eq!(registry.act("line", Action::Close), Outcome::Done(1));
+    assert_eq!(registry.act("line", Action::Close), Outcome::Done(0));
+    assert!(line.is_closed());
+    assert_eq!(registry.act("news", Action::Drain), Outcome::Unsuited);
+    assert_eq!(registry.act("news", Action::Close), Outcome::Done(1));
+    let gap = HALL.try_alloc(64).expect("memory");
+    let kept = HALL.try_alloc(128).expect("memory").deposit();
+    drop(gap);
+    assert_eq!(registry.act("hall", Action::Compact), Outcome::Done(2));
+    HALL.handle().discard(kept).expect("it is there");
+    assert_eq!(registry.act("hall", Action::Close), Outcome::Unsuited);
+    assert_eq!(registry.act("kernel", Action::Drain), Outcome::Unsuited);
+    assert_eq!(registry.act("nobody", Action::Close), Outcome::Unknown);
+}
+
+#[test]
+fn only_complete_reports_are_put_together() {
+    static LINE: Channel<Lock, u32, Rendezvous> = Channel::new();
+    let registry = Registry::new("a process");
+    let _registered = (registry.channel("a", &LINE), registry.channel("b", &LINE));
+    let reports = [registry.collect(), registry.collect()];
+    let records: Vec<Record> = reports.iter().flat_map(Report::to_records).collect();
+    let assemble = |without: Option<usize>| {
+        let mut assembler = Assembler::new();
+        let records = records.iter().enumerate().filter(|(at, _)| Some(*at) != without);
+        let whole: Vec<Report> =
+            records.filter_map(|(_, &record)| assembler.push(record)).collect();
+        (whole, assembler.dropped())
+    };
+    assert_eq!(assemble(None), (reports.to_vec(), 0));
+    // Each has four records: one missing costs the report in which it is.
+    for missing in 0..8 {
+        let whole = reports[1 - missing / 4].clone();
+        // Of a last report without an end nobody knows that it is not complete.
+        let dropped = u64::from(missing != 7);
+        assert_eq!(assemble(Some(missing)), (vec![whole], dropped), "without record {missing}");
+    }
+}
