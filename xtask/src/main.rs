@@ -11,6 +11,8 @@ mod measure;
 mod model;
 mod process;
 mod qemu;
+mod sanitize;
+mod soak;
 mod socket;
 mod steps;
 mod sweep;
@@ -30,6 +32,8 @@ usage: cargo xtask COMMAND
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
+    soak               tests of length: ten million messages, a billion bytes, idleness, a storm (minutes)
+    sanitize           tests with threads under ThreadSanitizer and AddressSanitizer (minutes)
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
@@ -61,6 +65,8 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["test"] => return Ok(steps::run_all("")),
         ["test", word] => return Ok(steps::run_all(word)),
         ["model"] => return model::run_all(),
+        ["soak"] => soak::run_all()?,
+        ["sanitize"] => sanitize::run_all()?,
         ["demo"] => demo::run()?,
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,

@@ -26,6 +26,9 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_RUSTDOC: &str = "/usr/bin/rustdoc";
 const DEBIAN_PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "lld"];
 
+/// What ThreadSanitizer takes besides the compiler: its runtime, and the linker that brings it in.
+const SANITIZER_PACKAGES: &[&str] = &["clang-22", "libclang-rt-22-dev"];
+
 const QEMU: &str = "qemu-system-arm";
 
 /// What builds firmware.
@@ -59,19 +62,13 @@ impl Toolchain {
     pub fn cargo(self, subcommand: &str, target: &str) -> Command {
         let mut cargo = match self {
             Self::Plain => host_cargo(),
-            Self::Debian => command(DEBIAN_CARGO),
+            Self::Debian => debian_cargo(),
         };
         forget_the_host_compiler(&mut cargo);
         cargo.args([subcommand, "--target", target]);
         cargo.arg("--target-dir").arg(root().join("boards/target").join(self.directory()));
         if self == Self::Debian {
-            // Building the core library is an unstable feature: the last variable lets a stable
-            // compiler do it.
-            cargo
-                .env_remove("RUSTUP_TOOLCHAIN")
-                .env("RUSTC", DEBIAN_RUSTC)
-                .env("RUSTDOC", DEBIAN_RUSTDOC)
-                .env("RUSTC_BOOTSTRAP", "1")
+            name_debian_compiler(&mut cargo)
                 .arg("-Zbuild-std=core,compiler_builtins")
                 .args(["--config", r#"target."cfg(target_os=\"none\")".linker="ld.lld""#]);
         }
@@ -104,6 +101,28 @@ pub fn for_target(target: &str) -> Result<Toolchain> {
         "nothing here builds for {target}:\n  {no_debian}\n  {no_rustup}\ninstall rustup from https://rustup.rs and run \
          `rustup target add {target}`, or run this as root on Debian"
     ))
+}
+
+/// A cargo that builds with Debian's compiler.
+pub fn debian_cargo() -> Command {
+    let mut cargo = command(DEBIAN_CARGO);
+    name_debian_compiler(&mut cargo);
+    cargo
+}
+
+fn name_debian_compiler(cargo: &mut Command) -> &mut Command {
+    // Building a standard library is an unstable feature: the last variable lets a stable compiler do it.
+    cargo
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env("RUSTC", DEBIAN_RUSTC)
+        .env("RUSTDOC", DEBIAN_RUSTDOC)
+        .env("RUSTC_BOOTSTRAP", "1")
+}
+
+/// Sees to it that ThreadSanitizer, and a compiler with the source of its standard library, are there.
+pub fn install_thread_sanitizer() -> Result {
+    install_debian()?;
+    install_packages(SANITIZER_PACKAGES).map_err(|reason| format!("ThreadSanitizer: {reason}"))
 }
 
 /// Sees to it that QEMU is there.
