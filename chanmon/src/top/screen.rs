@@ -1,0 +1,218 @@
+//! The whole screen, part by part.
+
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Clear, Paragraph};
+
+use super::app::{App, View};
+use super::{arenas, channels, detail, footer, header, kernels};
+
+/// A heading's style.
+pub fn heading() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+/// Draws everything.
+pub fn draw(frame: &mut Frame, app: &mut App) {
+    let [head, body, foot] =
+        Layout::vertical([Constraint::Length(2), Constraint::Fill(1), Constraint::Length(1)])
+            .areas(frame.area());
+    header::draw(frame, head, app);
+    match app.view() {
+        View::Overview => overview(frame, body, app),
+        View::Channel(name, _) => detail::draw(frame, body, app, name),
+    }
+    footer::draw(frame, foot, app);
+    if app.helps() {
+        help(frame);
+    }
+}
+
+/// Channels get what arenas and kernels leave, which are given two thirds at the most.
+fn overview(frame: &mut Frame, area: Rect, app: &App) {
+    let Some(latest) = app.latest() else { return };
+    let third = area.height / 3;
+    let arenas_height = arenas::height(latest).min(third);
+    let kernels_height = kernels::height(latest).min(third);
+    let [channels, arenas, kernels] = Layout::vertical([
+        Constraint::Fill(1),
+        Constraint::Length(arenas_height),
+        Constraint::Length(kernels_height),
+    ])
+    .areas(area);
+    channels::draw(frame, channels, app);
+    arenas::draw(frame, arenas, latest);
+    kernels::draw(frame, kernels, latest);
+}
+
+const HELP: &str = "\
+ up, down, j, k   select a channel; scroll
+ enter, right     look into the channel
+ esc, b, left     back; in the overview: clear the filter
+ s                sort by the next column
+ r                reverse the order
+ /                filter by name: enter keeps, esc clears
+ f, space         freeze the picture, and go on
+ ?                this help
+ q, ctrl-c        quit
+
+ DEPTH: values in it, of how many; | is the most ever
+ WAIT: senders > receivers that wait now
+ FAIL: operations refused, late, cancelled, abandoned";
+
+fn help(frame: &mut Frame) {
+    let lines: Vec<Line> = HELP.lines().map(Line::from).collect();
+    let width = lines.iter().map(Line::width).max().unwrap_or(0) as u16 + 3;
+    // Lossless: that many lines there are.
+    let height = lines.len() as u16 + 2;
+    let area = frame.area();
+    let [_, across, _] = Layout::horizontal([
+        Constraint::Fill(1),
+        Constraint::Length(width.min(area.width)),
+        Constraint::Fill(1),
+    ])
+    .areas(area);
+    let [_, place, _] = Layout::vertical([
+        Constraint::Fill(1),
+        Constraint::Length(height.min(area.height)),
+        Constraint::Fill(1),
+    ])
+    .areas(across);
+    frame.render_widget(Clear, place);
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" keys ")), place);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+    use super::*;
+    use crate::reports::Damage;
+    use crate::samples::{everything, picture};
+    use crate::trouble::Trouble;
+
+    fn app() -> App {
+        let mut app = App::new("/run/sample", Duration::from_secs(2));
+        for number in 1..=3 {
+            app.show(everything(number), Damage::default());
+        }
+        app
+    }
+
+    fn text(app: &mut App, width: u16, height: u16) -> String {
+        super::super::once::text(app, width, height).expect("draws")
+    }
+
+    fn press(app: &mut App, code: KeyCode) {
+        app.press(KeyEvent::new(code, KeyModifiers::NONE));
+    }
+
+    #[track_caller]
+    fn assert_shows(app: &mut App, wanted: &[&str]) {
+        let text = text(app, 80, 24);
+        for wanted in wanted {
+            assert!(text.contains(wanted), "no {wanted:?} in\n{text}");
+        }
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "too wide\n{text}");
+        assert_eq!(text.lines().count(), 24);
+    }
+
+    #[test]
+    fn everything_is_there_at_80_by_24() {
+        assert_shows(
+            &mut app(),
+            &[
+                "sample",
+                "up 3 s",
+                "3 channels, 19 values",
+                "500 sent/s",
+                "1 stalled",
+                "CHANNEL",
+                "beats",
+                "buffered",
+                "active",
+                "3/16",
+                "frames",
+                "stalled",
+                "16/16",
+                "14>0",
+                "unlimited",
+                "closed",
+                // The reason, of the channel that is selected.
+                "beats: active: 3 values in it",
+                "heap",
+                "8 in hand, 16 at rest, 40 free",
+                "▓▓▓",
+                "by place",
+                "main",
+                "100",
+                "q quit",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_wide_terminal_has_the_reasons_in_the_table() {
+        let text = text(&mut app(), 140, 24);
+        assert!(text.contains("nothing moved for 2 s; full, 14 senders wait"), "{text}");
+    }
+
+    #[test]
+    fn a_channel_has_a_page_of_its_own() {
+        let mut app = app();
+        press(&mut app, KeyCode::Down);
+        press(&mut app, KeyCode::Enter);
+        assert_shows(&mut app, &["channel frames", "failed sends: full 7", "esc back"]);
+        // It goes, and its page stays, to say so.
+        let rest = everything(4).records[3..].to_vec();
+        app.show(picture(4, rest), Damage::default());
+        assert_shows(&mut app, &["frames is gone"]);
+    }
+
+    #[test]
+    fn help_and_filter_are_seen() {
+        let mut app = app();
+        press(&mut app, KeyCode::Char('?'));
+        assert_shows(&mut app, &["keys", "freeze the picture"]);
+        press(&mut app, KeyCode::Esc);
+        for key in "/fra".chars() {
+            press(&mut app, KeyCode::Char(key));
+        }
+        assert_shows(&mut app, &["filter: fra", "frames"]);
+        assert!(!text(&mut app, 80, 24).contains("beats"));
+        for key in "xyz".chars() {
+            press(&mut app, KeyCode::Char(key));
+        }
+        assert_shows(&mut app, &["no channel has `fraxyz` in its name"]);
+    }
+
+    #[test]
+    fn what_is_not_live_is_said() {
+        let mut app = App::new("/run/sample", Duration::ZERO);
+        assert_shows(&mut app, &["waiting for the first report"]);
+        app.show(everything(1), Damage { frames: 2, reports: 1 });
+        assert_shows(&mut app, &["2 frames were damaged, 1 report incomplete"]);
+        press(&mut app, KeyCode::Char('f'));
+        assert_shows(&mut app, &["FROZEN"]);
+        app.end(Some(Trouble::new("it is gone")));
+        assert_shows(&mut app, &["GONE since ", "it is gone", "beats"]);
+    }
+
+    #[test]
+    fn no_size_is_too_small_or_too_large() {
+        for view in [&[][..], &[KeyCode::Enter], &[KeyCode::Char('?')], &[KeyCode::Char('/')]] {
+            for width in (0..12).chain([30, 79, 80, 110, 250]) {
+                for height in (0..12).chain([23, 24, 80]) {
+                    let mut app = app();
+                    view.iter().for_each(|key| press(&mut app, *key));
+                    let text = text(&mut app, width, height);
+                    assert_eq!(text.lines().count(), usize::from(height), "{width}x{height}");
+                }
+            }
+        }
+    }
+}
