@@ -111,6 +111,9 @@ impl Reports {
             self.read = 0;
             self.filled = self.source.read(&mut self.buffer)?;
             if self.filled == 0 {
+                if std::mem::take(&mut self.decoder).is_within_frame() {
+                    self.note(FrameError::TooShort)?;
+                }
                 return self.end();
             }
         }
@@ -142,8 +145,10 @@ impl Reports {
 
     fn end(&self) -> Result<Option<News>> {
         match (self.source.kind, self.anything, self.why) {
-            (Kind::Socket, false, _) => Err(Trouble::new(format!("{} hung up", self.source.name))
-                .advise("The process refuses other users, and ends connections when it ends.")),
+            (Kind::Socket, false, _) => {
+                Err(Trouble::new(format!("{} hung up without a report", self.source.name))
+                    .advise("The process has ended, or it refuses whoever runs as another user."))
+            }
             (Kind::Socket, ..) => Err(Trouble::new(format!("{} is gone", self.source.name))
                 .advise("The process has ended. Start chanmon again when it is back.")),
             (_, false, Some(error)) => Err(self.unreadable(error)),
@@ -226,10 +231,13 @@ mod tests {
             let trouble = reports.next_picture().expect_err("nothing").to_string();
             assert!(trouble.contains(what) && trouble.contains(advice), "{trouble}");
         }
-        let mut cut = frames(&everything(1));
-        cut.truncate(cut.len() / 2);
-        let (_file, mut reports) = reports(&cut);
-        let trouble = reports.next_picture().expect_err("no end").to_string();
-        assert!(trouble.contains("no report in"), "{trouble}");
+        // In a frame, and between two.
+        let whole = frames(&everything(1));
+        let end = whole.iter().position(|byte| *byte == 0).expect("an end") + 1;
+        for (len, what) in [(end + 9, "cut off"), (end, "no report in")] {
+            let (_file, mut reports) = reports(&whole[..len]);
+            let trouble = reports.next_picture().expect_err("no end").to_string();
+            assert!(trouble.contains(what), "{trouble}");
+        }
     }
 }

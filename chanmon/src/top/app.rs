@@ -236,6 +236,11 @@ impl App {
         self.end.as_ref()
     }
 
+    /// Why there were no more reports, if that was trouble.
+    pub fn into_trouble(self) -> Option<Trouble> {
+        self.end?.trouble
+    }
+
     pub fn view(&self) -> View {
         self.view
     }

@@ -30,7 +30,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
     }
     let wide = area.width >= WIDE;
     let [table, reason] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(u16::from(!wide))]).areas(area);
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     let selected = app.selected(&rows);
     let mut widths: Vec<Constraint> = WIDTHS.iter().copied().map(Constraint::Length).collect();
     let mut titles: Vec<Cell> = Column::ALL.iter().map(|column| title(*column, app)).collect();
@@ -44,7 +44,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected(selected);
     frame.render_stateful_widget(widget, table, &mut state);
-    if let (false, Some(row)) = (wide, rows.get(selected)) {
+    if let Some(row) = rows.get(selected) {
         let text = format!("{}: {}", row.channel.name, row.diagnosis);
         frame.render_widget(Paragraph::new(text).style(style(row.diagnosis.condition)), reason);
     }

@@ -53,5 +53,7 @@ pub fn run(options: &Top) -> Result {
             }
         }
         Ok(())
-    })
+    })?;
+    // Once more, where it stays to be read.
+    app.into_trouble().map_or(Ok(()), Err)
 }
