@@ -118,7 +118,8 @@ fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
         Record::Channel(channel) => {
             let now = &channel.snapshot;
             let moved = [now.sent, now.received, now.delivered, now.dropped].map(u64::from);
-            let waiting = now.depth as u64 + u64::from(now.parked_senders);
+            // A received report may say anything.
+            let waiting = (now.depth as u64).saturating_add(now.parked_senders.into());
             (Sort::Channel, channel.name, moved, waiting)
         }
         Record::Kernel(kernel) => {
