@@ -28,7 +28,8 @@ pub fn run(options: &Dump) -> Result {
     print(text.as_bytes()).map(drop)
 }
 
-fn everything(out: &mut String, picture: &Picture) -> fmt::Result {
+/// All of a report, in words.
+pub fn everything(out: &mut String, picture: &Picture) -> fmt::Result {
     let begin = picture.begin;
     write!(out, "{}: report {}", begin.source, begin.sequence)?;
     if let Some(uptime) = picture.uptime() {

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 use cloakroom::report::{
-    ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Record, TicketRecord,
+    ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Name, Record, TicketRecord,
 };
 use cloakroom::std_layer::report::Report;
 
@@ -38,7 +38,18 @@ macro_rules! records_of {
 
 impl Picture {
     /// Of a report that came this moment.
-    pub fn new(report: Report) -> Self {
+    pub fn new(mut report: Report) -> Self {
+        disarm(&mut report.begin.source);
+        for record in &mut report.records {
+            match record {
+                Record::Channel(channel) => disarm(&mut channel.name),
+                Record::Arena(arena) => disarm(&mut arena.name),
+                Record::Home(home) => disarm(&mut home.arena),
+                Record::Kernel(kernel) => disarm(&mut kernel.name),
+                Record::Ticket(ticket) => disarm(&mut ticket.arena),
+                _ => {}
+            }
+        }
         Self { report, arrived: Instant::now() }
     }
 
@@ -80,10 +91,17 @@ impl Picture {
     }
 }
 
+/// Names come from elsewhere, and go to a terminal: they must not command it.
+fn disarm(name: &mut Name) {
+    if name.contains(char::is_control) {
+        *name = Name::new(&name.replace(char::is_control, "?"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{everything, picture};
+    use crate::samples::{channel, everything, picture};
 
     #[test]
     fn ticks_are_seconds_where_there_is_a_clock() {
@@ -92,6 +110,13 @@ mod tests {
         assert_eq!(later.seconds_since(&everything(1)), Some(2.0));
         later.report.begin.ticks_per_second = 0;
         assert_eq!(later.uptime(), None);
+    }
+
+    #[test]
+    fn names_do_not_command_a_terminal() {
+        let records = vec![Record::Channel(channel("a\u{1b}[2J\n\u{9b}"))];
+        let picture = picture(1, records);
+        assert_eq!(picture.channels().next().map(|channel| &*channel.name), Some("a?[2J??"));
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub fn payload_word(state: PayloadState) -> &'static str {
 
 const PAGES: [&str; 2] = ["page", "pages"];
 /// From how much of its quota on a home is worth a word, in percent.
-const MUCH: usize = 80;
+const MUCH: u128 = 80;
 
 /// The arenas in which memory is short.
 fn short_arenas(picture: &Picture) -> String {
@@ -172,9 +172,9 @@ fn short(arena: &ArenaRecord, picture: &Picture) -> String {
 }
 
 /// How much of its quota a home uses, in percent; `None` if it has none.
-pub fn share(home: &HomeRecord, pages: usize) -> Option<usize> {
+pub fn share(home: &HomeRecord, pages: usize) -> Option<u128> {
     let now = &home.snapshot;
-    (now.cap < pages).then(|| (now.used * 100).checked_div(now.cap)).flatten()
+    (now.cap < pages).then(|| (now.used as u128 * 100).checked_div(now.cap as u128)).flatten()
 }
 
 /// A number of things.

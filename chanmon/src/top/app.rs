@@ -127,7 +127,8 @@ impl App {
     /// Whether payloads shall come with the reports. Not before it is known how many there are.
     pub fn wants_payloads(&self) -> bool {
         let live = |latest: &Latest| {
-            latest.picture.arenas().map(|arena| arena.snapshot.live).sum::<usize>()
+            let arenas = latest.picture.arenas();
+            arenas.fold(0usize, |sum, arena| sum.saturating_add(arena.snapshot.live))
         };
         self.series.latest().is_some_and(|latest| live(latest) <= PAYLOADS)
     }

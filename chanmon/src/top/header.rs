@@ -66,12 +66,13 @@ fn first(app: &App) -> Line<'_> {
 
 fn second(app: &App) -> Line<'_> {
     let Some(latest) = app.latest() else { return Line::default() };
-    let (mut channels, mut values, mut senders) = (0, 0, 0);
+    let (mut channels, mut values, mut senders) = (0, 0u64, 0);
     let (mut sent, mut received) = (0.0, 0.0);
     let (mut throttled, mut stalled) = (0, 0);
     for channel in latest.picture.channels() {
         channels += 1;
-        values += channel.snapshot.depth as u64;
+        // A report may say anything.
+        values = values.saturating_add(channel.snapshot.depth as u64);
         senders += u64::from(channel.snapshot.parked_senders);
         if let Some(rates) = latest.rates(channel) {
             sent += rates.sent;

@@ -88,11 +88,14 @@ fn help(frame: &mut Frame) {
 mod tests {
     use std::time::Duration;
 
+    use cloakroom::arena::{ArenaSnapshot, Census, HomeSnapshot, PayloadState};
+    use cloakroom::report::Record;
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
     use super::*;
+    use crate::picture::Picture;
     use crate::reports::Damage;
-    use crate::samples::{everything, picture};
+    use crate::samples::{arena, channel, everything, kernel, picture, ticket};
     use crate::trouble::Trouble;
 
     fn app() -> App {
@@ -214,5 +217,60 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A report of figures as large as they can be.
+    fn most(sequence: u32) -> Picture {
+        let (most, all) = (usize::MAX, u32::MAX);
+        let mut channel = channel("most");
+        let now = &mut channel.snapshot;
+        (now.capacity, now.depth, now.high_water) = (Some(most), most, most);
+        (now.sent, now.received, now.delivered, now.full, now.empty) = (all, all, all, all, all);
+        (now.bytes_sent, now.parked_senders, now.send_timeouts) = (u64::MAX, all, all);
+        let heap = ArenaSnapshot {
+            page_size: most,
+            free: most,
+            free_run: 0,
+            high_water: most,
+            live: most,
+            waiting: all,
+            ..arena(most)
+        };
+        let census = Census {
+            pages_in_hand: most,
+            pages_at_rest: most,
+            runs_in_hand: most,
+            runs_at_rest: most,
+        };
+        let mut kernel = kernel("most");
+        (kernel.snapshot.tasks, kernel.snapshot.ready, kernel.snapshot.polls) = (all, all, all);
+        kernel.snapshot.idle_ticks = u64::MAX;
+        let home = HomeSnapshot { id: 9, used: most, cap: most - 1, min: most };
+        let records = vec![
+            Record::Channel(channel),
+            Record::Channel(channel),
+            Record::arena("heap", heap, Some(census)),
+            Record::arena("other", heap, None),
+            Record::home("heap", home),
+            Record::Kernel(kernel),
+            Record::Ticket(ticket(most, most, PayloadState::AtRest)),
+            Record::Ticket(ticket(1, most, PayloadState::Moving)),
+        ];
+        picture(sequence, records)
+    }
+
+    #[test]
+    fn figures_that_cannot_be_do_no_harm() {
+        let mut app = App::new("/run/sample", Duration::ZERO);
+        for number in 1..=3 {
+            app.show(most(number), Damage { frames: u64::MAX, reports: u64::MAX });
+            for (width, height) in [(80, 24), (200, 50)] {
+                let text = text(&mut app, width, height);
+                assert!(text.contains("most") && text.contains("heap: "), "{text}");
+            }
+        }
+        let mut dumped = String::new();
+        crate::dump::everything(&mut dumped, &most(1)).expect("room");
+        assert!(dumped.contains("channel most"), "{dumped}");
     }
 }
