@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::alert::{Alert, field_list};
+use crate::top::Column;
 
 /// Shows what is inside a running process or firmware that uses cloakroom.
 ///
@@ -45,6 +46,9 @@ pub struct Top {
     /// How long nothing must have moved for a queue to be called stalled.
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     pub stall: Duration,
+    /// The column to sort by first.
+    #[arg(long, value_enum, default_value = "name")]
+    pub sort: Column,
     /// Print one picture of the third report as plain text, WIDTHxHEIGHT characters, instead of taking the terminal.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
     pub once: Option<(u16, u16)>,

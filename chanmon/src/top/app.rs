@@ -64,7 +64,7 @@ pub struct Row<'a> {
 
 impl App {
     /// Before the first report. What has not moved for `patience` is stalled.
-    pub fn new(source: &str, patience: Duration) -> Self {
+    pub fn new(source: &str, patience: Duration, sort: Column) -> Self {
         Self {
             source: source.into(),
             series: Series::new(patience),
@@ -75,7 +75,7 @@ impl App {
             help: false,
             filter: String::new(),
             typing: false,
-            sort: Column::Name,
+            sort,
             reversed: false,
             selected: None,
             quits: false,
@@ -277,7 +277,7 @@ mod tests {
     use crate::samples::everything;
 
     fn app() -> App {
-        let mut app = App::new("sample", Duration::from_secs(60));
+        let mut app = App::new("sample", Duration::from_secs(60), Column::Name);
         app.show(everything(1), Damage::default());
         app.show(everything(2), Damage::default());
         app
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn before_the_first_report_keys_do_no_harm() {
-        let mut app = App::new("sample", Duration::ZERO);
+        let mut app = App::new("sample", Duration::ZERO, Column::Name);
         press(&mut app, "v^\nsrf/x\n\u{1b}?b");
         assert!(app.latest().is_none() && !app.wants_payloads());
     }

@@ -2,20 +2,30 @@
 
 use std::cmp::Ordering;
 
+use clap::ValueEnum;
+
 use super::app::Row;
 use crate::dump::{failures, kind_word};
 use crate::rates::ChannelRates;
 
 /// A column of the table of channels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Column {
+    /// By name.
     Name,
+    /// By kind.
     Kind,
+    /// By condition, the worst first.
     State,
+    /// By what is in it.
     Depth,
+    /// By values sent a second.
     Sends,
+    /// By values received a second.
     Receives,
+    /// By operations that wait.
     Waiting,
+    /// By operations that failed.
     Failures,
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crossterm::event::{self, Event};
 
 use self::app::App;
+pub use self::columns::Column;
 use crate::cli::Top;
 use crate::feed::{Feed, Word};
 use crate::trouble::{Result, Trouble};
@@ -34,7 +35,7 @@ pub fn run(options: &Top) -> Result {
     }
     terminal::check()?;
     let feed = Feed::start(&options.source, options.interval)?;
-    let mut app = App::new(&options.source, options.stall);
+    let mut app = App::new(&options.source, options.stall, options.sort);
     terminal::with(|terminal, ended| {
         let lost = |error| Trouble::new(format!("the terminal is gone: {error}"));
         while !app.quits() && !ended() {

@@ -16,7 +16,7 @@ const REPORTS: u32 = 3;
 /// Prints one picture, of the third report or the last one before the end.
 pub fn run(options: &Top, width: u16, height: u16) -> Result {
     let feed = Feed::start(&options.source, options.interval)?;
-    let mut app = App::new(&options.source, options.stall);
+    let mut app = App::new(&options.source, options.stall, options.sort);
     let mut reports = 0;
     while reports < REPORTS && app.ended().is_none() {
         match feed.next(options.interval) {

@@ -92,6 +92,7 @@ mod tests {
     use cloakroom::report::Record;
     use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+    use super::super::Column;
     use super::*;
     use crate::picture::Picture;
     use crate::reports::Damage;
@@ -99,7 +100,7 @@ mod tests {
     use crate::trouble::Trouble;
 
     fn app() -> App {
-        let mut app = App::new("/run/sample", Duration::from_secs(2));
+        let mut app = App::new("/run/sample", Duration::from_secs(2), Column::Name);
         for number in 1..=3 {
             app.show(everything(number), Damage::default());
         }
@@ -195,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_not_live_is_said() {
-        let mut app = App::new("/run/sample", Duration::ZERO);
+        let mut app = App::new("/run/sample", Duration::ZERO, Column::Name);
         assert_shows(&mut app, &["waiting for the first report"]);
         app.show(everything(1), Damage { frames: 2, reports: 1 });
         assert_shows(&mut app, &["2 frames were damaged, 1 report incomplete"]);
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn figures_that_cannot_be_do_no_harm() {
-        let mut app = App::new("/run/sample", Duration::ZERO);
+        let mut app = App::new("/run/sample", Duration::ZERO, Column::Name);
         for number in 1..=3 {
             app.show(most(number), Damage { frames: u64::MAX, reports: u64::MAX });
             for (width, height) in [(80, 24), (200, 50)] {

@@ -137,3 +137,22 @@ fn a_process_refuses_what_it_does_not_allow() {
     let dump = assert_said(&["dump", &socket], 0, &[]);
     assert!(!dump.contains("closed: "), "it was closed all the same:\n{dump}");
 }
+
+/// What never changes in the picture: headings, the legend, the keys, and what is in a row.
+#[test]
+fn the_readme_shows_what_the_program_does() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.expect("a file");
+    let busy = Busy::start(&[]);
+    let picture = assert_said(
+        &["top", &socket(&busy), "--sort", "state", "--once", "100x18", "--interval", "0.05"],
+        0,
+        &["\nARENAS "],
+    );
+    let constant = ["CHANNEL", "ARENAS", "KERNEL", "enter "];
+    let lines = picture.lines().filter(|line| constant.iter().any(|word| line.starts_with(word)));
+    assert_eq!(lines.clone().count(), constant.len(), "{picture}");
+    for line in lines {
+        assert!(readme.lines().any(|shown| shown == line), "not in the README: {line}");
+    }
+}

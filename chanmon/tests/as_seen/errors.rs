@@ -1,7 +1,10 @@
 //! What is said when there is nothing to be seen.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::thread;
 
 use cloakroom::report::{FrameError, VERSION};
 use cloakroom::std_layer::report::Registry;
@@ -66,6 +69,25 @@ fn files_that_cannot_be_read_are_told_apart() {
     }
     let version = FrameError::Version { found: VERSION + 1 }.to_string();
     assert_refused(&["dump", path], &[&version]);
+}
+
+/// It says so at once, as such a process would go on for ever.
+#[test]
+fn a_process_of_another_version_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("ours");
+    let bytes = of_the_next_version(&recording());
+    let newer = thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("chanmon");
+        client.write_all(&bytes).expect("it reads");
+        // Until chanmon hangs up.
+        let _ = client.read_to_end(&mut Vec::new());
+    });
+    let version = FrameError::Version { found: VERSION + 1 }.to_string();
+    assert_refused(&["dump", path.to_str().expect("text")], &[&version, "newer than this"]);
+    newer.join().expect("it hung up");
 }
 
 #[test]
