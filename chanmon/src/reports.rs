@@ -147,7 +147,7 @@ impl Reports {
         match (self.source.kind, self.anything, self.why) {
             (Kind::Socket, false, _) => {
                 Err(Trouble::new(format!("{} hung up without a report", self.source.name))
-                    .advise("The process has ended, or it refuses whoever runs as another user."))
+                    .advise("The process has ended, has too many clients, or refuses whoever runs as another user."))
             }
             (Kind::Socket, ..) => Err(Trouble::new(format!("{} is gone", self.source.name))
                 .advise("The process has ended. Start chanmon again when it is back.")),

@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_says_nothing_more_is_told() {
+        let mut app = app();
+        let mut last = everything(4);
+        assert!(!text(&mut app, 80, 24).contains("silent"));
+        let Some(long_ago) = last.arrived.checked_sub(Duration::from_secs(70)) else { return };
+        last.arrived = long_ago;
+        app.show(last, Damage::default());
+        assert_shows(&mut app, &["silent for 1 min 10 s"]);
+    }
+
+    #[test]
     fn no_size_is_too_small_or_too_large() {
         for view in [&[][..], &[KeyCode::Enter], &[KeyCode::Char('?')], &[KeyCode::Char('/')]] {
             for width in (0..12).chain([30, 79, 80, 110, 250]) {

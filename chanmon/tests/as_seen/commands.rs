@@ -1,6 +1,10 @@
 //! The commands that print, and what they end with.
 
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
+
+use cloakroom::std_layer::report::Registry;
+use portable_pty::{PtySize, native_pty_system};
 
 use crate::CHANMON;
 use crate::busy::Busy;
@@ -136,6 +140,42 @@ fn a_process_refuses_what_it_does_not_allow() {
     assert_said(&["actions", "close", &socket, "orders"], 2, &refused);
     let dump = assert_said(&["dump", &socket], 0, &[]);
     assert!(!dump.contains("closed: "), "it was closed all the same:\n{dump}");
+}
+
+/// Firmware that has been reporting for a while when somebody comes to look.
+#[test]
+fn reports_come_over_a_serial_line() {
+    let line = native_pty_system().openpty(PtySize::default()).expect("a line");
+    let name = line.master.tty_name().expect("a name");
+    let raw = Command::new("stty").arg("-F").arg(&name).args(["raw", "-echo"]).status();
+    assert!(raw.expect("runs").success());
+    let mut command = Command::new(CHANMON);
+    command.arg("json").arg(&name).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut looks = command.spawn().expect("runs");
+    let mut lines = BufReader::new(looks.stdout.take().expect("piped")).lines();
+
+    let registry = Registry::new("board");
+    let mut firmware = line.master.take_writer().expect("a writer");
+    let mut report = Vec::new();
+    registry.collect().write_frames(&mut report).expect("space");
+    // It comes in the middle of a report; then there are two, and noise in between.
+    firmware.write_all(&report[7..]).expect("it reads");
+    let mut expected = Vec::new();
+    for _ in 0..2 {
+        let next = registry.collect();
+        next.write_frames(&mut firmware).expect("it reads");
+        firmware.write_all(b"noise\0").expect("it reads");
+        next.write_json(&mut expected).expect("space");
+    }
+    firmware.flush().expect("it reads");
+    for expected in String::from_utf8(expected).expect("text").lines() {
+        assert_eq!(lines.next().expect("a line").expect("text"), expected);
+    }
+    // The line is cut.
+    drop((firmware, line));
+    let output = looks.wait_with_output().expect("ends");
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert!(told.contains("frames were damaged") || told.contains("is gone"), "{told}");
 }
 
 /// What never changes in the picture: headings, the legend, the keys, and what is in a row.

@@ -129,6 +129,24 @@ fn terminals_of_any_size_do() {
     assert_eq!(screen.end().0, 0);
 }
 
+/// A key that comes together with a change of size is a key all the same.
+#[test]
+fn no_key_is_lost_while_the_size_changes() {
+    let busy = Busy::start(&[]);
+    let mut screen = top(&busy);
+    screen.shows(&["\norders"]);
+    for round in 0..20 {
+        screen.resize(80 + round, 24);
+        screen.press("?");
+        screen.shows(&["freeze the picture"]);
+        screen.resize(120 - round, 24);
+        screen.press("?");
+        screen.hides("freeze the picture");
+    }
+    screen.press("q");
+    assert_eq!(screen.end().0, 0);
+}
+
 #[test]
 fn being_told_to_end_gives_the_terminal_back() {
     let busy = Busy::start(&[]);
