@@ -83,6 +83,36 @@ fn a_watch_ends_with_what_it_saw() {
 }
 
 #[test]
+fn a_want_of_memory_is_told_with_who_uses_it() {
+    let mut busy = Busy::start(&[]);
+    let socket = socket(&busy);
+    busy.say("hoard");
+    let short = "waiting for memory, 1 sender; `memory` has ";
+    let quota = "of 256 pages free, its home 1 uses 100 % of its quota";
+    assert_said(
+        &["watch", &socket, "--alert", "throttled", "--channel", "log", "--interval", "0.05"],
+        1,
+        &["log: throttled (throttled = yes); throttled: ", short, quota],
+    );
+    assert_said(&["dump", &socket], 0, &[short, "home 1: 64 pages, 100 % of its 64"]);
+    busy.say("go");
+    assert_said(
+        &[
+            "watch",
+            &socket,
+            "--alert",
+            "receive_rate > 0",
+            "--channel",
+            "log",
+            "--interval",
+            "0.05",
+        ],
+        1,
+        &["log: receive_rate > 0"],
+    );
+}
+
+#[test]
 fn a_watch_ends_with_trouble_when_the_process_does() {
     let mut busy = Busy::start(&[]);
     let socket = socket(&busy);
@@ -185,7 +215,7 @@ fn the_readme_shows_what_the_program_does() {
     let readme = readme.expect("a file");
     let busy = Busy::start(&[]);
     let picture = assert_said(
-        &["top", &socket(&busy), "--sort", "state", "--once", "100x18", "--interval", "0.05"],
+        &["top", &socket(&busy), "--sort", "state", "--once", "100x19", "--interval", "0.05"],
         0,
         &["\nARENAS "],
     );
