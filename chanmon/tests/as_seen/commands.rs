@@ -172,6 +172,25 @@ fn a_process_refuses_what_it_does_not_allow() {
     assert!(!dump.contains("closed: "), "it was closed all the same:\n{dump}");
 }
 
+#[test]
+fn a_pipe_is_read_when_somebody_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("runs");
+    assert!(made.success());
+    let mut command = Command::new(CHANMON);
+    command.arg("json").arg(&pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let looks = command.spawn().expect("runs");
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).expect("it reads");
+    Registry::new("writer").collect().write_frames(writer).expect("it reads");
+    let output = looks.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(lines.contains(r#""source":"writer""#), "{lines}");
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert!(told.contains("waiting for somebody to write"), "{told}");
+}
+
 /// Firmware that has been reporting for a while when somebody comes to look.
 #[test]
 fn reports_come_over_a_serial_line() {
