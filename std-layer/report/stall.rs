@@ -4,13 +4,15 @@ use std::time::Duration;
 use std::vec::Vec;
 
 use super::collected::Report;
+use crate::channel::Kind;
 use crate::report::{Begin, Name, Record};
 
 /// Compares reports of one source, and says what is stalled.
 ///
 /// A channel is stalled if there are values in it, or senders wait, and nothing has been sent, received or dropped
 /// for as long as its patience; a kernel, if tasks are ready and none has been polled; an arena, if allocations
-/// wait and its figures have not changed. It sees only what reports show: what moved between two of them has moved.
+/// wait and its figures have not changed. A conflated channel's value is there to be looked at, and does not count as
+/// waiting. It sees only what reports show: what moved between two of them has moved.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,9 +36,22 @@ pub struct StallDetector {
     seen: Vec<Seen>,
 }
 
+/// What can be stalled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stalled {
+    /// A channel.
+    Channel,
+    /// A kernel.
+    Kernel,
+    /// An arena.
+    Arena,
+}
+
 /// Something that does not get on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stall {
+    /// What it is. Things of different sorts may have the same name.
+    pub sort: Stalled,
     /// Its name.
     pub name: Name,
     /// Values, senders, tasks or allocations that wait.
@@ -48,7 +63,7 @@ pub struct Stall {
 /// What was seen of one thing.
 #[derive(Clone, Debug)]
 struct Seen {
-    sort: Sort,
+    sort: Stalled,
     name: Name,
     /// Whatever changes when it gets on.
     moved: [u64; 4],
@@ -58,13 +73,6 @@ struct Seen {
     ticks: u64,
     /// It is in the latest report.
     current: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sort {
-    Channel,
-    Kernel,
-    Arena,
 }
 
 impl StallDetector {
@@ -108,27 +116,30 @@ impl StallDetector {
             return None;
         }
         let since = duration(begin.ticks - seen.ticks, begin.ticks_per_second);
-        (since >= self.patience).then_some(Stall { name, waiting, since })
+        (since >= self.patience).then_some(Stall { sort, name, waiting, since })
     }
 }
 
 /// What changes when it gets on, and what waits.
-fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
+fn figures(record: &Record) -> Option<(Stalled, Name, [u64; 4], u64)> {
     Some(match record {
         Record::Channel(channel) => {
             let now = &channel.snapshot;
             let moved = [now.sent, now.received, now.delivered, now.dropped].map(u64::from);
-            let waiting = now.depth as u64 + u64::from(now.parked_senders);
-            (Sort::Channel, channel.name, moved, waiting)
+            // The latest value lies there for whoever wants to know it, if anybody does.
+            let depth = if now.kind == Kind::Conflated { 0 } else { now.depth as u64 };
+            // A received report may say anything.
+            let waiting = depth.saturating_add(now.parked_senders.into());
+            (Stalled::Channel, channel.name, moved, waiting)
         }
         Record::Kernel(kernel) => {
             let now = &kernel.snapshot;
-            (Sort::Kernel, kernel.name, [now.polls.into(), 0, 0, 0], now.ready.into())
+            (Stalled::Kernel, kernel.name, [now.polls.into(), 0, 0, 0], now.ready.into())
         }
         Record::Arena(arena) => {
             let now = &arena.snapshot;
             let moved = [now.free as u64, now.live as u64, now.moves.into(), now.stopped.into()];
-            (Sort::Arena, arena.name, moved, now.waiting.into())
+            (Stalled::Arena, arena.name, moved, now.waiting.into())
         }
         _ => return None,
     })
