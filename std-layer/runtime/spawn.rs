@@ -38,6 +38,16 @@ impl fmt::Display for NotSpawned {
     }
 }
 
+impl std::error::Error for NotSpawned {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Memory(error) => Some(error),
+            Self::Over => None,
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
+
 impl<F> fmt::Display for SpawnError<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.why.fmt(f)
