@@ -229,37 +229,50 @@ async fn cloakroom_yield() {
     .await;
 }
 
-/// Steps of each thread; `CLOAKROOM_STORM_STEPS` for a longer storm.
-fn steps() -> u64 {
-    let steps = std::env::var("CLOAKROOM_STORM_STEPS").ok().and_then(|steps| steps.parse().ok());
-    steps.unwrap_or(200)
+/// Storms one after the other, each with channels of its own; `CLOAKROOM_STORMS` for more.
+fn storms() -> u64 {
+    let storms = std::env::var("CLOAKROOM_STORMS").ok().and_then(|storms| storms.parse().ok());
+    storms.unwrap_or(5)
 }
 
 #[test]
 fn nothing_is_left_after_a_storm() {
+    let mut panics = 0;
+    for number in 0..storms() {
+        panics += storm(number);
+    }
+    assert!(panics > 0, "no thread ever panicked");
+}
+
+/// Sixty-four threads, a few hundred steps each. How many of them ended in a panic.
+fn storm(number: u64) -> usize {
     let runtime = sized(2).build().unwrap();
     let (handle, arena) = (runtime.handle(), runtime.arena());
     let holds = every_kind(arena);
     let threads: Vec<_> = (0..THREADS)
-        .map(|seed| {
+        .map(|thread| {
             let mut holds: Vec<_> = holds.iter().map(|hold| hold.share()).collect();
             thread::spawn(move || {
-                let mut weather = Weather { random: Random(seed), arena, runtime: handle };
-                let caught =
-                    catch_unwind(AssertUnwindSafe(|| roam(&mut holds, &mut weather, steps())));
+                let random = Random(number * THREADS + thread);
+                let mut weather = Weather { random, arena, runtime: handle };
+                let roams = AssertUnwindSafe(|| roam(&mut holds, &mut weather, 300));
+                let caught = catch_unwind(roams);
                 caught.err().map(|panic| panic.downcast_ref::<&str>().map(|text| text.to_string()))
             })
         })
         .collect();
     drop(holds);
+    let mut panics = 0;
     for thread in threads {
         // Only the storm's own panics.
         if let Some(message) = thread.join().unwrap() {
             assert_eq!(message.as_deref(), Some("a storm's panic"));
+            panics += 1;
         }
     }
     let left = runtime.shutdown(Shutdown::Drain);
     assert_eq!((left.running, left.threads, left.payloads), (0, 0, 0));
     assert!(arena.verify().is_clean());
     assert_eq!(arena.snapshot().free, arena.snapshot().pages);
+    panics
 }

@@ -8,7 +8,7 @@ const LONG: &[(&str, &str, &str, &str)] = &[
     ("totals", "", "CLOAKROOM_MESSAGES", "10000000"),
     ("memory_budget", "", "CLOAKROOM_BUDGET_BYTES", "1000000000"),
     ("runtime", "idle", "CLOAKROOM_IDLE_SECONDS", "10"),
-    ("runtime", "storm", "CLOAKROOM_STORM_STEPS", "20000"),
+    ("runtime", "storm", "CLOAKROOM_STORMS", "1000"),
 ];
 
 /// Runs them one after the other, as some look at the whole process.
