@@ -70,7 +70,7 @@ impl ArenaSnapshot {
     pub fn fragmentation(&self) -> u32 {
         let outside = self.free.saturating_sub(self.free_run) as u64;
         // Lossless: at most 1000.
-        (outside * 1000).checked_div(self.free as u64).unwrap_or(0) as u32
+        outside.saturating_mul(1000).checked_div(self.free as u64).unwrap_or(0) as u32
     }
 }
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 use std::vec::Vec;
 
 use super::collected::Report;
+use crate::channel::Kind;
 use crate::report::{Begin, Name, Record};
 
 /// Compares reports of one source, and says what is stalled.
 ///
 /// A channel is stalled if there are values in it, or senders wait, and nothing has been sent, received or dropped
 /// for as long as its patience; a kernel, if tasks are ready and none has been polled; an arena, if allocations
-/// wait and its figures have not changed. It sees only what reports show: what moved between two of them has moved.
+/// wait and its figures have not changed. A conflated channel's value is there to be looked at, and does not count as
+/// waiting. It sees only what reports show: what moved between two of them has moved.
 ///
 /// ```
 /// use std::time::Duration;
@@ -118,7 +120,10 @@ fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
         Record::Channel(channel) => {
             let now = &channel.snapshot;
             let moved = [now.sent, now.received, now.delivered, now.dropped].map(u64::from);
-            let waiting = now.depth as u64 + u64::from(now.parked_senders);
+            // The latest value lies there for whoever wants to know it, if anybody does.
+            let depth = if now.kind == Kind::Conflated { 0 } else { now.depth as u64 };
+            // A received report may say anything.
+            let waiting = depth.saturating_add(now.parked_senders.into());
             (Sort::Channel, channel.name, moved, waiting)
         }
         Record::Kernel(kernel) => {

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use cloakroom::channel::{Buffered, Channel, Rendezvous};
+use cloakroom::channel::{Buffered, Channel, Conflated, Rendezvous};
 use cloakroom::kernel::Kernel;
 use cloakroom::std_layer::report::{Registry, Report, Stall, StallDetector};
 
@@ -42,6 +42,19 @@ impl<'r> Watcher<'r> {
 
 fn stall(name: &str, waiting: u64, since: u64) -> Vec<(String, u64, u64)> {
     vec![(name.to_owned(), waiting, since)]
+}
+
+#[test]
+fn a_latest_value_does_not_wait() {
+    static LATEST: Channel<Lock, u32, Conflated> = Channel::new();
+    static LINE: Channel<Lock, u32, Buffered<1>> = Channel::new();
+    let registry = Registry::new("test");
+    let _registered = [registry.channel("latest", &LATEST), registry.channel("line", &LINE)];
+    let mut watcher = Watcher::of(&registry, 0);
+    LATEST.try_send(1).expect("open");
+    LINE.try_send(1).expect("room");
+    assert_eq!(watcher.stalls(), []);
+    assert_eq!(watcher.stalls(), stall("line", 1, 1));
 }
 
 #[test]
