@@ -11,6 +11,7 @@ mod measure;
 mod model;
 mod process;
 mod qemu;
+mod reports;
 mod socket;
 mod steps;
 mod sweep;

@@ -2,6 +2,7 @@
 //!
 //! Everything is waited for. The limit of the waiting only keeps a failure from taking for ever.
 
+mod board;
 mod busy;
 mod commands;
 mod errors;
