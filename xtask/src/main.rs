@@ -3,6 +3,7 @@
 //! It needs nothing but the standard library, so that it is built in a moment on a fresh machine, and it
 //! installs what the rest needs.
 
+mod as_seen;
 mod board;
 mod demo;
 mod echo;
@@ -31,7 +32,8 @@ usage: cargo xtask COMMAND
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
-    demo               the ECG demonstration: firmware under QEMU, a server process on the host
+    demo [--watch]     the ECG demonstration: firmware under QEMU, a server process on the host,
+                       which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
@@ -63,6 +65,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["test", word] => return Ok(steps::run_all(word)),
         ["model"] => return model::run_all(),
         ["demo"] => demo::run()?,
+        ["demo", "--watch"] => demo::run_watched()?,
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,

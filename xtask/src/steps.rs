@@ -1,12 +1,14 @@
 //! `cargo xtask test`: the steps, and what runs them.
 
+use std::env;
 use std::time::Instant;
 
 use crate::Result;
 use crate::board::Board;
+use crate::demo::Watched;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{demo, echo, model, qemu, reports, sweep, toolchain};
+use crate::{as_seen, demo, echo, model, qemu, reports, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -39,6 +41,12 @@ const STEPS: &[Step] = &[
     ("serial ports", echo::run),
     ("firmware reports", reports::run),
     ("demonstration", demo::run),
+    ("demonstration, watched", || {
+        demo::build(Watched::Yes)?;
+        as_seen::build()?;
+        let this = env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
+        as_seen::run("demo::", &[("CLOAKROOM_XTASK", &this)])
+    }),
 ];
 
 /// The features of the library, for trying every combination.

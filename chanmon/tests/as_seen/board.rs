@@ -3,7 +3,6 @@
 //! These tests wait for one: `cargo xtask test "firmware reports"` starts it, records it, and runs them.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::process::Command;
 
@@ -12,19 +11,14 @@ use cloakroom::channel::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Short
 use cloakroom::report::{Frames, Record};
 use cloakroom::std_layer::report::{Assembler, Report};
 
-use crate::CHANMON;
 use crate::screen::Screen;
+use crate::{CHANMON, cells, told};
 
 const CHANNELS: [&str; 4] = ["readings", "latest", "blocks", "orders"];
 /// Bytes of one of its messages.
 const BLOCK: u64 = 64;
 /// A report that is followed by another one so soon, in its own milliseconds, would have come too early.
 const REPORT_EVERY: u64 = 250;
-
-/// What a step of `xtask` has found out.
-fn told(variable: &str) -> String {
-    env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: see the top of this file"))
-}
 
 /// All reports of the recording, after every frame of it was read.
 fn recorded() -> Vec<Report> {
@@ -260,15 +254,11 @@ fn top_shows_the_board_while_it_works() {
         "memory: ",
         "tasks",
     ]);
-    let row = |text: &str| {
-        let row = text.lines().find(|line| line.starts_with("blocks"));
-        row.unwrap_or("").split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
     screen.wait("blocks that flow, throttled", |text| {
-        let row = row(text);
-        let received = |rate: &String| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0);
-        row.get(2).is_some_and(|state| state == "throttled")
-            && row.get(4).is_some_and(|depth| depth == "4/4")
+        let row = cells(text, "blocks");
+        let received = |rate: &&str| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0);
+        row.get(2) == Some(&"throttled")
+            && row.get(4) == Some(&"4/4")
             && row.get(6).is_some_and(received)
     });
     screen.press("q");
