@@ -1,8 +1,8 @@
 //! A process to look at: `cargo run -p chanmon --example busy -- /tmp/busy.sock`, then
 //! `chanmon top /tmp/busy.sock` in another terminal.
 //!
-//! It does what lines on its standard input say: `stall` (the consumer of `orders` stops), `go`, `lose` (a ticket
-//! is lost), `quit`. It ends when its input does.
+//! It does what lines on its standard input say: `stall` (the consumers of `orders` and `log` stop), `hoard` (and all
+//! memory is taken), `go`, `lose` (a ticket is lost), `quit`. It ends when its input does.
 
 use std::error::Error;
 use std::io::{BufRead, stdin};
@@ -12,19 +12,22 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use cloakroom::Arena;
-use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Conflated, DropOldest, Rendezvous};
+use cloakroom::channel::{
+    Broadcast, Buffered, Bytes, Channel, Conflated, DropOldest, Rendezvous, Unlimited,
+};
 use cloakroom::kernel::{Clock, Kernel};
 use cloakroom::std_layer::report::{Registry, Serving, serve};
 use cloakroom::std_layer::{StdClock, StdRawMutex as Lock, block_on, block_on_until};
 
-static MEMORY: Arena<Lock, 256, 64, 128> = Arena::new();
+static MEMORY: Arena<Lock, 256, 64, 384> = Arena::new();
 static KERNEL: Kernel<Lock> = Kernel::new();
 static ORDERS: Bytes<'static, Lock, Buffered<32>> = Bytes::new();
 static RECEIPTS: Channel<Lock, u64, Buffered<64>> = Channel::new();
 static NEWS: Channel<Lock, u64, Broadcast<8, DropOldest>> = Channel::new();
 static LATEST: Channel<Lock, u64, Conflated> = Channel::new();
+static LOG: Channel<Lock, u64, Unlimited<'static, Lock>> = Channel::over(&MEMORY);
 static COUNTER: Channel<Lock, u64, Rendezvous> = Channel::new();
-/// The consumer of orders takes none.
+/// The consumers of orders and of the log take none.
 static STALLED: AtomicBool = AtomicBool::new(false);
 /// The time between two orders.
 const PACE: Duration = Duration::from_millis(2);
@@ -37,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     registry.drainable("receipts", &RECEIPTS).keep();
     registry.channel("news", &NEWS).keep();
     registry.channel("latest", &LATEST).keep();
+    registry.drainable("log", &LOG).keep();
     registry.channel("counter", &COUNTER).keep();
     registry.arena("memory", &MEMORY).keep();
     registry.kernel("tasks", &KERNEL).keep();
@@ -45,14 +49,30 @@ fn main() -> Result<(), Box<dyn Error>> {
         spawn(move || sell(seller));
     }
     spawn(|| while take_order() {});
+    spawn(|| (0..).all(write_log));
+    spawn(|| while read_log() {});
     spawn(count_receipts);
     spawn(run_tasks);
     spawn(keep_time);
+    let (telemetry, mut hoard) = (MEMORY.handle().open_home(64, 0)?, Vec::new());
     println!("busy");
     for line in stdin().lock().lines() {
         match line?.as_str() {
             "stall" => STALLED.store(true, Ordering::Relaxed),
-            "go" => STALLED.store(false, Ordering::Relaxed),
+            "hoard" => {
+                STALLED.store(true, Ordering::Relaxed);
+                // Its own share first, and then all there is.
+                while let Ok(page) = telemetry.try_alloc(1) {
+                    hoard.push(page);
+                }
+                while let Ok(page) = MEMORY.try_alloc(1) {
+                    hoard.push(page);
+                }
+            }
+            "go" => {
+                hoard.clear();
+                STALLED.store(false, Ordering::Relaxed);
+            }
             "lose" => {
                 // What a program does that forgets to pass a ticket on.
                 let _lost = MEMORY.try_alloc(400)?.deposit();
@@ -76,9 +96,7 @@ fn sell(seller: usize) {
 }
 
 fn take_order() -> bool {
-    while STALLED.load(Ordering::Relaxed) {
-        sleep(PACE);
-    }
+    wait_while_stalled();
     match block_on(ORDERS.recv()) {
         Ok(order) => {
             let number = order.len() as u64;
@@ -87,6 +105,22 @@ fn take_order() -> bool {
             RECEIPTS.blocking_send(number).is_ok()
         }
         Err(_) => false,
+    }
+}
+
+fn write_log(line: u64) -> bool {
+    sleep(PACE);
+    LOG.blocking_send(line).is_ok()
+}
+
+fn read_log() -> bool {
+    wait_while_stalled();
+    LOG.blocking_recv().is_ok()
+}
+
+fn wait_while_stalled() {
+    while STALLED.load(Ordering::Relaxed) {
+        sleep(PACE);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cloakroom::report::{ChannelRecord, KernelRecord};
-use cloakroom::std_layer::report::{Stall, StallDetector};
+use cloakroom::report::{ChannelRecord, KernelRecord, Name};
+use cloakroom::std_layer::report::{Stall, StallDetector, Stalled};
 
 use crate::picture::Picture;
 use crate::rates::{ChannelRates, KernelRates};
@@ -63,20 +63,26 @@ impl Latest {
 
     /// What a channel of it is doing.
     pub fn diagnosis(&self, channel: &ChannelRecord) -> Diagnosis {
-        let stall = self.stalls.iter().find(|stall| stall.name == channel.name);
+        let stall = self.stall_of(Stalled::Channel, channel.name);
         diagnose(&channel.snapshot, self.rates(channel).as_ref(), stall, &self.picture)
     }
 
     /// Since when a kernel has had ready tasks and polled none.
     pub fn stall(&self, kernel: &KernelRecord) -> Option<&Stall> {
-        self.stalls.iter().find(|stall| stall.name == kernel.name)
+        self.stall_of(Stalled::Kernel, kernel.name)
+    }
+
+    fn stall_of(&self, sort: Stalled, name: Name) -> Option<&Stall> {
+        self.stalls.iter().find(|stall| (stall.sort, stall.name) == (sort, name))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cloakroom::report::Record;
+
     use super::*;
-    use crate::samples::everything;
+    use crate::samples::{channel, everything, kernel, picture};
     use crate::words::Condition;
 
     fn conditions(latest: &Latest) -> Vec<Condition> {
@@ -95,5 +101,22 @@ mod tests {
         );
         let third = series.push(everything(3));
         assert_eq!(conditions(third), [Condition::Active, Condition::Stalled, Condition::Closed]);
+    }
+
+    #[test]
+    fn a_stall_is_of_one_thing_even_if_another_has_its_name() {
+        let report = |number: u32| {
+            let mut namesake = kernel("one");
+            namesake.snapshot.ready = 1;
+            let mut moves = channel("one");
+            moves.snapshot.sent = number;
+            picture(number, vec![Record::Kernel(namesake), Record::Channel(moves)])
+        };
+        let mut series = Series::new(Duration::ZERO);
+        series.push(report(1));
+        let latest = series.push(report(2));
+        assert_eq!(conditions(latest), [Condition::Active]);
+        let stalled = latest.picture.kernels().map(|kernel| latest.stall(kernel).is_some());
+        assert!(stalled.eq([true]));
     }
 }

@@ -60,6 +60,10 @@ impl Source {
             let what = format!("{name} is a directory");
             return Err(Trouble::new(what).advise("Name the socket or the file in it."));
         }
+        if file_type.is_fifo() {
+            // Opening it takes until then.
+            eprintln!("chanmon: waiting for somebody to write to {name}");
+        }
         let bytes = File::open(&path).map_err(|error| unopened(&name, &error))?;
         let kind = if file_type.is_file() { Kind::File } else { Kind::Stream };
         Ok(Self { name, kind, bytes: Box::new(bytes), requests: None })

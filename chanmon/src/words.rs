@@ -194,6 +194,8 @@ mod tests {
     use cloakroom::channel::Kind;
     use cloakroom::report::{Name, Record};
 
+    use cloakroom::std_layer::report::Stalled;
+
     use super::*;
     use crate::samples::{arena, channel, picture};
 
@@ -257,8 +259,12 @@ mod tests {
 
     #[test]
     fn a_stall_says_for_how_long_and_what_waits() {
-        let stall =
-            Stall { name: Name::new("a"), waiting: 4, since: Duration::from_millis(12_900) };
+        let stall = Stall {
+            sort: Stalled::Channel,
+            name: Name::new("a"),
+            waiting: 4,
+            since: Duration::from_millis(12_900),
+        };
         let mut now = channel("a").snapshot;
         now.depth = 4;
         let said = |now: &_| diagnose(now, None, Some(&stall), &picture(1, vec![])).to_string();

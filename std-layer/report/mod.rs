@@ -35,5 +35,5 @@ pub use collected::{Assembler, Report};
 pub use registry::{Registered, Registry};
 #[cfg(target_os = "linux")]
 pub use serve::{ServeError, Server, Serving, serve};
-pub use stall::{Stall, StallDetector};
+pub use stall::{Stall, StallDetector, Stalled};
 pub use watch::{Kept, Watch};

@@ -36,9 +36,22 @@ pub struct StallDetector {
     seen: Vec<Seen>,
 }
 
+/// What can be stalled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stalled {
+    /// A channel.
+    Channel,
+    /// A kernel.
+    Kernel,
+    /// An arena.
+    Arena,
+}
+
 /// Something that does not get on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stall {
+    /// What it is. Things of different sorts may have the same name.
+    pub sort: Stalled,
     /// Its name.
     pub name: Name,
     /// Values, senders, tasks or allocations that wait.
@@ -50,7 +63,7 @@ pub struct Stall {
 /// What was seen of one thing.
 #[derive(Clone, Debug)]
 struct Seen {
-    sort: Sort,
+    sort: Stalled,
     name: Name,
     /// Whatever changes when it gets on.
     moved: [u64; 4],
@@ -60,13 +73,6 @@ struct Seen {
     ticks: u64,
     /// It is in the latest report.
     current: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sort {
-    Channel,
-    Kernel,
-    Arena,
 }
 
 impl StallDetector {
@@ -110,12 +116,12 @@ impl StallDetector {
             return None;
         }
         let since = duration(begin.ticks - seen.ticks, begin.ticks_per_second);
-        (since >= self.patience).then_some(Stall { name, waiting, since })
+        (since >= self.patience).then_some(Stall { sort, name, waiting, since })
     }
 }
 
 /// What changes when it gets on, and what waits.
-fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
+fn figures(record: &Record) -> Option<(Stalled, Name, [u64; 4], u64)> {
     Some(match record {
         Record::Channel(channel) => {
             let now = &channel.snapshot;
@@ -124,16 +130,16 @@ fn figures(record: &Record) -> Option<(Sort, Name, [u64; 4], u64)> {
             let depth = if now.kind == Kind::Conflated { 0 } else { now.depth as u64 };
             // A received report may say anything.
             let waiting = depth.saturating_add(now.parked_senders.into());
-            (Sort::Channel, channel.name, moved, waiting)
+            (Stalled::Channel, channel.name, moved, waiting)
         }
         Record::Kernel(kernel) => {
             let now = &kernel.snapshot;
-            (Sort::Kernel, kernel.name, [now.polls.into(), 0, 0, 0], now.ready.into())
+            (Stalled::Kernel, kernel.name, [now.polls.into(), 0, 0, 0], now.ready.into())
         }
         Record::Arena(arena) => {
             let now = &arena.snapshot;
             let moved = [now.free as u64, now.live as u64, now.moves.into(), now.stopped.into()];
-            (Sort::Arena, arena.name, moved, now.waiting.into())
+            (Stalled::Arena, arena.name, moved, now.waiting.into())
         }
         _ => return None,
     })

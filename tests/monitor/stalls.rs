@@ -35,7 +35,7 @@ impl<'r> Watcher<'r> {
         let report = self.report();
         let stalls = self.detector.observe(&report).into_iter();
         stalls
-            .map(|Stall { name, waiting, since }| (name.to_string(), waiting, since.as_secs()))
+            .map(|Stall { name, waiting, since, .. }| (name.to_string(), waiting, since.as_secs()))
             .collect()
     }
 }

@@ -11,7 +11,7 @@ use super::screen::heading;
 use crate::dump::{arena_line, tickets};
 use crate::page_map::{Cell, page_map};
 use crate::series::Latest;
-use crate::words::{Condition, diagnose_arena};
+use crate::words::{Condition, count};
 
 /// Lines that all arenas take: a heading, and of each its totals and its map.
 pub fn height(latest: &Latest) -> u16 {
@@ -22,10 +22,10 @@ pub fn height(latest: &Latest) -> u16 {
 pub fn draw(frame: &mut Frame, area: Rect, latest: &Latest) {
     let mut lines = vec![legend()];
     for arena in latest.picture.arenas() {
-        let diagnosis = diagnose_arena(arena, &latest.picture);
         let mut title = vec![Span::raw(format!("{}: ", arena.name))];
-        if diagnosis.condition == Condition::Throttled {
-            title.push(Span::styled(format!("{diagnosis}; "), style(diagnosis.condition)));
+        if arena.snapshot.waiting > 0 {
+            let waiting = count(arena.snapshot.waiting.into(), ["allocation", "allocations"]);
+            title.push(Span::styled(format!("{waiting} waiting; "), style(Condition::Throttled)));
         }
         title.push(arena_line(arena).into());
         lines.push(title.into());

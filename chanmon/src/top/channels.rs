@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table, TableState};
+use ratatui::widgets::{Cell, Paragraph, Row as Cells, Table, TableState, Wrap};
 
 use super::app::{App, Row};
 use super::columns::Column;
@@ -29,9 +29,14 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         return;
     }
     let wide = area.width >= WIDE;
-    let [table, reason] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     let selected = app.selected(&rows);
+    let reason = rows.get(selected).map_or(Line::default(), |row| {
+        let text = format!("{}: {}", row.channel.name, row.diagnosis);
+        Line::styled(text, style(row.diagnosis.condition))
+    });
+    let lines = if reason.width() > usize::from(area.width) { 2 } else { 1 };
+    let [table, below] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(lines)]).areas(area);
     let mut widths: Vec<Constraint> = WIDTHS.iter().copied().map(Constraint::Length).collect();
     let mut titles: Vec<Cell> = Column::ALL.iter().map(|column| title(*column, app)).collect();
     if wide {
@@ -44,10 +49,7 @@ pub fn draw(frame: &mut Frame, area: Rect, app: &App) {
         .row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected(selected);
     frame.render_stateful_widget(widget, table, &mut state);
-    if let Some(row) = rows.get(selected) {
-        let text = format!("{}: {}", row.channel.name, row.diagnosis);
-        frame.render_widget(Paragraph::new(text).style(style(row.diagnosis.condition)), reason);
-    }
+    frame.render_widget(Paragraph::new(reason).wrap(Wrap { trim: true }), below);
 }
 
 fn title(column: Column, app: &App) -> Cell<'static> {

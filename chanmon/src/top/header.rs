@@ -89,12 +89,13 @@ fn second(app: &App) -> Line<'_> {
     if app.damage() != Damage::default() {
         alarms.push(app.damage().to_string());
     }
-    for (number, word) in
-        [(stalled, "stalled"), (throttled, "throttled"), (senders, "senders wait")]
-    {
+    for (number, word) in [(stalled, "stalled"), (throttled, "throttled")] {
         if number > 0 {
             alarms.push(format!("{number} {word}"));
         }
+    }
+    if senders > 0 {
+        alarms.push(format!("{} waiting", count(senders, ["sender", "senders"])));
     }
     let mut spans = Vec::new();
     if !alarms.is_empty() {

@@ -83,6 +83,36 @@ fn a_watch_ends_with_what_it_saw() {
 }
 
 #[test]
+fn a_want_of_memory_is_told_with_who_uses_it() {
+    let mut busy = Busy::start(&[]);
+    let socket = socket(&busy);
+    busy.say("hoard");
+    let short = "waiting for memory, 1 sender; `memory` has ";
+    let quota = "of 256 pages free, its home 1 uses 100 % of its quota";
+    assert_said(
+        &["watch", &socket, "--alert", "throttled", "--channel", "log", "--interval", "0.05"],
+        1,
+        &["log: throttled (throttled = yes); throttled: ", short, quota],
+    );
+    assert_said(&["dump", &socket], 0, &[short, "home 1: 64 pages, 100 % of its 64"]);
+    busy.say("go");
+    assert_said(
+        &[
+            "watch",
+            &socket,
+            "--alert",
+            "receive_rate > 0",
+            "--channel",
+            "log",
+            "--interval",
+            "0.05",
+        ],
+        1,
+        &["log: receive_rate > 0"],
+    );
+}
+
+#[test]
 fn a_watch_ends_with_trouble_when_the_process_does() {
     let mut busy = Busy::start(&[]);
     let socket = socket(&busy);
@@ -142,6 +172,25 @@ fn a_process_refuses_what_it_does_not_allow() {
     assert!(!dump.contains("closed: "), "it was closed all the same:\n{dump}");
 }
 
+#[test]
+fn a_pipe_is_read_when_somebody_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("runs");
+    assert!(made.success());
+    let mut command = Command::new(CHANMON);
+    command.arg("json").arg(&pipe).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let looks = command.spawn().expect("runs");
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).expect("it reads");
+    Registry::new("writer").collect().write_frames(writer).expect("it reads");
+    let output = looks.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    assert!(lines.contains(r#""source":"writer""#), "{lines}");
+    let told = String::from_utf8(output.stderr).expect("text");
+    assert!(told.contains("waiting for somebody to write"), "{told}");
+}
+
 /// Firmware that has been reporting for a while when somebody comes to look.
 #[test]
 fn reports_come_over_a_serial_line() {
@@ -185,7 +234,7 @@ fn the_readme_shows_what_the_program_does() {
     let readme = readme.expect("a file");
     let busy = Busy::start(&[]);
     let picture = assert_said(
-        &["top", &socket(&busy), "--sort", "state", "--once", "100x18", "--interval", "0.05"],
+        &["top", &socket(&busy), "--sort", "state", "--once", "100x19", "--interval", "0.05"],
         0,
         &["\nARENAS "],
     );

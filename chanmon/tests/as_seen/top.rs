@@ -33,7 +33,7 @@ fn a_busy_process_is_seen_and_keys_do_what_help_says() {
         let flows = |rate: &&str| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0);
         orders.get(1..3) == Some(&["buffered", "active"]) && orders.get(5).is_some_and(flows)
     });
-    let text = screen.shows(&["chanmon busy", "up ", "5 channels", "memory: ", "by place"]);
+    let text = screen.shows(&["chanmon busy", "up ", "6 channels", "memory: ", "by place"]);
     assert!(line(&text, "CHANNEL").contains("DEPTH"), "{text}");
     assert!(line(&text, "tasks").contains(" 1 "), "a task of the kernel:\n{text}");
 
