@@ -6,6 +6,9 @@ use crate::Result;
 use crate::process::{root, run};
 use crate::toolchain;
 
+/// Programs that need a feature of their package, and the feature: what it costs, the others shall not pay.
+const FEATURES: &[(&str, &str)] = &[("monitor", "reports")];
+
 /// A board, which is also a package under `boards/` and a machine of QEMU's.
 pub struct Board {
     /// The package and the machine, which have the same name.
@@ -35,6 +38,9 @@ impl Board {
         let mut cargo = toolchain.cargo("build", self.target);
         cargo.current_dir(root().join("boards"));
         cargo.args(["--release", "--package", self.name, "--bin", binary]);
+        if let Some((_, feature)) = FEATURES.iter().find(|(name, _)| *name == binary) {
+            cargo.args(["--features", feature]);
+        }
         run(&mut cargo)?;
 
         let target_directory = root().join("boards/target").join(toolchain.directory());

@@ -3,6 +3,7 @@
 //! It needs nothing but the standard library, so that it is built in a moment on a fresh machine, and it
 //! installs what the rest needs.
 
+mod as_seen;
 mod board;
 mod demo;
 mod echo;
@@ -11,6 +12,7 @@ mod measure;
 mod model;
 mod process;
 mod qemu;
+mod reports;
 mod sanitize;
 mod soak;
 mod socket;
@@ -32,6 +34,8 @@ usage: cargo xtask COMMAND
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
+    demo [--watch]     the ECG demonstration: firmware under QEMU, a server process on the host,
+                       which `chanmon top` shows from inside if it is to be watched
     soak               tests of length: ten million messages, a billion bytes, idleness, a storm (minutes)
     sanitize           tests with threads under ThreadSanitizer and AddressSanitizer (minutes)
     demo               the ECG demonstration: firmware under QEMU, a server process on the host
@@ -68,6 +72,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["soak"] => soak::run_all()?,
         ["sanitize"] => sanitize::run_all()?,
         ["demo"] => demo::run()?,
+        ["demo", "--watch"] => demo::run_watched()?,
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,

@@ -131,6 +131,15 @@ pub struct Guarded {
 impl Guarded {
     /// Starts `command` with no input, its output passed on to the terminal line by line and kept.
     pub fn start(command: &mut Command) -> Result<Self> {
+        Self::start_with(command, Output::PassedOn)
+    }
+
+    /// Starts `command` with no input. Its output is only kept: something else is on the terminal.
+    pub fn start_unseen(command: &mut Command) -> Result<Self> {
+        Self::start_with(command, Output::Kept)
+    }
+
+    fn start_with(command: &mut Command, to: Output) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
             .stdin(Stdio::null())
@@ -139,8 +148,8 @@ impl Guarded {
             .spawn()
             .map_err(|error| format!("cannot start {name}: {error}"))?;
         let mut output = Vec::new();
-        output.extend(child.stdout.take().map(pass_on));
-        output.extend(child.stderr.take().map(pass_on));
+        output.extend(child.stdout.take().map(|stream| collect(stream, to)));
+        output.extend(child.stderr.take().map(|stream| collect(stream, to)));
         Ok(Self { child, name, output })
     }
 
@@ -179,15 +188,26 @@ impl Drop for Guarded {
     }
 }
 
-/// Prints a stream line by line as it comes, and returns it whole.
-fn pass_on(stream: impl Read + Send + 'static) -> JoinHandle<String> {
+/// What becomes of a process's output.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// It is printed line by line as it comes, and kept.
+    PassedOn,
+    /// It is kept.
+    Kept,
+}
+
+/// Returns a stream whole.
+fn collect(stream: impl Read + Send + 'static, to: Output) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut whole = String::new();
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             let text = String::from_utf8_lossy(&line);
-            print!("{text}");
+            if to == Output::PassedOn {
+                print!("{text}");
+            }
             whole.push_str(&text);
             line.clear();
         }

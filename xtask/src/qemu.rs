@@ -18,6 +18,9 @@ pub enum Serial<'a> {
     Unconnected,
     /// To Unix sockets that QEMU makes, in this order. It waits for a client on each before it starts.
     Sockets(&'a [&'a Path]),
+    /// The first of them to a pair of named pipes, `PATH.in` and `PATH.out`. Nobody has to be there: what is
+    /// written waits in the pipe.
+    Pipes(&'a Path),
 }
 
 /// The command line that runs `program` on `board`.
@@ -40,6 +43,9 @@ pub fn machine_told(
     match serial {
         Serial::Unconnected => {
             qemu.args(["-serial", "none"]);
+        }
+        Serial::Pipes(path) => {
+            qemu.arg("-serial").arg(format!("pipe:{}", path.display()));
         }
         Serial::Sockets(sockets) => {
             for socket in *sockets {

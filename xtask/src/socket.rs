@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use crate::Result;
-use crate::process::poll;
+use crate::process::{command, poll, run};
 
 /// QEMU makes its first socket within milliseconds, unless the machine is very busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,9 +23,17 @@ impl Directory {
         Ok(Self(path))
     }
 
-    /// The path of a socket in it.
+    /// The path of a socket, or of anything else, in it.
     pub fn socket(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// Makes the two pipes that QEMU takes for a serial line of this name: what goes in, and what comes out.
+    pub fn pipes(&self, name: &str) -> Result<(PathBuf, PathBuf)> {
+        let pipes = ["in", "out"].map(|way| self.0.join(format!("{name}.{way}")));
+        run(command("mkfifo").args(&pipes))?;
+        let [input, output] = pipes;
+        Ok((input, output))
     }
 }
 

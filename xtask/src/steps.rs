@@ -1,12 +1,14 @@
 //! `cargo xtask test`: the steps, and what runs them.
 
+use std::env;
 use std::time::Instant;
 
 use crate::Result;
 use crate::board::Board;
+use crate::demo::Watched;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{demo, echo, model, qemu, sweep, toolchain};
+use crate::{as_seen, demo, echo, model, qemu, reports, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -37,7 +39,14 @@ const STEPS: &[Step] = &[
     ("an interrupt at every instruction", sweep::run),
     ("a storm of interrupts", || storm("lm3s6965evb")),
     ("serial ports", echo::run),
+    ("firmware reports", reports::run),
     ("demonstration", demo::run),
+    ("demonstration, watched", || {
+        demo::build(Watched::Yes)?;
+        as_seen::build()?;
+        let this = env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
+        as_seen::run("demo::", &[("CLOAKROOM_XTASK", &this)])
+    }),
 ];
 
 /// The features of the library, for trying every combination.
@@ -131,7 +140,8 @@ fn counts(board: &str) -> Result {
     qemu::Run::of(board, &board.build("measure")?).counted().judged()
 }
 
-/// Compiles the library alone for the smallest processor, and looks for an allocator in each suite.
+/// Compiles the library alone for the smallest processor, and looks for an allocator in each suite, and in
+/// the firmware that reports.
 fn no_allocator() -> Result {
     const TARGET: &str = "thumbv6m-none-eabi";
     let mut check = toolchain::for_target(TARGET)?.cargo("check", TARGET);
@@ -140,15 +150,14 @@ fn no_allocator() -> Result {
     check.args(["--release", "--package", "cloakroom", "--lib", "--no-default-features"]);
     run(check.args(["--features", stand_in]))?;
 
-    for board in Board::ALL {
-        for binary in SUITES {
-            let symbols = Elf::read(&board.build(binary)?)?.symbols()?;
-            if symbols.is_empty() {
-                return Err(format!("{binary} for {} has no symbols to look through", board.name));
-            }
-            if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
-                return Err(format!("{binary} for {} links {symbol}", board.name));
-            }
+    let suites = Board::ALL.iter().flat_map(|board| SUITES.map(|suite| (board, suite)));
+    for (board, binary) in suites.chain([(Board::named("lm3s6965evb")?, "monitor")]) {
+        let symbols = Elf::read(&board.build(binary)?)?.symbols()?;
+        if symbols.is_empty() {
+            return Err(format!("{binary} for {} has no symbols to look through", board.name));
+        }
+        if let Some(symbol) = symbols.iter().find(|symbol| belongs_to_an_allocator(symbol)) {
+            return Err(format!("{binary} for {} links {symbol}", board.name));
         }
     }
     Ok(())

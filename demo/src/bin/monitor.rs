@@ -1,17 +1,18 @@
 //! The host's side of the demo: feeds the recording to the board and checks what comes back.
 //!
 //! ```text
-//!  feeder thread ──► board's first serial port
-//!  reader thread ◄── board's second serial port
+//!  feed (blocks) ──► board's first serial port
+//!  read (blocks) ◄── board's second serial port
 //!       │  pieces of the stream, each read straight into an arena, without a copy
 //!       ▼
-//!  PIECES ──► main task: frames, samples, beats; a live line; the closing report
+//!  PIECES ──► watch: frames, samples, beats; a live line; the closing report
 //! ```
 //!
-//! The arena is as small as a firmware's: when the main task is slow the reader waits for memory, and
-//! in the end the board does.
+//! The arena is as small as a firmware's, and tasks and pieces share it: when `watch` is slow, `read` waits for memory,
+//! and in the end the board does. With `--serve`, `chanmon` can look at all of that while it happens.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::net;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,19 +21,18 @@ use std::{env, error, fs, thread};
 
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Bytes};
-use cloakroom::kernel::Kernel;
 use cloakroom::select::{Either, select};
-use cloakroom::std_layer::{StdClock, StdRawMutex, block_on, block_on_until};
+use cloakroom::std_layer::report::{Registry, Serving, serve};
+use cloakroom::std_layer::runtime::{Handle, Runtime, Shutdown};
+use cloakroom::std_layer::{StdRawMutex as Lock, block_on};
 use cloakroom_demo::{FrameReader, Input, Summary};
 
-type Lock = StdRawMutex;
 type Error = Box<dyn error::Error + Send + Sync>;
 
-/// The whole budget for the stream: 16 KiB.
+/// The whole budget, for the stream and the tasks: 16 KiB.
 static ARENA: Arena<Lock, 64, 256, 32> = Arena::new();
 /// Pieces of the stream on their way from the reader.
 static PIECES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
-static KERNEL: Kernel<Lock> = Kernel::new();
 
 /// The longest piece.
 const PIECE: usize = 1024;
@@ -66,27 +66,38 @@ fn run() -> Result<(), Error> {
     // The board says when it listens: what comes before that is lost.
     frames.read_exact(&mut [0])?;
 
+    frames.set_read_timeout(Some(SILENCE))?;
+    let line = frames.try_clone()?;
+
+    let arena = ARENA.handle();
+    let threads = Runtime::builder().name("monitor").workers(1).blocking_threads(2);
+    let runtime = threads.arena(arena).build()?;
+    let registry = registry(&runtime);
+    let socket = arguments.serve.as_ref();
+    let _server = socket.map(|path| serve(&registry, path, Serving::default())).transpose()?;
+
     let start = Instant::now();
-    let feeder = thread::spawn(move || -> Result<UnixStream, Error> {
+    let feeder = runtime.spawn_blocking(move || -> io::Result<UnixStream> {
         feed.write_all(&sent.samples.to_le_bytes())?;
         feed.write_all(&recording)?;
         // Kept open: the emulator forgets unread bytes when its peer hangs up.
         Ok(feed)
-    });
-    frames.set_read_timeout(Some(SILENCE))?;
-    let reader = thread::spawn(move || {
+    })?;
+    let reader = runtime.spawn_blocking(move || {
         let result = read_pieces(frames);
         PIECES.close();
         result
-    });
-
-    let clock = StdClock::new();
-    let summary = block_on_until(&KERNEL, &clock, watch());
+    })?;
+    let watching = runtime.spawn(watch(runtime.handle())).map_err(|error| error.why.to_string())?;
+    let summary = watching.join().map_err(|error| error.to_string())?;
     let seconds = start.elapsed().as_secs_f64();
-    // The stream's end is known by its content; whatever the threads met afterwards is no error.
-    if summary.end().is_none() {
-        reader.join().map_err(|_| "the reader has failed")??;
-        feeder.join().map_err(|_| "the feeder has failed")??;
+    match summary.end() {
+        // The stream's end is known by its content; whatever the threads meet afterwards is no error.
+        Some(_) => drop((reader, feeder)),
+        None => {
+            reader.join().map_err(|error| error.to_string())??;
+            feeder.join().map_err(|error| error.to_string())??;
+        }
     }
 
     println!("\n\nreceived in      {seconds:.1} s");
@@ -107,8 +118,23 @@ fn run() -> Result<(), Error> {
     if waits == 0 {
         return Err("the board never had to wait for memory: there was no pressure".into());
     }
+    // The reader waits for more. There is none.
+    line.shutdown(net::Shutdown::Both)?;
+    let left = runtime.shutdown(Shutdown::Deadline(SILENCE));
+    if left.payloads > 0 {
+        return Err(format!("{} payloads were never given back", left.payloads).into());
+    }
     println!("everything arrived");
     Ok(())
+}
+
+/// What can be looked at.
+fn registry(runtime: &Runtime) -> Registry {
+    let registry = Registry::new("ecg monitor");
+    registry.channel("pieces", &PIECES).keep();
+    registry.arena("memory", &ARENA).keep();
+    registry.kernel("tasks", runtime.kernel()).keep();
+    registry
 }
 
 /// Reads the stream into the arena, piece by piece, and sends the pieces on.
@@ -127,35 +153,31 @@ fn read_pieces(mut stream: UnixStream) -> Result<(), Error> {
 }
 
 /// Takes the stream apart until its end, and shows how it goes.
-async fn watch() -> Summary {
+async fn watch(runtime: Handle) -> Summary {
     let mut frames = FrameReader::new();
     let mut summary = Summary::new();
+    let mut due = Instant::now();
     while summary.end().is_none() {
-        let refresh = KERNEL.timers().after(StdClock::ticks(REFRESH));
-        match select((PIECES.recv(), refresh)).await {
+        match select((PIECES.recv(), runtime.sleep_until(due))).await {
             Either::First(Ok(piece)) => frames.feed(&piece, |event| summary.observe(event)),
             Either::First(Err(_)) => break,
             Either::Second(()) => {}
         }
-        show(&summary);
+        if due <= Instant::now() {
+            due = Instant::now() + REFRESH;
+            show(&summary);
+        }
     }
     PIECES.close();
     frames.end(|event| summary.observe(event));
     summary
 }
 
-/// The live line, at most a few times a second.
+/// The live line.
 fn show(summary: &Summary) {
-    use std::cell::Cell;
-    thread_local!(static LAST: Cell<Option<Instant>> = const { Cell::new(None) });
-    let now = Instant::now();
-    let due = LAST.get().is_none_or(|last| now.duration_since(last) >= REFRESH);
-    if due {
-        LAST.set(Some(now));
-        print!("\r{}  ", summary.live());
-        // A live line that cannot be shown is no reason to stop.
-        let _ = std::io::stdout().flush();
-    }
+    print!("\r{}  ", summary.live());
+    // A live line that cannot be shown is no reason to stop.
+    let _ = io::stdout().flush();
 }
 
 /// Connects to a port of the board, which may take a moment to appear.
@@ -172,29 +194,32 @@ fn connect(path: &Path) -> Result<UnixStream, Error> {
     }
 }
 
-/// What the monitor is told: where the board's ports are, and the recording.
+/// What the monitor is told: where the board's ports are, the recording, and where it can be looked at.
 struct Arguments {
     feed: PathBuf,
     frames: PathBuf,
     data: PathBuf,
+    serve: Option<PathBuf>,
 }
 
 impl Arguments {
     fn parse() -> Result<Self, Error> {
-        const USAGE: &str = "usage: monitor --feed SOCKET --frames SOCKET --data FILE";
-        let (mut feed, mut frames, mut data) = (None, None, None);
+        const USAGE: &str =
+            "usage: monitor --feed SOCKET --frames SOCKET --data FILE [--serve SOCKET]";
+        let (mut feed, mut frames, mut data, mut serve) = (None, None, None, None);
         let mut arguments = env::args_os().skip(1);
         while let (Some(name), Some(value)) = (arguments.next(), arguments.next()) {
             let place = match name.to_str() {
                 Some("--feed") => &mut feed,
                 Some("--frames") => &mut frames,
                 Some("--data") => &mut data,
+                Some("--serve") => &mut serve,
                 _ => return Err(USAGE.into()),
             };
             *place = Some(PathBuf::from(value));
         }
         match (feed, frames, data) {
-            (Some(feed), Some(frames), Some(data)) => Ok(Self { feed, frames, data }),
+            (Some(feed), Some(frames), Some(data)) => Ok(Self { feed, frames, data, serve }),
             _ => Err(USAGE.into()),
         }
     }
