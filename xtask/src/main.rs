@@ -34,11 +34,10 @@ usage: cargo xtask COMMAND
     setup              install what building and running firmware takes
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
+    soak               tests of length: ten million messages, a billion bytes, idleness, storms (minutes)
+    sanitize           tests with threads under ThreadSanitizer and AddressSanitizer (minutes)
     demo [--watch]     the ECG demonstration: firmware under QEMU, a server process on the host,
                        which `chanmon top` shows from inside if it is to be watched
-    soak               tests of length: ten million messages, a billion bytes, idleness, a storm (minutes)
-    sanitize           tests with threads under ThreadSanitizer and AddressSanitizer (minutes)
-    demo               the ECG demonstration: firmware under QEMU, a server process on the host
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
