@@ -80,3 +80,24 @@ impl<M: RawMutex> ArenaRef<'_, M> {
         }
     }
 }
+
+#[cfg(all(test, feature = "std", target_has_atomic = "64", not(any(loom, shuttle))))]
+mod tests {
+    use crate::Arena;
+    use crate::sync::CriticalSectionRawMutex as Lock;
+
+    #[test]
+    fn who_comes_late_does_not_turn_the_time_back() {
+        let arena: Arena<Lock, 1, 64, 1> = Arena::new();
+        let arena = arena.handle();
+        let now = || arena.core().now.now();
+        let wrapped = (1_u64 << 32) + 3;
+        for (told, kept) in [(5, 5), (4, 5), (u32::MAX.into(), u32::MAX), (wrapped, 3), (9, 3)] {
+            arena.advance_now(told);
+            assert_eq!(now(), kept, "after {told}");
+        }
+        // Whoever sets it may.
+        arena.set_now(1);
+        assert_eq!(now(), 1);
+    }
+}
