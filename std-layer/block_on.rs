@@ -156,7 +156,17 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
     clock: &StdClock,
     future: F,
 ) -> F::Output {
-    let rest = Rest { before: &|| {}, parked: &AtomicU32::new(0), is_brief: false };
+    drive_telling(kernel, clock, future, &|_| {})
+}
+
+/// As [`block_on_until`], and tells the time before each batch.
+pub(super) fn drive_telling<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
+    kernel: &Kernel<M, W>,
+    clock: &StdClock,
+    future: F,
+    tell: &dyn Fn(u64),
+) -> F::Output {
+    let rest = Rest { before: &|| {}, tell, parked: &AtomicU32::new(0), is_brief: false };
     drive_until(kernel, clock, future, &rest)
 }
 
@@ -164,6 +174,8 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
 pub(super) struct Rest<'a> {
     /// Work that can wait, a bounded piece of it; done between batches, too.
     pub(super) before: &'a dyn Fn(),
+    /// Told the time, in ticks of the clock, when it wakes up and between batches: before what is run then.
+    pub(super) tell: &'a dyn Fn(u64),
     /// How many threads sleep.
     pub(super) parked: &'a AtomicU32,
     /// The future itself takes no time: nobody else need be woken for tasks meanwhile.
@@ -195,7 +207,9 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
                 driver.as_mut().search();
             }
             // The future comes first, as it may begin a sleep, too, and counts from now on.
-            kernel.advance(clock.now());
+            let now = clock.now();
+            (rest.tell)(now);
+            kernel.advance(now);
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }

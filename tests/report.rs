@@ -6,11 +6,11 @@ mod random;
 
 use cloakroom::Arena;
 use cloakroom::arena::{ArenaSnapshot, Census, HomeSnapshot};
-use cloakroom::channel::{Buffered, Bytes, Channel, ChannelSnapshot, Times};
+use cloakroom::channel::{Buffered, Bytes, Channel, ChannelSnapshot, Histogram, Times};
 use cloakroom::kernel::{Kernel, KernelSnapshot};
 use cloakroom::report::{
-    Action, Begin, Decoder, FrameError, Frames, FullError, MAX_FRAME, Name, Outcome, Record,
-    Request, VERSION, decode, encode,
+    Action, Begin, Decoder, FrameError, Frames, FullError, MAX_FRAME, Name, Outcome,
+    QueueingRecord, Record, Request, VERSION, decode, encode,
 };
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
 use random::Random;
@@ -38,7 +38,16 @@ fn records() -> Vec<Record> {
         Record::ticket("arena", payload),
         Record::End { records: 7 },
         Record::Outcome(Outcome::Done(3)),
+        queueing("frames", [0, 200, 3]),
     ]
+}
+
+/// A record of a histogram whose first three buckets, and no others, have something in them.
+fn queueing(channel: &str, first: [u32; 3]) -> Record {
+    let mut histogram = Histogram::default();
+    histogram.buckets[..3].copy_from_slice(&first);
+    histogram.ticks = 206;
+    Record::Queueing(QueueingRecord { channel: Name::new(channel), histogram })
 }
 
 /// The frames of these, and where each ends.
@@ -164,6 +173,7 @@ fn every_record_fits_a_frame() {
         ticks: u64::MAX,
         ticks_per_second: u64::MAX,
     };
+    let histogram = Histogram { buckets: [all; Histogram::BUCKETS], ticks: u64::MAX };
     for record in [
         Record::Begin(begin),
         Record::channel(&long, snapshot),
@@ -173,6 +183,7 @@ fn every_record_fits_a_frame() {
         Record::ticket(&long, dump),
         Record::End { records: all },
         Record::Outcome(Outcome::Done(u64::MAX)),
+        Record::Queueing(QueueingRecord { channel: Name::new(&long), histogram }),
     ] {
         let mut buffer = [0; MAX_FRAME];
         let frame = encode(&record, &mut buffer).expect("room");

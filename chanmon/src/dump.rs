@@ -10,6 +10,7 @@ use crate::cli::Dump;
 use crate::export::{one, print};
 use crate::page_map::{Cell, page_map};
 use crate::picture::Picture;
+use crate::queueing;
 use crate::trouble::{Result, Trouble};
 use crate::words::{count, diagnose, diagnose_arena, payload_word, share};
 
@@ -57,14 +58,14 @@ pub fn write_channel(out: &mut String, channel: &ChannelRecord, picture: &Pictur
     let now = &channel.snapshot;
     writeln!(out, "\nchannel {}", channel.name)?;
     writeln!(out, "    {}", diagnose(now, None, None, picture))?;
-    for line in channel_lines(channel) {
+    for line in channel_lines(channel, picture) {
         writeln!(out, "    {line}")?;
     }
     Ok(())
 }
 
-/// A channel's figures, a line for each group of them.
-pub fn channel_lines(channel: &ChannelRecord) -> Vec<String> {
+/// A channel's figures, a line for each group of them. It is one of this picture.
+pub fn channel_lines(channel: &ChannelRecord, picture: &Picture) -> Vec<String> {
     let now = &channel.snapshot;
     let capacity = now.capacity.map_or("what memory allows".into(), |most| most.to_string());
     let what = match now.mode {
@@ -110,6 +111,7 @@ pub fn channel_lines(channel: &ChannelRecord) -> Vec<String> {
             times.first, times.last
         ));
     }
+    lines.extend(picture.queueing_in(channel).into_iter().flat_map(queueing::lines));
     if !now.reconciles() {
         lines.push(
             "sent is not received + depth + dropped: figures of two moments, or a bug".into(),
@@ -272,6 +274,9 @@ mod tests {
             "    throttled: full, 14 senders wait",
             "    buffered of values; depth 16 of 16, at most 16",
             "    failed sends: full 7, closed 0, late 0, cancelled 0",
+            "    queued, at most: p50 3, p99 1023, max 1023 ticks; 4 messages delivered",
+            "    ··█·······▃·············",
+            "    0          1k        1M ticks",
             "    unlimited of values; depth 0 of what memory allows, at most 0",
             "    active: 40 pages free",
             "    8 in hand, 16 at rest, 40 free of 64 pages of 64 B; 25 % scattered, run 30, peak 60",

@@ -14,6 +14,7 @@ mod export;
 mod feed;
 mod page_map;
 mod picture;
+mod queueing;
 mod rates;
 mod reports;
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! One report as a whole, and how one is compared with the one before it.
 
 use std::ops::Deref;
+use std::ptr;
 use std::time::{Duration, Instant};
 
+use cloakroom::channel::Histogram;
 use cloakroom::report::{
     ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Name, Record, TicketRecord,
 };
@@ -47,6 +49,7 @@ impl Picture {
                 Record::Home(home) => disarm(&mut home.arena),
                 Record::Kernel(kernel) => disarm(&mut kernel.name),
                 Record::Ticket(ticket) => disarm(&mut ticket.arena),
+                Record::Queueing(queueing) => disarm(&mut queueing.channel),
                 _ => {}
             }
         }
@@ -64,6 +67,19 @@ impl Picture {
         kernels, Kernel, KernelRecord;
         /// The payloads, in a dump.
         tickets, Ticket, TicketRecord;
+    }
+
+    /// How long the messages of a channel of this picture were queued, if the source says so. There may be several
+    /// channels of one name: what belongs to one comes right behind it.
+    pub fn queueing_in(&self, channel: &ChannelRecord) -> Option<&Histogram> {
+        let mut records = self.report.records.iter();
+        records.find(|record| matches!(record, Record::Channel(own) if ptr::eq(own, channel)))?;
+        match records.next() {
+            Some(Record::Queueing(queueing)) if queueing.channel == channel.name => {
+                Some(&queueing.histogram)
+            }
+            _ => None,
+        }
     }
 
     /// How long the source has run, if it has a clock.
@@ -101,7 +117,7 @@ fn disarm(name: &mut Name) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{channel, everything, picture};
+    use crate::samples::{channel, everything, picture, queued};
 
     #[test]
     fn ticks_are_seconds_where_there_is_a_clock() {
@@ -117,6 +133,16 @@ mod tests {
         let records = vec![Record::Channel(channel("a\u{1b}[2J\n\u{9b}"))];
         let picture = picture(1, records);
         assert_eq!(picture.channels().next().map(|channel| &*channel.name), Some("a?[2J??"));
+    }
+
+    #[test]
+    fn a_histogram_belongs_to_the_channel_before_it() {
+        let twin = || Record::Channel(channel("twin"));
+        let picture = picture(1, vec![twin(), twin(), queued("twin"), twin(), queued("other")]);
+        let found: Vec<bool> =
+            picture.channels().map(|channel| picture.queueing_in(channel).is_some()).collect();
+        assert_eq!(found, [false, true, false]);
+        assert_eq!(picture.queueing_in(&channel("twin")), None, "of no picture");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Reports to test with: of real channels, arenas and kernels, with figures changed where a test says so.
 
 use cloakroom::arena::{ArenaSnapshot, Census, PayloadState, TicketDump};
-use cloakroom::channel::{Buffered, Channel, Kind};
+use cloakroom::channel::{Buffered, Channel, Histogram, Kind};
 use cloakroom::kernel::Kernel;
-use cloakroom::report::{Begin, ChannelRecord, KernelRecord, Name, Record, TicketRecord};
+use cloakroom::report::{
+    Begin, ChannelRecord, KernelRecord, Name, QueueingRecord, Record, TicketRecord,
+};
 use cloakroom::std_layer::report::Report;
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
 use cloakroom::{Arena, Ticket};
@@ -20,6 +22,14 @@ fn begin(sequence: u32) -> Begin {
 pub fn channel(name: &str) -> ChannelRecord {
     let channel: Channel<Lock, u32, Buffered<16>> = Channel::new();
     ChannelRecord { name: Name::new(name), snapshot: channel.snapshot() }
+}
+
+/// That three messages of a channel of that name were queued for up to 3 ticks, and one for up to 1,023.
+pub fn queued(name: &str) -> Record {
+    let mut histogram = Histogram::default();
+    (histogram.buckets[2], histogram.buckets[10]) = (3, 1);
+    histogram.ticks = 9 + 600;
+    Record::Queueing(QueueingRecord { channel: Name::new(name), histogram })
 }
 
 /// An idle kernel of that name.
@@ -83,6 +93,7 @@ pub fn everything(sequence: u32) -> Picture {
         vec![
             Record::Channel(beats),
             Record::Channel(frames),
+            queued("frames"),
             Record::Channel(log),
             Record::arena("heap", heap, Some(census)),
             Record::Kernel(main),

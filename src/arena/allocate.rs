@@ -87,7 +87,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         row.set_len(request.len);
         row.set_home(home);
         #[cfg(feature = "stamps")]
-        row.set_stamp(self.core().now.load(Relaxed));
+        row.set_stamp(self.core().now.now());
         map.live += 1;
         map.free_pages -= pages as Index;
         map.low_free = map.low_free.min(map.free_pages);

@@ -78,7 +78,7 @@ pub(crate) struct Core<M> {
     pub(super) checksums: AtomicBool,
     /// The time that new payloads are stamped with.
     #[cfg(feature = "stamps")]
-    pub(super) now: AtomicU32,
+    pub(super) now: super::time::Time,
     /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
     pub(super) stalled: AtomicBool,
     geometry: UnsafeCell<Geometry>,
@@ -98,7 +98,7 @@ impl<M: RawMutex> Core<M> {
                 #[cfg(feature = "checksum")]
                 checksums: AtomicBool::new(false),
                 #[cfg(feature = "stamps")]
-                now: AtomicU32::new(0),
+                now: super::time::Time::new(),
                 stalled: AtomicBool::new(false),
                 geometry: UnsafeCell::new(Geometry::NONE),
                 map: Locked::new(Map::new()),

@@ -73,6 +73,9 @@ pub struct Parcel<'a, M: RawMutex> {
     /// Its claim can be taken by anyone who has, or guesses, the number (a dump shows it), and then
     /// the descriptor may serve another payload: what a parcel does is checked as for a ticket.
     generation: u32,
+    /// When it was sent, if it was: kept here and not with the descriptor, as one payload may be in several channels.
+    #[cfg(feature = "histograms")]
+    pub(super) sent: u32,
 }
 
 impl<'a, M: RawMutex> LeaseMut<'a, M> {
@@ -128,7 +131,8 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
     pub fn into_parcel(self) -> Parcel<'a, M> {
         let arena = self.arena;
         let index = self.into_index();
-        Parcel { arena, index: index as u32, generation: rest_unique(arena, index) }
+        // Lossless: see `Parcel`.
+        Parcel::new(arena, index as u32, rest_unique(arena, index))
     }
 
     /// The arena it lies in.
@@ -161,7 +165,7 @@ impl<'a, M: RawMutex> Lease<'a, M> {
             return Err(DepositError(self));
         };
         let lease = ManuallyDrop::new(self);
-        Ok(Parcel { arena: lease.arena, index: lease.index as u32, generation })
+        Ok(Parcel::new(lease.arena, lease.index as u32, generation))
     }
 
     /// Puts it to rest as so many parcels of the same payload, counted in one step.
@@ -184,7 +188,7 @@ impl<'a, M: RawMutex> Lease<'a, M> {
             // It has become the parcels.
             core::mem::forget(self);
         }
-        Ok((0..count).map(move |_| Parcel { arena, index, generation }))
+        Ok((0..count).map(move |_| Parcel::new(arena, index, generation)))
     }
 
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
@@ -217,6 +221,16 @@ fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {
+    fn new(arena: ArenaRef<'a, M>, index: u32, generation: u32) -> Self {
+        Self {
+            arena,
+            index,
+            generation,
+            #[cfg(feature = "histograms")]
+            sent: 0,
+        }
+    }
+
     /// Takes the payload in hand.
     ///
     /// # Errors
@@ -235,7 +249,14 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     pub(crate) fn share(&self) -> Option<Self> {
         let shared = self.arena.share_at_rest(self.index(), self.generation);
         // Made only if it is counted: dropping one gives a ticket up.
-        shared.then(|| Self { arena: self.arena, index: self.index, generation: self.generation })
+        shared.then(|| Self {
+            arena: self.arena,
+            index: self.index,
+            generation: self.generation,
+            // In the same channel since the same moment.
+            #[cfg(feature = "histograms")]
+            sent: self.sent,
+        })
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.

@@ -22,6 +22,8 @@ mod quota;
 mod shared;
 mod snapshot;
 mod ticket;
+#[cfg(feature = "stamps")]
+mod time;
 mod verify;
 mod waiting;
 mod weight;

@@ -176,24 +176,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         })
     }
 
-    /// Tells the arena the time, in ticks of the caller's choice: payloads are stamped with the latest,
-    /// and [`dump`](Self::dump) shows their ages. Call it from a timer interrupt or a poll loop.
-    ///
-    /// ```
-    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
-    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
-    /// let arena = ARENA.handle();
-    /// arena.set_now(100);
-    /// let lease = arena.try_alloc(10)?;
-    /// arena.set_now(130);
-    /// assert_eq!(arena.dump().next().and_then(|payload| payload.age), Some(30));
-    /// # Ok::<(), cloakroom::TryAllocError>(())
-    /// ```
-    #[cfg(feature = "stamps")]
-    pub fn set_now(self, ticks: u32) {
-        self.core().now.store(ticks, Relaxed);
-    }
-
     /// The live payloads, by descriptor. Each is read in a short critical section of its own, so
     /// nothing stops while the iterator is used, and what it shows is true for each payload at the
     /// moment it was looked at, not for all of them at once.
@@ -254,7 +236,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 home: row.home(),
                 next: scattered.then(|| row.next().get()).flatten(),
                 #[cfg(feature = "stamps")]
-                age: Some(self.core().now.load(Relaxed).wrapping_sub(row.stamp())),
+                age: Some(self.core().now.now().wrapping_sub(row.stamp())),
                 #[cfg(not(feature = "stamps"))]
                 age: None,
             };

@@ -1,13 +1,12 @@
 //! What channels count about a message: how long it is, and whether it was copied.
 
+use core::marker::PhantomData;
+
 use super::lease::Parcel;
 use crate::sync::RawMutex;
-#[cfg(feature = "stamps")]
-use crate::sync::atomic::Ordering::Relaxed;
 
 /// What there is to be known about a message, without taking it in hand.
-#[derive(Clone, Copy)]
-pub(crate) struct Weight {
+pub(crate) struct Weight<'p> {
     pub(crate) bytes: u32,
     /// Its bytes were copied into the arena to be sent. Told once.
     pub(crate) copied: bool,
@@ -17,6 +16,10 @@ pub(crate) struct Weight {
     /// When it was allocated.
     #[cfg(feature = "stamps")]
     pub(crate) stamp: u32,
+    /// When it was sent, for its channel to note down and to look up.
+    #[cfg(feature = "histograms")]
+    pub(crate) sent: &'p mut u32,
+    _parcel: PhantomData<&'p mut u32>,
 }
 
 /// Marks a parcel whose bytes were copied into the arena to be sent. Descriptors are counted in fewer bits.
@@ -37,7 +40,7 @@ impl<M: RawMutex> Parcel<'_, M> {
 
     /// Weighs it, and takes the mark off. Constant time, without a lock: the length of a payload at rest does not
     /// change. (If somebody has redeemed its number behind its back it may be another payload's.)
-    pub(crate) fn weigh(&mut self) -> Weight {
+    pub(crate) fn weigh(&mut self) -> Weight<'_> {
         let copied = self.index & COPIED != 0;
         self.index &= !COPIED;
         let row = self.arena.row(self.index());
@@ -46,9 +49,12 @@ impl<M: RawMutex> Parcel<'_, M> {
             bytes: row.len() as u32,
             copied,
             #[cfg(feature = "stamps")]
-            now: self.arena.core().now.load(Relaxed),
+            now: self.arena.core().now.now(),
             #[cfg(feature = "stamps")]
             stamp: row.stamp(),
+            #[cfg(feature = "histograms")]
+            sent: &mut self.sent,
+            _parcel: PhantomData,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! counted by their lists; what can be computed from the rest is computed by whoever reads.
 
 use super::Channel;
+#[cfg(feature = "histograms")]
+use super::histogram::Queueing;
 use super::meeting::Bystanders;
 use super::state::State;
 use super::store::{Store, Strategy};
@@ -147,6 +149,11 @@ pub struct ChannelSnapshot {
     /// When it was used, in ticks of its messages' arena; `None` without the `stamps` feature, for channels of
     /// values, and before the first message.
     pub times: Option<Times>,
+    /// How long messages were queued; `None` for channels of values. Only with the `histograms` feature, and left out
+    /// when a snapshot is serialized: a report has a record of its own for it.
+    #[cfg(feature = "histograms")]
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub queueing: Option<super::Histogram>,
 }
 
 impl ChannelSnapshot {
@@ -239,6 +246,8 @@ pub(super) struct Counters {
     pub(super) bytes_received: usize,
     #[cfg(feature = "stamps")]
     pub(super) used: Option<super::weigh::Used>,
+    #[cfg(feature = "histograms")]
+    queueing: Queueing,
 }
 
 /// Operations of one side that were stopped from outside.
@@ -283,6 +292,8 @@ impl Counters {
         bytes_received: 0,
         #[cfg(feature = "stamps")]
         used: None,
+        #[cfg(feature = "histograms")]
+        queueing: Queueing::NONE,
     };
 
     /// An operation leaves, whose token this is.
@@ -296,27 +307,33 @@ impl Counters {
     }
 
     /// A message goes in.
-    pub(super) fn weigh_in(&mut self, weight: Weight) {
+    pub(super) fn weigh_in(&mut self, weight: Weight<'_>) {
         self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
         self.copied = self.copied.wrapping_add(u32::from(weight.copied));
-        self.note_use(weight);
+        self.note_use(&weight);
+        #[cfg(feature = "histograms")]
+        {
+            *weight.sent = weight.now;
+        }
     }
 
     /// A message is delivered.
-    pub(super) fn weigh_out(&mut self, weight: Weight) {
+    pub(super) fn weigh_out(&mut self, weight: Weight<'_>) {
         self.bytes_received = self.bytes_received.wrapping_add(weight.bytes as usize);
-        self.note_use(weight);
+        self.note_use(&weight);
+        #[cfg(feature = "histograms")]
+        self.queueing.note(weight.now.wrapping_sub(*weight.sent));
     }
 
     #[cfg(feature = "stamps")]
-    fn note_use(&mut self, weight: Weight) {
+    fn note_use(&mut self, weight: &Weight<'_>) {
         let first = self.used.map_or(weight.now, |used| used.first);
         self.used = Some(super::weigh::Used { first, last: weight.now });
     }
 
     #[cfg(not(feature = "stamps"))]
     #[inline]
-    fn note_use(&mut self, _weight: Weight) {}
+    fn note_use(&mut self, _weight: &Weight<'_>) {}
 }
 
 /// Counts one.
@@ -370,6 +387,8 @@ impl<T, S: Strategy<T>> State<T, S> {
             abandoned: counters.abandoned,
             parked_senders: self.senders.count() + bare_senders,
             parked_receivers: self.receivers.count() + onlookers,
+            #[cfg(feature = "histograms")]
+            queueing: self.weigh.map(|_| counters.queueing.histogram()),
             times: self.times(),
         }
     }

@@ -10,7 +10,7 @@ use crate::sync::NoopRawMutex;
 
 /// How a channel weighs what it carries; `None` for values. It runs under the channel's lock: constant
 /// time, and no lock is taken in it.
-pub(super) type Weigh<T> = Option<fn(&mut T) -> Weight>;
+pub(super) type Weigh<T> = Option<fn(&mut T) -> Weight<'_>>;
 
 /// When a channel of messages was used, in ticks of its messages' arena
 /// ([`set_now`](crate::ArenaRef::set_now), with the `stamps` feature).

@@ -40,6 +40,7 @@ pub use decode::{Decoder, Frames};
 pub use frame::{FrameError, FullError, MAX_FRAME, VERSION, decode, encode};
 pub use name::Name;
 pub use record::{
-    ArenaRecord, Begin, ChannelRecord, HomeRecord, KernelRecord, Record, TicketRecord,
+    ArenaRecord, Begin, ChannelRecord, HomeRecord, KernelRecord, QueueingRecord, Record,
+    TicketRecord,
 };
 pub use request::{Action, Outcome, Request};

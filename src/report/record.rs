@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::name::Name;
 use super::request::Outcome;
 use crate::arena::{ArenaSnapshot, Census, HomeSnapshot, TicketDump};
-use crate::channel::ChannelSnapshot;
+use crate::channel::{ChannelSnapshot, Histogram};
 use crate::kernel::KernelSnapshot;
 
 /// One part of a report: a frame on the wire.
@@ -36,6 +36,8 @@ pub enum Record {
     },
     /// An answer to a [`Request`](super::Request) that asked for something to be done.
     Outcome(Outcome),
+    /// How long a channel's messages were queued. It follows the channel's own record.
+    Queueing(QueueingRecord),
 }
 
 /// The beginning of a report.
@@ -60,6 +62,16 @@ pub struct ChannelRecord {
     pub name: Name,
     /// Its figures.
     pub snapshot: ChannelSnapshot,
+}
+
+/// How long a channel's messages were queued: of those that keep a histogram (with the `histograms` feature).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct QueueingRecord {
+    /// The channel's name.
+    pub channel: Name,
+    /// Its histogram, of the same moment as the record of its figures before this one.
+    pub histogram: Histogram,
 }
 
 /// An arena's figures.
@@ -106,9 +118,33 @@ pub struct TicketRecord {
 }
 
 impl Record {
-    /// A record of a channel.
+    /// A record of a channel. How long messages were queued is left out: see [`queueing`](Self::queueing).
     pub fn channel(name: &str, snapshot: ChannelSnapshot) -> Self {
+        #[cfg(feature = "histograms")]
+        let snapshot = ChannelSnapshot { queueing: None, ..snapshot };
         Self::Channel(ChannelRecord { name: Name::new(name), snapshot })
+    }
+
+    /// A record of how long a channel's messages were queued, to follow the channel's own, if its snapshot says so: it
+    /// must be one of messages, and the feature `histograms` be on.
+    ///
+    /// ```
+    /// use cloakroom::channel::{Buffered, Bytes, Channel};
+    /// use cloakroom::report::Record;
+    /// use cloakroom::sync::CriticalSectionRawMutex as Lock;
+    ///
+    /// static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
+    /// static BEATS: Channel<Lock, u32, Buffered<8>> = Channel::new();
+    /// assert_eq!(Record::queueing("frames", &FRAMES.snapshot()).is_some(), cfg!(feature = "histograms"));
+    /// assert_eq!(Record::queueing("beats", &BEATS.snapshot()), None);
+    /// ```
+    pub fn queueing(name: &str, snapshot: &ChannelSnapshot) -> Option<Self> {
+        #[cfg(feature = "histograms")]
+        let histogram = snapshot.queueing;
+        #[cfg(not(feature = "histograms"))]
+        let (histogram, _) = (None, snapshot);
+        let record = |histogram| QueueingRecord { channel: Name::new(name), histogram };
+        histogram.map(record).map(Self::Queueing)
     }
 
     /// A record of an arena, with or without a census.

@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use super::json;
 use super::prometheus;
-use crate::channel::ChannelSnapshot;
+use crate::channel::{ChannelSnapshot, Histogram};
 use crate::report::{Begin, FullError, MAX_FRAME, Record, TicketRecord, encode};
 
 /// Snapshots with names, and when they were taken.
@@ -25,6 +25,17 @@ impl Report {
     pub fn channel(&self, name: &str) -> Option<&ChannelSnapshot> {
         self.records.iter().find_map(|record| match record {
             Record::Channel(channel) if &*channel.name == name => Some(&channel.snapshot),
+            _ => None,
+        })
+    }
+
+    /// How long the messages of the first channel of this name were queued: of a process, or a board, that is built with
+    /// the `histograms` feature.
+    pub fn queueing(&self, channel: &str) -> Option<&Histogram> {
+        self.records.iter().find_map(|record| match record {
+            Record::Queueing(queueing) if &*queueing.channel == channel => {
+                Some(&queueing.histogram)
+            }
             _ => None,
         })
     }

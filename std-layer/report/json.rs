@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::collected::Report;
 use crate::arena::Census;
-use crate::channel::{ChannelState, Shortage};
+use crate::channel::{ChannelState, Histogram, Shortage};
 use crate::report::{Name, Outcome, Record};
 
 /// One line: what is common to all, then the figures, side by side.
@@ -46,6 +46,32 @@ struct Use {
     fragmentation: u32,
     #[serde(flatten)]
     census: Option<Census>,
+}
+
+/// What a histogram comes to. Upper bounds, as whoever reads it may not know those of its buckets.
+#[derive(Serialize)]
+struct Quantiles {
+    count: u64,
+    p50: Option<u32>,
+    p90: Option<u32>,
+    p99: Option<u32>,
+    longest: Option<u32>,
+    /// Of each bucket; of the last there is none.
+    bounds: [Option<u32>; Histogram::BUCKETS],
+}
+
+impl Quantiles {
+    fn of(histogram: &Histogram) -> Self {
+        let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|part| histogram.quantile(part));
+        Self {
+            count: histogram.count(),
+            p50,
+            p90,
+            p99,
+            longest: histogram.longest(),
+            bounds: core::array::from_fn(Histogram::bound),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -112,6 +138,11 @@ pub(super) fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
             Record::Ticket(ticket) => {
                 let named = Named { name: ticket.arena, derived: Nothing {}, figures: ticket.dump };
                 line(report, "ticket", named, &mut out)?;
+            }
+            Record::Queueing(queueing) => {
+                let derived = Quantiles::of(&queueing.histogram);
+                let named = Named { name: queueing.channel, derived, figures: queueing.histogram };
+                line(report, "queueing", named, &mut out)?;
             }
             Record::End { records } => line(report, "end", Complete { records }, &mut out)?,
             Record::Outcome(outcome) => line(report, "outcome", Answer { outcome }, &mut out)?,

@@ -25,6 +25,7 @@
 mod collected;
 mod json;
 mod prometheus;
+mod prometheus_histogram;
 mod registry;
 #[cfg(target_os = "linux")]
 mod serve;

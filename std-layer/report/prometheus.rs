@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::string::String;
 
 use super::collected::Report;
+use super::prometheus_histogram;
 use crate::channel::{ChannelSnapshot, ChannelState, Kind, PayloadMode};
 use crate::report::{ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Record};
 
@@ -233,6 +234,7 @@ pub(super) fn text(report: &Report) -> String {
         })
     };
     CHANNELS.iter().for_each(|family| family.write(source, channels(), &mut text));
+    prometheus_histogram::write(report, &mut text);
     ARENAS.iter().for_each(|family| family.write(source, arenas(), &mut text));
     HOMES.iter().for_each(|family| family.write(source, homes(), &mut text));
     KERNELS.iter().for_each(|family| family.write(source, kernels(), &mut text));
@@ -264,7 +266,7 @@ impl<R> Family<R> {
 }
 
 /// A label, with its value escaped.
-fn label(name: &str, value: &str) -> String {
+pub(super) fn label(name: &str, value: &str) -> String {
     let mut label = String::from(name);
     label.push_str("=\"");
     for character in value.chars() {

@@ -220,7 +220,9 @@ impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
 
     fn report(&self, _detail: Detail, records: &mut Vec<Record>) {
         let snapshot = self.channel.look(|target| target.channel().snapshot());
-        records.extend(snapshot.map(|snapshot| Record::channel(&self.name, snapshot)));
+        let Some(snapshot) = snapshot else { return };
+        records.push(Record::channel(&self.name, snapshot));
+        records.extend(Record::queueing(&self.name, &snapshot));
     }
 
     fn act(&self, action: Action) -> Option<Outcome> {

@@ -119,7 +119,8 @@ impl Builder {
         self
     }
 
-    /// The arena for tasks, and messages, instead of one of its own.
+    /// The arena for tasks, and messages, instead of one of its own. With the `stamps` feature its time is told by the
+    /// runtime, see `Handle::tell_time`, and by nobody else; runtimes that share an arena should share a clock.
     pub fn arena(mut self, arena: ArenaRef<'static, Lock>) -> Self {
         self.arena = Memory::Given(arena);
         self

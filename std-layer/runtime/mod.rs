@@ -39,7 +39,8 @@ pub use scope::{Scope, ScopedJoinHandle};
 pub use shutdown::{Left, Shutdown};
 pub use spawn::{NotSpawned, SpawnError};
 
-use super::{StdClock, StdRawMutex as Lock, block_on, block_on_until};
+use super::block_on::drive_telling;
+use super::{StdClock, StdRawMutex as Lock, block_on};
 use crate::arena::ArenaRef;
 use crate::kernel::{CancelToken, Clock, Kernel, KernelSnapshot, Sleep, Timers};
 use blocking::Pool;
@@ -93,6 +94,17 @@ struct Inner {
     over: CancelToken<Lock>,
     parked: AtomicU32,
     panics: AtomicU64,
+}
+
+impl Inner {
+    /// Tells the arena the time, by the runtime's clock.
+    #[cfg(feature = "stamps")]
+    fn tell_time(&self, now: u64) {
+        self.arena.advance_now(now);
+    }
+
+    #[cfg(not(feature = "stamps"))]
+    fn tell_time(&self, _now: u64) {}
 }
 
 thread_local! {
@@ -162,6 +174,30 @@ impl Handle {
         self.inner.clock
     }
 
+    /// Tells its [arena](Self::arena) the time, in ticks of its [clock](Self::clock): ages and queueing times are
+    /// measured by that. One look at the clock.
+    ///
+    /// Its threads do so by themselves whenever they wake up, and between two batches of tasks. While all of them sleep,
+    /// time stands still: what another thread sends then seems to have been sent when the last one fell asleep. Call this
+    /// before, where that matters.
+    ///
+    /// ```
+    /// use cloakroom::kernel::Clock;
+    /// use cloakroom::std_layer::runtime::Runtime;
+    ///
+    /// let runtime = Runtime::builder().workers(1).build()?;
+    /// let _payload = runtime.arena().try_alloc(10)?;
+    /// std::thread::sleep(std::time::Duration::from_millis(1));
+    /// runtime.tell_time();
+    /// let age = runtime.arena().dump().filter_map(|payload| payload.age).max();
+    /// assert!(age.is_some_and(|age| u64::from(age) <= runtime.clock().now()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "stamps")]
+    pub fn tell_time(&self) {
+        self.inner.tell_time(self.inner.clock.now());
+    }
+
     /// Its timers, in ticks of [`clock`](Self::clock). Sleeps may be begun, and awaited, anywhere.
     pub fn timers(&self) -> &'static Timers<Lock> {
         self.inner.kernel.timers()
@@ -194,7 +230,8 @@ impl Handle {
         if self.inner.workers > 0 {
             return block_on(future);
         }
-        block_on_until(&self.inner.kernel, &self.inner.clock, future)
+        let tell = |now| self.inner.tell_time(now);
+        drive_telling(&self.inner.kernel, &self.inner.clock, future, &tell)
     }
 
     fn forbid_workers(&self) {

@@ -40,8 +40,12 @@ pub(super) fn work(handle: Handle) {
 /// Polls `kernel` until the runtime is over. `parked` counts those who sleep.
 pub(super) fn run<W: TimerQueue>(handle: Handle, kernel: &Kernel<Lock, W>, parked: &AtomicU32) {
     let inner = handle.inner;
-    let rest =
-        Rest { before: &|| inner.arena.compact_on_demand(HOUSEKEEPING), parked, is_brief: true };
+    let rest = Rest {
+        before: &|| inner.arena.compact_on_demand(HOUSEKEEPING),
+        tell: &|now| inner.tell_time(now),
+        parked,
+        is_brief: true,
+    };
     // Tasks catch what they panic with. What is left are destructors: of a future that is dropped because it
     // was cancelled, and of an output that nobody wants. The kernel has ended the task by then.
     while catch_unwind(AssertUnwindSafe(|| {

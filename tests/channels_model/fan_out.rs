@@ -11,7 +11,7 @@ use cloakroom::channel::{
 };
 use cloakroom::{Arena, Lease, Parcel};
 
-use crate::model::{Kind, Model, Outcome, Policy, Shape};
+use crate::model::{Kind, Model, Outcome, Policy, Shape, without_times};
 use crate::random::Random;
 use crate::{Count, Lock, ended};
 
@@ -249,8 +249,7 @@ fn at_once(seed: u64, outcomes: &mut [usize; 4]) {
                 _ => {}
             }
             for ((line, _), model) in lines.iter().zip(&mut models) {
-                // The model has no clock.
-                let now = ChannelSnapshot { times: None, ..line.snapshot() };
+                let now = without_times(line.snapshot());
                 assert_eq!(now, model.snapshot(), "{context}");
             }
             for (channel, operation, _, count) in &receivers {

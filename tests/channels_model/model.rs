@@ -382,3 +382,16 @@ pub(super) fn claim(side: &Side) {
         claim.set(Some(*arm));
     }
 }
+
+/// What a model can say of a channel: it has no clock. As many as were delivered have been queued for some time.
+pub fn without_times(snapshot: ChannelSnapshot) -> ChannelSnapshot {
+    #[cfg(feature = "histograms")]
+    let snapshot = {
+        let queueing = snapshot.queueing.map(|queueing| {
+            assert_eq!(queueing.count(), u64::from(snapshot.delivered), "{snapshot:?}");
+            Default::default()
+        });
+        ChannelSnapshot { queueing, ..snapshot }
+    };
+    ChannelSnapshot { times: None, ..snapshot }
+}

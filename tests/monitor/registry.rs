@@ -8,7 +8,7 @@ use cloakroom::report::{Action, Name, Outcome, Record};
 use cloakroom::std_layer::MappedArena;
 use cloakroom::std_layer::report::{Assembler, Kept, Registered, Registry, Report};
 
-use crate::{Hall, Lock};
+use crate::{Hall, Lock, without_histograms};
 
 /// What a report is about, in order.
 fn names(report: &Report) -> Vec<(&'static str, Name)> {
@@ -38,7 +38,7 @@ fn everything_is_reported_until_it_is_removed() {
         registry.arena("hall", &HALL),
     );
     FRAMES.try_send_bytes(HALL.handle(), b"twelve bytes").expect("room");
-    let report = registry.collect();
+    let report = without_histograms(registry.collect());
     let all = ["numbers", "frames", "kernel", "hall", "hall"].map(Name::new);
     let sorts = ["channel", "channel", "kernel", "arena", "home"];
     assert!(names(&report).into_iter().eq(sorts.into_iter().zip(all)));
@@ -48,13 +48,40 @@ fn everything_is_reported_until_it_is_removed() {
     assert_eq!(hall.census.expect("a census").pages_at_rest, 1);
 
     // A dump has the payload, too.
-    let dump = registry.dump();
+    let dump = without_histograms(registry.dump());
     assert_eq!(names(&dump).last(), Some(&("ticket", Name::new("hall"))));
     assert_eq!(dump.begin.sequence, 1);
 
     drop(first);
-    let report = registry.collect();
+    let report = without_histograms(registry.collect());
     assert_eq!((report.channel("numbers"), report.records.len()), (None, 4));
+}
+
+#[cfg(feature = "histograms")]
+#[test]
+fn a_histogram_follows_its_channel() {
+    static NUMBERS: Channel<Lock, u32, Rendezvous> = Channel::new();
+    static FRAMES: Bytes<'static, Lock, Buffered<4>> = Bytes::new();
+    static HALL: Hall = Hall::new();
+    let registry = Registry::new("a process");
+    let _registered = (registry.channel("frames", &FRAMES), registry.channel("numbers", &NUMBERS));
+    for waits in [5, 9] {
+        HALL.handle().set_now(0);
+        FRAMES.try_send_bytes(HALL.handle(), b"frame").expect("room");
+        HALL.handle().set_now(waits);
+        drop(FRAMES.try_recv().expect("a message"));
+    }
+    let report = registry.collect();
+    let [Record::Channel(frames), Record::Queueing(queueing), Record::Channel(numbers)] =
+        report.records[..]
+    else {
+        panic!("{report:?}")
+    };
+    assert_eq!([frames.name, queueing.channel, numbers.name].map(|name| name.len()), [6, 6, 7]);
+    assert_eq!(Some(queueing.histogram), FRAMES.snapshot().queueing);
+    assert_eq!((queueing.histogram.ticks, queueing.histogram.longest()), (14, Some(15)));
+    assert_eq!(report.queueing("frames"), Some(&queueing.histogram));
+    assert_eq!(report.queueing("numbers"), None);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
-use cloakroom::channel::{Buffered, Bytes, Channel};
+use cloakroom::channel::{Buffered, Bytes, Channel, Histogram};
 use cloakroom::kernel::Kernel;
+use cloakroom::report::{Name, QueueingRecord, Record};
 use cloakroom::std_layer::report::{Registry, Report};
 use openmetrics_parser::prometheus::parse_prometheus;
 use openmetrics_parser::{PrometheusType, PrometheusValue};
 use serde_json::Value;
 
-use crate::{Hall, Lock};
+use crate::{Hall, Lock, without_histograms};
 
 /// A name with everything that has to be escaped somewhere.
 const NASTY: &str = "a \"b\" \\c\nd\u{e9}{}=,";
@@ -38,7 +39,7 @@ fn report() -> Report {
     frames.try_send_bytes(hall.handle(), &[0; 100]).expect("room");
     frames.try_send(home.try_alloc(10).expect("memory")).expect("room");
     drop(frames.try_recv().expect("a message"));
-    registry.dump()
+    without_histograms(registry.dump())
 }
 
 #[test]
@@ -135,6 +136,76 @@ fn prometheus_reads_it() {
     assert_eq!(value("cloakroom_arena_descriptors", &[hall, ("state", "free")]), Some(63));
     assert_eq!(value("cloakroom_home_used_pages", &[hall, ("home", "1")]), Some(1));
     assert_eq!(value("cloakroom_kernel_polls_total", &[("kernel", "kernel")]), Some(0));
+}
+
+/// A report of two channels' histograms, one of nothing, one that has more than 32 bits can count.
+fn histograms() -> Report {
+    let mut report = Registry::new("test").collect();
+    let mut full = Histogram { ticks: u64::MAX, ..Histogram::default() };
+    (full.buckets[0], full.buckets[4], full.buckets[23]) = (u32::MAX, 7, u32::MAX);
+    report.records = [("empty", Histogram::default()), (NASTY, full)]
+        .map(|(name, histogram)| QueueingRecord { channel: Name::new(name), histogram })
+        .map(Record::Queueing)
+        .to_vec();
+    report
+}
+
+#[test]
+fn prometheus_reads_histograms() {
+    let text = histograms().prometheus();
+    let parsed = parse_prometheus(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let names: Vec<&String> = parsed.families.keys().collect();
+    assert_eq!(names, ["cloakroom_channel_queueing_ticks"]);
+    let family = &parsed.families[names[0]];
+    assert_eq!(family.family_type, PrometheusType::Histogram);
+    let all = 2 * u64::from(u32::MAX) + 7;
+    let mut expected = BTreeMap::from([
+        ("empty".to_owned(), (0, 0.0, [0; Histogram::BUCKETS])),
+        (NASTY.to_owned(), {
+            let mut cumulative = [u64::from(u32::MAX) + 7; Histogram::BUCKETS];
+            cumulative[..4].fill(u32::MAX.into());
+            cumulative[23] = all;
+            (all, u64::MAX as f64, cumulative)
+        }),
+    ]);
+    for sample in family.iter_samples() {
+        let labels = sample.get_labelset().expect("labels");
+        let channel = labels.get_label_value("channel").expect("of a channel");
+        let PrometheusValue::Histogram(found) = &sample.value else { panic!("{sample:?}") };
+        let (count, sum, cumulative) = expected.remove(channel).expect("once");
+        assert_eq!(found.count, Some(count));
+        assert_eq!(found.sum.map(|sum| sum.as_f64()), Some(sum));
+        let buckets: Vec<u64> =
+            found.buckets.iter().map(|bucket| bucket.count.as_f64() as u64).collect();
+        assert_eq!(buckets, cumulative);
+        for (number, bucket) in found.buckets.iter().enumerate() {
+            let bound = Histogram::bound(number).map_or(f64::INFINITY, f64::from);
+            assert_eq!(bucket.upper_bound, bound);
+        }
+    }
+    assert!(expected.is_empty(), "{expected:?}");
+}
+
+#[test]
+fn lines_of_histograms_are_json() {
+    let mut text = Vec::new();
+    histograms().write_json(&mut text).expect("a vector takes everything");
+    let text = String::from_utf8(text).expect("text");
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [_, empty, full, _] = &lines[..] else { panic!("{text}") };
+    assert_eq!((&empty["type"], &empty["name"]), (&"queueing".into(), &"empty".into()));
+    assert_eq!((&empty["count"], &empty["p99"]), (&0.into(), &Value::Null));
+    assert_eq!((&full["type"], &full["name"]), (&"queueing".into(), &NASTY.into()));
+    let figures = ["count", "ticks", "p50", "p99", "longest"].map(|name| full[name].as_u64());
+    let (all, none) = (2 * u64::from(u32::MAX) + 7, u64::from(u32::MAX));
+    assert_eq!(figures, [all, u64::MAX, 15, none, none].map(Some));
+    for (list, ends) in [("buckets", [none, none]), ("bounds", [0, 0])] {
+        let list = full[list].as_array().expect("a list");
+        assert_eq!(list.len(), Histogram::BUCKETS);
+        assert_eq!([&list[0], &list[23]].map(|end| end.as_u64().unwrap_or(0)), ends);
+    }
+    assert_eq!((&full["bounds"][4], &full["bounds"][23]), (&15.into(), &Value::Null));
 }
 
 #[test]

@@ -31,6 +31,7 @@ static FRAMES: Bytes<'static, Lock, Buffered<4>> = Bytes::new();
 
 /// What must hold in every report.
 fn check(report: &Report) {
+    let mut delivered = None;
     for record in &report.records {
         match record {
             Record::Channel(channel) => {
@@ -39,10 +40,15 @@ fn check(report: &Report) {
                 assert!(now.capacity.is_none_or(|capacity| now.depth <= capacity.max(1)));
                 assert!(now.depth <= now.high_water && now.copied <= now.sent, "{channel:?}");
                 if &*channel.name == "frames" {
+                    delivered = Some(now.delivered);
                     // Bytes and messages are of the same moment.
                     assert_eq!(now.bytes_sent, u64::from(now.sent) * LEN as u64);
                     assert_eq!(now.bytes_received, u64::from(now.received) * LEN as u64);
                 }
+            }
+            Record::Queueing(queueing) => {
+                // Of the same moment, too.
+                assert_eq!(Some(queueing.histogram.count()), delivered.map(u64::from));
             }
             Record::Arena(arena) => {
                 let now = &arena.snapshot;

@@ -9,6 +9,8 @@ mod scopes;
 mod shutdown;
 mod storm;
 mod tasks;
+#[cfg(feature = "stamps")]
+mod times;
 
 use cloakroom::std_layer::runtime::{Builder, Runtime};
 

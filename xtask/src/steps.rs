@@ -52,9 +52,9 @@ const STEPS: &[Step] = &[
 /// The features of the library, for trying every combination.
 const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps", "embedded-io-async"];
 
-/// Features of which each has all before it: tried with none of the others, and with all of them, since only what is
-/// reported on depends on others.
-const REPORTING: &[&str] = &["serde", "report", "monitor"];
+/// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
+/// on depends on others.
+const REPORTING: &[&str] = &["histograms", "serde", "report", "monitor"];
 
 /// Runs every step whose name contains `word`, whatever became of the ones before it, sums up, and says
 /// whether all passed.
@@ -101,7 +101,7 @@ fn lint_feature_combinations() -> Result {
     });
     let reporting = REPORTING.iter().flat_map(|&feature| {
         let others = FEATURES.iter().copied().filter(|&other| other != "std");
-        [vec![feature], others.chain([feature]).collect()]
+        [vec![feature], others.chain(["histograms", feature]).collect()]
     });
     for chosen in sets.chain(reporting) {
         let mut clippy = host_cargo();

@@ -34,7 +34,7 @@ fn page(latest: &Latest, name: Name) -> (Vec<Line<'static>>, Vec<Line<'static>>)
         Line::styled(format!("channel {name}"), heading()),
         Line::styled(diagnosis.to_string(), style(diagnosis.condition)),
     ];
-    lines.extend(channel_lines(channel).into_iter().map(Line::from));
+    lines.extend(channel_lines(channel, picture).into_iter().map(Line::from));
     if let Some(rates) = latest.rates(channel) {
         let [sent, received] = [rates.sent, rates.received].map(compact);
         let [bytes_sent, bytes_received] = [rates.bytes_sent, rates.bytes_received].map(compact);

@@ -171,8 +171,9 @@ mod tests {
         press(&mut app, KeyCode::Down);
         press(&mut app, KeyCode::Enter);
         assert_shows(&mut app, &["channel frames", "failed sends: full 7", "esc back"]);
+        assert_shows(&mut app, &["p50 3, p99 1023, max 1023 ticks", "··█·······▃·············"]);
         // It goes, and its page stays, to say so.
-        let rest = everything(4).records[3..].to_vec();
+        let rest = everything(4).records[4..].to_vec();
         app.show(picture(4, rest), Damage::default());
         assert_shows(&mut app, &["frames is gone"]);
     }

@@ -40,15 +40,22 @@ fn socket(busy: &Busy) -> String {
 fn a_report_in_words_for_programs_and_for_prometheus() {
     let busy = Busy::start(&[]);
     let socket = socket(&busy);
-    let dump = ["channel orders", "buffered of messages", "arena memory", "kernel tasks"];
+    let dump =
+        ["channel orders", "buffered of messages", "arena memory", "kernel tasks", "\n    queued"];
     assert_said(&["dump", &socket], 0, &dump);
     let json = assert_said(&["json", &socket], 0, &[]);
     for line in json.lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert_eq!(line["source"], "busy");
     }
-    assert!(json.lines().any(|line| line.contains(r#""name":"orders""#)), "{json}");
-    let text = ["# TYPE cloakroom_channel_sent_total counter", r#"channel="orders""#];
+    for part in [r#""name":"orders""#, r#""type":"queueing""#] {
+        assert!(json.lines().any(|line| line.contains(part)), "no {part} in {json}");
+    }
+    let text = [
+        "# TYPE cloakroom_channel_sent_total counter",
+        r#"channel="orders""#,
+        "cloakroom_channel_queueing_ticks_bucket",
+    ];
     assert_said(&["prom", &socket], 0, &text);
     let picture =
         assert_said(&["top", &socket, "--once", "80x24", "--interval", "0.05"], 0, &["orders"]);
