@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 
 use cloakroom::channel::{Buffered, Bytes, Channel};
 use cloakroom::kernel::Kernel;
+use cloakroom::report::Record;
 use cloakroom::std_layer::report::{Registry, Report};
 use openmetrics_parser::prometheus::parse_prometheus;
 use openmetrics_parser::{PrometheusType, PrometheusValue};
@@ -141,4 +142,15 @@ fn prometheus_reads_it() {
 fn a_report_of_nothing_has_no_families() {
     let report = Registry::new("test").collect();
     assert_eq!(report.prometheus(), "");
+}
+
+#[test]
+fn figures_that_cannot_be_do_not_overflow() {
+    let mut report = report();
+    for record in &mut report.records {
+        if let Record::Arena(arena) = record {
+            (arena.snapshot.live, arena.snapshot.retired) = (usize::MAX, usize::MAX);
+        }
+    }
+    assert!(report.prometheus().contains(",state=\"free\"} 0\n"));
 }
