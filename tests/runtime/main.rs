@@ -9,6 +9,7 @@ mod scopes;
 mod shutdown;
 mod storm;
 mod tasks;
+mod time;
 
 use cloakroom::std_layer::runtime::{Builder, Runtime};
 
