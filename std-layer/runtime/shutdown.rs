@@ -195,6 +195,8 @@ impl Runtime {
         // Those that are under way keep at most a thread each.
         let threads = residents.wait(&residents.threads, running, Some(Instant::now() + GRACE));
         self.join_threads();
+        // Nobody keeps the time any more: sleeps that others wait for end, and so do those that are begun later.
+        inner.kernel.advance(u64::MAX);
         // Those that were spawned while the threads went.
         self.handle.end_tasks();
         Left {

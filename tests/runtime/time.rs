@@ -10,9 +10,10 @@ use std::time::Duration;
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel};
 use cloakroom::kernel::{Kernel, drive};
+use cloakroom::std_layer::runtime::Shutdown;
 use cloakroom::std_layer::{StdClock, StdRawMutex, block_on, block_on_until};
 
-use crate::small;
+use crate::{small, with_each_size};
 
 /// Runs `body` on a thread of its own. Whether it came to an end: what hangs must not hang the test.
 fn ends(body: impl FnOnce() + Send + 'static) -> bool {
@@ -51,4 +52,25 @@ fn another_one_keeps_the_time_when_the_one_who_did_has_gone() {
     assert!(ends(move || block_on(handle.sleep(Duration::from_millis(1)))));
     ENDS[1].try_send(()).unwrap();
     second.join().unwrap().unwrap();
+}
+
+#[test]
+fn no_sleep_outlasts_the_runtime() {
+    with_each_size(|runtime| {
+        let handle = runtime.handle();
+        let (begun, begins) = mpsc::channel();
+        let sleeper = thread::spawn(move || {
+            ends(move || {
+                let mut sleep = Box::pin(handle.sleep(Duration::from_secs(3600)));
+                let _ = sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                begun.send(()).unwrap();
+                block_on(sleep);
+            })
+        });
+        begins.recv().unwrap();
+        runtime.shutdown(Shutdown::Now);
+        assert!(sleeper.join().unwrap(), "a sleep that had been begun");
+        assert!(ends(move || block_on(handle.sleep(Duration::from_millis(1)))), "one begun later");
+        assert!(ends(move || handle.block_on(handle.sleep(Duration::from_millis(1)))));
+    });
 }
