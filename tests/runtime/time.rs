@@ -16,7 +16,7 @@ use cloakroom::std_layer::{StdClock, StdRawMutex, block_on, block_on_until};
 use crate::{small, with_each_size};
 
 /// Runs `body` on a thread of its own. Whether it came to an end: what hangs must not hang the test.
-fn ends(body: impl FnOnce() + Send + 'static) -> bool {
+pub fn ends(body: impl FnOnce() + Send + 'static) -> bool {
     let (done, ended) = mpsc::channel();
     thread::spawn(move || {
         body();
