@@ -67,7 +67,8 @@ impl Drop for Nested<'_> {
         DEPTH.set(DEPTH.get() - 1);
         if DEPTH.get() > 0 {
             // The wake-ups that the inner future has used up may have been the outer one's.
-            self.0.woken.store(true, Ordering::Release);
+            // Swapped, as a store would hide from `park` what a waker before it has released.
+            self.0.woken.swap(true, Ordering::Release);
         }
     }
 }

@@ -29,11 +29,23 @@ pub(crate) struct Driver<'k, M: RawMutex + Sync + 'static, W: TimerQueue> {
     token: Token,
     /// It is one of those whom the kernel counts as searching.
     searching: Cell<bool>,
+    /// It can sleep until a deadline.
+    #[cfg(feature = "std")]
+    is_timed: bool,
+    /// It has kept the time, and nobody has taken that over.
+    kept_time: Cell<bool>,
 }
 
 impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
     pub(crate) fn new(kernel: &'k Kernel<M, W>) -> Self {
-        Self { kernel, token: Token::new(), searching: Cell::new(false) }
+        Self {
+            kernel,
+            token: Token::new(),
+            searching: Cell::new(false),
+            #[cfg(feature = "std")]
+            is_timed: true,
+            kept_time: Cell::new(false),
+        }
     }
 
     /// It is awake, and will [`poll`](Self::poll) at once: there is no need to wake another one for what becomes
@@ -67,7 +79,7 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         let this = unsafe { self.get_unchecked_mut() };
         let shared = &this.kernel.shared;
         shared.with(|shared| this.begin_search(shared));
-        this.hand_over_time();
+        this.resign();
         let next = this.kernel.poll_batch(now, || {
             let (task, helper) = shared.with(|shared| {
                 let task = shared.pop();
@@ -75,7 +87,10 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
                     return (None, None);
                 }
                 this.end_search(shared);
-                (task, shared.helper())
+                // It is busy from now on: if it has kept the time, the next one does.
+                let successor =
+                    if this.kept_time.take() { shared.parked_driver() } else { shared.helper() };
+                (task, successor)
             });
             wake(helper);
             task
@@ -101,6 +116,10 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
     /// What is next for a driver that is about to sleep.
     #[cfg(feature = "std")]
     fn keep_time(&self, now: u64, _next: Next, cx: &Context<'_>) -> Next {
+        if !self.is_timed {
+            return Next::Idle;
+        }
+        self.kept_time.set(false);
         match self.kernel.timers.keep(self.name(), cx.waker()) {
             Watch::Keep(Some(deadline)) if deadline <= now => Next::Ready,
             Watch::Keep(Some(deadline)) => Next::At(deadline),
@@ -113,15 +132,11 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         next
     }
 
-    /// It is awake. If it has kept the time and is needed for something else, the next one does.
-    fn hand_over_time(&self) {
+    /// It is awake, and keeps the time no longer.
+    fn resign(&self) {
         #[cfg(feature = "std")]
         if self.kernel.timers.resign(self.name()) {
-            wake(
-                self.kernel.shared.with(|shared| {
-                    if shared.head.is_null() { None } else { shared.parked_driver() }
-                }),
-            );
+            self.kept_time.set(true);
         }
     }
 
@@ -133,10 +148,9 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
 
 impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
     fn drop(&mut self) {
-        #[cfg(feature = "std")]
-        self.kernel.timers.resign(self.name());
-        // Others may count on this one for what is ready, and for the next deadline.
-        let timed = self.kernel.timers.next_deadline().is_some();
+        self.resign();
+        // Others may count on this one for what is ready, and for the next deadline, which may be yet to come.
+        let timed = self.kept_time.get() || self.kernel.timers.next_deadline().is_some();
         let (waker, successor) = self.kernel.shared.with(|shared| {
             self.begin_search(shared);
             self.end_search(shared);
@@ -161,7 +175,13 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
 /// # Ok(()) }
 /// ```
 pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<M, W>) {
-    let mut driver = pin!(Driver::new(kernel));
+    #[allow(unused_mut)]
+    let mut driver = Driver::new(kernel);
+    #[cfg(feature = "std")]
+    {
+        driver.is_timed = false;
+    }
+    let mut driver = pin!(driver);
     core::future::poll_fn(|cx| {
         if driver.as_mut().poll(0, cx) == Next::Ready {
             cx.waker().wake_by_ref();
@@ -169,4 +189,77 @@ pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<
         if kernel.snapshot().tasks == 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+#[cfg(all(test, feature = "std", not(loom), not(shuttle)))]
+mod tests {
+    use core::future::{Future, poll_fn};
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+    use std::task::Wake;
+
+    use super::Driver;
+    use crate::Arena;
+    use crate::kernel::{Kernel, Next};
+    use crate::std_layer::StdRawMutex;
+
+    #[derive(Default)]
+    struct Wakes(AtomicU32);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// While a driver runs a task, another one is awake that will keep the time: whatever has woken the one that
+    /// did, and whatever has become ready since.
+    #[test]
+    fn the_time_is_kept_while_the_keeper_is_busy() {
+        for woken_for_a_sleep in [true, false] {
+            static ARENA: Arena<StdRawMutex, 64, 64, 16> = Arena::new();
+            let kernel: &'static Kernel<StdRawMutex> =
+                std::boxed::Box::leak(std::boxed::Box::default());
+            let keeper_wakes = Arc::new(Wakes::default());
+            let other_wakes = Arc::new(Wakes::default());
+            let (keeper_waker, other_waker) =
+                (Waker::from(keeper_wakes.clone()), Waker::from(other_wakes.clone()));
+            let mut keeper_cx = Context::from_waker(&keeper_waker);
+            let mut keeper = pin!(Driver::new(kernel));
+            let mut other = pin!(Driver::new(kernel));
+
+            let seen = other_wakes.clone();
+            let mut sleep = pin!(kernel.timers().at(10));
+            let task = async move {
+                if !woken_for_a_sleep {
+                    kernel.timers().at(10).await;
+                }
+                // Busy from here on.
+                poll_fn(|_| Poll::Ready(seen.0.load(SeqCst))).await
+            };
+            let mut task = Some(task);
+            let mut joined = None;
+            if !woken_for_a_sleep {
+                joined = task.take().map(|task| kernel.spawn(ARENA.handle(), task).unwrap());
+            }
+            assert!(!matches!(keeper.as_mut().poll(0, &mut keeper_cx), Next::Ready));
+            let mut other_cx = Context::from_waker(&other_waker);
+            assert_eq!(other.as_mut().poll(0, &mut other_cx), Next::Idle);
+            // It wakes by itself and falls asleep again: now it is the first to be woken.
+            assert!(!matches!(keeper.as_mut().poll(0, &mut keeper_cx), Next::Ready));
+            let before = other_wakes.0.load(SeqCst);
+            if woken_for_a_sleep {
+                assert!(sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+                joined = task.take().map(|task| kernel.spawn(ARENA.handle(), task).unwrap());
+            }
+            let _ = keeper.as_mut().poll(10, &mut keeper_cx);
+            let mut joined = pin!(joined.unwrap());
+            let Poll::Ready(seen) = joined.as_mut().poll(&mut keeper_cx) else {
+                panic!("it has ended")
+            };
+            assert_eq!(seen, Ok(before + 1));
+        }
+    }
 }

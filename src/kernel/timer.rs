@@ -69,7 +69,8 @@ pub enum Watch {
 struct Keeper {
     driver: usize,
     deadline: u64,
-    waker: Waker,
+    /// `None` once it has been woken for an earlier sleep; it keeps the time until it resigns.
+    waker: Option<Waker>,
 }
 
 /// No sleeps, no memory.
@@ -202,18 +203,18 @@ impl<M: RawMutex> TimerQueue for Timers<M> {
 
     #[cfg(feature = "std")]
     fn keep(&self, driver: usize, waker: &Waker) -> Watch {
-        let waker = waker.clone();
+        let waker = Some(waker.clone());
         // The deadline is read in the critical section that makes it the keeper's, so no sleep is begun in between.
         let (watch, unused) = self.heap.with(|heap| {
             let next = heap.next_deadline();
             let deadline = next.unwrap_or(u64::MAX);
             match &heap.keeper {
                 Some(keeper) if keeper.driver != driver && keeper.deadline <= deadline => {
-                    (Watch::Sleep, Some(waker))
+                    (Watch::Sleep, waker)
                 }
                 _ => {
                     let old = heap.keeper.replace(Keeper { driver, deadline, waker });
-                    (Watch::Keep(next), old.map(|old| old.waker))
+                    (Watch::Keep(next), old.and_then(|old| old.waker))
                 }
             }
         });
@@ -260,7 +261,9 @@ impl Heap {
     /// The keeper of the time, if it would sleep beyond `deadline`.
     #[cfg(feature = "std")]
     fn late_keeper(&mut self, deadline: u64) -> Option<Waker> {
-        self.keeper.take_if(|keeper| deadline < keeper.deadline).map(|keeper| keeper.waker)
+        let keeper = self.keeper.as_mut().filter(|keeper| deadline < keeper.deadline)?;
+        keeper.deadline = deadline;
+        keeper.waker.take()
     }
 
     #[cfg(not(feature = "std"))]

@@ -69,7 +69,10 @@ impl<T> Timer<T> {
     /// Waits for the next delivery, which is this receiver's from now on.
     pub(super) fn recv(&self, deadline: Option<Instant>) -> Result<T, RecvTimeoutError> {
         let mut next = self.next();
-        let due = next.filter(|due| deadline.is_none_or(|deadline| *due <= deadline));
+        // What is there comes first, as on every channel; a period goes by the deadline alone.
+        let is_there = |due: Instant| self.period.is_none() && due <= Instant::now();
+        let in_time = |due: Instant| deadline.is_none_or(|deadline| due <= deadline);
+        let due = next.filter(|due| in_time(*due) || is_there(*due));
         if let Some(due) = due {
             *next = self.after(due);
         }

@@ -149,7 +149,7 @@ const ARENAS: &[Family<ArenaRecord>] = families! { now:
         ",state=\"live\"": now.snapshot.live,
         ",state=\"retired\"": now.snapshot.retired,
         ",state=\"free\"":
-            now.snapshot.descriptors.saturating_sub(now.snapshot.live + now.snapshot.retired),
+            now.snapshot.descriptors.saturating_sub(now.snapshot.live).saturating_sub(now.snapshot.retired),
     }
     Gauge "cloakroom_arena_waiting" "Allocations that wait." { "": now.snapshot.waiting }
     Counter "cloakroom_arena_allocations_failed_total" "Allocations refused." { "": now.snapshot.failed }

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +77,8 @@ impl From<io::Error> for ServeError {
 #[must_use = "it ends when it is dropped"]
 pub struct Server {
     path: PathBuf,
+    /// Its file, which is told from another server's at the same place.
+    file: Option<(u64, u64)>,
     listener: Arc<UnixListener>,
     clients: Clients,
     thread: Option<JoinHandle<()>>,
@@ -114,6 +116,7 @@ pub fn serve(
     let path = path.as_ref().to_path_buf();
     make_way(&path)?;
     let listener = Arc::new(bind_for_owner(&path)?);
+    let file = file_at(&path);
     let clients = Clients::default();
     let (accepting, kept, registry) = (listener.clone(), clients.clone(), registry.clone());
     let thread = thread::Builder::new().name("cloakroom-report".into()).spawn(move || {
@@ -127,12 +130,17 @@ pub fn serve(
         }
     });
     match thread {
-        Ok(thread) => Ok(Server { path, listener, clients, thread: Some(thread) }),
+        Ok(thread) => Ok(Server { path, file, listener, clients, thread: Some(thread) }),
         Err(error) => {
             let _ = fs::remove_file(&path);
             Err(error.into())
         }
     }
+}
+
+/// Which file is at this place: its device, and its number there.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Removes a socket that nobody listens to.
@@ -180,12 +188,21 @@ fn admit(client: UnixStream, registry: &Registry, serving: Serving, clients: &Cl
     let Ok(stream) = client.try_clone() else { return };
     let registry = registry.clone();
     let thread = thread::Builder::new().name("cloakroom-client".into()).spawn(move || {
-        // However it ends, the client sees that the connection does.
-        let _ = attend(&client, &registry, serving);
-        let _ = client.shutdown(std::net::Shutdown::Both);
+        let connection = Connection(client);
+        let _ = attend(&connection.0, &registry, serving);
     });
     if let Ok(thread) = thread {
         clients.push((stream, thread));
+    }
+}
+
+/// A client's socket. However its thread ends, by a panic of what it drains, too, the client sees that the connection
+/// does: the server has another handle to it.
+struct Connection(UnixStream);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -285,6 +302,9 @@ impl Drop for Server {
             let _ = client.shutdown(std::net::Shutdown::Both);
             let _ = thread.join();
         }
-        let _ = fs::remove_file(&self.path);
+        // Its own file: somebody may have removed that, and another server may have come.
+        if self.file.is_some() && file_at(&self.path) == self.file {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }

@@ -85,10 +85,19 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        if let Err(error) = self.provide_thread() {
+        if !self.inner.residents.admits(self.is_current()) {
+            return Err(SpawnError { why: NotSpawned::Over, future: call });
+        }
+        // With this one.
+        let calls = self.inner.pool.kernel.snapshot().tasks.saturating_add(1);
+        if let Err(error) = self.provide_thread(calls) {
             return Err(SpawnError { why: NotSpawned::Thread(error), future: call });
         }
         let spawned = self.spawn_on(&self.inner.pool.kernel, Call(Some(call)));
+        if spawned.is_ok() {
+            // Others may have counted on the same thread meanwhile. The call is there: it waits for one that is.
+            let _ = self.provide_thread(self.inner.pool.kernel.snapshot().tasks);
+        }
         spawned.map_err(|SpawnError { why, future: Call(call) }| match call {
             Some(future) => SpawnError { why, future },
             // Only a poll takes it out.
@@ -96,11 +105,11 @@ impl Handle {
         })
     }
 
-    /// Starts a thread, if more calls wait than threads are free.
-    fn provide_thread(&self) -> std::io::Result<()> {
+    /// Starts a thread, if there are more calls than threads.
+    fn provide_thread(&self, calls: u32) -> std::io::Result<()> {
         let inner = self.inner;
         let pool = &inner.pool;
-        if pool.kernel.snapshot().ready < pool.parked() {
+        if calls <= pool.threads() {
             return Ok(());
         }
         let Some(number) = pool.claim_thread() else { return Ok(()) };

@@ -209,7 +209,7 @@ impl Handle {
     }
 
     /// Sleeps for `duration` from now on, not from the first poll. An arm of a select, and a deadline for
-    /// any [`Operation`](crate::limit::Operation).
+    /// any [`Operation`](crate::limit::Operation). When the runtime is over it ends at once.
     pub fn sleep(&self, duration: Duration) -> Sleep<'static, Lock> {
         let now = self.inner.clock.now();
         self.timers().at(now.saturating_add(StdClock::ticks(duration)))

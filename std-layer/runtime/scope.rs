@@ -114,13 +114,20 @@ impl<F: Future> Future for Scoped<F> {
 
 impl<F: Future> Drop for Scoped<F> {
     fn drop(&mut self) {
+        /// Also if what is dropped panics with something whose destructor panics, too.
+        struct Leave<'c>(&'c Census);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.leave();
+            }
+        }
         // Whatever panics, the task is gone only when it has nothing of the scope's any more.
+        let _leave = Leave(&self.census);
         let future = catch_unwind(AssertUnwindSafe(|| self.future = None));
         if future.is_err() {
             self.census.panicked.store(true, Ordering::Relaxed);
         }
         self.packet = None;
-        self.census.leave();
     }
 }
 

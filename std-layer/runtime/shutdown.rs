@@ -9,6 +9,7 @@
 //! is woken for that; then the threads end.
 
 use std::format;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -149,8 +150,15 @@ impl Residents {
 impl Handle {
     /// Polls what is ready on this thread: once the runtime is over, each task ends at its next poll.
     pub(super) fn end_tasks(&self) {
-        while self.inner.kernel.poll(self.inner.clock.now()) == Next::Ready {}
-        while self.inner.pool.kernel.poll(0) == Next::Ready {}
+        let inner = self.inner;
+        let poll = || {
+            while inner.kernel.poll(inner.clock.now()) == Next::Ready {}
+            while inner.pool.kernel.poll(0) == Next::Ready {}
+        };
+        // As for the workers: what is left are destructors, and the end goes on.
+        while catch_unwind(AssertUnwindSafe(poll)).is_err() {
+            inner.panics.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -187,6 +195,8 @@ impl Runtime {
         // Those that are under way keep at most a thread each.
         let threads = residents.wait(&residents.threads, running, Some(Instant::now() + GRACE));
         self.join_threads();
+        // Nobody keeps the time any more: sleeps that others wait for end, and so do those that are begun later.
+        inner.kernel.advance(u64::MAX);
         // Those that were spawned while the threads went.
         self.handle.end_tasks();
         Left {

@@ -250,6 +250,9 @@ pub fn timers() -> Vec<String> {
     seen.push(format!("{:?}", due.recv() == Ok(start)));
     seen.push(format!("{:?} {}", due.try_recv(), state(&due)));
     seen.push(format!("{:?}", due.recv_timeout(SOON)));
+    // Due by a deadline that has passed before it was due.
+    let before = start.checked_sub(SOON).unwrap();
+    seen.push(format!("{:?}", at(start).recv_deadline(before) == Ok(start)));
     // Later.
     let late = after(LATE);
     seen.push(format!("{} {:?} {:?}", state(&late), late.try_recv(), late.recv_timeout(SOON)));

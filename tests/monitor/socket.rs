@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use cloakroom::channel::{Buffered, Channel};
 use cloakroom::report::{Action, Decoder, MAX_FRAME, Name, Outcome, Record, Request, encode};
@@ -265,4 +266,41 @@ fn another_user_is_turned_away() {
     let mut client = Client::at(server.path());
     client.ask(Request::Report);
     assert_eq!(&*client.report().begin.source, "served");
+}
+
+/// A value whose destructor panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("bomb");
+        }
+    }
+}
+
+#[test]
+fn a_drain_that_panics_ends_the_connection() {
+    let line: Arc<Channel<Lock, Bomb, Buffered<4>>> = Arc::default();
+    let registry = Registry::new("served");
+    let _registered = registry.drainable("line", Arc::downgrade(&line));
+    let server = serve(&registry, place(), Serving { actions: true }).expect("a server");
+    assert!(line.try_send(Bomb).is_ok());
+    let mut client = Client::at(server.path());
+    client.stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    client.ask(Request::Act { target: Name::new("line"), action: Action::Drain });
+    assert!(matches!(client.stream.read(&mut [0]), Ok(0)), "it is cut off, and need not wait");
+    // Others are served.
+    Client::at(server.path()).ask(Request::Report);
+}
+
+#[test]
+fn a_server_removes_no_file_but_its_own() {
+    let process = Process::new();
+    let path = place();
+    let first = serve(&process.registry, &path, Serving::default()).expect("a server");
+    std::fs::remove_file(&path).expect("its file");
+    let _second = serve(&process.registry, &path, Serving::default()).expect("another server");
+    drop(first);
+    assert!(UnixStream::connect(&path).is_ok());
 }

@@ -213,3 +213,14 @@ fn a_report_of_nothing_has_no_families() {
     let report = Registry::new("test").collect();
     assert_eq!(report.prometheus(), "");
 }
+
+#[test]
+fn figures_that_cannot_be_do_not_overflow() {
+    let mut report = report();
+    for record in &mut report.records {
+        if let Record::Arena(arena) = record {
+            (arena.snapshot.live, arena.snapshot.retired) = (usize::MAX, usize::MAX);
+        }
+    }
+    assert!(report.prometheus().contains(",state=\"free\"} 0\n"));
+}

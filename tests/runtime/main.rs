@@ -9,6 +9,7 @@ mod scopes;
 mod shutdown;
 mod storm;
 mod tasks;
+mod time;
 #[cfg(feature = "stamps")]
 mod times;
 

@@ -144,3 +144,17 @@ fn tasks_must_not_block_their_workers() {
     let call = runtime.spawn_blocking(move || handle.block_on(handle.spawn(async { 2 }).unwrap()));
     assert_eq!(call.unwrap().join().unwrap().unwrap(), 2);
 }
+
+#[test]
+fn destructors_that_panic_do_not_stop_the_end() {
+    with_each_size(|runtime| {
+        // A worker that is busy leaves the others' end to whoever ends the runtime.
+        let busy = || std::thread::sleep(std::time::Duration::from_millis(50));
+        let sleepers = [(); 4].map(|()| runtime.spawn(async move { busy() }).unwrap());
+        let owners = [(); 2].map(|()| runtime.spawn(Owns(Bomb)).unwrap());
+        owners.iter().for_each(|task| task.cancel());
+        let left = runtime.shutdown(Shutdown::Now);
+        assert_eq!((left.running, left.threads), (0, 0));
+        drop((sleepers, owners));
+    });
+}

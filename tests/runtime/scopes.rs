@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use cloakroom::std_layer::runtime::Shutdown;
 
+use crate::time::ends;
 use crate::{small, with_each_size};
 
 #[test]
@@ -146,4 +147,31 @@ fn the_runtime_ends_under_a_scope() {
     });
     assert_eq!((left.cancelled, left.running), (1, 0));
     assert_eq!(log.into_inner().unwrap(), [1]);
+}
+
+/// Panics with something that panics again when it is dropped.
+struct Chain;
+
+struct Link;
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        std::panic::panic_any(Link);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        panic!("link");
+    }
+}
+
+#[test]
+fn a_scope_ends_whatever_a_result_panics_with() {
+    // Without workers the task runs after its handle has gone, so it drops the result itself.
+    let runtime = small(0);
+    assert!(ends(move || {
+        let scope = || runtime.scope(|scope| drop(scope.spawn(async { Chain }).unwrap()));
+        assert!(catch_unwind(AssertUnwindSafe(scope)).is_err());
+    }));
 }

@@ -163,3 +163,12 @@ fn dropping_it_ends_it_now() {
     drop(runtime);
     assert_eq!(Arc::strong_count(&guard), 1);
 }
+
+#[test]
+fn no_thread_is_started_for_a_call_after_the_end() {
+    let runtime = small(1);
+    let handle = runtime.handle();
+    runtime.shutdown(Shutdown::Now);
+    assert!(matches!(handle.spawn_blocking(|| ()).unwrap_err().why, NotSpawned::Over));
+    assert_eq!(handle.snapshot().blocking_threads, 0);
+}

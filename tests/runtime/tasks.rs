@@ -316,3 +316,33 @@ fn a_storm_of_tasks_through_one_channel() {
     let left = runtime.shutdown(Shutdown::Drain);
     assert_eq!(left.payloads, 0);
 }
+
+#[test]
+fn calls_one_after_the_other_need_one_thread() {
+    let runtime = small(1);
+    for number in 0..100 {
+        let call = runtime.spawn_blocking(move || number).unwrap();
+        assert_eq!(call.join().unwrap(), number);
+    }
+    assert_eq!(runtime.snapshot().blocking_threads, 1);
+}
+
+#[test]
+fn calls_that_wait_for_each_other_have_a_thread_each() {
+    let runtime = small(1);
+    for _ in 0..200 {
+        let meeting = Arc::new(Barrier::new(2));
+        let start = Barrier::new(2);
+        let (runtime, start) = (&runtime, &start);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let meeting = meeting.clone();
+                scope.spawn(move || {
+                    start.wait();
+                    let call = runtime.spawn_blocking(move || meeting.wait().is_leader()).unwrap();
+                    call.join().unwrap();
+                });
+            }
+        });
+    }
+}
