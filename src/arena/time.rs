@@ -14,13 +14,24 @@ use crate::sync::{RawMutex, const_fn};
 mod ticks {
     pub(super) use crate::sync::atomic::AtomicU64 as AtomicTicks;
     pub(super) type Ticks = u64;
+
+    #[inline]
+    pub(super) fn stamp(ticks: Ticks) -> u32 {
+        // The lower half: stamps wrap.
+        ticks as u32
+    }
 }
 #[cfg(not(all(feature = "std", target_has_atomic = "64")))]
 mod ticks {
     pub(super) use crate::sync::atomic::AtomicU32 as AtomicTicks;
     pub(super) type Ticks = u32;
+
+    #[inline]
+    pub(super) fn stamp(ticks: Ticks) -> u32 {
+        ticks
+    }
 }
-use ticks::{AtomicTicks, Ticks};
+use ticks::{AtomicTicks, Ticks, stamp};
 
 /// The time that an arena has been told.
 pub(super) struct Time(AtomicTicks);
@@ -34,8 +45,7 @@ impl Time {
 
     #[inline]
     pub(super) fn now(&self) -> u32 {
-        // The lower half: stamps wrap.
-        self.0.load(Relaxed) as u32
+        stamp(self.0.load(Relaxed))
     }
 }
 
