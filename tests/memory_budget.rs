@@ -49,7 +49,10 @@ fn memory_stays_within_the_arena() {
             }
             queue.close();
         });
-        // It holds on to messages, and lets others do the work most of the time.
+        // It sleeps until the arena is full, and then holds on to messages.
+        while arena.snapshot().waiting == 0 {
+            thread::yield_now();
+        }
         let mut held = VecDeque::new();
         while let Ok(message) = block_on(queue.recv()) {
             received += message.len();
@@ -64,9 +67,6 @@ fn memory_stays_within_the_arena() {
         drop((latest.try_recv(), log.try_recv()));
     });
     assert_eq!(received, sent);
-    let snapshot = arena.snapshot();
-    // It was as tight as it was meant to be.
-    assert!(snapshot.waited + snapshot.failed > 0, "the arena was never full");
     let grown = peak() - before;
     println!("{sent} bytes sent; memory has grown by {grown} bytes, for an arena of {ARENA}");
     assert!(grown <= ARENA + BESIDES, "{grown} bytes for an arena of {ARENA}");
