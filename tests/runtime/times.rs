@@ -30,7 +30,10 @@ fn a_sleep_makes_what_is_queued_older() {
         #[cfg(feature = "histograms")]
         {
             let queueing = line.snapshot().queueing.expect("they are messages");
-            assert_eq!((queueing.count(), queueing.ticks), (1, age.into()));
+            assert_eq!(queueing.count(), 1);
+            // Another thread may have told the time between the look and the receive.
+            let limits = u64::from(age)..=handle.clock().now();
+            assert!(limits.contains(&queueing.ticks), "{} of {limits:?}", queueing.ticks);
         }
     });
 }
