@@ -59,7 +59,7 @@ impl std::error::Error for JoinError {}
 ///
 /// Cancel safety: dropping it detaches the task. Wake-ups: one.
 pub struct JoinHandle<T> {
-    runtime: Handle,
+    pub(super) runtime: Handle,
     inner: kernel::JoinHandle<Result<T, JoinError>, Lock>,
 }
 

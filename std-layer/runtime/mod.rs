@@ -85,7 +85,7 @@ struct Inner {
     arena: ArenaRef<'static, Lock>,
     kernel: Kernel<Lock>,
     pool: Pool,
-    /// Threads of the pool, and workers that were started in a hurry: whoever shuts down joins them.
+    /// Threads of the pool: whoever shuts down joins them.
     pool_threads: Mutex<Vec<thread::JoinHandle<()>>>,
     residents: Residents,
     /// Tasks are to end.

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::task::poll_to_end;
 use super::{Handle, JoinError, JoinHandle, NotSpawned};
 
 /// The inside of a [`Handle::scope`].
@@ -96,19 +97,13 @@ impl<F: Future> Future for Scoped<F> {
         // SAFETY: the future is pinned with the whole, and only ever dropped in place; the rest is not pinned.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: as above.
-        let mut future = unsafe { Pin::new_unchecked(&mut this.future) };
-        let Some(polled) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-        let result = match catch_unwind(AssertUnwindSafe(|| polled.poll(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(panic) => Err(panic),
-        };
-        let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
-        if let Some(packet) = &this.packet {
-            // SAFETY: the handle does not look before this task has ended.
-            unsafe { *packet.result.get() = Some(dropped.and(result)) };
-        }
-        Poll::Ready(())
+        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        poll_to_end(future, cx).map(|result| {
+            if let Some(packet) = &this.packet {
+                // SAFETY: the handle does not look before this task has ended.
+                unsafe { *packet.result.get() = Some(result) };
+            }
+        })
     }
 }
 
@@ -137,7 +132,6 @@ impl<F: Future> Drop for Scoped<F> {
 pub struct ScopedJoinHandle<'scope, T> {
     task: JoinHandle<()>,
     packet: Arc<Packet<T>>,
-    runtime: Handle,
     _scope: PhantomData<&'scope ()>,
 }
 
@@ -150,7 +144,7 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// # Panics
     /// As [`Handle::block_on`].
     pub fn join(self) -> Result<T, JoinError> {
-        let runtime = self.runtime;
+        let runtime = self.task.runtime;
         runtime.block_on(self)
     }
 
@@ -211,9 +205,7 @@ impl<'scope> Scope<'scope, '_> {
             >(scoped)
         };
         match self.runtime.spawn(endless) {
-            Ok(task) => {
-                Ok(ScopedJoinHandle { task, packet, runtime: self.runtime, _scope: PhantomData })
-            }
+            Ok(task) => Ok(ScopedJoinHandle { task, packet, _scope: PhantomData }),
             Err(error) => Err(error.why),
         }
     }

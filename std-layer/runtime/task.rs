@@ -59,6 +59,23 @@ fn drop_in_place<F>(mut future: Pin<&mut Option<F>>) -> Result<(), Panic> {
     catch_unwind(AssertUnwindSafe(|| future.set(None)))
 }
 
+/// Polls a future, and drops it where it is when it has ended, or panicked. Without one it stays pending.
+pub(super) fn poll_to_end<F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, Panic>> {
+    let Some(polled) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+    // The future is not polled again after a panic, so nobody sees what it left half done.
+    let result = match catch_unwind(AssertUnwindSafe(|| polled.poll(cx))) {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(panic) => Err(panic),
+    };
+    let dropped = drop_in_place(future);
+    // A second panic tells nothing that the first does not.
+    Poll::Ready(result.and_then(|output| dropped.map(|()| output)))
+}
+
 impl<F: Future> Future for Task<F> {
     type Output = Result<F::Output, JoinError>;
 
@@ -75,22 +92,10 @@ impl<F: Future> Future for Task<F> {
                 Err(panic) => panicked(panic),
             };
         }
-        let polled = match self.as_mut().future().as_pin_mut() {
-            // The future is not polled again after a panic, so nobody sees what it left half done.
-            Some(future) => catch_unwind(AssertUnwindSafe(|| future.poll(cx))),
-            None => return Poll::Pending,
-        };
-        match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(output)) => match drop_in_place(self.future()) {
-                Ok(()) => Poll::Ready(Ok(output)),
-                Err(panic) => panicked(panic),
-            },
-            Err(panic) => {
-                // A second panic tells nothing that the first does not.
-                let _ = drop_in_place(self.future());
-                panicked(panic)
-            }
+        match poll_to_end(self.future(), cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(output)) => Poll::Ready(Ok(output)),
+            Poll::Ready(Err(panic)) => panicked(panic),
         }
     }
 }

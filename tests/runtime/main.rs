@@ -30,3 +30,16 @@ fn with_each_size(test: impl Fn(Runtime)) {
         test(small(workers));
     }
 }
+
+/// Lets other tasks run.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}

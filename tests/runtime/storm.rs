@@ -20,7 +20,7 @@ use cloakroom::std_layer::runtime::{Handle, Shutdown};
 use cloakroom::{ArenaRef, Parcel};
 
 use crate::random::Random;
-use crate::sized;
+use crate::{sized, yield_once};
 
 const THREADS: u64 = 64;
 
@@ -200,7 +200,7 @@ fn roam(holds: &mut [Box<dyn Hold>], weather: &mut Weather, steps: u64) {
                 let task = weather.runtime.spawn(async move {
                     for _ in 0..5 {
                         roam(&mut holds, &mut inner, 3);
-                        cloakroom_yield().await;
+                        yield_once().await;
                     }
                 });
                 match (task, weather.random.below(3)) {
@@ -215,18 +215,6 @@ fn roam(holds: &mut [Box<dyn Hold>], weather: &mut Weather, steps: u64) {
             _ => holds[number].step(weather),
         }
     }
-}
-
-async fn cloakroom_yield() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Storms one after the other, each with channels of its own; `CLOAKROOM_STORMS` for more.

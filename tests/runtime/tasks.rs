@@ -12,7 +12,7 @@ use cloakroom::std_layer::runtime::{Handle, NotSpawned, Runtime, Shutdown, Spawn
 use cloakroom::std_layer::{Backing, StdRawMutex as Lock};
 use cloakroom::{RecvTimeoutError, TryAllocError};
 
-use crate::{sized, small, with_each_size};
+use crate::{sized, small, with_each_size, yield_once};
 
 #[test]
 fn outputs_reach_their_handles() {
@@ -103,18 +103,6 @@ fn tasks_take_turns() {
         runtime.block_on(yield_once());
     }
     assert_eq!(log.lock().unwrap().iter().collect::<String>(), "abcabcabc");
-}
-
-async fn yield_once() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await;
 }
 
 #[test]
