@@ -30,20 +30,24 @@ pub(crate) struct Driver<'k, M: RawMutex + Sync + 'static, W: TimerQueue> {
     /// It is one of those whom the kernel counts as searching.
     searching: Cell<bool>,
     /// It can sleep until a deadline.
-    #[cfg(feature = "std")]
     is_timed: bool,
     /// It has kept the time, and nobody has taken that over.
     kept_time: Cell<bool>,
 }
 
 impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
+    /// One that can sleep until a deadline.
+    #[cfg(feature = "std")]
     pub(crate) fn new(kernel: &'k Kernel<M, W>) -> Self {
+        Self::of(kernel, true)
+    }
+
+    fn of(kernel: &'k Kernel<M, W>, is_timed: bool) -> Self {
         Self {
             kernel,
             token: Token::new(),
             searching: Cell::new(false),
-            #[cfg(feature = "std")]
-            is_timed: true,
+            is_timed,
             kept_time: Cell::new(false),
         }
     }
@@ -110,15 +114,16 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             (token.set_waker(Some(waker)), false)
         });
         drop(unused);
-        if ready { Next::Ready } else { this.keep_time(now, next, cx) }
+        match ready {
+            true => Next::Ready,
+            false if this.is_timed => this.keep_time(now, next, cx),
+            false => Next::Idle,
+        }
     }
 
     /// What is next for a driver that is about to sleep.
     #[cfg(feature = "std")]
     fn keep_time(&self, now: u64, _next: Next, cx: &Context<'_>) -> Next {
-        if !self.is_timed {
-            return Next::Idle;
-        }
         self.kept_time.set(false);
         match self.kernel.timers.keep(self.name(), cx.waker()) {
             Watch::Keep(Some(deadline)) if deadline <= now => Next::Ready,
@@ -175,13 +180,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
 /// # Ok(()) }
 /// ```
 pub async fn drive<M: RawMutex + Sync + 'static, W: TimerQueue>(kernel: &Kernel<M, W>) {
-    #[allow(unused_mut)]
-    let mut driver = Driver::new(kernel);
-    #[cfg(feature = "std")]
-    {
-        driver.is_timed = false;
-    }
-    let mut driver = pin!(driver);
+    let mut driver = pin!(Driver::of(kernel, false));
     core::future::poll_fn(|cx| {
         if driver.as_mut().poll(0, cx) == Next::Ready {
             cx.waker().wake_by_ref();
