@@ -4,6 +4,7 @@
 
 mod interrupts;
 pub mod uart;
+pub mod uptime;
 
 // Brings in the implementation of critical sections, which the linker needs and no code here names.
 use cortex_m as _;

@@ -13,7 +13,7 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use cloakroom::channel::{Buffered, Bytes, Channel, ChannelSnapshot};
 use cloakroom::kernel::{Clock, Kernel};
@@ -24,11 +24,12 @@ use cloakroom_demo::{
     ArenaStatus, Beat, BeatDetector, ChannelStatus, End, Intake, MAX_FRAME_LEN, NoRoom,
     SamplesWriter, StatusWriter,
 };
-use cortex_m::peripheral::{NVIC, Peripherals, syst::SystClkSource};
+use cortex_m::peripheral::{NVIC, Peripherals};
 use cortex_m_rt::{entry, exception};
 use harness as _;
 use lm3s6965evb::interrupt;
 use lm3s6965evb::uart::{Receive, UART0, UART1};
+use lm3s6965evb::uptime::Uptime;
 
 /// Messages: 2 KiB, four frames of the longest kind.
 static MESSAGES: Arena<Lock, 32, 64, 16> = Arena::new();
@@ -44,32 +45,17 @@ static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
 /// BYTES was full, and the interrupt has stopped reading.
 static THROTTLED: AtomicBool = AtomicBool::new(false);
 
-/// Milliseconds, counted by SysTick.
-struct Uptime(AtomicU32);
-static UPTIME: Uptime = Uptime(AtomicU32::new(0));
-
-impl Clock for Uptime {
-    const TICKS_PER_SECOND: u64 = 1_000;
-    fn now(&self) -> u64 {
-        self.0.load(Relaxed).into()
-    }
-}
+static UPTIME: Uptime = Uptime::new();
 
 /// A status frame this often, in milliseconds.
 const STATUS_EVERY: u64 = 250;
 /// Bytes the line takes in a millisecond: 128 kbit/s.
 const BYTES_A_TICK: usize = 16;
-/// SysTick's clock at reset.
-const CLOCK_HZ: u32 = 12_000_000;
 
 #[entry]
 fn main() -> ! {
     let Some(mut peripherals) = Peripherals::take() else { fail("peripherals") };
-    peripherals.SYST.set_clock_source(SystClkSource::Core);
-    peripherals.SYST.set_reload(CLOCK_HZ / 1_000 - 1);
-    peripherals.SYST.clear_current();
-    peripherals.SYST.enable_counter();
-    peripherals.SYST.enable_interrupt();
+    UPTIME.start(&mut peripherals.SYST);
 
     let tasks = TASKS.handle();
     let spawned = KERNEL.spawn(tasks, assemble()).is_ok()
@@ -95,8 +81,7 @@ fn main() -> ! {
 
 #[exception]
 fn SysTick() {
-    let now = UPTIME.0.load(Relaxed);
-    UPTIME.0.store(now.wrapping_add(1), Relaxed);
+    UPTIME.tick();
 }
 
 #[interrupt]

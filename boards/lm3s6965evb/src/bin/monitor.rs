@@ -13,8 +13,6 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use cloakroom::Arena;
 use cloakroom::arena::Home;
 use cloakroom::channel::{Buffered, Bytes, Channel, Conflated};
@@ -22,10 +20,11 @@ use cloakroom::kernel::{Clock, Kernel};
 use cloakroom::limit::Operation;
 use cloakroom::report::{Begin, MAX_FRAME, Name, Record, encode};
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
-use cortex_m::peripheral::{Peripherals, syst::SystClkSource};
+use cortex_m::peripheral::Peripherals;
 use cortex_m_rt::{entry, exception};
 use harness as _;
 use lm3s6965evb::uart::{Receive, UART0};
+use lm3s6965evb::uptime::Uptime;
 
 /// Tasks and blocks: 4 KiB.
 static MEMORY: Arena<Lock, 64, 64, 16> = Arena::new();
@@ -36,19 +35,8 @@ static LATEST: Channel<Lock, u16, Conflated> = Channel::new();
 static BLOCKS: Bytes<'static, Lock, Buffered<4>> = Bytes::new();
 static ORDERS: Channel<Lock, u8, Buffered<2>> = Channel::new();
 
-/// Milliseconds, counted by SysTick.
-struct Uptime(AtomicU32);
-static UPTIME: Uptime = Uptime(AtomicU32::new(0));
+static UPTIME: Uptime = Uptime::new();
 
-impl Clock for Uptime {
-    const TICKS_PER_SECOND: u64 = 1_000;
-    fn now(&self) -> u64 {
-        self.0.load(Relaxed).into()
-    }
-}
-
-/// SysTick's clock at reset.
-const CLOCK_HZ: u32 = 12_000_000;
 /// Bytes of a block: a page of 32 readings.
 const BLOCK: usize = 64;
 /// What blocks may take of the arena, in pages.
@@ -73,11 +61,7 @@ fn main() -> ! {
     }
 
     let Some(mut peripherals) = Peripherals::take() else { fail("peripherals") };
-    peripherals.SYST.set_clock_source(SystClkSource::Core);
-    peripherals.SYST.set_reload(CLOCK_HZ / 1_000 - 1);
-    peripherals.SYST.clear_current();
-    peripherals.SYST.enable_counter();
-    peripherals.SYST.enable_interrupt();
+    UPTIME.start(&mut peripherals.SYST);
     KERNEL.run(&UPTIME, |_next| {
         // Interrupts are masked between the last look and the sleep, and end it all the same.
         critical_section::with(|_| {
@@ -90,8 +74,7 @@ fn main() -> ! {
 
 #[exception]
 fn SysTick() {
-    let now = UPTIME.0.load(Relaxed).wrapping_add(1);
-    UPTIME.0.store(now, Relaxed);
+    let now = UPTIME.tick();
     MEMORY.handle().set_now(now);
     let reading = now as u16;
     // Who is refused is counted; who is replaced, too.
