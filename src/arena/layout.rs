@@ -14,6 +14,7 @@
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
+use core::ops::Deref;
 use core::ptr::NonNull;
 
 use super::descriptor::Row;
@@ -69,7 +70,15 @@ impl Geometry {
 }
 
 /// The arena's header.
+#[repr(C)]
 pub(crate) struct Core<M> {
+    /// First, so that it is found without knowing the lock.
+    head: Head,
+    pub(super) map: Locked<M, Map>,
+}
+
+/// What the lock does not guard.
+pub(crate) struct Head {
     /// Set once `geometry` and the map are in place.
     ready: AtomicBool,
     /// Mixed into tickets; changes only while nothing is live.
@@ -82,7 +91,15 @@ pub(crate) struct Core<M> {
     /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
     pub(super) stalled: AtomicBool,
     geometry: UnsafeCell<Geometry>,
-    pub(super) map: Locked<M, Map>,
+}
+
+impl<M> Deref for Core<M> {
+    type Target = Head;
+
+    #[inline]
+    fn deref(&self) -> &Head {
+        &self.head
+    }
 }
 
 // SAFETY: `geometry` is written once, under the map's lock, before `ready` is set with Release, and
@@ -93,14 +110,16 @@ impl<M: RawMutex> Core<M> {
     const_fn! {
         pub(super) const fn new() -> Self {
             Self {
-                ready: AtomicBool::new(false),
-                epoch: AtomicU32::new(0),
-                #[cfg(feature = "checksum")]
-                checksums: AtomicBool::new(false),
-                #[cfg(feature = "stamps")]
-                now: super::time::Time::new(),
-                stalled: AtomicBool::new(false),
-                geometry: UnsafeCell::new(Geometry::NONE),
+                head: Head {
+                    ready: AtomicBool::new(false),
+                    epoch: AtomicU32::new(0),
+                    #[cfg(feature = "checksum")]
+                    checksums: AtomicBool::new(false),
+                    #[cfg(feature = "stamps")]
+                    now: super::time::Time::new(),
+                    stalled: AtomicBool::new(false),
+                    geometry: UnsafeCell::new(Geometry::NONE),
+                },
                 map: Locked::new(Map::new()),
             }
         }
@@ -121,6 +140,7 @@ impl<M: RawMutex> Core<M> {
 /// assert_eq!(lease.len(), 100);
 /// # Ok::<(), cloakroom::TryAllocError>(())
 /// ```
+#[repr(transparent)]
 pub struct ArenaRef<'a, M> {
     core: NonNull<Core<M>>,
     _arena: PhantomData<&'a Core<M>>,
@@ -180,10 +200,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         unsafe { self.core.as_ref() }
     }
 
+    /// What the lock does not guard. It is all that is touched, so `M` may be another lock than the arena's.
+    #[inline]
+    pub(super) fn head(&self) -> &'a Head {
+        // SAFETY: as for `core`; the head comes first whatever the lock.
+        unsafe { self.core.cast().as_ref() }
+    }
+
     #[inline]
     pub(super) fn geometry(&self) -> &'a Geometry {
         // SAFETY: written before this handle existed (see `attach`) and never again.
-        unsafe { &*self.core().geometry.get() }
+        unsafe { &*self.head().geometry.get() }
     }
 
     #[inline]

@@ -65,6 +65,8 @@ pub struct Lease<'a, M: RawMutex> {
 /// assert_eq!(&*parcel.redeem()?, b"later");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+// Lies in memory alike whatever the lock: a channel weighs it without knowing that.
+#[repr(C)]
 pub struct Parcel<'a, M: RawMutex> {
     pub(super) arena: ArenaRef<'a, M>,
     /// Its descriptor, and a mark; see [`index`](Self::index). Lossless: an arena has at most 2^20

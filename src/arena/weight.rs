@@ -38,8 +38,9 @@ impl<M: RawMutex> Parcel<'_, M> {
         self
     }
 
-    /// Weighs it, and takes the mark off. Constant time, without a lock: the length of a payload at rest does not
-    /// change. (If somebody has redeemed its number behind its back it may be another payload's.)
+    /// Weighs it, and takes the mark off. Constant time, without a lock, so `M` need not be its arena's: the length
+    /// of a payload at rest does not change. (If somebody has redeemed its number behind its back it may be another payload's.)
+    #[inline]
     pub(crate) fn weigh(&mut self) -> Weight<'_> {
         let copied = self.index & COPIED != 0;
         self.index &= !COPIED;
@@ -49,7 +50,7 @@ impl<M: RawMutex> Parcel<'_, M> {
             bytes: row.len() as u32,
             copied,
             #[cfg(feature = "stamps")]
-            now: self.arena.core().now.now(),
+            now: self.arena.head().now.now(),
             #[cfg(feature = "stamps")]
             stamp: row.stamp(),
             #[cfg(feature = "histograms")]

@@ -97,7 +97,7 @@ impl<'a, M: RawMutex, S: ConstStrategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
-            Self { channel: Channel::weighing(S::STRATEGY, Some(Parcel::weigh)) }
+            Self { channel: Channel::of_messages(S::STRATEGY) }
         }
     }
 }
@@ -112,7 +112,7 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Bytes<'a, M, super::Unlimited<'a, M,
     const_fn! {
         /// An open, empty channel that takes memory for its queue from `arena`, too.
         pub const fn over(arena: &'a dyn super::AnyArena<M>) -> Self {
-            Self { channel: Channel::weighing(super::Unlimited::over(arena), Some(Parcel::weigh)) }
+            Self { channel: Channel::of_messages(super::Unlimited::over(arena)) }
         }
     }
 }
@@ -253,7 +253,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
         channel.state.with(|state| {
             // From the first message on, or not at all: what goes out has been weighed when it went in.
             if state.counters.sent == 0 {
-                state.weigh = Some(Parcel::weigh);
+                state.weighs = true;
             }
         });
         // SAFETY: a transparent view of the same channel, for as long as it is borrowed.

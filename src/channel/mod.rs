@@ -85,7 +85,6 @@ use meeting::Look;
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
 use store::Store;
-use weigh::Weigh;
 
 /// A channel between any number of senders and receivers.
 ///
@@ -129,7 +128,7 @@ impl<M: RawMutex, T, S: ConstStrategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel.
         pub const fn new() -> Self {
-            Self::weighing(S::STRATEGY, None)
+            Self::with(S::STRATEGY)
         }
     }
 }
@@ -158,7 +157,7 @@ impl<'a, M: RawMutex, T, const SEGMENT: usize> Channel<M, T, Unlimited<'a, M, SE
         /// # Ok::<(), cloakroom::TrySendError<u16>>(())
         /// ```
         pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
-            Self::weighing(Unlimited::over(arena), None)
+            Self::with(Unlimited::over(arena))
         }
     }
 }
@@ -167,14 +166,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
         pub const fn with(kind: S) -> Self {
-            Self::weighing(kind, None)
-        }
-    }
-
-    const_fn! {
-        /// One that weighs what it carries.
-        pub(super) const fn weighing(kind: S, weigh: Weigh<T>) -> Self {
-            Self { strategy: kind, state: Locked::new(State::new(weigh)) }
+            Self { strategy: kind, state: Locked::new(State::new()) }
         }
     }
 

@@ -358,10 +358,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let (delivered, lagged) = self.store.shared().unwrap_or((counters.received, 0));
         ChannelSnapshot {
             kind: S::KIND,
-            mode: match self.weigh {
-                Some(_) => PayloadMode::Messages,
-                None => PayloadMode::Values,
-            },
+            mode: if self.weighs { PayloadMode::Messages } else { PayloadMode::Values },
             capacity: if S::MEETS { Some(0) } else { self.store.capacity() },
             depth: self.store.len(),
             high_water: counters.high_water,
@@ -388,7 +385,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             parked_senders: self.senders.count() + bare_senders,
             parked_receivers: self.receivers.count() + onlookers,
             #[cfg(feature = "histograms")]
-            queueing: self.weigh.map(|_| counters.queueing.histogram()),
+            queueing: self.weighs.then(|| counters.queueing.histogram()),
             times: self.times(),
         }
     }

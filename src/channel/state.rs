@@ -40,7 +40,6 @@ use core::task::Waker;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
-use super::weigh::Weigh;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
 
@@ -73,8 +72,8 @@ pub(super) struct State<T, S: Strategy<T>> {
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
     pub(super) counters: Counters,
-    /// Set when it is made.
-    pub(super) weigh: Weigh<T>,
+    /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
+    pub(super) weighs: bool,
 }
 
 /// What came of offering a value.
@@ -123,13 +122,13 @@ pub(super) enum Settled {
 }
 
 impl<T, S: Strategy<T>> State<T, S> {
-    /// Open and empty. What it carries is weighed by `weigh`.
-    pub(super) const fn new(weigh: Weigh<T>) -> Self {
-        Self::over(S::Store::EMPTY, weigh)
+    /// Open and empty.
+    pub(super) const fn new() -> Self {
+        Self::over(S::Store::EMPTY)
     }
 
     /// With a store that has been made at run time.
-    pub(super) const fn over(store: S::Store, weigh: Weigh<T>) -> Self {
+    pub(super) const fn over(store: S::Store) -> Self {
         Self {
             store,
             senders: Parked::new(),
@@ -140,7 +139,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             closed: false,
             deserted: false,
             counters: Counters::ZERO,
-            weigh,
+            weighs: false,
         }
     }
 
