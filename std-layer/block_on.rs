@@ -4,36 +4,16 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread_local;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::StdClock;
+use super::park::Unpark;
 use crate::kernel::{Clock, Driver, Kernel, Next, TimerQueue};
 use crate::limit::{Operation, Stopped};
 use crate::sync::RawMutex;
-
-/// Wakes a parked thread.
-struct Unpark {
-    thread: Thread,
-    woken: AtomicBool,
-}
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Release pairs with the Acquire in `park`: the woken thread sees why. `unpark` is skipped
-        // when a wake-up is on its way already.
-        if !self.woken.swap(true, Ordering::Release) {
-            self.thread.unpark();
-        }
-    }
-}
 
 thread_local! {
     /// One allocation a thread, at its first use.
@@ -67,8 +47,7 @@ impl Drop for Nested<'_> {
         DEPTH.set(DEPTH.get() - 1);
         if DEPTH.get() > 0 {
             // The wake-ups that the inner future has used up may have been the outer one's.
-            // Swapped, as a store would hide from `park` what a waker before it has released.
-            self.0.woken.swap(true, Ordering::Release);
+            self.0.wake_itself();
         }
     }
 }
@@ -223,30 +202,4 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
             }
         }
     })
-}
-
-impl Unpark {
-    fn of_this_thread() -> (Arc<Self>, Waker) {
-        let unpark = Arc::new(Self { thread: thread::current(), woken: AtomicBool::new(false) });
-        (unpark.clone(), Waker::from(unpark))
-    }
-
-    /// Sleeps until woken, or for `limit`.
-    fn park(&self, limit: Option<Duration>) {
-        // A limit beyond what the clock can tell is none.
-        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
-        // `park` may return early, so the flag decides.
-        while !self.woken.swap(false, Ordering::Acquire) {
-            match end {
-                None => thread::park(),
-                Some(end) => {
-                    let rest = end.saturating_duration_since(Instant::now());
-                    if rest.is_zero() {
-                        return;
-                    }
-                    thread::park_timeout(rest);
-                }
-            }
-        }
-    }
 }

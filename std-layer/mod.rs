@@ -12,6 +12,7 @@ pub mod channel;
 mod clock;
 mod lock;
 mod mapped;
+mod park;
 #[cfg(feature = "monitor")]
 pub mod report;
 pub mod runtime;
