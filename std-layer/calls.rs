@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::park::pass;
 use super::{block_on, block_on_by};
-use crate::channel::{Channel, Compete, Receiver, Sender, Strategy};
+use crate::channel::aside::Aside;
+use crate::channel::{Channel, Compete, HasChannel, Receiver, Sender, Strategy};
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
 use crate::limit::Operation;
 use crate::sync::RawMutex;
@@ -37,7 +39,10 @@ macro_rules! blocking_sends {
         /// # Errors
         /// The value comes back when the channel is closed.
         pub fn blocking_send(&self, value: T) -> Result<S::Receipt, SendError<T>> {
-            block_on(self.send(value))
+            match self.channel().pass_send(value, None) {
+                Ok(receipt) => Ok(receipt),
+                Err(value) => block_on(self.send(value)),
+            }
         }
 
         /// As `send`, blocking this thread for `limit` at the most.
@@ -49,7 +54,13 @@ macro_rules! blocking_sends {
             value: T,
             limit: Duration,
         ) -> Result<S::Receipt, SendTimeoutError<T>> {
-            block_on_for(self.send(value), limit)
+            match Instant::now().checked_add(limit) {
+                Some(deadline) => self.blocking_send_deadline(value, deadline),
+                // A limit beyond what the clock can tell is none.
+                None => {
+                    self.blocking_send(value).map_err(|error| SendTimeoutError::Closed(error.0))
+                }
+            }
         }
 
         /// As `send`, blocking this thread until `deadline` at the latest.
@@ -61,7 +72,10 @@ macro_rules! blocking_sends {
             value: T,
             deadline: Instant,
         ) -> Result<S::Receipt, SendTimeoutError<T>> {
-            block_on_by(self.send(value), deadline)
+            match self.channel().pass_send(value, Some(deadline)) {
+                Ok(receipt) => Ok(receipt),
+                Err(value) => block_on_by(self.send(value), deadline),
+            }
         }
     };
 }
@@ -74,7 +88,10 @@ macro_rules! blocking_receives {
         /// # Errors
         /// When the channel is closed and empty.
         pub fn blocking_recv(&self) -> Result<T, RecvError> {
-            block_on(self.recv())
+            match self.channel().pass_recv(None) {
+                Some(value) => Ok(value),
+                None => block_on(self.recv()),
+            }
         }
 
         /// As `recv`, blocking this thread for `limit` at the most.
@@ -82,7 +99,11 @@ macro_rules! blocking_receives {
         /// # Errors
         /// When the channel is closed and empty, or time is over.
         pub fn blocking_recv_timeout(&self, limit: Duration) -> Result<T, RecvTimeoutError> {
-            block_on_for(self.recv(), limit)
+            match Instant::now().checked_add(limit) {
+                Some(deadline) => self.blocking_recv_deadline(deadline),
+                // A limit beyond what the clock can tell is none.
+                None => self.blocking_recv().map_err(|RecvError| RecvTimeoutError::Closed),
+            }
         }
 
         /// As `recv`, blocking this thread until `deadline` at the latest.
@@ -90,7 +111,10 @@ macro_rules! blocking_receives {
         /// # Errors
         /// When the channel is closed and empty, or time is over.
         pub fn blocking_recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-            block_on_by(self.recv(), deadline)
+            match self.channel().pass_recv(Some(deadline)) {
+                Some(value) => Ok(value),
+                None => block_on_by(self.recv(), deadline),
+            }
         }
 
         /// The values as they come, blocking this thread, until the channel is closed and empty.
@@ -102,6 +126,19 @@ macro_rules! blocking_receives {
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     blocking_sends!();
+
+    /// Sends by the lane, while this thread would wait awake.
+    #[inline]
+    fn pass_send(&self, value: T, deadline: Option<Instant>) -> Result<S::Receipt, T> {
+        pass(self.aside().batch(), value, deadline, |value| self.aside().send(value, false))
+            .map(|()| self.receipt())
+    }
+
+    /// Receives by the lane, while this thread would wait awake.
+    #[inline]
+    fn pass_recv(&self, deadline: Option<Instant>) -> Option<T> {
+        pass(self.aside().batch(), (), deadline, |()| self.aside().recv(false)).ok()
+    }
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Sender<M, T, S> {

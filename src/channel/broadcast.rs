@@ -89,6 +89,7 @@ impl<T: Share, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Broadcas
     type Reader = CursorRef;
     type Mark = u32;
     type Store = SharedRing<T, R, P>;
+    type Aside = ();
     const KIND: Kind = Kind::Broadcast;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     const SHARES: bool = true;

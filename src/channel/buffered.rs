@@ -40,6 +40,7 @@ impl<T, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Buffered<N, P, 
     type Reader = ();
     type Mark = ();
     type Store = Ring<T, R, P>;
+    type Aside = R::Aside<T>;
     const KIND: Kind = Kind::Buffered;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     never_grows!();
@@ -154,6 +155,17 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         }
         // SAFETY: `len > 0`, so the slot at `head` holds a value.
         self.slots.all_mut().get_mut(self.head).map(|slot| unsafe { slot.assume_init_mut() })
+    }
+
+    #[inline]
+    fn lend(&mut self) -> (usize, usize) {
+        (self.head, core::mem::take(&mut self.len))
+    }
+
+    #[inline]
+    unsafe fn take_back(&mut self, head: usize, len: usize) {
+        self.head = head;
+        self.len = len;
     }
 
     unsafe fn add(&mut self, growth: NoGrowth) {

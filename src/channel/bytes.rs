@@ -250,7 +250,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn of<'c>(channel: &'c Channel<M, Parcel<'a, M>, S>) -> &'c Self {
-        channel.state.with(|state| {
+        channel.locked(|state| {
             // From the first message on, or not at all: what goes out has been weighed when it went in.
             if state.counters.sent == 0 {
                 state.weighs = true;

@@ -58,7 +58,7 @@ unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for Closed<
 impl<M: RawMutex, T, S: Strategy<T>> Closed<'_, M, T, S> {
     fn leave(&mut self) {
         let token = &self.token;
-        let waker = self.channel.state.with(|state| {
+        let waker = self.channel.locked(|state| {
             token.leave_select();
             if token.state() == TokenState::Queued {
                 // SAFETY: queued means that it stands in this list.
@@ -78,7 +78,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for Closed<'_, M, T, S> {
         let token = &self.token;
         let mut waker = None;
         loop {
-            let step = self.channel.state.with(|state| {
+            let step = self.channel.locked(|state| {
                 if state.closed {
                     return Err(true);
                 }
@@ -132,7 +132,7 @@ impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for Closed<'_
 impl<M: RawMutex, T, S: Strategy<T>> Arm for Closed<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on; the lock is held, as it may stand in the list already.
-        self.channel.state.with(|_| unsafe { self.token.join_select(claim, arm) });
+        self.channel.locked(|_| unsafe { self.token.join_select(claim, arm) });
     }
 
     fn withdraw(self: Pin<&mut Self>) {

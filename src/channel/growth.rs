@@ -34,7 +34,7 @@ impl<T, S: Strategy<T>> Growth<T, S> {
         // SAFETY: nothing pinned is moved: the request is only ever dropped in place, by writing `None`
         // over it.
         let this = unsafe { self.get_unchecked_mut() };
-        let first = channel.state.with(|_| token.state() == TokenState::First);
+        let first = channel.locked(|_| token.state() == TokenState::First);
         if !first {
             this.stop();
             return Poll::Pending;
@@ -47,7 +47,7 @@ impl<T, S: Strategy<T>> Growth<T, S> {
             Some(growth) => {
                 channel.add(growth);
                 // It is being polled, and looks again: no need to wake it for the slot that it has made.
-                drop(channel.state.with(|_| token.take_waker()));
+                drop(channel.locked(|_| token.take_waker()));
                 channel.settle();
                 true
             }
@@ -60,7 +60,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Takes one more piece of memory for a channel that is full for want of it. `false` when there is
     /// none, or others wait for it.
     pub(super) fn grow_for_newcomer(&self) -> bool {
-        if self.state.with(|state| !state.senders.is_empty()) {
+        if self.locked(|state| !state.senders.is_empty()) {
             return false;
         }
         match self.strategy.grow() {
@@ -81,7 +81,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             let wanted = !state.senders.is_empty();
             if wanted { None } else { state.store.spare(state.promised_slots) }
         };
-        while let Some(unused) = self.state.with(spare) {
+        while let Some(unused) = self.locked(spare) {
             S::shrink(unused);
         }
     }
@@ -89,7 +89,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Adds memory, unless there is room by now.
     fn add(&self, growth: S::Growth) {
         let mut growth = Some(growth);
-        self.state.with(|state| {
+        self.locked(|state| {
             if !state.has_room() {
                 if let Some(growth) = growth.take() {
                     // SAFETY: callers have it from this channel's strategy.

@@ -19,6 +19,7 @@
 //! Values are moved under the channel's lock, so keep them small (a few words); large ones belong into
 //! the arena.
 
+pub(crate) mod aside;
 mod batch;
 pub(crate) mod broadcast;
 pub(crate) mod buffered;
@@ -81,6 +82,7 @@ use core::mem::ManuallyDrop;
 use crate::error::{TryRecvError, TrySendError};
 use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
+use aside::{Aside, Missed};
 use meeting::Look;
 use snapshot::count;
 use state::{Offer, Settled, State, Take};
@@ -114,6 +116,8 @@ use store::Store;
 /// ```
 pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     strategy: S,
+    /// Dropped before the state, whose slots it uses.
+    aside: S::Aside,
     state: Locked<M, State<T, S>>,
 }
 
@@ -166,8 +170,41 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
         pub const fn with(kind: S) -> Self {
-            Self { strategy: kind, state: Locked::new(State::new()) }
+            Self { strategy: kind, aside: S::Aside::NONE, state: Locked::new(State::new()) }
         }
+    }
+
+    /// Runs `f` with the state, under the lock; what was lent to the lanes is called back before.
+    #[inline]
+    fn locked<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
+        self.state.with(|state| {
+            if !S::Aside::LENDS {
+                return f(state);
+            }
+            if let Some(lent) = self.aside.recall() {
+                state.take_back(lent);
+            }
+            let result = f(state);
+            match state.lend() {
+                Ok(lent) => self.aside.lend(lent),
+                Err(queues) => self.aside.keep(queues),
+            }
+            result
+        })
+    }
+
+    /// The lanes, for who tries them more than once.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn aside(&self) -> &S::Aside {
+        &self.aside
+    }
+
+    /// What a send by the lane returns.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn receipt(&self) -> S::Receipt {
+        self.strategy.receipt(None)
     }
 
     /// Sends at once or not at all. Constant time, interrupt-safe.
@@ -198,8 +235,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         value: T,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
+        let value = match self.aside.send(value, !S::LOSES) {
+            Ok(()) => return Ok(self.strategy.receipt(None)),
+            Err(Missed::NotNow(value)) if !S::LOSES => return Err(TrySendError::Full(value)),
+            Err(missed) => missed.into_inner(),
+        };
         let mut value = ManuallyDrop::new(value);
-        let sent = self.state.with(|state| {
+        let sent = self.locked(|state| {
             let quickly = state.sends_quickly();
             // SAFETY: taken out once, and used below only if it was not.
             quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }, priority))
@@ -216,7 +258,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let mut value = Some(value);
         let mut helps = false;
         loop {
-            let (offer, settled) = self.state.with(|state| {
+            let (offer, settled) = self.locked(|state| {
                 if let Some(wakers) = state.help(helps) {
                     return (Offer::Again(wakers), false);
                 }
@@ -248,7 +290,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 Offer::Full if S::GROWS && self.grow_for_newcomer() => continue,
                 Offer::Full => {
                     if S::GROWS {
-                        self.state.with(|state| count(&mut state.counters.full));
+                        self.locked(|state| count(&mut state.counters.full));
                     }
                     TrySendError::Full
                 }
@@ -284,7 +326,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Receives at once or not at all, for whoever receives.
     #[inline]
     pub(super) fn try_take(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        match self.state.with(|state| state.take_quickly(reader)) {
+        match self.aside.recv(true) {
+            Ok(value) => return Ok(S::Store::received(value)),
+            Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
+            Err(Missed::Recalled(())) => {}
+        }
+        match self.locked(|state| state.take_quickly(reader)) {
             Some((value, None)) => Ok(value),
             Some((value, Some(unused))) => {
                 S::shrink(unused);
@@ -299,7 +346,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         let mut helps = false;
         loop {
-            let (take, settled) = self.state.with(|state| {
+            let (take, settled) = self.locked(|state| {
                 if let Some(wakers) = state.help(helps) {
                     return (Take::Again(wakers), false);
                 }
@@ -351,19 +398,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// * *Interrupts:* safe in a handler of any priority, if the lock is.
     /// * *Cost:* a critical section for each waiter.
     pub fn close(&self) -> bool {
-        let was_open = self.state.with(|state| !core::mem::replace(&mut state.closed, true));
+        let was_open = self.locked(|state| !core::mem::replace(&mut state.closed, true));
         self.settle();
         was_open
     }
 
     /// Whether it has been closed.
     pub fn is_closed(&self) -> bool {
-        self.state.with(|state| state.closed)
+        self.locked(|state| state.closed)
     }
 
     /// Values in the channel.
     pub fn len(&self) -> usize {
-        self.state.with(|state| state.store.len())
+        self.locked(|state| state.store.len())
     }
 
     /// Whether there are none.
@@ -373,7 +420,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// How many values it can hold: 0 for a rendezvous, `None` when memory decides.
     pub fn capacity(&self) -> Option<usize> {
-        if S::MEETS { Some(0) } else { self.state.with(|state| state.store.capacity()) }
+        if S::MEETS { Some(0) } else { self.locked(|state| state.store.capacity()) }
     }
 
     /// Whether there is no room now besides what has been promised to others. For a rendezvous: whether nobody
@@ -382,14 +429,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     pub fn is_full(&self) -> bool {
         if S::MEETS {
             return loop {
-                match self.state.with(|state| state.look_for_receiver(None)) {
+                match self.locked(|state| state.look_for_receiver(None)) {
                     Look::Ready => break false,
                     Look::NotYet => break true,
                     Look::Again => {}
                 }
             };
         }
-        self.state.with(|state| !state.has_room() && (!S::GROWS || !state.senders.is_empty()))
+        self.locked(|state| !state.has_room() && (!S::GROWS || !state.senders.is_empty()))
     }
 
     /// Whether `other` is this very channel.
@@ -403,10 +450,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     where
         S: Compete<T>,
     {
-        self.state.with(|state| state.deserted = true);
+        self.locked(|state| state.deserted = true);
         self.close();
         to_the_end(|| {
-            let Some((value, unused)) = self.state.with(State::discard) else { return false };
+            let Some((value, unused)) = self.locked(State::discard) else { return false };
             if let Some(unused) = unused {
                 S::shrink(unused);
             }
@@ -417,7 +464,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// Deals with waiters until none can be helped.
     fn settle(&self) {
-        while let Settled::Step(wakers) = self.state.with(State::settle) {
+        while let Settled::Step(wakers) = self.locked(State::settle) {
             wakers.into_iter().for_each(wake);
         }
     }

@@ -51,6 +51,7 @@ impl<T, const N: usize, const AGEING: u32, R: Room> Strategy<T> for Priority<N, 
     type Reader = ();
     type Mark = ();
     type Store = Heap<T, R, AGEING>;
+    type Aside = ();
     const KIND: Kind = Kind::Priority;
     never_grows!();
 

@@ -8,6 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
+use super::aside::Aside;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
 use super::state::{RecvToken, State, Take, Wakers};
@@ -32,6 +33,8 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
     reader: S::Reader,
     node: RecvToken<S::Mark>,
+    /// It has never been in a list, nor an arm of a select: nobody else knows of it.
+    fresh: Cell<bool>,
     _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
@@ -63,6 +66,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             channel,
             reader,
             node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
+            fresh: Cell::new(true),
             _reader: PhantomData,
             _pinned: PhantomPinned,
         }
@@ -71,7 +75,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// What is there now. That there is nothing is no failure.
     pub(super) fn try_next(&mut self) -> Option<S::Received> {
         loop {
-            match self.channel.state.with(|state| state.would_take(None, self.reader)) {
+            match self.channel.locked(|state| state.would_take(None, self.reader)) {
                 Look::Ready => return self.channel.try_take(self.reader).ok(),
                 Look::NotYet => return None,
                 Look::Again => {}
@@ -81,14 +85,17 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
 
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
     pub(super) fn wins(&self) -> bool {
-        self.channel.state.with(|_| claim_own(self.node.token.side()))
+        self.channel.locked(|_| claim_own(self.node.token.side()))
     }
 
     /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
     /// code comes last, as it may panic.
     fn leave(&mut self, why: Leaves) {
+        if self.fresh.get() {
+            return;
+        }
         let token = &self.node.token;
-        let (waker, settled) = self.channel.state.with(|state| {
+        let (waker, settled) = self.channel.locked(|state| {
             token.leave_select();
             state.counters.note_leaving(why, token);
             match token.state() {
@@ -110,7 +117,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
     fn give_up(&mut self) -> bool {
         let token = &self.node.token;
-        self.channel.state.with(|state| match token.state() {
+        self.channel.locked(|state| match token.state() {
             TokenState::Granted | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
@@ -145,6 +152,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         }
         self.node.mark.set(state.store.mark());
         token.set_bare(looks);
+        self.fresh.set(false);
         // The pointer is made from the whole, as whoever finds it in the list reads the mark.
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_receiver((&raw const self.node).cast()) };
@@ -154,7 +162,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<S::Received, S::Growth> {
         let token = &self.node.token;
-        self.channel.state.with(|state| {
+        self.channel.locked(|state| {
             let take = match token.state() {
                 TokenState::Idle => state.take(token.side(), self.reader),
                 TokenState::Granted => {
@@ -214,6 +222,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        if S::Aside::LENDS && this.fresh.get() {
+            if let Ok(value) = this.channel.aside.recv(false) {
+                return Poll::Ready(Ok(S::Store::received(value)));
+            }
+        }
         let mut waker = None;
         loop {
             match this.step(cx.waker(), &mut waker) {
@@ -276,8 +289,9 @@ impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFutur
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
+        self.fresh.set(false);
         let token = &self.node.token;
-        self.channel.state.with(|_| {
+        self.channel.locked(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
             if matches!(token.state(), TokenState::Granted | TokenState::Closed) {
@@ -296,7 +310,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
         let token = &self.node.token;
         let mut waker = None;
         loop {
-            let step = self.channel.state.with(|state| match token.state() {
+            let step = self.channel.locked(|state| match token.state() {
                 TokenState::Idle => match state.would_take(token.side(), self.reader) {
                     Look::Ready => Step::Closed,
                     Look::NotYet => self.park(true, state, cx.waker(), &mut waker),

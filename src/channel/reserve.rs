@@ -72,7 +72,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Permit<'a, M, T, S> {
         let channel = ManuallyDrop::new(self).channel;
         let mut value = Some(value);
         let ((dropped, waker), settled) =
-            channel.state.with(|state| (state.keep_slot(&mut value, priority), state.is_settled()));
+            channel.locked(|state| (state.keep_slot(&mut value, priority), state.is_settled()));
         wake(waker);
         if !settled {
             channel.settle();
@@ -83,7 +83,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Permit<'a, M, T, S> {
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for Permit<'_, M, T, S> {
     fn drop(&mut self) {
-        let settled = self.channel.state.with(|state| {
+        let settled = self.channel.locked(|state| {
             state.return_slot();
             state.is_settled()
         });
@@ -113,7 +113,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     pub fn try_reserve(&self) -> Result<Permit<'_, M, T, S>, TryReserveError> {
         let mut helps = false;
         loop {
-            let (hold, settled) = self.state.with(|state| {
+            let (hold, settled) = self.locked(|state| {
                 if let Some(wakers) = state.help(helps) {
                     return (Hold::Again(wakers), false);
                 }
@@ -129,7 +129,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 Hold::Full if !settled && !helps => helps = true,
                 Hold::Full if S::GROWS && self.grow_for_newcomer() => {}
                 Hold::Full => {
-                    self.state.with(|state| count(&mut state.counters.full));
+                    self.locked(|state| count(&mut state.counters.full));
                     return Err(TryReserveError::Full);
                 }
             }
@@ -194,7 +194,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
     /// code comes last, as it may panic.
     fn leave(&mut self, why: Leaves) {
         let token = &self.token;
-        let (waker, settled, granted) = self.channel.state.with(|state| {
+        let (waker, settled, granted) = self.channel.locked(|state| {
             token.leave_select();
             let granted = token.state() == TokenState::Granted;
             state.counters.note_leaving(why, token);
@@ -242,7 +242,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
         if self.ended {
             return Step::Idle;
         }
-        self.channel.state.with(|state| match token.state() {
+        self.channel.locked(|state| match token.state() {
             TokenState::Idle if looks => match state.would_hold(token.side()) {
                 Look::Ready => Step::Held(true),
                 Look::NotYet => self.park(state, current, waker),
@@ -296,7 +296,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
                     let growth = unsafe { Pin::new_unchecked(&mut self.growth) };
                     if !core::task::ready!(growth.poll(self.channel, &self.token, cx)) {
                         // Not even an empty arena has room for a segment.
-                        if !self.channel.state.with(|_| claim_own(self.token.side())) {
+                        if !self.channel.locked(|_| claim_own(self.token.side())) {
                             return Poll::Pending;
                         }
                         self.leave(Leaves::Otherwise);
@@ -339,7 +339,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Operation for Reserve<'a, M, T, S> {
         // Match and close come before cancel and timeout: what has been decided stands, and so does what
         // somebody who was interrupted is about to decide.
         this.channel.settle();
-        let decided = this.channel.state.with(|state| {
+        let decided = this.channel.locked(|state| {
             let token = &this.token;
             let decided = token.state();
             match decided {
@@ -376,7 +376,7 @@ impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for Reserve<'
 impl<M: RawMutex, T, S: Strategy<T>> Arm for Reserve<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         let token = &self.token;
-        self.channel.state.with(|_| {
+        self.channel.locked(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
             if matches!(token.state(), TokenState::Granted | TokenState::Closed) {

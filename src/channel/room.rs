@@ -5,6 +5,7 @@
 
 use core::mem::MaybeUninit;
 
+use super::aside::Aside;
 use super::store::sealed::Sealed;
 #[cfg(feature = "std")]
 use super::{Channel, Strategy, state::State};
@@ -16,6 +17,8 @@ use crate::sync::{Locked, RawMutex};
 pub trait Room: Sealed {
     /// Slots that hold `T`.
     type Of<T: Blank>: Slots<T>;
+    /// Lanes to a ring in them.
+    type Aside<T>: Aside<T>;
     /// How many slots there are, if that is known when the program is built.
     const LEN: Option<usize>;
 }
@@ -48,6 +51,7 @@ impl<const N: usize> Sealed for Inline<N> {}
 
 impl<const N: usize> Room for Inline<N> {
     type Of<T: Blank> = [T; N];
+    type Aside<T> = ();
     const LEN: Option<usize> = Some(N);
 }
 
@@ -65,8 +69,11 @@ impl<T: Blank, const N: usize> Slots<T> for [T; N] {
 
 #[cfg(feature = "std")]
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
-    /// An open channel over a store that has been made at run time, and is empty.
-    pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
-        Self { strategy: kind, state: Locked::new(State::over(store)) }
+    /// An open channel over a store that has been made at run time, and is empty, with lanes to it.
+    pub(crate) fn over_store(kind: S, aside: S::Aside, store: S::Store) -> Self {
+        let channel = Self { strategy: kind, aside, state: Locked::new(State::over(store)) };
+        // For the first to find the lanes open.
+        channel.locked(|_| ());
+        channel
     }
 }

@@ -1,11 +1,12 @@
 //! A pending send.
 
-use core::cell::UnsafeCell;
+use core::cell::{Cell, UnsafeCell};
 use core::future::Future;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use super::aside::Aside;
 use super::growth::Growth;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
@@ -31,6 +32,8 @@ pub struct SendFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     node: SendToken<T>,
     rank: S::Rank,
     growth: Growth<T, S>,
+    /// It has never been in a list, nor an arm of a select: nobody else knows of it.
+    fresh: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -62,6 +65,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             node: SendToken { token: Token::new(), value: UnsafeCell::new(Some(value)) },
             rank: S::Rank::default(),
             growth: Growth::new(),
+            fresh: Cell::new(true),
             _pinned: PhantomPinned,
         }
     }
@@ -97,8 +101,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. That the
     /// value was taken is remembered, for when it is polled again. Foreign code comes last, as it may panic.
     fn leave(&mut self, why: Leaves) {
+        if self.fresh.get() {
+            return;
+        }
         let token = self.token();
-        let (waker, settled, granted) = self.channel.state.with(|state| {
+        let (waker, settled, granted) = self.channel.locked(|state| {
             self.node.token.leave_select();
             let granted = self.node.token.state() == TokenState::Granted;
             state.counters.note_leaving(why, &self.node.token);
@@ -125,7 +132,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
     fn give_up(&mut self) -> bool {
         let token = self.token();
-        self.channel.state.with(|state| match self.node.token.state() {
+        self.channel.locked(|state| match self.node.token.state() {
             TokenState::Granted | TokenState::Taken | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of senders.
@@ -159,6 +166,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             return Step::Parked(old, true);
         }
         token.set_bare(looks);
+        self.fresh.set(false);
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_sender(self.token()) };
         Step::Parked(old, state.is_settled())
@@ -167,7 +175,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
         let node = &self.node;
-        self.channel.state.with(|state| {
+        self.channel.locked(|state| {
             // SAFETY: the value's cell is this future's, or the channel's while the token is queued;
             // the lock is held, so either way nobody else is at it.
             let value = unsafe { &mut *node.value.get() };
@@ -229,6 +237,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        if S::Aside::LENDS && this.fresh.get() {
+            if let Some(value) = this.node.value.get_mut().take() {
+                match this.channel.aside.send(value, false) {
+                    Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
+                    Err(missed) => *this.node.value.get_mut() = Some(missed.into_inner()),
+                }
+            }
+        }
         let mut waker = None;
         loop {
             match this.step(cx.waker(), &mut waker) {
@@ -249,7 +265,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
                         return Poll::Pending;
                     }
                     if !core::task::ready!(this.poll_growth(cx)) {
-                        if !this.channel.state.with(|_| claim_own(this.node.token.side())) {
+                        if !this.channel.locked(|_| claim_own(this.node.token.side())) {
                             return Poll::Pending;
                         }
                         this.leave(Leaves::Otherwise);
@@ -303,8 +319,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        this.fresh.set(false);
         let token = &this.node.token;
-        this.channel.state.with(|_| {
+        this.channel.locked(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
             if matches!(token.state(), TokenState::Granted | TokenState::Taken | TokenState::Closed)
@@ -326,7 +343,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
         let mut waker = None;
         loop {
             let node = &this.node;
-            let step = this.channel.state.with(|state| match node.token.state() {
+            let step = this.channel.locked(|state| match node.token.state() {
                 // SAFETY: as in `step`.
                 TokenState::Idle if unsafe { (*node.value.get()).is_none() } => Step::Idle,
                 TokenState::Idle => match state.would_send(node.token.side()) {

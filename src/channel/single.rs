@@ -19,6 +19,7 @@ impl<T> Strategy<T> for Conflated {
     type Reader = ();
     type Mark = ();
     type Store = Latest<T>;
+    type Aside = ();
     const KIND: Kind = Kind::Conflated;
     never_grows!();
 
@@ -48,6 +49,7 @@ impl<T> Strategy<T> for Rendezvous {
     type Reader = ();
     type Mark = ();
     type Store = MeetingPoint<T>;
+    type Aside = ();
     const KIND: Kind = Kind::Rendezvous;
     const MEETS: bool = true;
     never_grows!();

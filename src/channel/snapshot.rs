@@ -4,6 +4,7 @@
 //! counted by their lists; what can be computed from the rest is computed by whoever reads.
 
 use super::Channel;
+use super::aside::Passed;
 #[cfg(feature = "histograms")]
 use super::histogram::Queueing;
 use super::meeting::Bystanders;
@@ -306,6 +307,17 @@ impl Counters {
         }
     }
 
+    /// What went by the lanes.
+    pub(super) fn add(&mut self, sends: Passed, recvs: Passed) {
+        self.sent = self.sent.wrapping_add(sends.values);
+        self.received = self.received.wrapping_add(recvs.values);
+        self.bytes_sent = self.bytes_sent.wrapping_add(sends.bytes);
+        self.bytes_received = self.bytes_received.wrapping_add(recvs.bytes);
+        self.copied = self.copied.wrapping_add(sends.copied);
+        self.full = self.full.wrapping_add(sends.failures);
+        self.empty = self.empty.wrapping_add(recvs.failures);
+    }
+
     /// A message goes in.
     pub(super) fn weigh_in(&mut self, weight: Weight<'_>) {
         self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
@@ -406,12 +418,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// # Ok::<(), cloakroom::TrySendError<u8>>(())
     /// ```
     pub fn snapshot(&self) -> ChannelSnapshot {
-        self.state.with(State::snapshot)
+        self.locked(State::snapshot)
     }
 
     /// An operation of one side was stopped.
     pub(super) fn count_stopped(&self, side: Sided, why: Stopped) {
-        self.state.with(|state| {
+        self.locked(|state| {
             let stops = match side {
                 Sided::Send => &mut state.counters.stopped[0],
                 Sided::Recv => &mut state.counters.stopped[1],

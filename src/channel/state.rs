@@ -37,6 +37,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
+use super::aside::Lent;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
@@ -165,6 +166,39 @@ impl<T, S: Strategy<T>> State<T, S> {
             return None;
         }
         self.pop(reader)
+    }
+
+    /// Parts with the ring, if lanes can do without the rest; or says whether senders, and receivers, are to stay
+    /// behind others.
+    #[inline]
+    pub(super) fn lend(&mut self) -> Result<Lent, [bool; 2]> {
+        // Lanes tell no times.
+        if self.closed || self.deserted || (cfg!(feature = "stamps") && self.weighs) {
+            return Err([false; 2]);
+        }
+        if !self.is_quiet() {
+            return Err([!self.senders.is_empty(), !self.receivers.is_empty()]);
+        }
+        let (head, len) = self.store.lend();
+        let Counters { high_water, .. } = self.counters;
+        Ok(Lent {
+            head,
+            len,
+            promised_slots: self.promised_slots,
+            promised_values: self.promised_values,
+            high_water,
+            weighs: self.weighs,
+            ..Lent::default()
+        })
+    }
+
+    /// Has it back.
+    #[inline]
+    pub(super) fn take_back(&mut self, lent: Lent) {
+        // SAFETY: this is what the lanes give back of what they were lent.
+        unsafe { self.store.take_back(lent.head, lent.len) };
+        self.counters.high_water = lent.high_water;
+        self.counters.add(lent.sends, lent.recvs);
     }
 
     /// A newcomer's send. Takes the value only when it succeeds.

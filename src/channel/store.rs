@@ -3,6 +3,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use super::aside::Aside;
 use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use crate::error::TryAllocError;
@@ -33,6 +34,9 @@ pub trait Strategy<T>: sealed::Sealed {
             Reader = Self::Reader,
             Mark = Self::Mark,
         >;
+    /// Lanes past the lock.
+    #[doc(hidden)]
+    type Aside: Aside<T>;
     /// Memory for more values.
     #[doc(hidden)]
     type Growth;
@@ -125,6 +129,15 @@ pub trait Store<T>: sealed::Sealed {
     fn mark(&self) -> Self::Mark;
     /// Whether there is something for a receiver that parked at `mark`.
     fn is_past(&self, mark: Self::Mark) -> bool;
+    /// Parts with its values, to lanes: where they begin, and how many there are.
+    fn lend(&mut self) -> (usize, usize) {
+        (0, 0)
+    }
+    /// Has them back, as they are now.
+    ///
+    /// # Safety
+    /// They were lent, and this is what has become of them.
+    unsafe fn take_back(&mut self, _head: usize, _len: usize) {}
     /// Adds memory.
     ///
     /// # Safety

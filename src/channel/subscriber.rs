@@ -46,7 +46,7 @@ impl<M: RawMutex, T, S: Listen<T>> Channel<M, T, S> {
 
     /// How many subscribers there are.
     pub fn subscribers(&self) -> usize {
-        self.state.with(|state| state.store.subscribers()) as usize
+        self.locked(|state| state.store.subscribers()) as usize
     }
 }
 
@@ -58,7 +58,7 @@ where
     /// keeps.
     pub fn of(channel: P) -> Self {
         let cursor = Cell::new(0);
-        channel.channel().state.with(|state| state.store.subscribe(CursorRef::to(&cursor)));
+        channel.channel().locked(|state| state.store.subscribe(CursorRef::to(&cursor)));
         Self { channel, cursor }
     }
 
@@ -105,7 +105,7 @@ where
     /// How many values it has not read, lost ones included.
     pub fn len(&self) -> usize {
         let reader = CursorRef::to(&self.cursor);
-        self.channel.channel().state.with(|state| state.store.available(reader))
+        self.channel.channel().locked(|state| state.store.available(reader))
     }
 
     /// Whether it has read everything.
@@ -131,9 +131,9 @@ where
     fn drop(&mut self) {
         let channel = self.channel.channel();
         // What is sent from now on does not wait for it: so it comes to an end, however much that is.
-        let end = channel.state.with(|state| state.store.unsubscribe());
+        let end = channel.locked(|state| state.store.unsubscribe());
         to_the_end(|| {
-            let leaving = channel.state.with(|state| {
+            let leaving = channel.locked(|state| {
                 let leaving = state.store.leave(CursorRef::to(&self.cursor), end);
                 if let Leaving::Done(_, read) = leaving {
                     let counters = &mut state.counters;

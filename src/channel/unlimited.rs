@@ -85,6 +85,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Strategy<T> for Unlimited<'a, M, 
     type Reader = ();
     type Mark = ();
     type Store = Segments<'a, T, M, SEGMENT>;
+    type Aside = ();
     type Growth = LeaseMut<'a, M>;
     type Growing = MoreMemory<'a, M>;
     const KIND: Kind = Kind::Unlimited;

@@ -4,6 +4,7 @@
 //! does, and weighs them under its lock, so that bytes and values are counted in one step.
 
 use super::Channel;
+use super::aside::{Aside, Passed};
 use super::state::State;
 use super::store::{Store, Strategy};
 use crate::arena::{Parcel, Weight};
@@ -85,7 +86,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Channel<M, Parcel<'a, M>, S> {
         pub(super) const fn of_messages(kind: S) -> Self {
             let mut state = State::new();
             state.weighs = true;
-            Self { strategy: kind, state: Locked::new(state) }
+            Self { strategy: kind, aside: S::Aside::NONE, state: Locked::new(state) }
         }
     }
 }
@@ -100,4 +101,26 @@ unsafe fn weigh<T>(message: &mut T) -> Weight<'_> {
     // lock's type is behind a pointer), and weighing does not use the lock.
     let parcel = unsafe { &mut *core::ptr::from_mut(message).cast::<Parcel<'_, NoopRawMutex>>() };
     parcel.weigh()
+}
+
+#[cfg(feature = "std")]
+impl Passed {
+    /// One message, weighed.
+    ///
+    /// # Safety
+    /// `T` is [`Parcel`], for some lock.
+    #[inline]
+    pub(crate) unsafe fn weigh<T>(message: &mut T) -> Self {
+        if size_of::<T>() != size_of::<Parcel<'static, NoopRawMutex>>() {
+            return Self::default();
+        }
+        // SAFETY: passed on.
+        let weight = unsafe { weigh(message) };
+        Self {
+            values: 1,
+            bytes: weight.bytes as usize,
+            copied: u32::from(weight.copied),
+            failures: 0,
+        }
+    }
 }
