@@ -84,21 +84,19 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         let shared = &this.kernel.shared;
         shared.with(|shared| this.begin_search(shared));
         this.resign();
-        let next = this.kernel.poll_batch(now, || {
-            let (task, helper) = shared.with(|shared| {
-                let task = shared.pop();
-                if task.is_none() {
-                    return (None, None);
-                }
-                this.end_search(shared);
-                // It is busy from now on: if it has kept the time, the next one does.
-                let successor =
-                    if this.kept_time.take() { shared.parked_driver() } else { shared.helper() };
-                (task, successor)
-            });
-            wake(helper);
-            task
+        this.kernel.timers.advance(now);
+        let more = this.kernel.run_batch(|shared| {
+            let task = shared.pop();
+            if task.is_none() {
+                return (None, None);
+            }
+            this.end_search(shared);
+            // It is busy from now on: if it has kept the time, the next one does.
+            let successor =
+                if this.kept_time.take() { shared.parked_driver() } else { shared.helper() };
+            (task, successor)
         });
+        let next = if more { Next::Ready } else { this.kernel.next(now) };
         if next == Next::Ready {
             return next;
         }

@@ -67,6 +67,7 @@ pub struct Kernel<M: RawMutex + 'static, W = Timers<M>> {
 /// The ready queue and the counters, under the kernel's lock.
 struct Shared<M: RawMutex + 'static> {
     head: *const Header<M>,
+    /// Means nothing while there is no head.
     tail: *const Header<M>,
     /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
     parent: Option<Waker>,
@@ -74,9 +75,10 @@ struct Shared<M: RawMutex + 'static> {
     drivers: TokenList,
     /// How many of them are awake and about to look for a task.
     searching: u32,
-    ready: u32,
     tasks: u32,
+    /// Tasks taken out of the queue.
     polls: u32,
+    /// Tasks put into it.
     wakes: u32,
     /// Ticks that its drivers have slept; wraps.
     slept: usize,
@@ -156,27 +158,69 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
     /// next, so that the caller can put the core to sleep.
+    #[inline]
     pub fn poll(&self, now: u64) -> Next {
-        self.poll_batch(now, || self.shared.with(Shared::pop))
+        self.timers.advance(now);
+        // Most calls find nothing.
+        if !self.is_idle() && self.poll_batch() {
+            return Next::Ready;
+        }
+        self.next(now)
     }
 
+    #[inline(never)]
+    fn poll_batch(&self) -> bool {
+        self.run_batch(|shared| (shared.pop(), None))
+    }
+
+    /// What comes after the last ready task. There is no need to look again whether there is one: whoever made a task
+    /// ready since then has woken the driver, or interrupts its sleep.
     #[inline]
-    fn poll_batch(&self, now: u64, pop: impl Fn() -> Option<(NonNull<Header<M>>, usize)>) -> Next {
-        self.timers.advance(now);
-        for _ in 0..BATCH {
-            let Some((task, flags)) = pop() else {
-                // There is no need to look again: whoever made a task ready since then has woken the
-                // driver, or interrupts its sleep.
-                return match self.timers.next_deadline() {
-                    Some(deadline) if deadline <= now => Next::Ready,
-                    Some(deadline) => Next::At(deadline),
-                    None => Next::Idle,
-                };
-            };
-            // SAFETY: a queued task is not done, so the kernel's reference to it exists.
-            self.run_task(unsafe { TaskRef::from_raw(task) }, flags);
+    fn next(&self, now: u64) -> Next {
+        match self.timers.next_deadline() {
+            Some(deadline) if deadline <= now => Next::Ready,
+            Some(deadline) => Next::At(deadline),
+            None => Next::Idle,
         }
-        Next::Ready
+    }
+
+    /// Polls a bounded batch of tasks; whether there may be more. `pop` takes the first one, and tells whom to wake for
+    /// the others. Leaving one task and taking the next is one critical section.
+    #[inline]
+    fn run_batch(
+        &self,
+        pop: impl Fn(&mut Shared<M>) -> (Option<Popped<M>>, Option<Waker>),
+    ) -> bool {
+        let mut left = BATCH;
+        let (mut next, mut helper) = self.shared.with(&pop);
+        loop {
+            wake(helper);
+            let Some((pointer, flags)) = next else { return false };
+            // SAFETY: a queued task is not done, so the kernel's reference to it exists.
+            let task = unsafe { TaskRef::from_raw(pointer) };
+            let ended = self.run_task(&task, flags);
+            left -= 1;
+            if left == 0 {
+                self.leave_batch(task, ended);
+                return true;
+            }
+            (next, helper) = self.shared.with(|shared| {
+                shared.suspend(pointer);
+                pop(shared)
+            });
+            keep(task, ended);
+        }
+    }
+
+    /// Leaves the last task of a batch, for others to go on with.
+    #[inline(never)]
+    fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
+        let told = self.shared.with(|shared| {
+            let alone = shared.suspend(task.as_raw());
+            if alone { shared.searcher() } else { None }
+        });
+        keep(task, ended);
+        wake(told);
     }
 
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One
@@ -220,32 +264,33 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         self.shared.with(|shared| shared.head.is_null())
     }
 
-    /// Runs a task that was taken from the ready queue. `task` is the kernel's reference: given back
-    /// unless the task ends. Apart from `poll`, so that a poll with nothing to do is short.
-    #[inline(never)]
-    fn run_task(&self, task: TaskRef<M>, flags: usize) {
-        let header = task.header();
+    /// Runs a task that was taken from the ready queue, whose flags were these; whether it has ended.
+    #[inline]
+    fn run_task(&self, task: &TaskRef<M>, flags: usize) -> bool {
         let cancel = flags & flag::CANCEL != 0;
         // Whatever happens, a panic included, the future does not outlive its last poll.
-        let mut end = End { shared: &self.shared, task: &task, has_output: false };
-        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and the stage holds the future.
+        let mut end = End { shared: &self.shared, task, has_output: false };
+        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
         if !cancel && !unsafe { task.poll() } {
             core::mem::forget(end);
-            let parent = self.shared.with(|shared| {
-                let flags = header.flags.get();
-                header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
-                if flags & flag::NOTIFIED != 0 { shared.make_ready(task.as_raw()) } else { None }
-            });
-            // The kernel keeps its reference.
-            let _ = task.into_raw();
-            wake(parent);
-            return;
+            return false;
         }
         end.has_output = !cancel;
         drop(end);
-        // `task`, the kernel's reference, is dropped here.
+        true
     }
 }
+
+/// The kernel keeps its reference to a task until that has ended.
+#[inline]
+fn keep<M: RawMutex + Sync + 'static>(task: TaskRef<M>, ended: bool) {
+    if !ended {
+        let _ = task.into_raw();
+    }
+}
+
+/// A task that was taken from the ready queue, and its flags until then.
+type Popped<M> = (NonNull<Header<M>>, usize);
 
 /// Ends a task when it is dropped: with its output, or as cancelled.
 struct End<'k, M: RawMutex + Sync + 'static> {
@@ -308,7 +353,6 @@ impl<M: RawMutex + 'static> Shared<M> {
             parent: None,
             drivers: TokenList::new(),
             searching: 0,
-            ready: 0,
             tasks: 0,
             polls: 0,
             wakes: 0,
@@ -324,35 +368,56 @@ impl<M: RawMutex + 'static> Shared<M> {
         // queue, as these are not done.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
-        if flags & (flag::QUEUED | flag::DONE) != 0 {
-            return None;
+        if flags & (flag::QUEUED | flag::DONE | flag::RUNNING) == 0 {
+            return if self.append(pointer, flags) { self.searcher() } else { None };
         }
         if flags & flag::RUNNING != 0 {
             task.flags.set(flags | flag::NOTIFIED);
-            return None;
         }
+        None
+    }
+
+    /// A task has been polled. Queues it if it was woken meanwhile and has not ended; whether it is alone in the
+    /// queue, and nobody has been told.
+    #[inline]
+    fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
+        // SAFETY: as in `make_ready`.
+        let task = unsafe { pointer.as_ref() };
+        let flags = task.flags.get();
+        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
+        task.flags.set(idle);
+        flags & flag::NOTIFIED != 0 && self.append(pointer, idle)
+    }
+
+    /// Puts a task with these flags into the queue; whether it is alone there.
+    #[inline]
+    fn append(&mut self, pointer: NonNull<Header<M>>, flags: usize) -> bool {
+        // SAFETY: as in `make_ready`.
+        let task = unsafe { pointer.as_ref() };
         self.wakes = self.wakes.wrapping_add(1);
-        self.ready += 1;
         task.flags.set(flags | flag::QUEUED);
         task.next.set(ptr::null());
         // Not from `task`: the queue's pointers reach the whole task, not only its header.
         let whole = pointer.as_ptr().cast_const();
-        // SAFETY: as above.
-        let previous = unsafe { self.tail.as_ref() };
-        self.tail = whole;
-        match previous {
-            Some(tail) => {
-                tail.next.set(whole);
-                None
-            }
-            None => {
-                self.head = whole;
-                if self.searching > 0 { None } else { self.driver() }
-            }
+        let alone = self.head.is_null();
+        if alone {
+            self.head = whole;
+        } else {
+            // SAFETY: the last of a queue that is not empty; as above.
+            unsafe { (*self.tail).next.set(whole) };
         }
+        self.tail = whole;
+        alone
+    }
+
+    /// Who shall be told that there is something to do, unless somebody is searching.
+    #[inline]
+    fn searcher(&mut self) -> Option<Waker> {
+        if self.searching > 0 { None } else { self.driver() }
     }
 
     /// Who shall be told that there is something to do.
+    #[inline]
     fn driver(&mut self) -> Option<Waker> {
         if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
     }
@@ -363,6 +428,7 @@ impl<M: RawMutex + 'static> Shared<M> {
     }
 
     /// The driver that fell asleep last. It is searching from now on.
+    #[inline(never)]
     fn parked_driver(&mut self) -> Option<Waker> {
         let token = self.drivers.pop_front()?;
         self.searching += 1;
@@ -372,15 +438,11 @@ impl<M: RawMutex + 'static> Shared<M> {
 
     /// Takes the first task, marks it as running, and tells its flags.
     #[inline]
-    fn pop(&mut self) -> Option<(NonNull<Header<M>>, usize)> {
+    fn pop(&mut self) -> Option<Popped<M>> {
         let head = NonNull::new(self.head.cast_mut())?;
         // SAFETY: as in `make_ready`.
         let task = unsafe { head.as_ref() };
         self.head = task.next.get();
-        if self.head.is_null() {
-            self.tail = ptr::null();
-        }
-        self.ready -= 1;
         self.polls = self.polls.wrapping_add(1);
         let flags = task.flags.get();
         task.flags.set(flags & !flag::QUEUED | flag::RUNNING);

@@ -51,7 +51,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         let timers = self.timers.pending();
         self.shared.with(|shared| KernelSnapshot {
             tasks: shared.tasks,
-            ready: shared.ready,
+            ready: shared.wakes.wrapping_sub(shared.polls),
             polls: shared.polls,
             wakes: shared.wakes,
             timers,
