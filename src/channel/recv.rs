@@ -19,6 +19,7 @@ use crate::select::Arm;
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
+use crate::sync::waker::clone_own;
 
 /// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///
@@ -56,6 +57,14 @@ enum Step<T, G> {
 /// Whether no other waiter needs help.
 type Settled = bool;
 
+/// What came of a poll that tries the common cases only.
+enum Quick<T, G> {
+    Received(T, Option<G>),
+    Parked,
+    /// It is none of them, and nothing has been changed.
+    No,
+}
+
 impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// The cursor that `reader` points to, if any, is the new future's alone for `'a`.
     pub(super) fn new(channel: &'a Channel<M, T, S>, reader: S::Reader) -> Self {
@@ -84,9 +93,20 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         self.channel.state.with(|_| claim_own(self.node.token.side()))
     }
 
-    /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
-    /// code comes last, as it may panic.
+    /// Stops waiting, and being an arm.
+    #[inline]
     fn leave(&mut self, why: Leaves) {
+        if self.node.token.is_known() {
+            self.leave_slowly(why);
+        } else {
+            self.node.token.leave_select();
+        }
+    }
+
+    /// As [`leave`](Self::leave), for one that may be waiting: out of the list, or the promised value to the next receiver. Foreign
+    /// code comes last, as it may panic.
+    #[inline(never)]
+    fn leave_slowly(&mut self, why: Leaves) {
         let token = &self.node.token;
         let (waker, settled) = self.channel.state.with(|state| {
             token.leave_select();
@@ -101,6 +121,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             token.set_state(TokenState::Idle);
             (token.take_waker(), state.is_settled())
         });
+        token.forget();
         drop(waker);
         if !settled {
             self.channel.settle();
@@ -143,12 +164,20 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if queued {
             return Step::Parked(old, true);
         }
+        self.queue(looks, state);
+        Step::Parked(old, state.is_settled())
+    }
+
+    /// Joins the list, perhaps as one that only `looks`.
+    #[inline]
+    fn queue(&self, looks: bool, state: &mut State<T, S>) {
+        let token = &self.node.token;
         self.node.mark.set(state.store.mark());
         token.set_bare(looks);
+        token.make_known();
         // The pointer is made from the whole, as whoever finds it in the list reads the mark.
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_receiver((&raw const self.node).cast()) };
-        Step::Parked(old, state.is_settled())
     }
 
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
@@ -159,6 +188,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 TokenState::Idle => state.take(token.side(), self.reader),
                 TokenState::Granted => {
                     token.set_state(TokenState::Idle);
+                    token.forget();
                     state.keep_value(self.reader)
                 }
                 TokenState::Queued | TokenState::First => {
@@ -167,6 +197,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 TokenState::Closed => {
                     count(&mut state.counters.ended);
                     token.set_state(TokenState::Idle);
+                    token.forget();
                     return Step::Closed;
                 }
                 TokenState::Lost | TokenState::Taken => return Step::Idle,
@@ -181,6 +212,65 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Take::Empty => self.park(false, state, current, waker),
             }
         })
+    }
+
+    /// One step in the common cases: a value was promised to it, or nobody waits; or it must wait, and a waker
+    /// can be left at once. One critical section, and nobody else to help.
+    #[inline]
+    fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
+        let token = &self.node.token;
+        self.channel.state.with(|state| {
+            if token.is_known() {
+                if token.state() != TokenState::Granted {
+                    return Quick::No;
+                }
+                return match state.collect_quickly(self.reader) {
+                    Some((value, unused)) => {
+                        token.set_state(TokenState::Idle);
+                        token.forget();
+                        Quick::Received(value, unused)
+                    }
+                    None => Quick::No,
+                };
+            }
+            if S::MEETS || token.is_arm() {
+                return Quick::No;
+            }
+            if state.has_unpromised(self.reader) {
+                return match state.take_quickly(self.reader) {
+                    Some((value, unused)) => Quick::Received(value, unused),
+                    None => Quick::No,
+                };
+            }
+            if state.closed || state.waits_for_memory() {
+                return Quick::No;
+            }
+            let Some(waker) = clone_own(current) else { return Quick::No };
+            token.leave_waker(waker);
+            self.queue(false, state);
+            Quick::Parked
+        })
+    }
+
+    /// As [`poll`](Future::poll), in any case.
+    #[inline(never)]
+    fn poll_slowly(&mut self, current: &Waker) -> Poll<Result<S::Received, RecvError>> {
+        let mut waker = None;
+        loop {
+            match self.step(current, &mut waker) {
+                Step::Received(value, unused, waker, settled) => {
+                    return Poll::Ready(Ok(self.received(value, unused, waker, settled)));
+                }
+                Step::Closed => return Poll::Ready(Err(RecvError)),
+                Step::Again(wakers) => wakers.into_iter().for_each(wake),
+                Step::NeedWaker => waker = Some(current.clone()),
+                Step::Parked(old, settled) => {
+                    self.parked(old, settled);
+                    return Poll::Pending;
+                }
+                Step::Idle => return Poll::Pending,
+            }
+        }
     }
 
     fn received(
@@ -214,21 +304,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        let mut waker = None;
-        loop {
-            match this.step(cx.waker(), &mut waker) {
-                Step::Received(value, unused, waker, settled) => {
-                    return Poll::Ready(Ok(this.received(value, unused, waker, settled)));
+        match this.step_quickly(cx.waker()) {
+            Quick::Received(value, unused) => {
+                if let Some(unused) = unused {
+                    S::shrink(unused);
                 }
-                Step::Closed => return Poll::Ready(Err(RecvError)),
-                Step::Again(wakers) => wakers.into_iter().for_each(wake),
-                Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    this.parked(old, settled);
-                    return Poll::Pending;
-                }
-                Step::Idle => return Poll::Pending,
+                Poll::Ready(Ok(value))
             }
+            Quick::Parked => Poll::Pending,
+            Quick::No => this.poll_slowly(cx.waker()),
         }
     }
 }
@@ -277,6 +361,11 @@ impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFutur
 impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         let token = &self.node.token;
+        if !token.is_known() {
+            // SAFETY: passed on.
+            unsafe { token.join_select(claim, arm) };
+            return;
+        }
         self.channel.state.with(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
@@ -321,7 +410,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for RecvFuture<'_, M, T, S> {
+    #[inline]
     fn drop(&mut self) {
-        self.leave(Leaves::Abandoned);
+        if self.node.token.is_known() {
+            self.leave_slowly(Leaves::Abandoned);
+        }
     }
 }
