@@ -8,13 +8,13 @@ mod cancel;
 mod clock;
 mod driver;
 mod join;
+mod ready;
 mod snapshot;
 mod task;
 mod tick;
 mod timer;
 
 use core::future::Future;
-use core::ptr::{self, NonNull};
 use core::task::{Context, Waker};
 
 pub use cancel::{CancelChild, CancelToken, Cancelled};
@@ -29,9 +29,9 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
-use crate::sync::wait::{State, TokenList};
-use crate::sync::{Locked, RawMutex, const_fn};
-use task::{Header, TaskRef, flag};
+use crate::sync::{RawMutex, const_fn};
+use ready::{Held, Popped, Ready};
+use task::{TaskRef, flag};
 
 /// Tasks polled in one call of [`Kernel::poll`].
 const BATCH: usize = 16;
@@ -60,32 +60,9 @@ const BATCH: usize = 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Kernel<M: RawMutex + 'static, W = Timers<M>> {
-    shared: Locked<M, Shared<M>>,
+    ready: Ready<M>,
     timers: W,
 }
-
-/// The ready queue and the counters, under the kernel's lock.
-struct Shared<M: RawMutex + 'static> {
-    head: *const Header<M>,
-    /// Means nothing while there is no head.
-    tail: *const Header<M>,
-    /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
-    parent: Option<Waker>,
-    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
-    drivers: TokenList,
-    /// How many of them are awake and about to look for a task.
-    searching: u32,
-    tasks: u32,
-    /// Tasks taken out of the queue.
-    polls: u32,
-    /// Tasks put into it.
-    wakes: u32,
-    /// Ticks that its drivers have slept; wraps.
-    slept: usize,
-}
-
-// SAFETY: the queue's pointers are to tasks that are `Send` and kept alive by the kernel's references.
-unsafe impl<M: RawMutex + Sync + 'static> Send for Shared<M> {}
 
 /// What a kernel will do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,7 +80,7 @@ impl<M: RawMutex + Sync + 'static> Kernel<M> {
     const_fn! {
         /// A kernel without tasks, with timers.
         pub const fn new() -> Self {
-            Self { shared: Locked::new(Shared::new()), timers: Timers::new() }
+            Self { ready: Ready::new(), timers: Timers::new() }
         }
     }
 
@@ -119,7 +96,7 @@ impl<M: RawMutex + Sync + 'static> Kernel<M, NoTimers> {
     const_fn! {
         /// A kernel without tasks and without timers.
         pub const fn without_timers() -> Self {
-            Self { shared: Locked::new(Shared::new()), timers: NoTimers }
+            Self { ready: Ready::new(), timers: NoTimers }
         }
     }
 }
@@ -144,13 +121,13 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = TaskRef::spawn(arena, &self.shared, future)?;
+        let task = TaskRef::spawn(arena, &self.ready, future)?;
         let handle = JoinHandle::new(task.clone());
         // The kernel's own reference, until the task is done.
         let task = task.into_raw();
-        let parent = self.shared.with(|shared| {
-            shared.tasks += 1;
-            shared.make_ready(task)
+        let parent = self.ready.with(|ready| {
+            ready.tasks += 1;
+            ready.make_ready(task)
         });
         wake(parent);
         Ok(handle)
@@ -170,7 +147,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     #[inline(never)]
     fn poll_batch(&self) -> bool {
-        self.run_batch(|shared| (shared.pop(), None))
+        self.run_batch(|ready| (ready.pop(), None))
     }
 
     /// What comes after the last ready task. There is no need to look again whether there is one: whoever made a task
@@ -189,10 +166,10 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     #[inline]
     fn run_batch(
         &self,
-        pop: impl Fn(&mut Shared<M>) -> (Option<Popped<M>>, Option<Waker>),
+        pop: impl Fn(&mut Held<'_, M>) -> (Option<Popped<M>>, Option<Waker>),
     ) -> bool {
         let mut left = BATCH;
-        let (mut next, mut helper) = self.shared.with(&pop);
+        let (mut next, mut helper) = self.ready.with(&pop);
         loop {
             wake(helper);
             let Some((pointer, flags)) = next else { return false };
@@ -204,9 +181,9 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
                 self.leave_batch(task, ended);
                 return true;
             }
-            (next, helper) = self.shared.with(|shared| {
-                shared.suspend(pointer);
-                pop(shared)
+            (next, helper) = self.ready.with(|ready| {
+                ready.suspend(pointer);
+                pop(ready)
             });
             keep(task, ended);
         }
@@ -215,9 +192,9 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Leaves the last task of a batch, for others to go on with.
     #[inline(never)]
     fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
-        let told = self.shared.with(|shared| {
-            let alone = shared.suspend(task.as_raw());
-            if alone { shared.searcher() } else { None }
+        let told = self.ready.with(|ready| {
+            let alone = ready.suspend(task.as_raw());
+            if alone { ready.searcher() } else { None }
         });
         keep(task, ended);
         wake(told);
@@ -227,7 +204,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// executor's, that is: the last that called.
     pub fn poll_under(&self, now: u64, cx: &mut Context<'_>) -> Next {
         let waker = cx.waker().clone();
-        let old = self.shared.with(|shared| shared.parent.replace(waker));
+        let old = self.ready.with(|ready| ready.parent.replace(waker));
         drop(old);
         self.poll(now)
     }
@@ -261,7 +238,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Whether no task is ready. Timers are not asked.
     pub fn is_idle(&self) -> bool {
-        self.shared.with(|shared| shared.head.is_null())
+        self.ready.is_empty()
     }
 
     /// Runs a task that was taken from the ready queue, whose flags were these; whether it has ended.
@@ -269,7 +246,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     fn run_task(&self, task: &TaskRef<M>, flags: usize) -> bool {
         let cancel = flags & flag::CANCEL != 0;
         // Whatever happens, a panic included, the future does not outlive its last poll.
-        let mut end = End { shared: &self.shared, task, has_output: false };
+        let mut end = End { ready: &self.ready, task, has_output: false };
         // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
         if !cancel && !unsafe { task.poll() } {
             core::mem::forget(end);
@@ -289,12 +266,9 @@ fn keep<M: RawMutex + Sync + 'static>(task: TaskRef<M>, ended: bool) {
     }
 }
 
-/// A task that was taken from the ready queue, and its flags until then.
-type Popped<M> = (NonNull<Header<M>>, usize);
-
 /// Ends a task when it is dropped: with its output, or as cancelled.
 struct End<'k, M: RawMutex + Sync + 'static> {
-    shared: &'k Locked<M, Shared<M>>,
+    ready: &'k Ready<M>,
     task: &'k TaskRef<M>,
     has_output: bool,
 }
@@ -315,16 +289,16 @@ struct Mark<'e, 'k, M: RawMutex + Sync + 'static>(&'e End<'k, M>);
 
 impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
     fn drop(&mut self) {
-        let End { shared, task, has_output } = *self.0;
+        let End { ready, task, has_output } = *self.0;
         let header = task.header();
-        let (detached, joiner, drivers) = shared.with(|shared| {
-            shared.tasks -= 1;
+        let (detached, joiner, drivers) = ready.with(|ready| {
+            ready.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
-            let drivers = if shared.tasks == 0 { shared.drivers.len() } else { 0 };
+            let drivers = if ready.tasks == 0 { ready.drivers.len() } else { 0 };
             (flags & flag::DETACHED != 0, joiner, drivers)
         });
         if detached {
@@ -334,7 +308,7 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
         joiner.wake();
         // Some of them may have waited for the last task to end.
         for _ in 0..drivers {
-            wake(shared.with(Shared::driver));
+            wake(ready.with(|ready| ready.driver()));
         }
     }
 }
@@ -342,110 +316,5 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-impl<M: RawMutex + 'static> Shared<M> {
-    const fn new() -> Self {
-        Self {
-            head: ptr::null(),
-            tail: ptr::null(),
-            parent: None,
-            drivers: TokenList::new(),
-            searching: 0,
-            tasks: 0,
-            polls: 0,
-            wakes: 0,
-            slept: 0,
-        }
-    }
-
-    /// Queues a task, unless it is queued, ended, or running (then it is noted). Returns the waker of
-    /// whoever drives the kernel, if the queue was empty.
-    #[inline]
-    fn make_ready(&mut self, pointer: NonNull<Header<M>>) -> Option<Waker> {
-        // SAFETY: the caller has a counted reference, and so has the kernel to every task in the
-        // queue, as these are not done.
-        let task = unsafe { pointer.as_ref() };
-        let flags = task.flags.get();
-        if flags & (flag::QUEUED | flag::DONE | flag::RUNNING) == 0 {
-            return if self.append(pointer, flags) { self.searcher() } else { None };
-        }
-        if flags & flag::RUNNING != 0 {
-            task.flags.set(flags | flag::NOTIFIED);
-        }
-        None
-    }
-
-    /// A task has been polled. Queues it if it was woken meanwhile and has not ended; whether it is alone in the
-    /// queue, and nobody has been told.
-    #[inline]
-    fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
-        // SAFETY: as in `make_ready`.
-        let task = unsafe { pointer.as_ref() };
-        let flags = task.flags.get();
-        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
-        task.flags.set(idle);
-        flags & flag::NOTIFIED != 0 && self.append(pointer, idle)
-    }
-
-    /// Puts a task with these flags into the queue; whether it is alone there.
-    #[inline]
-    fn append(&mut self, pointer: NonNull<Header<M>>, flags: usize) -> bool {
-        // SAFETY: as in `make_ready`.
-        let task = unsafe { pointer.as_ref() };
-        self.wakes = self.wakes.wrapping_add(1);
-        task.flags.set(flags | flag::QUEUED);
-        task.next.set(ptr::null());
-        // Not from `task`: the queue's pointers reach the whole task, not only its header.
-        let whole = pointer.as_ptr().cast_const();
-        let alone = self.head.is_null();
-        if alone {
-            self.head = whole;
-        } else {
-            // SAFETY: the last of a queue that is not empty; as above.
-            unsafe { (*self.tail).next.set(whole) };
-        }
-        self.tail = whole;
-        alone
-    }
-
-    /// Who shall be told that there is something to do, unless somebody is searching.
-    #[inline]
-    fn searcher(&mut self) -> Option<Waker> {
-        if self.searching > 0 { None } else { self.driver() }
-    }
-
-    /// Who shall be told that there is something to do.
-    #[inline]
-    fn driver(&mut self) -> Option<Waker> {
-        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
-    }
-
-    /// Another driver, if more is ready than is being looked for.
-    fn helper(&mut self) -> Option<Waker> {
-        if self.head.is_null() || self.searching > 0 { None } else { self.parked_driver() }
-    }
-
-    /// The driver that fell asleep last. It is searching from now on.
-    #[inline(never)]
-    fn parked_driver(&mut self) -> Option<Waker> {
-        let token = self.drivers.pop_front()?;
-        self.searching += 1;
-        // SAFETY: it was queued until now, and its owner needs the lock to go away.
-        unsafe { (*token).settle(State::Granted) }
-    }
-
-    /// Takes the first task, marks it as running, and tells its flags.
-    #[inline]
-    fn pop(&mut self) -> Option<Popped<M>> {
-        let head = NonNull::new(self.head.cast_mut())?;
-        // SAFETY: as in `make_ready`.
-        let task = unsafe { head.as_ref() };
-        self.head = task.next.get();
-        self.polls = self.polls.wrapping_add(1);
-        let flags = task.flags.get();
-        task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
-        Some((head, flags))
     }
 }

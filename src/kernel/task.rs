@@ -22,11 +22,11 @@ use core::pin::Pin;
 use core::ptr::{self, NonNull};
 use core::task::{Context, Poll, Waker};
 
-use super::Shared;
+use super::ready::Ready;
 use crate::arena::ArenaRef;
 use crate::error::{SpawnError, TryAllocError};
+use crate::sync::RawMutex;
 use crate::sync::waker::{Acts, WakeTarget};
-use crate::sync::{Locked, RawMutex};
 
 /// Flags of a task.
 pub(super) mod flag {
@@ -55,7 +55,7 @@ pub(super) struct Header<M: RawMutex + 'static> {
     /// What the stage holds, for its owner.
     holds: Cell<usize>,
     vtable: &'static VTable<M>,
-    kernel: &'static Locked<M, Shared<M>>,
+    kernel: &'static Ready<M>,
     arena: ArenaRef<'static, M>,
     index: usize,
 }
@@ -111,7 +111,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Puts a future into the arena. The reference that is returned is the kernel's.
     pub(super) fn spawn<F>(
         arena: ArenaRef<'static, M>,
-        kernel: &'static Locked<M, Shared<M>>,
+        kernel: &'static Ready<M>,
         future: F,
     ) -> Result<Self, SpawnError<F>>
     where
@@ -215,7 +215,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Makes the task ready. Constant time, interrupt-safe.
     #[inline(always)]
     fn wake(&self) {
-        let parent = self.header().kernel.with(|shared| shared.make_ready(self.0));
+        let parent = self.header().kernel.with(|ready| ready.make_ready(self.0));
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -224,16 +224,16 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Asks the kernel to drop the future instead of polling it again.
     pub(super) fn cancel(&self) {
         let header = self.header();
-        let parent = header.kernel.with(|shared| {
+        let parent = header.kernel.with(|ready| {
             header.flags.set(header.flags.get() | flag::CANCEL);
-            shared.make_ready(self.0)
+            ready.make_ready(self.0)
         });
         if let Some(parent) = parent {
             parent.wake();
         }
     }
 
-    pub(super) fn kernel(&self) -> &'static Locked<M, Shared<M>> {
+    pub(super) fn kernel(&self) -> &'static Ready<M> {
         self.header().kernel
     }
 }

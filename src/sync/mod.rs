@@ -18,17 +18,17 @@ pub(crate) use locked::Locked;
 pub(crate) mod atomic {
     #[cfg(loom)]
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
     #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) use portable_atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
     };
     #[cfg(shuttle)]
     pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
 }
 
