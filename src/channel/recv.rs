@@ -233,10 +233,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     None => Quick::No,
                 };
             }
-            if S::MEETS || token.is_arm() {
+            if S::MEETS {
                 return Quick::No;
             }
             if state.has_unpromised(self.reader) {
+                // An arm must be claimed first.
+                if token.is_arm() {
+                    return Quick::No;
+                }
                 return match state.take_quickly(self.reader) {
                     Some((value, unused)) => Quick::Received(value, unused),
                     None => Quick::No,

@@ -222,14 +222,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     None => Quick::No,
                 };
             }
-            if token.is_arm() {
-                return Quick::No;
-            }
-            if state.sends_quickly() {
-                return Quick::Sent(state.put(take(), rank), None);
-            }
-            if let Some((replaced, waker)) = state.hand_over(&mut take, rank) {
-                return Quick::Sent(replaced, waker);
+            // An arm must be claimed first.
+            if !token.is_arm() {
+                if state.sends_quickly() {
+                    return Quick::Sent(state.put(take(), rank), None);
+                }
+                if let Some((replaced, waker)) = state.hand_over(&mut take, rank) {
+                    return Quick::Sent(replaced, waker);
+                }
             }
             if S::GROWS || !state.send_waits() {
                 return Quick::No;

@@ -126,11 +126,12 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |data| unsafe { WakeTarget::release(WakeTarget::of(data)) },
 );
 
-/// A clone that may be made under a lock; `None` if that would run foreign code.
+/// A clone that may be made under a lock; `None` if that would run foreign code. The waker that does nothing is
+/// no foreign one, either: operations that are only tried wait under it for a moment.
 #[inline]
 pub(crate) fn clone_own(waker: &Waker) -> Option<Waker> {
     if !ptr::eq(waker.vtable(), &VTABLE) {
-        return None;
+        return ptr::eq(waker.vtable(), Waker::noop().vtable()).then(|| Waker::noop().clone());
     }
     // SAFETY: known by its vtable; the waker has a reference, and the new one is the clone's.
     unsafe {
