@@ -255,7 +255,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn first_senders(&mut self) -> &mut Parked {
         match self.store.bystanders() {
             Some(Bystanders { senders, .. }) => match (senders.front(), self.senders.front()) {
-                (Some(bare), Some(sender)) if sender.is_before(bare) => &mut self.senders,
+                // SAFETY: whoever is queued to send has been given a number.
+                (Some(bare), Some(sender)) if unsafe { sender.is_before(bare) } => {
+                    &mut self.senders
+                }
                 (None, _) => &mut self.senders,
                 _ => senders,
             },

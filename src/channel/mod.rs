@@ -252,9 +252,30 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// As [`try_send`](Self::try_send), with others waiting, or without room.
+    /// As [`try_send`](Self::try_send), with a receiver waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
+        let mut value = ManuallyDrop::new(value);
+        let sent = self.locked(|state| {
+            // SAFETY: called once at most, and used below only if it was not.
+            state.hand_over(|| unsafe { ManuallyDrop::take(&mut value) }, priority)
+        });
+        match sent {
+            Some((replaced, waker)) => {
+                wake(waker);
+                Ok(self.strategy.receipt(replaced))
+            }
+            None => self.try_send_among_others(ManuallyDrop::into_inner(value), priority),
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), with others waiting, or without room.
+    #[inline(never)]
+    fn try_send_among_others(
+        &self,
+        value: T,
+        priority: S::Rank,
+    ) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = Some(value);
         let mut helps = false;
         loop {

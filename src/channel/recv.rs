@@ -20,6 +20,7 @@ use crate::select::Arm;
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
+use crate::sync::waker::clone_own;
 
 /// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///
@@ -33,8 +34,6 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
     reader: S::Reader,
     node: RecvToken<S::Mark>,
-    /// It has never been in a list, nor an arm of a select: nobody else knows of it.
-    fresh: Cell<bool>,
     _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
@@ -59,6 +58,14 @@ enum Step<T, G> {
 /// Whether no other waiter needs help.
 type Settled = bool;
 
+/// What came of a poll that tries the common cases only.
+enum Quick<T, G> {
+    Received(T, Option<G>),
+    Parked,
+    /// It is none of them, and nothing has been changed.
+    No,
+}
+
 impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// The cursor that `reader` points to, if any, is the new future's alone for `'a`.
     pub(super) fn new(channel: &'a Channel<M, T, S>, reader: S::Reader) -> Self {
@@ -66,7 +73,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             channel,
             reader,
             node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
-            fresh: Cell::new(true),
             _reader: PhantomData,
             _pinned: PhantomPinned,
         }
@@ -88,12 +94,20 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         self.channel.locked(|_| claim_own(self.node.token.side()))
     }
 
-    /// Stops waiting, and being an arm: out of the list, or the promised value to the next receiver. Foreign
-    /// code comes last, as it may panic.
+    /// Stops waiting, and being an arm.
+    #[inline]
     fn leave(&mut self, why: Leaves) {
-        if self.fresh.get() {
-            return;
+        if self.node.token.is_known() {
+            self.leave_slowly(why);
+        } else {
+            self.node.token.leave_select();
         }
+    }
+
+    /// As [`leave`](Self::leave), for one that may be waiting: out of the list, or the promised value to the next receiver. Foreign
+    /// code comes last, as it may panic.
+    #[inline(never)]
+    fn leave_slowly(&mut self, why: Leaves) {
         let token = &self.node.token;
         let (waker, settled) = self.channel.locked(|state| {
             token.leave_select();
@@ -108,6 +122,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             token.set_state(TokenState::Idle);
             (token.take_waker(), state.is_settled())
         });
+        token.forget();
         drop(waker);
         if !settled {
             self.channel.settle();
@@ -150,13 +165,20 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if queued {
             return Step::Parked(old, true);
         }
+        self.queue(looks, state);
+        Step::Parked(old, state.is_settled())
+    }
+
+    /// Joins the list, perhaps as one that only `looks`.
+    #[inline]
+    fn queue(&self, looks: bool, state: &mut State<T, S>) {
+        let token = &self.node.token;
         self.node.mark.set(state.store.mark());
         token.set_bare(looks);
-        self.fresh.set(false);
+        token.make_known();
         // The pointer is made from the whole, as whoever finds it in the list reads the mark.
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_receiver((&raw const self.node).cast()) };
-        Step::Parked(old, state.is_settled())
     }
 
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
@@ -167,6 +189,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 TokenState::Idle => state.take(token.side(), self.reader),
                 TokenState::Granted => {
                     token.set_state(TokenState::Idle);
+                    token.forget();
                     state.keep_value(self.reader)
                 }
                 TokenState::Queued | TokenState::First => {
@@ -175,6 +198,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 TokenState::Closed => {
                     count(&mut state.counters.ended);
                     token.set_state(TokenState::Idle);
+                    token.forget();
                     return Step::Closed;
                 }
                 TokenState::Lost | TokenState::Taken => return Step::Idle,
@@ -189,6 +213,69 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Take::Empty => self.park(false, state, current, waker),
             }
         })
+    }
+
+    /// One step in the common cases: a value was promised to it, or nobody waits; or it must wait, and a waker
+    /// can be left at once. One critical section, and nobody else to help.
+    #[inline]
+    fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
+        let token = &self.node.token;
+        self.channel.locked(|state| {
+            if token.is_known() {
+                if token.state() != TokenState::Granted {
+                    return Quick::No;
+                }
+                return match state.collect_quickly(self.reader) {
+                    Some((value, unused)) => {
+                        token.set_state(TokenState::Idle);
+                        token.forget();
+                        Quick::Received(value, unused)
+                    }
+                    None => Quick::No,
+                };
+            }
+            if S::MEETS {
+                return Quick::No;
+            }
+            if state.has_unpromised(self.reader) {
+                // An arm must be claimed first.
+                if token.is_arm() {
+                    return Quick::No;
+                }
+                return match state.take_quickly(self.reader) {
+                    Some((value, unused)) => Quick::Received(value, unused),
+                    None => Quick::No,
+                };
+            }
+            if state.closed || state.waits_for_memory() {
+                return Quick::No;
+            }
+            let Some(waker) = clone_own(current) else { return Quick::No };
+            token.leave_waker(waker);
+            self.queue(false, state);
+            Quick::Parked
+        })
+    }
+
+    /// As [`poll`](Future::poll), in any case.
+    #[inline(never)]
+    fn poll_slowly(&mut self, current: &Waker) -> Poll<Result<S::Received, RecvError>> {
+        let mut waker = None;
+        loop {
+            match self.step(current, &mut waker) {
+                Step::Received(value, unused, waker, settled) => {
+                    return Poll::Ready(Ok(self.received(value, unused, waker, settled)));
+                }
+                Step::Closed => return Poll::Ready(Err(RecvError)),
+                Step::Again(wakers) => wakers.into_iter().for_each(wake),
+                Step::NeedWaker => waker = Some(current.clone()),
+                Step::Parked(old, settled) => {
+                    self.parked(old, settled);
+                    return Poll::Pending;
+                }
+                Step::Idle => return Poll::Pending,
+            }
+        }
     }
 
     fn received(
@@ -222,26 +309,20 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if S::Aside::LENDS && this.fresh.get() {
+        if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
             if let Ok(value) = this.channel.aside.recv(false) {
                 return Poll::Ready(Ok(S::Store::received(value)));
             }
         }
-        let mut waker = None;
-        loop {
-            match this.step(cx.waker(), &mut waker) {
-                Step::Received(value, unused, waker, settled) => {
-                    return Poll::Ready(Ok(this.received(value, unused, waker, settled)));
+        match this.step_quickly(cx.waker()) {
+            Quick::Received(value, unused) => {
+                if let Some(unused) = unused {
+                    S::shrink(unused);
                 }
-                Step::Closed => return Poll::Ready(Err(RecvError)),
-                Step::Again(wakers) => wakers.into_iter().for_each(wake),
-                Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    this.parked(old, settled);
-                    return Poll::Pending;
-                }
-                Step::Idle => return Poll::Pending,
+                Poll::Ready(Ok(value))
             }
+            Quick::Parked => Poll::Pending,
+            Quick::No => this.poll_slowly(cx.waker()),
         }
     }
 }
@@ -289,8 +370,12 @@ impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFutur
 
 impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
-        self.fresh.set(false);
         let token = &self.node.token;
+        if !token.is_known() {
+            // SAFETY: passed on.
+            unsafe { token.join_select(claim, arm) };
+            return;
+        }
         self.channel.locked(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
@@ -335,7 +420,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for RecvFuture<'_, M, T, S> {
+    #[inline]
     fn drop(&mut self) {
-        self.leave(Leaves::Abandoned);
+        if self.node.token.is_known() {
+            self.leave_slowly(Leaves::Abandoned);
+        }
     }
 }

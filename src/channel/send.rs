@@ -1,6 +1,6 @@
 //! A pending send.
 
-use core::cell::{Cell, UnsafeCell};
+use core::cell::UnsafeCell;
 use core::future::Future;
 use core::marker::PhantomPinned;
 use core::pin::Pin;
@@ -19,6 +19,7 @@ use crate::select::Arm;
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
+use crate::sync::waker::clone_own;
 
 /// A pending send, made by [`Channel::send`].
 ///
@@ -32,8 +33,6 @@ pub struct SendFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     node: SendToken<T>,
     rank: S::Rank,
     growth: Growth<T, S>,
-    /// It has never been in a list, nor an arm of a select: nobody else knows of it.
-    fresh: Cell<bool>,
     _pinned: PhantomPinned,
 }
 
@@ -58,6 +57,15 @@ enum Step<T> {
 /// Whether no other waiter needs help.
 type Settled = bool;
 
+/// What came of a poll that tries the common cases only.
+enum Quick<T> {
+    /// It is in. The value it replaced, and the receiver that it was promised to.
+    Sent(Option<T>, Option<Waker>),
+    Parked,
+    /// It is none of them, and nothing has been changed.
+    No,
+}
+
 impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     pub(super) fn new(channel: &'a Channel<M, T, S>, value: T) -> Self {
         Self {
@@ -65,7 +73,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             node: SendToken { token: Token::new(), value: UnsafeCell::new(Some(value)) },
             rank: S::Rank::default(),
             growth: Growth::new(),
-            fresh: Cell::new(true),
             _pinned: PhantomPinned,
         }
     }
@@ -98,12 +105,21 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         core::ptr::from_ref(&self.node).cast()
     }
 
-    /// Stops waiting, and being an arm: out of the list, or the promised slot to the next sender. That the
-    /// value was taken is remembered, for when it is polled again. Foreign code comes last, as it may panic.
+    /// Stops waiting, and being an arm.
+    #[inline]
     fn leave(&mut self, why: Leaves) {
-        if self.fresh.get() {
-            return;
+        if self.node.token.is_known() {
+            self.leave_slowly(why);
+        } else {
+            self.node.token.leave_select();
         }
+    }
+
+    /// As [`leave`](Self::leave), for one that may be waiting: out of the list, or the promised slot to the next
+    /// sender. That the value was taken is remembered, for when it is polled again. Foreign code comes last, as
+    /// it may panic.
+    #[inline(never)]
+    fn leave_slowly(&mut self, why: Leaves) {
         let token = self.token();
         let (waker, settled, granted) = self.channel.locked(|state| {
             self.node.token.leave_select();
@@ -117,6 +133,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 TokenState::Closed | TokenState::Lost => {}
             }
             self.node.token.set_state(TokenState::Idle);
+            self.node.token.forget();
             (self.node.token.take_waker(), state.is_settled(), granted)
         });
         drop(waker);
@@ -165,11 +182,101 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         if queued {
             return Step::Parked(old, true);
         }
+        self.queue(looks, state);
+        Step::Parked(old, state.is_settled())
+    }
+
+    /// Joins the list, perhaps as one that only `looks`.
+    #[inline]
+    fn queue(&self, looks: bool, state: &mut State<T, S>) {
+        let token = &self.node.token;
         token.set_bare(looks);
-        self.fresh.set(false);
+        token.make_known();
         // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_sender(self.token()) };
-        Step::Parked(old, state.is_settled())
+    }
+
+    /// One step in the common cases: a slot was promised to it, or there is room and nobody waits to send; or it
+    /// must wait, and a waker can be left at once. One critical section, and nobody else to help.
+    #[inline]
+    fn step_quickly(&mut self, current: &Waker) -> Quick<T> {
+        let (node, rank) = (&self.node, self.rank);
+        let token = &node.token;
+        self.channel.locked(|state| {
+            // SAFETY: as in `step`.
+            let value = unsafe { &mut *node.value.get() };
+            if S::MEETS || value.is_none() {
+                return Quick::No;
+            }
+            // SAFETY: it is there, see above, and taken out once.
+            let mut take = || unsafe { value.take().unwrap_unchecked() };
+            if token.is_known() {
+                if token.state() != TokenState::Granted {
+                    return Quick::No;
+                }
+                return match state.fill_quickly(&mut take, rank) {
+                    Some(replaced) => {
+                        token.set_state(TokenState::Idle);
+                        token.forget();
+                        Quick::Sent(replaced, None)
+                    }
+                    None => Quick::No,
+                };
+            }
+            // An arm must be claimed first.
+            if !token.is_arm() {
+                if state.sends_quickly() {
+                    return Quick::Sent(state.put(take(), rank), None);
+                }
+                if let Some((replaced, waker)) = state.hand_over(&mut take, rank) {
+                    return Quick::Sent(replaced, waker);
+                }
+            }
+            if S::GROWS || !state.send_waits() {
+                return Quick::No;
+            }
+            let Some(waker) = clone_own(current) else { return Quick::No };
+            token.leave_waker(waker);
+            self.queue(false, state);
+            Quick::Parked
+        })
+    }
+
+    /// As [`poll`](Future::poll), in any case.
+    #[inline(never)]
+    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let mut waker = None;
+        loop {
+            match self.step(cx.waker(), &mut waker) {
+                Step::Sent(replaced, waker, settled) => {
+                    self.growth.stop();
+                    return Poll::Ready(Ok(self.sent(replaced, waker, settled)));
+                }
+                Step::Closed(value) => {
+                    self.growth.stop();
+                    return Poll::Ready(Err(SendError(value)));
+                }
+                Step::Again(wakers) => wakers.into_iter().for_each(wake),
+                Step::NeedWaker if S::GROWS && self.channel.grow_for_newcomer() => {}
+                Step::NeedWaker => waker = Some(cx.waker().clone()),
+                Step::Parked(old, settled) => {
+                    self.parked(old, settled);
+                    if !S::GROWS {
+                        return Poll::Pending;
+                    }
+                    if !core::task::ready!(self.poll_growth(cx)) {
+                        if !self.channel.locked(|_| claim_own(self.node.token.side())) {
+                            return Poll::Pending;
+                        }
+                        self.leave(Leaves::Otherwise);
+                        let value = self.node.value.get_mut().take();
+                        return value
+                            .map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))));
+                    }
+                }
+                Step::Idle => return Poll::Pending,
+            }
+        }
     }
 
     /// One step under the lock: what the token's state allows, or else queueing with `waker`.
@@ -191,16 +298,19 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 TokenState::Queued | TokenState::First => self.park(false, state, current, waker),
                 TokenState::Granted => {
                     node.token.set_state(TokenState::Idle);
+                    node.token.forget();
                     let (replaced, waker) = state.keep_slot(value, self.rank);
                     Step::Sent(replaced, waker, state.is_settled())
                 }
                 TokenState::Taken => {
                     node.token.set_state(TokenState::Idle);
+                    node.token.forget();
                     Step::Sent(None, None, state.is_settled())
                 }
                 TokenState::Closed => {
                     count(&mut state.counters.refused);
                     node.token.set_state(TokenState::Idle);
+                    node.token.forget();
                     value.take().map_or(Step::Idle, Step::Closed)
                 }
                 TokenState::Lost => Step::Idle,
@@ -237,7 +347,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if S::Aside::LENDS && this.fresh.get() {
+        if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
             if let Some(value) = this.node.value.get_mut().take() {
                 match this.channel.aside.send(value, false) {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
@@ -245,37 +355,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
                 }
             }
         }
-        let mut waker = None;
-        loop {
-            match this.step(cx.waker(), &mut waker) {
-                Step::Sent(replaced, waker, settled) => {
-                    this.growth.stop();
-                    return Poll::Ready(Ok(this.sent(replaced, waker, settled)));
-                }
-                Step::Closed(value) => {
-                    this.growth.stop();
-                    return Poll::Ready(Err(SendError(value)));
-                }
-                Step::Again(wakers) => wakers.into_iter().for_each(wake),
-                Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
-                Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    this.parked(old, settled);
-                    if !S::GROWS {
-                        return Poll::Pending;
-                    }
-                    if !core::task::ready!(this.poll_growth(cx)) {
-                        if !this.channel.locked(|_| claim_own(this.node.token.side())) {
-                            return Poll::Pending;
-                        }
-                        this.leave(Leaves::Otherwise);
-                        let value = this.node.value.get_mut().take();
-                        return value
-                            .map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))));
-                    }
-                }
-                Step::Idle => return Poll::Pending,
+        match this.step_quickly(cx.waker()) {
+            Quick::Sent(replaced, waker) => {
+                this.growth.stop();
+                wake(waker);
+                Poll::Ready(Ok(this.channel.strategy.receipt(replaced)))
             }
+            Quick::Parked => Poll::Pending,
+            Quick::No => this.poll_slowly(cx),
         }
     }
 }
@@ -319,8 +406,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: nothing is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        this.fresh.set(false);
         let token = &this.node.token;
+        if !token.is_known() {
+            // SAFETY: passed on.
+            unsafe { token.join_select(claim, arm) };
+            return;
+        }
         this.channel.locked(|_| {
             // SAFETY: passed on; the lock is held, as it may stand in the list already.
             unsafe { token.join_select(claim, arm) };
@@ -376,7 +467,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Drop for SendFuture<'_, M, T, S> {
+    #[inline]
     fn drop(&mut self) {
-        self.leave(Leaves::Abandoned);
+        if self.node.token.is_known() {
+            self.leave_slowly(Leaves::Abandoned);
+        }
     }
 }

@@ -156,13 +156,73 @@ impl<T, S: Strategy<T>> State<T, S> {
         !S::MEETS && !self.closed && self.is_quiet() && (S::LOSES || self.has_room())
     }
 
+    /// A newcomer's send to the receiver that has waited longest, when nobody waits to send and that one
+    /// is no arm of a select; `None` in any other case, in which `value` is not called.
+    #[inline]
+    pub(super) fn hand_over(
+        &mut self,
+        value: impl FnOnce() -> T,
+        rank: S::Rank,
+    ) -> Option<(Option<T>, Option<Waker>)> {
+        let first = self.receivers.front().filter(|first| !first.is_arm());
+        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
+            return None;
+        }
+        if first.is_none() || !self.has_room() {
+            return None;
+        }
+        let replaced = self.put(value(), rank);
+        // What was promised before, and has been replaced, is made up for by this one.
+        if self.store.len() <= self.promised_values {
+            return Some((replaced, None));
+        }
+        self.promised_values += 1;
+        Some((replaced, self.receivers.settle_front(TokenState::Granted)))
+    }
+
+    /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
+    /// which `value` is not called.
+    #[inline]
+    pub(super) fn fill_quickly(
+        &mut self,
+        value: impl FnOnce() -> T,
+        rank: S::Rank,
+    ) -> Option<Option<T>> {
+        if S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory() {
+            return None;
+        }
+        self.promised_slots -= 1;
+        Some(self.put(value(), rank))
+    }
+
+    /// Whether a newcomer that wants to send must wait.
+    #[inline]
+    pub(super) fn send_waits(&self) -> bool {
+        !S::LOSES && !self.closed && !(self.senders.is_empty() && self.has_room())
+    }
+
+    /// A receiver's promise is kept, in the common case: nobody waits to send. `None` in any other.
+    #[inline]
+    pub(super) fn collect_quickly(
+        &mut self,
+        reader: S::Reader,
+    ) -> Option<(S::Received, Option<S::Growth>)> {
+        // Once it is closed, the last value's receiver tells the others.
+        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
+            return None;
+        }
+        let popped = self.pop(reader)?;
+        self.promised_values -= 1;
+        Some(popped)
+    }
+
     /// A newcomer's receive in the common case; `None` in any other.
     #[inline]
     pub(super) fn take_quickly(
         &mut self,
         reader: S::Reader,
     ) -> Option<(S::Received, Option<S::Growth>)> {
-        if S::MEETS || !self.is_quiet() || self.store.available(reader) <= self.promised_values {
+        if S::MEETS || !self.is_quiet() || !self.has_unpromised(reader) {
             return None;
         }
         self.pop(reader)
@@ -199,6 +259,18 @@ impl<T, S: Strategy<T>> State<T, S> {
         unsafe { self.store.take_back(lent.head, lent.len) };
         self.counters.high_water = lent.high_water;
         self.counters.add(lent.sends, lent.recvs);
+    }
+
+    /// Whether senders wait for memory: the first of them may have to be told that it is.
+    #[inline]
+    pub(super) fn waits_for_memory(&self) -> bool {
+        S::GROWS && !self.senders.is_empty()
+    }
+
+    /// Whether there is a value for `reader` that was promised to nobody.
+    #[inline]
+    pub(super) fn has_unpromised(&self, reader: S::Reader) -> bool {
+        self.store.available(reader) > self.promised_values
     }
 
     /// A newcomer's send. Takes the value only when it succeeds.
@@ -282,8 +354,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     fn has_value_for_newcomer(&self, reader: S::Reader) -> bool {
-        self.store.available(reader) > self.promised_values
-            && (S::SHARES || self.receivers.is_empty())
+        self.has_unpromised(reader) && (S::SHARES || self.receivers.is_empty())
     }
 
     /// Whether a send would succeed or fail at once.

@@ -4,9 +4,10 @@ use core::cell::Cell;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
+use super::ready::Held;
 #[cfg(feature = "std")]
 use super::timer::Watch;
-use super::{Kernel, Next, Shared, TimerQueue, wake};
+use super::{Kernel, Next, TimerQueue, wake};
 use crate::sync::RawMutex;
 use crate::sync::wait::{State, Token};
 
@@ -56,65 +57,63 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
     /// ready until then.
     #[cfg(feature = "std")]
     pub(crate) fn search(self: Pin<&mut Self>) {
-        self.kernel.shared.with(|shared| self.begin_search(shared));
+        self.kernel.ready.with(|ready| self.begin_search(ready));
     }
 
-    fn begin_search(&self, shared: &mut Shared<M>) {
+    fn begin_search(&self, ready: &mut Held<'_, M>) {
         match self.token.state() {
             // Whoever woke it has counted it.
             State::Granted => self.token.set_state(State::Idle),
             State::Queued => {
                 // SAFETY: queued.
-                unsafe { shared.drivers.remove(&raw const self.token) };
-                shared.searching += 1;
+                unsafe { ready.drivers.remove(&raw const self.token) };
+                ready.searching += 1;
             }
             _ => return,
         }
         self.searching.set(true);
     }
 
-    fn end_search(&self, shared: &mut Shared<M>) {
-        shared.searching -= u32::from(self.searching.replace(false));
+    fn end_search(&self, ready: &mut Held<'_, M>) {
+        ready.searching -= u32::from(self.searching.replace(false));
     }
 
     /// As [`Kernel::poll`]; unless more is ready, `cx` will be woken when it is.
     pub(crate) fn poll(self: Pin<&mut Self>, now: u64, cx: &mut Context<'_>) -> Next {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        let shared = &this.kernel.shared;
-        shared.with(|shared| this.begin_search(shared));
+        let ready = &this.kernel.ready;
+        ready.with(|ready| this.begin_search(ready));
         this.resign();
-        let next = this.kernel.poll_batch(now, || {
-            let (task, helper) = shared.with(|shared| {
-                let task = shared.pop();
-                if task.is_none() {
-                    return (None, None);
-                }
-                this.end_search(shared);
-                // It is busy from now on: if it has kept the time, the next one does.
-                let successor =
-                    if this.kept_time.take() { shared.parked_driver() } else { shared.helper() };
-                (task, successor)
-            });
-            wake(helper);
-            task
+        this.kernel.timers.advance(now);
+        let more = this.kernel.run_batch(|ready| {
+            let task = ready.pop();
+            if task.is_none() {
+                return (None, None);
+            }
+            this.end_search(ready);
+            // It is busy from now on: if it has kept the time, the next one does.
+            let successor =
+                if this.kept_time.take() { ready.parked_driver() } else { ready.helper() };
+            (task, successor)
         });
+        let next = if more { Next::Ready } else { this.kernel.next(now) };
         if next == Next::Ready {
             return next;
         }
         let token = &this.token;
         let waker = cx.waker().clone();
-        let (unused, ready) = shared.with(|shared| {
-            if !shared.head.is_null() {
+        let (unused, more) = ready.with(|ready| {
+            if !ready.is_empty() {
                 return (Some(waker), true);
             }
-            this.end_search(shared);
+            this.end_search(ready);
             // SAFETY: pinned, in no list, and taken out in `drop`.
-            unsafe { shared.drivers.push_front(token) };
+            unsafe { ready.drivers.push_front(token) };
             (token.set_waker(Some(waker)), false)
         });
         drop(unused);
-        match ready {
+        match more {
             true => Next::Ready,
             false if this.is_timed => this.keep_time(now, next, cx),
             false => Next::Idle,
@@ -156,11 +155,11 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Drop for Driver<'_, M, W> {
         self.resign();
         // Others may count on this one for what is ready, and for the next deadline, which may be yet to come.
         let timed = self.kept_time.get() || self.kernel.timers.next_deadline().is_some();
-        let (waker, successor) = self.kernel.shared.with(|shared| {
-            self.begin_search(shared);
-            self.end_search(shared);
-            let needed = timed || !shared.head.is_null();
-            (self.token.take_waker(), if needed { shared.driver() } else { None })
+        let (waker, successor) = self.kernel.ready.with(|ready| {
+            self.begin_search(ready);
+            self.end_search(ready);
+            let needed = timed || !ready.is_empty();
+            (self.token.take_waker(), if needed { ready.driver() } else { None })
         });
         drop(waker);
         wake(successor);

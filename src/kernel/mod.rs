@@ -8,13 +8,13 @@ mod cancel;
 mod clock;
 mod driver;
 mod join;
+mod ready;
 mod snapshot;
 mod task;
 mod tick;
 mod timer;
 
 use core::future::Future;
-use core::ptr::{self, NonNull};
 use core::task::{Context, Waker};
 
 pub use cancel::{CancelChild, CancelToken, Cancelled};
@@ -29,9 +29,9 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
-use crate::sync::wait::{State, TokenList};
-use crate::sync::{Locked, RawMutex, const_fn};
-use task::{Header, TaskRef, flag};
+use crate::sync::{RawMutex, const_fn};
+use ready::{Held, Popped, Ready};
+use task::{TaskRef, flag};
 
 /// Tasks polled in one call of [`Kernel::poll`].
 const BATCH: usize = 16;
@@ -60,30 +60,9 @@ const BATCH: usize = 16;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Kernel<M: RawMutex + 'static, W = Timers<M>> {
-    shared: Locked<M, Shared<M>>,
+    ready: Ready<M>,
     timers: W,
 }
-
-/// The ready queue and the counters, under the kernel's lock.
-struct Shared<M: RawMutex + 'static> {
-    head: *const Header<M>,
-    tail: *const Header<M>,
-    /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
-    parent: Option<Waker>,
-    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
-    drivers: TokenList,
-    /// How many of them are awake and about to look for a task.
-    searching: u32,
-    ready: u32,
-    tasks: u32,
-    polls: u32,
-    wakes: u32,
-    /// Ticks that its drivers have slept; wraps.
-    slept: usize,
-}
-
-// SAFETY: the queue's pointers are to tasks that are `Send` and kept alive by the kernel's references.
-unsafe impl<M: RawMutex + Sync + 'static> Send for Shared<M> {}
 
 /// What a kernel will do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,7 +80,7 @@ impl<M: RawMutex + Sync + 'static> Kernel<M> {
     const_fn! {
         /// A kernel without tasks, with timers.
         pub const fn new() -> Self {
-            Self { shared: Locked::new(Shared::new()), timers: Timers::new() }
+            Self { ready: Ready::new(), timers: Timers::new() }
         }
     }
 
@@ -117,7 +96,7 @@ impl<M: RawMutex + Sync + 'static> Kernel<M, NoTimers> {
     const_fn! {
         /// A kernel without tasks and without timers.
         pub const fn without_timers() -> Self {
-            Self { shared: Locked::new(Shared::new()), timers: NoTimers }
+            Self { ready: Ready::new(), timers: NoTimers }
         }
     }
 }
@@ -142,13 +121,13 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = TaskRef::spawn(arena, &self.shared, future)?;
+        let task = TaskRef::spawn(arena, &self.ready, future)?;
         let handle = JoinHandle::new(task.clone());
         // The kernel's own reference, until the task is done.
         let task = task.into_raw();
-        let parent = self.shared.with(|shared| {
-            shared.tasks += 1;
-            shared.make_ready(task)
+        let parent = self.ready.with(|ready| {
+            ready.tasks += 1;
+            ready.make_ready(task)
         });
         wake(parent);
         Ok(handle)
@@ -156,34 +135,76 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
     /// next, so that the caller can put the core to sleep.
+    #[inline]
     pub fn poll(&self, now: u64) -> Next {
-        self.poll_batch(now, || self.shared.with(Shared::pop))
+        self.timers.advance(now);
+        // Most calls find nothing.
+        if !self.is_idle() && self.poll_batch() {
+            return Next::Ready;
+        }
+        self.next(now)
     }
 
+    #[inline(never)]
+    fn poll_batch(&self) -> bool {
+        self.run_batch(|ready| (ready.pop(), None))
+    }
+
+    /// What comes after the last ready task. There is no need to look again whether there is one: whoever made a task
+    /// ready since then has woken the driver, or interrupts its sleep.
     #[inline]
-    fn poll_batch(&self, now: u64, pop: impl Fn() -> Option<(NonNull<Header<M>>, usize)>) -> Next {
-        self.timers.advance(now);
-        for _ in 0..BATCH {
-            let Some((task, flags)) = pop() else {
-                // There is no need to look again: whoever made a task ready since then has woken the
-                // driver, or interrupts its sleep.
-                return match self.timers.next_deadline() {
-                    Some(deadline) if deadline <= now => Next::Ready,
-                    Some(deadline) => Next::At(deadline),
-                    None => Next::Idle,
-                };
-            };
-            // SAFETY: a queued task is not done, so the kernel's reference to it exists.
-            self.run_task(unsafe { TaskRef::from_raw(task) }, flags);
+    fn next(&self, now: u64) -> Next {
+        match self.timers.next_deadline() {
+            Some(deadline) if deadline <= now => Next::Ready,
+            Some(deadline) => Next::At(deadline),
+            None => Next::Idle,
         }
-        Next::Ready
+    }
+
+    /// Polls a bounded batch of tasks; whether there may be more. `pop` takes the first one, and tells whom to wake for
+    /// the others. Leaving one task and taking the next is one critical section.
+    #[inline]
+    fn run_batch(
+        &self,
+        pop: impl Fn(&mut Held<'_, M>) -> (Option<Popped<M>>, Option<Waker>),
+    ) -> bool {
+        let mut left = BATCH;
+        let (mut next, mut helper) = self.ready.with(&pop);
+        loop {
+            wake(helper);
+            let Some((pointer, flags)) = next else { return false };
+            // SAFETY: a queued task is not done, so the kernel's reference to it exists.
+            let task = unsafe { TaskRef::from_raw(pointer) };
+            let ended = self.run_task(&task, flags);
+            left -= 1;
+            if left == 0 {
+                self.leave_batch(task, ended);
+                return true;
+            }
+            (next, helper) = self.ready.with(|ready| {
+                ready.suspend(pointer);
+                pop(ready)
+            });
+            keep(task, ended);
+        }
+    }
+
+    /// Leaves the last task of a batch, for others to go on with.
+    #[inline(never)]
+    fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
+        let told = self.ready.with(|ready| {
+            let alone = ready.suspend(task.as_raw());
+            if alone { ready.searcher() } else { None }
+        });
+        keep(task, ended);
+        wake(told);
     }
 
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One
     /// executor's, that is: the last that called.
     pub fn poll_under(&self, now: u64, cx: &mut Context<'_>) -> Next {
         let waker = cx.waker().clone();
-        let old = self.shared.with(|shared| shared.parent.replace(waker));
+        let old = self.ready.with(|ready| ready.parent.replace(waker));
         drop(old);
         self.poll(now)
     }
@@ -217,39 +238,37 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Whether no task is ready. Timers are not asked.
     pub fn is_idle(&self) -> bool {
-        self.shared.with(|shared| shared.head.is_null())
+        self.ready.is_empty()
     }
 
-    /// Runs a task that was taken from the ready queue. `task` is the kernel's reference: given back
-    /// unless the task ends. Apart from `poll`, so that a poll with nothing to do is short.
-    #[inline(never)]
-    fn run_task(&self, task: TaskRef<M>, flags: usize) {
-        let header = task.header();
+    /// Runs a task that was taken from the ready queue, whose flags were these; whether it has ended.
+    #[inline]
+    fn run_task(&self, task: &TaskRef<M>, flags: usize) -> bool {
         let cancel = flags & flag::CANCEL != 0;
         // Whatever happens, a panic included, the future does not outlive its last poll.
-        let mut end = End { shared: &self.shared, task: &task, has_output: false };
-        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and the stage holds the future.
+        let mut end = End { ready: &self.ready, task, has_output: false };
+        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
         if !cancel && !unsafe { task.poll() } {
             core::mem::forget(end);
-            let parent = self.shared.with(|shared| {
-                let flags = header.flags.get();
-                header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
-                if flags & flag::NOTIFIED != 0 { shared.make_ready(task.as_raw()) } else { None }
-            });
-            // The kernel keeps its reference.
-            let _ = task.into_raw();
-            wake(parent);
-            return;
+            return false;
         }
         end.has_output = !cancel;
         drop(end);
-        // `task`, the kernel's reference, is dropped here.
+        true
+    }
+}
+
+/// The kernel keeps its reference to a task until that has ended.
+#[inline]
+fn keep<M: RawMutex + Sync + 'static>(task: TaskRef<M>, ended: bool) {
+    if !ended {
+        let _ = task.into_raw();
     }
 }
 
 /// Ends a task when it is dropped: with its output, or as cancelled.
 struct End<'k, M: RawMutex + Sync + 'static> {
-    shared: &'k Locked<M, Shared<M>>,
+    ready: &'k Ready<M>,
     task: &'k TaskRef<M>,
     has_output: bool,
 }
@@ -270,16 +289,16 @@ struct Mark<'e, 'k, M: RawMutex + Sync + 'static>(&'e End<'k, M>);
 
 impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
     fn drop(&mut self) {
-        let End { shared, task, has_output } = *self.0;
+        let End { ready, task, has_output } = *self.0;
         let header = task.header();
-        let (detached, joiner, drivers) = shared.with(|shared| {
-            shared.tasks -= 1;
+        let (detached, joiner, drivers) = ready.with(|ready| {
+            ready.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
-            let drivers = if shared.tasks == 0 { shared.drivers.len() } else { 0 };
+            let drivers = if ready.tasks == 0 { ready.drivers.len() } else { 0 };
             (flags & flag::DETACHED != 0, joiner, drivers)
         });
         if detached {
@@ -289,7 +308,7 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
         joiner.wake();
         // Some of them may have waited for the last task to end.
         for _ in 0..drivers {
-            wake(shared.with(Shared::driver));
+            wake(ready.with(|ready| ready.driver()));
         }
     }
 }
@@ -297,93 +316,5 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
-    }
-}
-
-impl<M: RawMutex + 'static> Shared<M> {
-    const fn new() -> Self {
-        Self {
-            head: ptr::null(),
-            tail: ptr::null(),
-            parent: None,
-            drivers: TokenList::new(),
-            searching: 0,
-            ready: 0,
-            tasks: 0,
-            polls: 0,
-            wakes: 0,
-            slept: 0,
-        }
-    }
-
-    /// Queues a task, unless it is queued, ended, or running (then it is noted). Returns the waker of
-    /// whoever drives the kernel, if the queue was empty.
-    #[inline]
-    fn make_ready(&mut self, pointer: NonNull<Header<M>>) -> Option<Waker> {
-        // SAFETY: the caller has a counted reference, and so has the kernel to every task in the
-        // queue, as these are not done.
-        let task = unsafe { pointer.as_ref() };
-        let flags = task.flags.get();
-        if flags & (flag::QUEUED | flag::DONE) != 0 {
-            return None;
-        }
-        if flags & flag::RUNNING != 0 {
-            task.flags.set(flags | flag::NOTIFIED);
-            return None;
-        }
-        self.wakes = self.wakes.wrapping_add(1);
-        self.ready += 1;
-        task.flags.set(flags | flag::QUEUED);
-        task.next.set(ptr::null());
-        // Not from `task`: the queue's pointers reach the whole task, not only its header.
-        let whole = pointer.as_ptr().cast_const();
-        // SAFETY: as above.
-        let previous = unsafe { self.tail.as_ref() };
-        self.tail = whole;
-        match previous {
-            Some(tail) => {
-                tail.next.set(whole);
-                None
-            }
-            None => {
-                self.head = whole;
-                if self.searching > 0 { None } else { self.driver() }
-            }
-        }
-    }
-
-    /// Who shall be told that there is something to do.
-    fn driver(&mut self) -> Option<Waker> {
-        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
-    }
-
-    /// Another driver, if more is ready than is being looked for.
-    fn helper(&mut self) -> Option<Waker> {
-        if self.head.is_null() || self.searching > 0 { None } else { self.parked_driver() }
-    }
-
-    /// The driver that fell asleep last. It is searching from now on.
-    fn parked_driver(&mut self) -> Option<Waker> {
-        let token = self.drivers.pop_front()?;
-        self.searching += 1;
-        // SAFETY: it was queued until now, and its owner needs the lock to go away.
-        unsafe { (*token).settle(State::Granted) }
-    }
-
-    /// Takes the first task, marks it as running, and tells its flags.
-    #[inline]
-    fn pop(&mut self) -> Option<(NonNull<Header<M>>, usize)> {
-        let head = NonNull::new(self.head.cast_mut())?;
-        // SAFETY: as in `make_ready`.
-        let task = unsafe { head.as_ref() };
-        self.head = task.next.get();
-        if self.head.is_null() {
-            self.tail = ptr::null();
-        }
-        self.ready -= 1;
-        self.polls = self.polls.wrapping_add(1);
-        let flags = task.flags.get();
-        task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
-        Some((head, flags))
     }
 }

@@ -49,13 +49,13 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Interrupt-safe.
     pub fn snapshot(&self) -> KernelSnapshot {
         let timers = self.timers.pending();
-        self.shared.with(|shared| KernelSnapshot {
-            tasks: shared.tasks,
-            ready: shared.ready,
-            polls: shared.polls,
-            wakes: shared.wakes,
+        self.ready.with(|ready| KernelSnapshot {
+            tasks: ready.tasks,
+            ready: ready.wakes.wrapping_sub(ready.polls),
+            polls: ready.polls,
+            wakes: ready.wakes,
             timers,
-            idle_ticks: shared.slept as u64,
+            idle_ticks: ready.slept as u64,
         })
     }
 
@@ -64,6 +64,6 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Interrupt-safe.
     pub fn add_idle(&self, ticks: u64) {
         // What is cut off is what the counter wraps at.
-        self.shared.with(|shared| shared.slept = shared.slept.wrapping_add(ticks as usize));
+        self.ready.with(|ready| ready.slept = ready.slept.wrapping_add(ticks as usize));
     }
 }

@@ -13,19 +13,20 @@
 //! handle it is dropped at once.
 //!
 //! The memory is one payload in hand. Each waker, the join handle, and the kernel for as long as the
-//! task is not done, hold one lease of it; the last one to go frees it.
+//! task is not done, hold a reference to it, which the header counts; the last one to go gives up the lease.
 
 use core::cell::{Cell, UnsafeCell};
 use core::future::Future;
 use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::ptr::{self, NonNull};
-use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use core::task::{Context, Poll, Waker};
 
-use super::Shared;
+use super::ready::Ready;
 use crate::arena::ArenaRef;
 use crate::error::{SpawnError, TryAllocError};
-use crate::sync::{Locked, RawMutex};
+use crate::sync::RawMutex;
+use crate::sync::waker::{Acts, WakeTarget};
 
 /// Flags of a task.
 pub(super) mod flag {
@@ -43,7 +44,10 @@ pub(super) mod flag {
 }
 
 /// What all tasks begin with.
+#[repr(C)]
 pub(super) struct Header<M: RawMutex + 'static> {
+    /// First: wakers point to it.
+    target: WakeTarget,
     pub(super) next: Cell<*const Header<M>>,
     pub(super) flags: Cell<usize>,
     /// Whoever joins; the no-op waker stands for nobody.
@@ -51,7 +55,7 @@ pub(super) struct Header<M: RawMutex + 'static> {
     /// What the stage holds, for its owner.
     holds: Cell<usize>,
     vtable: &'static VTable<M>,
-    kernel: &'static Locked<M, Shared<M>>,
+    kernel: &'static Ready<M>,
     arena: ArenaRef<'static, M>,
     index: usize,
 }
@@ -91,18 +95,15 @@ pub(super) struct TaskRef<M: RawMutex + 'static>(NonNull<Header<M>>);
 
 impl<M: RawMutex + Sync + 'static> Clone for TaskRef<M> {
     fn clone(&self) -> Self {
-        let header = self.header();
-        header.arena.retain_raw(header.index);
+        self.header().target.retain();
         Self(self.0)
     }
 }
 
 impl<M: RawMutex + 'static> Drop for TaskRef<M> {
     fn drop(&mut self) {
-        // SAFETY: this reference keeps the task's memory until here; index and arena are copied out
-        // before it may go.
-        let (arena, index) = unsafe { (self.0.as_ref().arena, self.0.as_ref().index) };
-        arena.release_raw(index);
+        // SAFETY: the reference is this one's, and the pointer reaches the whole task.
+        unsafe { WakeTarget::release(self.0.cast()) };
     }
 }
 
@@ -110,7 +111,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Puts a future into the arena. The reference that is returned is the kernel's.
     pub(super) fn spawn<F>(
         arena: ArenaRef<'static, M>,
-        kernel: &'static Locked<M, Shared<M>>,
+        kernel: &'static Ready<M>,
         future: F,
     ) -> Result<Self, SpawnError<F>>
     where
@@ -129,6 +130,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         // are written one by one, so that what lies between them stays bytes.
         unsafe {
             (&raw mut (*task.as_ptr()).header).write(Header {
+                target: WakeTarget::new(Self::ACTS),
                 next: Cell::new(ptr::null()),
                 flags: Cell::new(0),
                 joiner: UnsafeCell::new(Waker::noop().clone()),
@@ -169,12 +171,11 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Polls the future, with a waker that borrows this reference.
     ///
     /// # Safety
-    /// The caller runs the task (it has set `RUNNING`), and its stage is `Running`.
+    /// The caller runs the task (it has set `RUNNING`), and it has not ended.
     pub(super) unsafe fn poll(&self) -> bool {
-        let raw = RawWaker::new(self.0.as_ptr().cast(), Self::WAKER);
-        // SAFETY: the vtable keeps the contract of `RawWaker`. The waker is not dropped, so it gives
-        // up no reference; clones take their own.
-        let waker = ManuallyDrop::new(unsafe { Waker::from_raw(raw) });
+        // SAFETY: the pointer reaches the whole task. The waker is not dropped, so it gives up no reference; clones
+        // take their own.
+        let waker = ManuallyDrop::new(unsafe { WakeTarget::waker(self.0.cast()) });
         // SAFETY: passed on.
         unsafe { (self.header().vtable.poll)(self.0, &mut Context::from_waker(&waker)) }
     }
@@ -195,37 +196,26 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         unsafe { (self.header().vtable.take)(self.0, to) }
     }
 
-    const WAKER: &'static RawWakerVTable = &RawWakerVTable::new(
-        |data| {
-            // SAFETY: `data` is the header behind a waker that exists, so it is counted; the borrowed
-            // reference is not dropped, its clone is the new waker's.
-            let task = ManuallyDrop::new(unsafe { Self::from_waker(data) });
-            RawWaker::new((*task).clone().into_raw().as_ptr().cast(), Self::WAKER)
+    const ACTS: &'static Acts = &Acts {
+        // SAFETY: `target` heads a task of this type, as it was made by `spawn`, and the reference is the waker's.
+        wake: |target| unsafe { Self::from_raw(target.cast()) }.wake(),
+        // SAFETY: as above, but the reference stays the waker's.
+        wake_by_ref: |target| ManuallyDrop::new(unsafe { Self::from_raw(target.cast()) }).wake(),
+        free: |target| {
+            // SAFETY: as above. Nobody refers to the task any more; arena and index are copied out before its memory
+            // goes.
+            let (arena, index) = unsafe {
+                let header = target.cast::<Header<M>>();
+                (header.as_ref().arena, header.as_ref().index)
+            };
+            arena.release_raw(index);
         },
-        |data| {
-            // SAFETY: the waker's own reference, given up at the end.
-            unsafe { Self::from_waker(data) }.wake();
-        },
-        |data| {
-            // SAFETY: as for clone.
-            ManuallyDrop::new(unsafe { Self::from_waker(data) }).wake();
-        },
-        |data| {
-            // SAFETY: the waker's own reference.
-            drop(unsafe { Self::from_waker(data) });
-        },
-    );
-
-    /// # Safety
-    /// `data` comes from a waker of this module.
-    unsafe fn from_waker(data: *const ()) -> Self {
-        // SAFETY: never null: it is the address of a header.
-        Self(unsafe { NonNull::new_unchecked(data.cast_mut().cast()) })
-    }
+    };
 
     /// Makes the task ready. Constant time, interrupt-safe.
-    pub(super) fn wake(&self) {
-        let parent = self.header().kernel.with(|shared| shared.make_ready(self.0));
+    #[inline(always)]
+    fn wake(&self) {
+        let parent = self.header().kernel.with(|ready| ready.make_ready(self.0));
         if let Some(parent) = parent {
             parent.wake();
         }
@@ -234,16 +224,16 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Asks the kernel to drop the future instead of polling it again.
     pub(super) fn cancel(&self) {
         let header = self.header();
-        let parent = header.kernel.with(|shared| {
+        let parent = header.kernel.with(|ready| {
             header.flags.set(header.flags.get() | flag::CANCEL);
-            shared.make_ready(self.0)
+            ready.make_ready(self.0)
         });
         if let Some(parent) = parent {
             parent.wake();
         }
     }
 
-    pub(super) fn kernel(&self) -> &'static Locked<M, Shared<M>> {
+    pub(super) fn kernel(&self) -> &'static Ready<M> {
         self.header().kernel
     }
 }
@@ -254,14 +244,11 @@ unsafe fn poll<F: Future, M: RawMutex + 'static>(
     task: NonNull<Header<M>>,
     cx: &mut Context<'_>,
 ) -> bool {
-    // SAFETY: the caller runs the task, so the stage is its own, and `holds` tells what is in it. The
-    // future never moves: the payload is in hand, and it is dropped in place.
+    // SAFETY: the caller runs the task, so the stage is its own, and holds the future: a task that has ended is not
+    // run again. The future never moves: the payload is in hand, and it is dropped in place.
     unsafe {
         let holds = &task.as_ref().holds;
         let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
-        if holds.get() != holds::FUTURE {
-            return true;
-        }
         let Poll::Ready(output) = Pin::new_unchecked(&mut *(*stage).future).poll(cx) else {
             return false;
         };

@@ -7,6 +7,7 @@ pub(crate) mod claim;
 pub(crate) mod locked;
 pub(crate) mod spin;
 pub(crate) mod wait;
+pub(crate) mod waker;
 
 pub use embassy_sync::blocking_mutex::raw::{CriticalSectionRawMutex, NoopRawMutex, RawMutex};
 pub use spin::SpinRawMutex;
@@ -17,15 +18,17 @@ pub(crate) use locked::Locked;
 pub(crate) mod atomic {
     #[cfg(loom)]
     pub(crate) use loom::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
     #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) use portable_atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, Ordering};
+    pub(crate) use portable_atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
+    };
     #[cfg(shuttle)]
     pub(crate) use shuttle::sync::atomic::{
-        AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
     };
 }
 

@@ -18,10 +18,12 @@
 //! * `LOST`: another arm of the same select has been claimed; the token was dropped from the list.
 //!
 //! Every field is read and written only under the lock of the list's owner. That includes the fields
-//! of a token that is not queued: its future takes the lock to look at it.
+//! of a token that is not queued: its future takes the lock to look at it, unless nobody else
+//! [knows](Token::is_known) of it.
 
 use core::cell::{Cell, UnsafeCell};
 use core::marker::PhantomPinned;
+use core::mem::{ManuallyDrop, MaybeUninit};
 use core::ptr;
 use core::task::Waker;
 
@@ -41,17 +43,30 @@ pub(crate) enum State {
     Lost,
 }
 
+/// It brings no value, and takes none. Changed only while it is in no list.
+const BARE: u8 = 1;
+/// Others may know of it: it has been queued, and its owner has yet to see what came of that. Only the owner
+/// reads and changes this, so it needs no lock.
+const KNOWN: u8 = 2;
+
 /// One parked operation.
+///
+/// What is written when it is queued has no value before: clearing all of it would cost each operation more than the rest
+/// of making a token (39 instructions on a Cortex-M3).
 pub(crate) struct Token {
-    next: Cell<*const Token>,
-    prev: Cell<*const Token>,
-    waker: UnsafeCell<Option<Waker>>,
+    /// Written by the list. The last one's is null.
+    next: Cell<MaybeUninit<*const Token>>,
+    /// Written by the list, unless it is the first.
+    prev: Cell<MaybeUninit<*const Token>>,
+    /// `None` when it is not queued, except while it is being dealt with, and when it is lost. Its owner takes it out
+    /// when it goes away.
+    waker: UnsafeCell<ManuallyDrop<Option<Waker>>>,
     state: Cell<State>,
     arm: Cell<u16>,
-    /// Brings no value, and takes none.
-    bare: Cell<bool>,
+    /// What its owner notes down, see [`BARE`] and [`KNOWN`].
+    notes: Cell<u8>,
     /// When it was queued, where two lists are served as one.
-    arrival: Cell<u32>,
+    arrival: Cell<MaybeUninit<u32>>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -65,23 +80,23 @@ unsafe impl Sync for Token {}
 
 impl Token {
     pub(crate) const fn new() -> Self {
-        Self::of(false)
+        Self::of(0)
     }
 
     /// A token of an operation that brings no value.
     pub(crate) const fn bare() -> Self {
-        Self::of(true)
+        Self::of(BARE)
     }
 
-    const fn of(bare: bool) -> Self {
+    const fn of(notes: u8) -> Self {
         Self {
-            next: Cell::new(ptr::null()),
-            prev: Cell::new(ptr::null()),
-            waker: UnsafeCell::new(None),
+            next: Cell::new(MaybeUninit::uninit()),
+            prev: Cell::new(MaybeUninit::uninit()),
+            waker: UnsafeCell::new(ManuallyDrop::new(None)),
             state: Cell::new(State::Idle),
             arm: Cell::new(0),
-            bare: Cell::new(bare),
-            arrival: Cell::new(0),
+            notes: Cell::new(notes),
+            arrival: Cell::new(MaybeUninit::uninit()),
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -89,25 +104,55 @@ impl Token {
 
     /// Whether its operation brings no value and takes none: it wants a promise, or only looks.
     pub(crate) fn is_bare(&self) -> bool {
-        self.bare.get()
+        self.notes.get() & BARE != 0
     }
 
     /// Changes that, before it is queued.
     pub(crate) fn set_bare(&self, bare: bool) {
-        self.bare.set(bare);
+        self.notes.set(if bare { BARE } else { 0 });
+    }
+
+    /// Whether others may know of it. Its owner asks, and needs no lock for that.
+    #[inline]
+    pub(crate) fn is_known(&self) -> bool {
+        self.notes.get() & KNOWN != 0
+    }
+
+    /// Its owner notes down that it is about to be queued.
+    #[inline]
+    pub(crate) fn make_known(&self) {
+        self.notes.set(self.notes.get() | KNOWN);
+    }
+
+    /// Its owner notes down that it is idle: nobody else knows of it any more.
+    #[inline]
+    pub(crate) fn forget(&self) {
+        self.notes.set(self.notes.get() & !KNOWN);
+    }
+
+    /// Whether it is an arm of a select.
+    #[inline]
+    pub(crate) fn is_arm(&self) -> bool {
+        !self.claim.get().is_null()
     }
 
     /// Notes down when it was queued: the number of those who were before it, which may wrap.
     pub(crate) fn set_arrival(&self, number: u32) {
-        self.arrival.set(number);
+        self.arrival.set(MaybeUninit::new(number));
     }
 
     /// Whether it was queued before `other`, if less than 2³¹ came in between.
-    pub(crate) fn is_before(&self, other: &Self) -> bool {
-        (other.arrival.get().wrapping_sub(self.arrival.get()) as i32) > 0
+    ///
+    /// # Safety
+    /// Of both it has been noted down.
+    pub(crate) unsafe fn is_before(&self, other: &Self) -> bool {
+        // SAFETY: by the caller's word.
+        let (mine, others) =
+            unsafe { (self.arrival.get().assume_init(), other.arrival.get().assume_init()) };
+        (others.wrapping_sub(mine) as i32) > 0
     }
 
-    /// Makes this token an arm of a select. Called under the lock of the list, if it may be queued.
+    /// Makes this token an arm of a select. Called under the lock of the list, if others may know of it.
     ///
     /// # Safety
     /// `claim` stays where it is, and alive, for as long as the token can be queued.
@@ -116,7 +161,7 @@ impl Token {
         self.arm.set(arm);
     }
 
-    /// Makes it no arm of any select. Called under the lock of the list.
+    /// Makes it no arm of any select. Called under the lock of the list, if others may know of it.
     pub(crate) fn leave_select(&self) {
         self.claim.set(ptr::null());
     }
@@ -149,7 +194,17 @@ impl Token {
     #[must_use = "dropping a waker is foreign code: do it outside the lock"]
     pub(crate) fn set_waker(&self, waker: Option<Waker>) -> Option<Waker> {
         // SAFETY: as in `will_wake`.
-        unsafe { ptr::replace(self.waker.get(), waker) }
+        unsafe { ptr::replace(self.waker.get().cast(), waker) }
+    }
+
+    /// Stores `waker` in a token that is about to be queued: it has none.
+    #[inline]
+    pub(crate) fn leave_waker(&self, waker: Waker) {
+        // SAFETY: as in `will_wake`. No waker is overwritten: one that it had would be kept for ever.
+        unsafe {
+            debug_assert!((*self.waker.get()).is_none());
+            self.waker.get().write(ManuallyDrop::new(Some(waker)));
+        }
     }
 
     /// Takes the waker out, to be woken outside the lock.
@@ -169,6 +224,7 @@ impl Token {
 /// Tokens in order of arrival.
 pub(crate) struct TokenList {
     head: *const Token,
+    /// Means nothing in an empty list.
     tail: *const Token,
 }
 
@@ -207,8 +263,8 @@ impl TokenList {
 
     /// The token behind `token`, which must be in this list.
     pub(crate) fn after(&self, token: *const Token) -> Option<*const Token> {
-        // SAFETY: as in `front`.
-        let next = unsafe { (*token).next.get() };
+        // SAFETY: alive as in `front`, and in the list.
+        let next = unsafe { next_of(token) };
         (!next.is_null()).then_some(next)
     }
 
@@ -217,15 +273,17 @@ impl TokenList {
     /// # Safety
     /// `token` is pinned, in no list, and will be taken out by [`remove`](Self::remove) or a dequeue
     /// before its memory is used for anything else.
+    #[inline]
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
         // SAFETY: the caller vouches for `token`; the tail is alive as in `front`.
         unsafe {
-            (*token).next.set(ptr::null());
-            (*token).prev.set(self.tail);
+            (*token).next.set(MaybeUninit::new(ptr::null()));
             (*token).state.set(State::Queued);
-            match self.tail.as_ref() {
-                Some(tail) => tail.next.set(token),
-                None => self.head = token,
+            if self.head.is_null() {
+                self.head = token;
+            } else {
+                (*token).prev.set(MaybeUninit::new(self.tail));
+                (*self.tail).next.set(MaybeUninit::new(token));
             }
         }
         self.tail = token;
@@ -238,11 +296,10 @@ impl TokenList {
     pub(crate) unsafe fn push_front(&mut self, token: *const Token) {
         // SAFETY: as in `push_back`.
         unsafe {
-            (*token).prev.set(ptr::null());
-            (*token).next.set(self.head);
+            (*token).next.set(MaybeUninit::new(self.head));
             (*token).state.set(State::Queued);
             match self.head.as_ref() {
-                Some(head) => head.prev.set(token),
+                Some(head) => head.prev.set(MaybeUninit::new(token)),
                 None => self.tail = token,
             }
         }
@@ -251,7 +308,7 @@ impl TokenList {
 
     /// Whether `token` is the first or the last here.
     pub(crate) fn has_end(&self, token: *const Token) -> bool {
-        self.head == token || self.tail == token
+        !self.head.is_null() && (self.head == token || self.tail == token)
     }
 
     /// Takes the first token out. The caller settles it before giving up the lock.
@@ -262,7 +319,10 @@ impl TokenList {
             return None;
         }
         // SAFETY: the head is in this list and alive.
-        unsafe { self.remove(head) };
+        unsafe {
+            self.head = next_of(head);
+            (*head).state.set(State::Idle);
+        }
         Some(head)
     }
 
@@ -271,15 +331,17 @@ impl TokenList {
     /// # Safety
     /// `token` is in this list.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours.
+        if self.head == token {
+            self.pop_front();
+            return;
+        }
+        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours. It is not the
+        // first, so it has one before it, which has been written down.
         unsafe {
-            let (prev, next) = ((*token).prev.get(), (*token).next.get());
-            match prev.as_ref() {
-                Some(prev) => prev.next.set(next),
-                None => self.head = next,
-            }
+            let (prev, next) = ((*token).prev.get().assume_init(), next_of(token));
+            (*prev).next.set(MaybeUninit::new(next));
             match next.as_ref() {
-                Some(next) => next.prev.set(prev),
+                Some(next) => next.prev.set(MaybeUninit::new(prev)),
                 None => self.tail = prev,
             }
             (*token).state.set(State::Idle);
@@ -288,20 +350,30 @@ impl TokenList {
 
     /// Moves all of `older` in front of this list.
     pub(crate) fn prepend(&mut self, older: &mut TokenList) {
-        // SAFETY: all four pointers are null or alive as in `front`.
-        unsafe {
-            match (older.tail.as_ref(), self.head.as_ref()) {
-                (None, _) => return,
-                (Some(_), None) => self.tail = older.tail,
-                (Some(last), Some(first)) => {
-                    last.next.set(self.head);
-                    first.prev.set(older.tail);
-                }
-            }
+        if older.is_empty() {
+            return;
+        }
+        match self.front() {
+            None => self.tail = older.tail,
+            // SAFETY: the last of a list that is not empty, alive as in `front`.
+            Some(first) => unsafe {
+                (*older.tail).next.set(MaybeUninit::new(self.head));
+                first.prev.set(MaybeUninit::new(older.tail));
+            },
         }
         self.head = older.head;
         *older = TokenList::new();
     }
+}
+
+/// The token behind `token`, or null.
+///
+/// # Safety
+/// `token` is in a list, whose lock is held.
+#[inline]
+unsafe fn next_of(token: *const Token) -> *const Token {
+    // SAFETY: alive, as it is in a list, and written when it was put there.
+    unsafe { (*token).next.get().assume_init() }
 }
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
@@ -337,6 +409,14 @@ impl Parked {
         let first = self.list.pop_front()?;
         self.count -= 1;
         Some(first)
+    }
+
+    /// Takes the first token out and ends its wait with `outcome`. It must not be an arm of a select.
+    #[inline]
+    pub(crate) fn settle_front(&mut self, outcome: State) -> Option<Waker> {
+        let first = self.pop_front()?;
+        // SAFETY: it was queued until now, and its owner needs the lock to go away.
+        unsafe { (*first).settle(outcome) }
     }
 
     /// See [`TokenList::remove`].

@@ -1,0 +1,201 @@
+//! The ready queue of a kernel, and who takes from it.
+
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+use core::task::Waker;
+
+use super::task::{Header, flag};
+use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::wait::{State, TokenList};
+use crate::sync::{Locked, RawMutex, const_fn};
+
+/// What a kernel's tasks, and those who drive it, share.
+pub(super) struct Ready<M: RawMutex + 'static> {
+    /// The first task. Changed under the lock, but looked at without: most polls find nothing, and need no
+    /// critical section to see that.
+    head: AtomicPtr<Header<M>>,
+    shared: Locked<M, Shared<M>>,
+}
+
+/// What the kernel's lock guards.
+pub(super) struct Shared<M: RawMutex + 'static> {
+    /// Means nothing while there is no head.
+    tail: *const Header<M>,
+    /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
+    pub(super) parent: Option<Waker>,
+    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
+    pub(super) drivers: TokenList,
+    /// How many of them are awake and about to look for a task.
+    pub(super) searching: u32,
+    pub(super) tasks: u32,
+    /// Tasks taken out of the queue.
+    pub(super) polls: u32,
+    /// Tasks put into it.
+    pub(super) wakes: u32,
+    /// Ticks that its drivers have slept; wraps.
+    pub(super) slept: usize,
+}
+
+// SAFETY: the queue's pointers are to tasks that are `Send` and kept alive by the kernel's references.
+unsafe impl<M: RawMutex + Sync + 'static> Send for Shared<M> {}
+/// A kernel's queue with its lock held.
+pub(super) struct Held<'r, M: RawMutex + 'static> {
+    head: &'r AtomicPtr<Header<M>>,
+    shared: &'r mut Shared<M>,
+}
+
+impl<M: RawMutex + 'static> Deref for Held<'_, M> {
+    type Target = Shared<M>;
+    #[inline]
+    fn deref(&self) -> &Shared<M> {
+        self.shared
+    }
+}
+
+impl<M: RawMutex + 'static> DerefMut for Held<'_, M> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Shared<M> {
+        self.shared
+    }
+}
+
+/// A task that was taken from the ready queue, and its flags until then.
+pub(super) type Popped<M> = (NonNull<Header<M>>, usize);
+
+impl<M: RawMutex + 'static> Ready<M> {
+    const_fn! {
+        /// No task, and nobody who takes any.
+        pub(super) const fn new() -> Self {
+            Self {
+                head: AtomicPtr::new(ptr::null_mut()),
+                shared: Locked::new(Shared {
+                    tail: ptr::null(),
+                    parent: None,
+                    drivers: TokenList::new(),
+                    searching: 0,
+                    tasks: 0,
+                    polls: 0,
+                    wakes: 0,
+                    slept: 0,
+                }),
+            }
+        }
+    }
+
+    /// Runs `f` with the lock held.
+    #[inline]
+    pub(super) fn with<R>(&self, f: impl FnOnce(&mut Held<'_, M>) -> R) -> R {
+        self.shared.with(|shared| f(&mut Held { head: &self.head, shared }))
+    }
+
+    /// Whether no task is ready, as far as this thread has been told.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        // Relaxed: who finds something takes the lock before it looks at a task, and who finds nothing is woken by
+        // whoever has queued one, if it does not see that here.
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+}
+
+impl<M: RawMutex + 'static> Held<'_, M> {
+    /// Whether no task is ready.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        // Relaxed, here and below: the lock orders.
+        self.head.load(Ordering::Relaxed).is_null()
+    }
+
+    #[inline]
+    fn set_head(&mut self, head: *mut Header<M>) {
+        self.head.store(head, Ordering::Relaxed);
+    }
+
+    /// Queues a task, unless it is queued, ended, or running (then it is noted). Returns the waker of
+    /// whoever drives the kernel, if the queue was empty.
+    #[inline]
+    pub(super) fn make_ready(&mut self, pointer: NonNull<Header<M>>) -> Option<Waker> {
+        // SAFETY: the caller has a counted reference, and so has the kernel to every task in the
+        // queue, as these are not done.
+        let task = unsafe { pointer.as_ref() };
+        let flags = task.flags.get();
+        if flags & (flag::QUEUED | flag::DONE | flag::RUNNING) == 0 {
+            return if self.append(pointer, flags) { self.searcher() } else { None };
+        }
+        if flags & flag::RUNNING != 0 {
+            task.flags.set(flags | flag::NOTIFIED);
+        }
+        None
+    }
+
+    /// A task has been polled. Queues it if it was woken meanwhile and has not ended; whether it is alone in the
+    /// queue, and nobody has been told.
+    #[inline]
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
+        // SAFETY: as in `make_ready`.
+        let task = unsafe { pointer.as_ref() };
+        let flags = task.flags.get();
+        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
+        task.flags.set(idle);
+        flags & flag::NOTIFIED != 0 && self.append(pointer, idle)
+    }
+
+    /// Puts a task with these flags into the queue; whether it is alone there.
+    #[inline]
+    fn append(&mut self, pointer: NonNull<Header<M>>, flags: usize) -> bool {
+        // SAFETY: as in `make_ready`.
+        let task = unsafe { pointer.as_ref() };
+        self.wakes = self.wakes.wrapping_add(1);
+        task.flags.set(flags | flag::QUEUED);
+        task.next.set(ptr::null());
+        // Not from `task`: the queue's pointers reach the whole task, not only its header.
+        let whole = pointer.as_ptr().cast_const();
+        let alone = self.is_empty();
+        if alone {
+            self.set_head(pointer.as_ptr());
+        } else {
+            // SAFETY: the last of a queue that is not empty; as above.
+            unsafe { (*self.shared.tail).next.set(whole) };
+        }
+        self.shared.tail = whole;
+        alone
+    }
+
+    /// Who shall be told that there is something to do, unless somebody is searching.
+    #[inline]
+    pub(super) fn searcher(&mut self) -> Option<Waker> {
+        if self.searching > 0 { None } else { self.driver() }
+    }
+
+    /// Who shall be told that there is something to do.
+    #[inline]
+    pub(super) fn driver(&mut self) -> Option<Waker> {
+        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
+    }
+
+    /// Another driver, if more is ready than is being looked for.
+    pub(super) fn helper(&mut self) -> Option<Waker> {
+        if self.is_empty() || self.searching > 0 { None } else { self.parked_driver() }
+    }
+
+    /// The driver that fell asleep last. It is searching from now on.
+    #[inline(never)]
+    pub(super) fn parked_driver(&mut self) -> Option<Waker> {
+        let token = self.drivers.pop_front()?;
+        self.searching += 1;
+        // SAFETY: it was queued until now, and its owner needs the lock to go away.
+        unsafe { (*token).settle(State::Granted) }
+    }
+
+    /// Takes the first task, marks it as running, and tells its flags.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<Popped<M>> {
+        let head = NonNull::new(self.head.load(Ordering::Relaxed))?;
+        // SAFETY: as in `make_ready`.
+        let task = unsafe { head.as_ref() };
+        self.set_head(task.next.get().cast_mut());
+        self.polls = self.polls.wrapping_add(1);
+        let flags = task.flags.get();
+        task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
+        Some((head, flags))
+    }
+}
