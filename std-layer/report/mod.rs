@@ -24,6 +24,8 @@
 
 mod collected;
 mod json;
+#[cfg(target_os = "linux")]
+mod place;
 mod prometheus;
 mod prometheus_histogram;
 mod registry;
