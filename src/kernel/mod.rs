@@ -29,7 +29,7 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
-use crate::sync::wait::{State, TokenList};
+use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 use task::{Header, TaskRef, flag};
 
@@ -39,7 +39,7 @@ const BATCH: usize = 16;
 /// A poll loop for tasks in an arena.
 ///
 /// Several kernels, at several interrupt priorities or on several cores, may share one arena; several
-/// threads may poll one kernel. Memory: the ready queue's ten words, and the timers (`W`; use
+/// threads may poll one kernel. Memory: the ready queue's ten words (twelve under `std`), and the timers (`W`; use
 /// [`NoTimers`] for none).
 ///
 /// ```
@@ -70,8 +70,11 @@ struct Shared<M: RawMutex + 'static> {
     tail: *const Header<M>,
     /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
     parent: Option<Waker>,
-    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
-    drivers: TokenList,
+    /// Threads that sleep until there is something to do, or the next deadline; the first of them is woken first.
+    #[cfg(feature = "std")]
+    threads: TokenList,
+    /// Futures, [`drive`], that do so until the last task has ended; woken before `parent`.
+    drives: TokenList,
     /// How many of them are awake and about to look for a task.
     searching: u32,
     ready: u32,
@@ -272,24 +275,32 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
     fn drop(&mut self) {
         let End { shared, task, has_output } = *self.0;
         let header = task.header();
-        let (detached, joiner, drivers) = shared.with(|shared| {
+        let (detached, joiner) = shared.with(|shared| {
             shared.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
-            let drivers = if shared.tasks == 0 { shared.drivers.len() } else { 0 };
-            (flags & flag::DETACHED != 0, joiner, drivers)
+            (flags & flag::DETACHED != 0, joiner)
         });
+        let _told = Tell(shared);
         if detached {
             // SAFETY: done, and nobody will join, so the stage is still this runner's.
             unsafe { task.clear() };
         }
         joiner.wake();
-        // Some of them may have waited for the last task to end.
-        for _ in 0..drivers {
-            wake(shared.with(Shared::driver));
+    }
+}
+
+/// Wakes those who wait for the last task to end when it is dropped, though the output's `Drop` panics.
+struct Tell<'k, M: RawMutex + 'static>(&'k Locked<M, Shared<M>>);
+
+impl<M: RawMutex + 'static> Drop for Tell<'_, M> {
+    fn drop(&mut self) {
+        // Whoever falls asleep after the end has seen it.
+        while let Some(waker) = self.0.with(Shared::finished_drive) {
+            waker.wake();
         }
     }
 }
@@ -306,7 +317,9 @@ impl<M: RawMutex + 'static> Shared<M> {
             head: ptr::null(),
             tail: ptr::null(),
             parent: None,
-            drivers: TokenList::new(),
+            #[cfg(feature = "std")]
+            threads: TokenList::new(),
+            drives: TokenList::new(),
             searching: 0,
             ready: 0,
             tasks: 0,
@@ -354,7 +367,7 @@ impl<M: RawMutex + 'static> Shared<M> {
 
     /// Who shall be told that there is something to do.
     fn driver(&mut self) -> Option<Waker> {
-        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
+        self.parked_driver().or_else(|| self.parent.take())
     }
 
     /// Another driver, if more is ready than is being looked for.
@@ -362,9 +375,36 @@ impl<M: RawMutex + 'static> Shared<M> {
         if self.head.is_null() || self.searching > 0 { None } else { self.parked_driver() }
     }
 
-    /// The driver that fell asleep last. It is searching from now on.
     fn parked_driver(&mut self) -> Option<Waker> {
-        let token = self.drivers.pop_front()?;
+        self.parked_thread().or_else(|| self.parked_drive())
+    }
+
+    /// The thread that fell asleep last. It is searching from now on.
+    #[cfg(feature = "std")]
+    fn parked_thread(&mut self) -> Option<Waker> {
+        let token = self.threads.pop_front();
+        self.begin_search(token)
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn parked_thread(&mut self) -> Option<Waker> {
+        None
+    }
+
+    /// As `parked_thread`, of those that cannot keep the time.
+    fn parked_drive(&mut self) -> Option<Waker> {
+        let token = self.drives.pop_front();
+        self.begin_search(token)
+    }
+
+    /// One that waits for no more, if the last task has ended.
+    fn finished_drive(&mut self) -> Option<Waker> {
+        if self.tasks == 0 { self.parked_drive() } else { None }
+    }
+
+    /// Whoever has just been taken off a list will look for a task.
+    fn begin_search(&mut self, token: Option<*const Token>) -> Option<Waker> {
+        let token = token?;
         self.searching += 1;
         // SAFETY: it was queued until now, and its owner needs the lock to go away.
         unsafe { (*token).settle(State::Granted) }
