@@ -80,7 +80,7 @@ impl Client {
         let mut assembler = Assembler::new();
         loop {
             let record = self.next().expect("a record");
-            if let Some(report) = assembler.push(record) {
+            if let Some(report) = assembler.push(record).expect("a short one") {
                 assert_eq!(assembler.dropped(), 0);
                 return report;
             }
