@@ -275,16 +275,18 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
     fn drop(&mut self) {
         let End { shared, task, has_output } = *self.0;
         let header = task.header();
-        let (detached, joiner) = shared.with(|shared| {
+        let (detached, joiner, awaited) = shared.with(|shared| {
             shared.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
-            (flags & flag::DETACHED != 0, joiner)
+            // Whoever falls asleep later sees that there are no tasks.
+            let awaited = shared.tasks == 0 && !shared.drives.is_empty();
+            (flags & flag::DETACHED != 0, joiner, awaited)
         });
-        let _told = Tell(shared);
+        let _told = awaited.then(|| Tell(shared));
         if detached {
             // SAFETY: done, and nobody will join, so the stage is still this runner's.
             unsafe { task.clear() };
@@ -298,7 +300,6 @@ struct Tell<'k, M: RawMutex + 'static>(&'k Locked<M, Shared<M>>);
 
 impl<M: RawMutex + 'static> Drop for Tell<'_, M> {
     fn drop(&mut self) {
-        // Whoever falls asleep after the end has seen it.
         while let Some(waker) = self.0.with(Shared::finished_drive) {
             waker.wake();
         }
