@@ -136,18 +136,7 @@ pub fn block_on_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
     clock: &StdClock,
     future: F,
 ) -> F::Output {
-    drive_telling(kernel, clock, future, &|_| {})
-}
-
-/// As [`block_on_until`], and tells the time before each batch.
-pub(super) fn drive_telling<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue>(
-    kernel: &Kernel<M, W>,
-    clock: &StdClock,
-    future: F,
-    tell: &dyn Fn(u64),
-) -> F::Output {
-    let rest = Rest { before: &|| {}, tell, parked: &AtomicU32::new(0), is_brief: false };
-    drive_until(kernel, clock, future, &rest)
+    drive_until(kernel, clock, future, &Rest::plain(&AtomicU32::new(0)))
 }
 
 /// What a thread does when nothing is ready.
@@ -156,10 +145,19 @@ pub(super) struct Rest<'a> {
     pub(super) before: &'a dyn Fn(),
     /// Told the time, in ticks of the clock, when it wakes up and between batches: before what is run then.
     pub(super) tell: &'a dyn Fn(u64),
+    /// Polls the kernel, and does what there is to do about a panic that comes out of it.
+    pub(super) poll: &'a dyn Fn(&mut dyn FnMut() -> Next) -> Next,
     /// How many threads sleep.
     pub(super) parked: &'a AtomicU32,
     /// The future itself takes no time: nobody else need be woken for tasks meanwhile.
     pub(super) is_brief: bool,
+}
+
+impl<'a> Rest<'a> {
+    /// Nothing but sleep.
+    pub(super) fn plain(parked: &'a AtomicU32) -> Self {
+        Self { before: &|| {}, tell: &|_| {}, poll: &|poll| poll(), parked, is_brief: false }
+    }
 }
 
 /// As [`block_on_until`], with something else to do.
@@ -193,7 +191,7 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
-            let next = driver.as_mut().poll(clock.now(), &mut cx);
+            let next = (rest.poll)(&mut || driver.as_mut().poll(clock.now(), &mut cx));
             (rest.before)();
             match next {
                 Next::Ready => {}

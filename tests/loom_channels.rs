@@ -545,6 +545,19 @@ fn two_drivers() {
     });
 }
 
+/// Of three that drive a kernel one may fall asleep while another one has the last task end: nobody is left asleep.
+#[test]
+fn three_drivers() {
+    explore(Some(3), || {
+        with_stage(|stage| {
+            drop(stage.kernel.spawn(stage.arena.handle(), async {}));
+            let others = [(); 2].map(|()| thread::spawn(move || block_on(drive(&stage.kernel))));
+            block_on(drive(&stage.kernel));
+            others.map(|other| other.join().unwrap());
+        });
+    });
+}
+
 /// Two tasks are spawned, and the first blocks its thread until the second has run: the other driver is woken for
 /// it, or has not fallen asleep.
 #[test]

@@ -98,7 +98,12 @@ impl Reports {
                         let news = match record {
                             Record::Outcome(outcome) => Some(News::Outcome(outcome)),
                             record => {
-                                self.assembler.push(record).map(Picture::new).map(News::Picture)
+                                let report = self.assembler.push(record).map_err(|error| {
+                                    Trouble::new(error).advise(
+                                        "Whatever sends this is damaged, or reports on more than fits into memory.",
+                                    )
+                                })?;
+                                report.map(Picture::new).map(News::Picture)
                             }
                         };
                         if news.is_some() {

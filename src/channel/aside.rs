@@ -66,6 +66,7 @@ impl<T> Missed<T> {
 
 /// What is lent: where the values of a ring lie, and what has been counted of them.
 #[doc(hidden)]
+#[cfg_attr(not(feature = "std"), allow(dead_code))] // without lanes nobody reads it
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lent {
     /// The slot of the first value, and how many there are.

@@ -198,7 +198,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer that wants to send must wait.
     #[inline]
     pub(super) fn send_waits(&self) -> bool {
-        !S::LOSES && !self.closed && !(self.senders.is_empty() && self.has_room())
+        !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
     }
 
     /// A receiver's promise is kept, in the common case: nobody waits to send. `None` in any other.

@@ -4,7 +4,9 @@
 //! does, and weighs them under its lock, so that bytes and values are counted in one step.
 
 use super::Channel;
-use super::aside::{Aside, Passed};
+use super::aside::Aside;
+#[cfg(feature = "std")]
+use super::aside::Passed;
 use super::state::State;
 use super::store::{Store, Strategy};
 use crate::arena::{Parcel, Weight};

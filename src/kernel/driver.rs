@@ -9,7 +9,7 @@ use super::ready::Held;
 use super::timer::Watch;
 use super::{Kernel, Next, TimerQueue, wake};
 use crate::sync::RawMutex;
-use crate::sync::wait::{State, Token};
+use crate::sync::wait::{State, Token, TokenList};
 
 /// A place among those who drive a kernel: threads, or tasks of another executor.
 ///
@@ -23,8 +23,8 @@ use crate::sync::wait::{State, Token};
 ///
 /// Who makes a task ready wakes a driver unless one is searching: that one will find it. Who takes a task and
 /// leaves more wakes the next, unless one is searching. So as many run as there is work for, and nobody
-/// is woken twice for one task. The last to fall asleep is the first to be woken. Under the `std` feature one of
-/// those who sleep keeps the time.
+/// is woken twice for one task. The last to fall asleep is the first to be woken, threads before tasks. Under the `std`
+/// feature one of the threads that sleep keeps the time. Tasks wait for the last task of the kernel to end, too.
 pub(crate) struct Driver<'k, M: RawMutex + Sync + 'static, W: TimerQueue> {
     kernel: &'k Kernel<M, W>,
     token: Token,
@@ -66,12 +66,21 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             State::Granted => self.token.set_state(State::Idle),
             State::Queued => {
                 // SAFETY: queued.
-                unsafe { ready.drivers.remove(&raw const self.token) };
+                unsafe { self.list(ready).remove(&raw const self.token) };
                 ready.searching += 1;
             }
             _ => return,
         }
         self.searching.set(true);
+    }
+
+    /// Where it is parked.
+    fn list<'s>(&self, ready: &'s mut Held<'_, M>) -> &'s mut TokenList {
+        #[cfg(feature = "std")]
+        if self.is_timed {
+            return &mut ready.threads;
+        }
+        &mut ready.drives
     }
 
     fn end_search(&self, ready: &mut Held<'_, M>) {
@@ -93,9 +102,8 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             }
             this.end_search(ready);
             // It is busy from now on: if it has kept the time, the next one does.
-            let successor =
-                if this.kept_time.take() { ready.parked_driver() } else { ready.helper() };
-            (task, successor)
+            let successor = if this.kept_time.take() { ready.parked_thread() } else { None };
+            (task, successor.or_else(|| ready.helper()))
         });
         let next = if more { Next::Ready } else { this.kernel.next(now) };
         if next == Next::Ready {
@@ -109,7 +117,7 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             }
             this.end_search(ready);
             // SAFETY: pinned, in no list, and taken out in `drop`.
-            unsafe { ready.drivers.push_front(token) };
+            unsafe { this.list(ready).push_front(token) };
             (token.set_waker(Some(waker)), false)
         });
         drop(unused);
@@ -194,12 +202,14 @@ mod tests {
     use core::future::{Future, poll_fn};
     use core::pin::pin;
     use core::task::{Context, Poll, Waker};
+    use std::panic::catch_unwind;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
     use std::task::Wake;
 
-    use super::Driver;
+    use super::{Driver, drive};
     use crate::Arena;
+    use crate::channel::{Buffered, Channel};
     use crate::kernel::{Kernel, Next};
     use crate::std_layer::StdRawMutex;
 
@@ -259,5 +269,91 @@ mod tests {
             };
             assert_eq!(seen, Ok(before + 1));
         }
+    }
+
+    /// A busy thread hands the time over to one that can keep it, and wakes nobody else.
+    #[test]
+    fn the_time_is_handed_to_a_thread() {
+        static ARENA: Arena<StdRawMutex, 64, 64, 16> = Arena::new();
+        static KERNEL: Kernel<StdRawMutex> = Kernel::new();
+        let (thread_wakes, drive_wakes) = (Arc::new(Wakes::default()), Arc::new(Wakes::default()));
+        let (thread_waker, drive_waker) =
+            (Waker::from(thread_wakes.clone()), Waker::from(drive_wakes.clone()));
+        let mut keeper_cx = Context::from_waker(Waker::noop());
+        let seen = [thread_wakes, drive_wakes];
+        let task = KERNEL.spawn(ARENA.handle(), async move {
+            KERNEL.timers().at(10).await;
+            seen.map(|wakes| wakes.0.load(SeqCst))
+        });
+        let mut keeper = pin!(Driver::new(&KERNEL));
+        assert_eq!(keeper.as_mut().poll(0, &mut keeper_cx), Next::At(10));
+        let mut thread = pin!(Driver::new(&KERNEL));
+        let next = thread.as_mut().poll(0, &mut Context::from_waker(&thread_waker));
+        assert_eq!(next, Next::Idle);
+        let mut drive = pin!(drive(&KERNEL));
+        let mut drive_cx = Context::from_waker(&drive_waker);
+        assert!(drive.as_mut().poll(&mut drive_cx).is_pending());
+        let _ = keeper.as_mut().poll(10, &mut keeper_cx);
+        let Poll::Ready(seen) = pin!(task.unwrap()).poll(&mut keeper_cx) else {
+            panic!("it has ended")
+        };
+        assert_eq!(seen, Ok([1, 0]));
+        assert!(drive.as_mut().poll(&mut drive_cx).is_ready());
+    }
+
+    /// When the last task has ended, those who wait for that are woken, and no thread is.
+    #[test]
+    fn the_last_task_wakes_those_who_wait_for_it() {
+        static ARENA: Arena<StdRawMutex, 64, 64, 16> = Arena::new();
+        static KERNEL: Kernel<StdRawMutex> = Kernel::new();
+        static DOOR: Channel<StdRawMutex, (), Buffered<1>> = Channel::new();
+        let wakes = [(); 4].map(|()| Arc::new(Wakes::default()));
+        let wakers = wakes.clone().map(Waker::from);
+        let [mut first_cx, mut second_cx, mut thread_cx, mut runner_cx] =
+            wakers.each_ref().map(Context::from_waker);
+        assert!(KERNEL.spawn(ARENA.handle(), DOOR.recv()).is_ok());
+        let (mut first, mut second) = (pin!(drive(&KERNEL)), pin!(drive(&KERNEL)));
+        let mut thread = pin!(Driver::new(&KERNEL));
+        let mut runner = pin!(Driver::new(&KERNEL));
+        assert_eq!(thread.as_mut().poll(0, &mut thread_cx), Next::Idle);
+        assert!(first.as_mut().poll(&mut first_cx).is_pending());
+        assert!(second.as_mut().poll(&mut second_cx).is_pending());
+        assert_eq!(runner.as_mut().poll(0, &mut runner_cx), Next::Idle);
+        // It was the last to fall asleep, so it is woken, and runs the task.
+        assert!(DOOR.try_send(()).is_ok());
+        assert_eq!(runner.as_mut().poll(0, &mut runner_cx), Next::Idle);
+        assert_eq!(wakes.each_ref().map(|wakes| wakes.0.load(SeqCst)), [1, 1, 0, 1]);
+        assert!(first.as_mut().poll(&mut first_cx).is_ready());
+        assert!(second.as_mut().poll(&mut second_cx).is_ready());
+    }
+
+    /// Whatever its output's destructor does.
+    #[test]
+    fn the_last_task_wakes_them_though_its_output_panics() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("bomb");
+            }
+        }
+        static ARENA: Arena<StdRawMutex, 64, 64, 16> = Arena::new();
+        static KERNEL: Kernel<StdRawMutex> = Kernel::new();
+        static DOOR: Channel<StdRawMutex, (), Buffered<1>> = Channel::new();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let task = KERNEL.spawn(ARENA.handle(), async {
+            let _ = DOOR.recv().await;
+            Bomb
+        });
+        drop(task);
+        let mut drive = pin!(drive(&KERNEL));
+        assert!(drive.as_mut().poll(&mut cx).is_pending());
+        let mut runner = pin!(Driver::new(&KERNEL));
+        assert_eq!(runner.as_mut().poll(0, &mut Context::from_waker(Waker::noop())), Next::Idle);
+        assert!(DOOR.try_send(()).is_ok());
+        assert!(catch_unwind(|| KERNEL.poll(0)).is_err());
+        assert_eq!(wakes.0.load(SeqCst), 1);
+        assert!(drive.as_mut().poll(&mut cx).is_ready());
     }
 }

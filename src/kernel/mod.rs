@@ -39,7 +39,7 @@ const BATCH: usize = 16;
 /// A poll loop for tasks in an arena.
 ///
 /// Several kernels, at several interrupt priorities or on several cores, may share one arena; several
-/// threads may poll one kernel. Memory: the ready queue's ten words, and the timers (`W`; use
+/// threads may poll one kernel. Memory: the ready queue's ten words (twelve under `std`), and the timers (`W`; use
 /// [`NoTimers`] for none).
 ///
 /// ```
@@ -291,24 +291,33 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, '_, M> {
     fn drop(&mut self) {
         let End { ready, task, has_output } = *self.0;
         let header = task.header();
-        let (detached, joiner, drivers) = ready.with(|ready| {
+        let (detached, joiner, awaited) = ready.with(|ready| {
             ready.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
-            let drivers = if ready.tasks == 0 { ready.drivers.len() } else { 0 };
-            (flags & flag::DETACHED != 0, joiner, drivers)
+            // Whoever falls asleep later sees that there are no tasks.
+            let awaited = ready.tasks == 0 && !ready.drives.is_empty();
+            (flags & flag::DETACHED != 0, joiner, awaited)
         });
+        let _told = awaited.then(|| Tell(ready));
         if detached {
             // SAFETY: done, and nobody will join, so the stage is still this runner's.
             unsafe { task.clear() };
         }
         joiner.wake();
-        // Some of them may have waited for the last task to end.
-        for _ in 0..drivers {
-            wake(ready.with(|ready| ready.driver()));
+    }
+}
+
+/// Wakes those who wait for the last task to end when it is dropped, though the output's `Drop` panics.
+struct Tell<'k, M: RawMutex + 'static>(&'k Ready<M>);
+
+impl<M: RawMutex + 'static> Drop for Tell<'_, M> {
+    fn drop(&mut self) {
+        while let Some(waker) = self.0.with(|ready| ready.finished_drive()) {
+            waker.wake();
         }
     }
 }

@@ -6,7 +6,7 @@ use core::task::Waker;
 
 use super::task::{Header, flag};
 use crate::sync::atomic::{AtomicPtr, Ordering};
-use crate::sync::wait::{State, TokenList};
+use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 
 /// What a kernel's tasks, and those who drive it, share.
@@ -23,8 +23,11 @@ pub(super) struct Shared<M: RawMutex + 'static> {
     tail: *const Header<M>,
     /// Woken when the queue stops being empty: the executor or thread that drives this kernel.
     pub(super) parent: Option<Waker>,
-    /// Those who sleep until there is something to do; the first of them is woken before `parent`.
-    pub(super) drivers: TokenList,
+    /// Threads that sleep until there is something to do, or the next deadline; the first of them is woken first.
+    #[cfg(feature = "std")]
+    pub(super) threads: TokenList,
+    /// Futures, [`drive`](super::drive), that do so until the last task has ended; woken before `parent`.
+    pub(super) drives: TokenList,
     /// How many of them are awake and about to look for a task.
     pub(super) searching: u32,
     pub(super) tasks: u32,
@@ -71,7 +74,9 @@ impl<M: RawMutex + 'static> Ready<M> {
                 shared: Locked::new(Shared {
                     tail: ptr::null(),
                     parent: None,
-                    drivers: TokenList::new(),
+                    #[cfg(feature = "std")]
+                    threads: TokenList::new(),
+                    drives: TokenList::new(),
                     searching: 0,
                     tasks: 0,
                     polls: 0,
@@ -169,18 +174,52 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// Who shall be told that there is something to do.
     #[inline]
     pub(super) fn driver(&mut self) -> Option<Waker> {
-        if self.drivers.is_empty() { self.parent.take() } else { self.parked_driver() }
+        self.parked_driver().or_else(|| self.parent.take())
     }
 
     /// Another driver, if more is ready than is being looked for.
+    #[inline]
     pub(super) fn helper(&mut self) -> Option<Waker> {
         if self.is_empty() || self.searching > 0 { None } else { self.parked_driver() }
     }
 
-    /// The driver that fell asleep last. It is searching from now on.
+    #[inline]
+    fn parked_driver(&mut self) -> Option<Waker> {
+        self.parked_thread().or_else(|| self.parked_drive())
+    }
+
+    /// The thread that fell asleep last. It is searching from now on.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(super) fn parked_thread(&mut self) -> Option<Waker> {
+        let token = self.threads.pop_front()?;
+        self.begin_search(token)
+    }
+
+    #[cfg(not(feature = "std"))]
+    #[inline]
+    pub(super) fn parked_thread(&mut self) -> Option<Waker> {
+        None
+    }
+
+    /// As `parked_thread`, of those that cannot keep the time.
+    #[inline]
+    fn parked_drive(&mut self) -> Option<Waker> {
+        if self.drives.is_empty() {
+            return None;
+        }
+        let token = self.drives.pop_front()?;
+        self.begin_search(token)
+    }
+
+    /// One that waits for no more, if the last task has ended.
+    pub(super) fn finished_drive(&mut self) -> Option<Waker> {
+        if self.tasks == 0 { self.parked_drive() } else { None }
+    }
+
+    /// Whoever has just been taken off a list will look for a task.
     #[inline(never)]
-    pub(super) fn parked_driver(&mut self) -> Option<Waker> {
-        let token = self.drivers.pop_front()?;
+    fn begin_search(&mut self, token: *const Token) -> Option<Waker> {
         self.searching += 1;
         // SAFETY: it was queued until now, and its owner needs the lock to go away.
         unsafe { (*token).settle(State::Granted) }

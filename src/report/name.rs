@@ -42,6 +42,19 @@ impl Name {
     }
 }
 
+impl Name {
+    /// With a number at its end, for which it is cut.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn numbered(&self, number: u64) -> Self {
+        let number = std::format!("~{number}");
+        let mut text = std::string::String::from(&**self);
+        while text.len() + number.len() > Self::MAX {
+            text.pop();
+        }
+        Self::new(&(text + &number))
+    }
+}
+
 impl Deref for Name {
     type Target = str;
     fn deref(&self) -> &str {

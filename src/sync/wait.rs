@@ -241,11 +241,6 @@ impl TokenList {
         self.head.is_null()
     }
 
-    /// How many tokens there are, by counting.
-    pub(crate) fn len(&self) -> usize {
-        core::iter::successors(self.first(), |&token| self.after(token)).count()
-    }
-
     /// The token that has waited longest.
     #[inline]
     pub(crate) fn front(&self) -> Option<&Token> {

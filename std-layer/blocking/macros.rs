@@ -13,8 +13,8 @@
 ///
 /// Of several that are ready a random one is chosen; see [`select_biased!`](crate::blocking::select_biased!). The
 /// value to send is computed only if its operation is chosen. Code in braces needs no comma after it, the pattern must always
-/// match, and all pieces of code have one type. It blocks this thread: in a task use the asynchronous
-/// [`select!`](crate::select!) of the crate.
+/// match, and all pieces of code have one type. There may be 32 cases and more. It blocks this thread: in a task use the
+/// asynchronous [`select!`](crate::select!) of the crate.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,7 +38,7 @@
 #[macro_export]
 macro_rules! __blocking_select {
     ($($cases:tt)*) => {
-        $crate::__blocking_cases!(@read new [] [] $($cases)*)
+        $crate::__blocking_cases!(@read new [] $($cases)*)
     };
 }
 
@@ -62,48 +62,40 @@ macro_rules! __blocking_select {
 #[macro_export]
 macro_rules! __blocking_select_biased {
     ($($cases:tt)*) => {
-        $crate::__blocking_cases!(@read new_biased [] [] $($cases)*)
+        $crate::__blocking_cases!(@read new_biased [] $($cases)*)
     };
 }
 
-/// The parts of both.
+/// The parts of both. A case takes three steps of the compiler's 128: two to be read, one to be looked at.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __blocking_cases {
-    // Reads case after case into brackets; the default one into brackets of its own.
-    (@read $new:ident [] []) => {
+    // Reads case after case into brackets.
+    (@read $new:ident []) => {
         ::core::compile_error!("a `select!` needs at least one case")
     };
-    (@read $new:ident $cases:tt $default:tt) => {
-        $crate::__blocking_cases!(@look $new $cases $default [])
+    (@read $new:ident $cases:tt) => {{
+        let first = 0;
+        $crate::__blocking_cases!(@look $new first $cases [] [])
+    }};
+    (@read $new:ident $cases:tt default => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $new $cases [default ()] $($rest)*)
     };
-    (@read $new:ident $cases:tt [] default => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [] [default ()] $($rest)*)
+    (@read $new:ident $cases:tt default() => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $new $cases [default ()] $($rest)*)
     };
-    (@read $new:ident $cases:tt [] default() => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [] [default ()] $($rest)*)
+    (@read $new:ident $cases:tt default($timeout:expr $(,)?) => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $new $cases [default ($timeout)] $($rest)*)
     };
-    (@read $new:ident $cases:tt [] default($timeout:expr $(,)?) => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [] [default ($timeout)] $($rest)*)
+    (@read $new:ident $cases:tt recv($receiver:expr $(,)?) -> $result:pat => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $new $cases [recv ($receiver) () ($result)] $($rest)*)
     };
-    (@read $new:ident $cases:tt [$($default:tt)+] default $($rest:tt)*) => {
-        ::core::compile_error!("a `select!` has one `default` case at most")
-    };
-    (@read $new:ident $cases:tt $default:tt
-        recv($receiver:expr $(,)?) -> $result:pat => $($rest:tt)*
-    ) => {
-        $crate::__blocking_cases!(
-            @body $new $cases $default [recv ($receiver) ($result)] $($rest)*
-        )
-    };
-    (@read $new:ident $cases:tt $default:tt
+    (@read $new:ident $cases:tt
         send($sender:expr, $value:expr $(,)?) -> $result:pat => $($rest:tt)*
     ) => {
-        $crate::__blocking_cases!(
-            @body $new $cases $default [send ($sender) ($value) ($result)] $($rest)*
-        )
+        $crate::__blocking_cases!(@body $new $cases [send ($sender) ($value) ($result)] $($rest)*)
     };
-    (@read $new:ident $cases:tt $default:tt $($rest:tt)*) => {
+    (@read $new:ident $cases:tt $($rest:tt)*) => {
         ::core::compile_error!(
             "expected `recv(receiver) -> result => code`, `send(sender, value) -> result => code`, \
              `default => code` or `default(timeout) => code`"
@@ -111,126 +103,94 @@ macro_rules! __blocking_cases {
     };
 
     // The code of a case: in braces, or up to a comma.
-    (@body $new:ident $cases:tt $default:tt $case:tt $body:block, $($rest:tt)*) => {
-        $crate::__blocking_cases!(@keep $new $cases $default $case ($body) $($rest)*)
+    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:block, $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident $cases:tt $default:tt $case:tt $body:block $($rest:tt)*) => {
-        $crate::__blocking_cases!(@keep $new $cases $default $case ($body) $($rest)*)
+    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident $cases:tt $default:tt $case:tt $body:expr, $($rest:tt)*) => {
-        $crate::__blocking_cases!(@keep $new $cases $default $case ($body) $($rest)*)
+    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:expr, $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident $cases:tt $default:tt $case:tt $body:expr) => {
-        $crate::__blocking_cases!(@keep $new $cases $default $case ($body))
+    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:expr) => {
+        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]])
     };
     (@body $($rest:tt)*) => {
         ::core::compile_error!("expected code after `=>`, with a comma after it unless it is in braces")
     };
 
-    (@keep $new:ident $cases:tt [] [default $timeout:tt] $body:tt $($rest:tt)*) => {
-        $crate::__blocking_cases!(@read $new $cases [$timeout $body] $($rest)*)
-    };
-    (@keep $new:ident [$($cases:tt)*] $default:tt [$($case:tt)*] $body:tt $($rest:tt)*) => {
-        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* $body]] $default $($rest)*)
-    };
-
-    // Evaluates the endpoints, one within the other, so that what their expressions borrow lives long enough. Names
-    // made here are new in each step.
-    (@look $new:ident
+    // Evaluates the endpoints, one within the other, so that what their expressions borrow lives long enough, and
+    // numbers them. Names made here are new in each step. The default case goes into brackets of its own.
+    (@look $new:ident $index:ident
         [[recv ($receiver:expr) $($case:tt)*] $($cases:tt)*] $default:tt [$($seen:tt)*]
     ) => {
         match $receiver {
             ref receiver => {
                 let receiver: &$crate::blocking::Receiver<_> = receiver;
-                $crate::__blocking_cases!(
-                    @look $new [$($cases)*] $default [$($seen)* [recv receiver $($case)*]]
-                )
+                let _next = $index + 1;
+                $crate::__blocking_cases!(@look $new _next
+                    [$($cases)*] $default [$($seen)* [recv receiver $index $($case)*]])
             }
         }
     };
-    (@look $new:ident
+    (@look $new:ident $index:ident
         [[send ($sender:expr) $($case:tt)*] $($cases:tt)*] $default:tt [$($seen:tt)*]
     ) => {
         match $sender {
             ref sender => {
                 let sender: &$crate::blocking::Sender<_> = sender;
-                $crate::__blocking_cases!(
-                    @look $new [$($cases)*] $default [$($seen)* [send sender $($case)*]]
-                )
+                let _next = $index + 1;
+                $crate::__blocking_cases!(@look $new _next
+                    [$($cases)*] $default [$($seen)* [send sender $index $($case)*]])
             }
         }
     };
-    (@look $new:ident [] $default:tt $seen:tt) => {{
-        #[allow(unused_mut)]
-        let mut select = $crate::blocking::Select::$new();
-        $crate::__blocking_cases!(@add select $seen $default [])
-    }};
-
-    // Lists the operations.
-    (@add $select:ident
-        [[$way:ident $endpoint:ident $($case:tt)*] $($cases:tt)*] $default:tt [$($added:tt)*]
-    ) => {{
-        let index = $select.$way($endpoint);
-        $crate::__blocking_cases!(@add $select [$($cases)*] $default
-            [$($added)* [$way $endpoint index $($case)*]])
-    }};
+    (@look $new:ident $index:ident [[default $($default:tt)*] $($cases:tt)*] [] $seen:tt) => {
+        $crate::__blocking_cases!(@look $new $index [$($cases)*] [$($default)*] $seen)
+    };
+    (@look $new:ident $index:ident [[default $($default:tt)*] $($cases:tt)*] $first:tt $seen:tt) => {
+        ::core::compile_error!("a `select!` has one `default` case at most")
+    };
 
     // Selects. The list is gone before any of the code runs.
-    (@add $select:ident [] [] $added:tt) => {{
-        let operation = {
-            let mut select = $select;
-            select.select()
-        };
-        $crate::__blocking_cases!(@run operation $added)
+    (@look $new:ident $index:ident [] [] $seen:tt) => {{
+        let operation = $crate::__blocking_cases!(@select $new select() $seen);
+        $crate::__blocking_cases!(@run operation $seen)
     }};
-    (@add $select:ident [] [() ($default:expr)] $added:tt) => {{
-        let operation = {
-            #[allow(unused_mut)]
-            let mut select = $select;
-            select.try_select()
-        };
-        match operation {
+    (@look $new:ident $index:ident [] [() ($default:expr)] $seen:tt) => {
+        match $crate::__blocking_cases!(@select $new try_select() $seen) {
             ::core::result::Result::Ok(operation) => {
-                $crate::__blocking_cases!(@run operation $added)
+                $crate::__blocking_cases!(@run operation $seen)
             }
             ::core::result::Result::Err(_) => $default,
         }
-    }};
-    (@add $select:ident [] [($timeout:expr) ($default:expr)] $added:tt) => {{
-        let operation = {
-            let mut select = $select;
-            select.select_timeout($timeout)
-        };
-        match operation {
+    };
+    (@look $new:ident $index:ident [] [($timeout:expr) ($default:expr)] $seen:tt) => {
+        match $crate::__blocking_cases!(@select $new select_timeout($timeout) $seen) {
             ::core::result::Result::Ok(operation) => {
-                $crate::__blocking_cases!(@run operation $added)
+                $crate::__blocking_cases!(@run operation $seen)
             }
             ::core::result::Result::Err(_) => $default,
         }
+    };
+    (@select $new:ident $select:ident($($timeout:expr)?)
+        [$([$way:ident $endpoint:ident $($case:tt)*])*]
+    ) => {{
+        let mut select = $crate::blocking::Select::$new();
+        $(select.$way($endpoint);)*
+        let operation = select.$select($($timeout)?);
+        operation
     }};
 
     // Does the operation, and runs its code.
-    (@run $operation:ident
-        [[recv $receiver:ident $index:ident ($result:pat) ($body:expr)] $($added:tt)*]
-    ) => {
-        if $operation.index() == $index {
-            let $result = $operation.recv($receiver);
+    (@run $operation:ident [$(
+        [$way:ident $endpoint:ident $index:ident ($($value:expr)?) ($result:pat) ($body:expr)]
+    )*]) => {
+        $(if $operation.index() == $index {
+            let $result = $operation.$way($endpoint $(, $value)?);
             $body
-        } else {
-            $crate::__blocking_cases!(@run $operation [$($added)*])
+        } else)* {
+            ::core::unreachable!("no such operation was added")
         }
-    };
-    (@run $operation:ident
-        [[send $sender:ident $index:ident ($value:expr) ($result:pat) ($body:expr)] $($added:tt)*]
-    ) => {
-        if $operation.index() == $index {
-            let $result = $operation.send($sender, $value);
-            $body
-        } else {
-            $crate::__blocking_cases!(@run $operation [$($added)*])
-        }
-    };
-    (@run $operation:ident []) => {
-        ::core::unreachable!("no such operation was added")
     };
 }

@@ -1,5 +1,6 @@
 //! A report, made here or received from elsewhere.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::vec::Vec;
 
@@ -110,52 +111,93 @@ impl Report {
 /// Puts reports together from records as they come.
 ///
 /// What belongs to no complete report (its beginning or its end was lost, or a record in between) is dropped,
-/// counted.
+/// counted. So is a report that is too long: a damaged stream, or a foreign one, need not come to an end, and memory does.
 ///
 /// ```
 /// use cloakroom::std_layer::report::{Assembler, Registry};
 ///
 /// let report = Registry::new("server").collect();
 /// let mut assembler = Assembler::new();
-/// let mut reports = report.to_records().filter_map(|record| assembler.push(record));
-/// assert_eq!(reports.next(), Some(report.clone()));
+/// let mut reports = report.to_records().filter_map(|record| assembler.push(record).transpose());
+/// assert_eq!(reports.next(), Some(Ok(report.clone())));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Assembler {
     current: Option<Report>,
+    /// The current one has become too long, and is empty.
+    is_too_long: bool,
+    most: usize,
     dropped: u64,
 }
 
+/// A report that has more records than an [`Assembler`] takes, and no end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooLongError {
+    /// As many as it takes.
+    pub most: usize,
+}
+
+impl fmt::Display for TooLongError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a report has more than {} records, and no end", self.most)
+    }
+}
+
+impl std::error::Error for TooLongError {}
+
+impl Default for Assembler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Assembler {
-    /// Before the first record.
+    /// Before the first record. A report may have 2²⁰ records, some hundred bytes each.
     pub const fn new() -> Self {
-        Self { current: None, dropped: 0 }
+        Self::with_most(1 << 20)
+    }
+
+    /// One for reports of up to `most` records, their beginning and end not counted. They take memory as they come.
+    pub const fn with_most(most: usize) -> Self {
+        Self { current: None, is_too_long: false, most, dropped: 0 }
     }
 
     /// Takes a record. If it completes a report, returns that.
-    pub fn push(&mut self, record: Record) -> Option<Report> {
+    ///
+    /// # Errors
+    /// When a report has become too long: once a report, which is dropped, and counted when its end comes, or the next
+    /// beginning.
+    pub fn push(&mut self, record: Record) -> Result<Option<Report>, TooLongError> {
         match (record, self.current.take()) {
             (Record::Begin(begin), unfinished) => {
                 self.dropped += u64::from(unfinished.is_some());
                 self.current = Some(Report { begin, records: Vec::new() });
-                None
+                self.is_too_long = false;
+                Ok(None)
             }
             (Record::End { records }, Some(report)) => {
-                let complete = report.records.len() as u64 == u64::from(records);
+                let complete =
+                    !self.is_too_long && report.records.len() as u64 == u64::from(records);
                 self.dropped += u64::from(!complete);
-                complete.then_some(report)
+                Ok(complete.then_some(report))
             }
             (record, Some(mut report)) => {
-                report.records.push(record);
+                let becomes_too_long = !self.is_too_long && report.records.len() >= self.most;
+                if becomes_too_long {
+                    self.is_too_long = true;
+                    report.records = Vec::new();
+                } else if !self.is_too_long {
+                    report.records.push(record);
+                }
                 self.current = Some(report);
-                None
+                if becomes_too_long { Err(TooLongError { most: self.most }) } else { Ok(None) }
             }
             // Of a report whose beginning was not seen. Its end stands for it.
             (Record::End { .. }, None) => {
                 self.dropped += 1;
-                None
+                Ok(None)
             }
-            (_, None) => None,
+            (_, None) => Ok(None),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reports of a running process: what is registered, at one moment or over time.
 //!
 //! A [`Registry`] knows channels, arenas and kernels by name. [`collect`](Registry::collect) takes a snapshot of
-//! each, in one short critical section each: traffic goes on, and no snapshot is torn. What comes of it, a
+//! each, in a short critical section: traffic goes on, and no snapshot is torn. What comes of it, a
 //! [`Report`], is written as [frames](Report::write_frames), as [JSON lines](Report::write_json), or as
 //! [text for Prometheus](Report::prometheus); two of them show what is [stalled](StallDetector). On Linux
 //! `serve` lets another process ask for reports over a socket.
@@ -24,6 +24,8 @@
 
 mod collected;
 mod json;
+#[cfg(target_os = "linux")]
+mod place;
 mod prometheus;
 mod prometheus_histogram;
 mod registry;
@@ -32,7 +34,7 @@ mod serve;
 mod stall;
 mod watch;
 
-pub use collected::{Assembler, Report};
+pub use collected::{Assembler, Report, TooLongError};
 pub use registry::{Registered, Registry};
 #[cfg(target_os = "linux")]
 pub use serve::{ServeError, Server, Serving, serve};

@@ -1,5 +1,6 @@
 //! Channels, arenas and kernels by name.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +16,14 @@ use crate::sync::RawMutex;
 
 /// What a process reports on. Cloning gives another handle to the same registry.
 ///
-/// Registering allocates; collecting allocates a vector and takes each registered thing's own lock once, for
-/// as long as a snapshot takes. See the [module](super) for an example.
+/// Registering allocates; collecting allocates vectors and takes the own locks of what is registered, one at a time and
+/// for a moment: a channel's once; a kernel's once, and once its timers'; an arena's for its figures, for each of its homes, and
+/// for each of its descriptors, as the pages in hand and at rest are counted by a walk.
+///
+/// Names are cut to 32 bytes, see [`Name`]. Of several things of one sort that would be called the same, those that come
+/// later are told from the first by a number: `jobs`, `jobs~7`. The number is never used again.
+///
+/// See the [module](super) for an example.
 #[derive(Clone)]
 pub struct Registry {
     shared: Arc<Shared>,
@@ -26,21 +33,37 @@ struct Shared {
     source: Name,
     clock: StdClock,
     reports: AtomicU32,
-    /// In the order in which they were registered; with their numbers, which are never used twice.
     entries: Mutex<Entries>,
 }
 
 #[derive(Default)]
 struct Entries {
+    /// The next number: none is used twice.
     next: u64,
-    all: Vec<(u64, Arc<dyn Entry>)>,
+    /// In the order in which they were registered.
+    all: Vec<Numbered>,
+    names: HashSet<(Sort, Name)>,
+}
+
+struct Numbered {
+    number: u64,
+    sort: Sort,
+    name: Name,
+    entry: Arc<dyn Entry>,
+}
+
+/// What has names of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Sort {
+    Channel,
+    Arena,
+    Kernel,
 }
 
 /// Something that is registered.
 trait Entry: Send + Sync {
-    fn name(&self) -> Name;
-    /// Adds what there is to say about it; nothing if it has gone.
-    fn report(&self, detail: Detail, records: &mut Vec<Record>);
+    /// Adds what there is to say about it, under its name; nothing if it has gone.
+    fn report(&self, name: &Name, detail: Detail, records: &mut Vec<Record>);
     /// Does something to it. `None` if it has gone.
     fn act(&self, action: Action) -> Option<Outcome>;
 }
@@ -76,8 +99,11 @@ impl fmt::Debug for Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let mut entries = self.registry.entries();
-        let place = entries.all.iter().position(|(number, _)| *number == self.number);
+        let place = entries.all.iter().position(|entry| entry.number == self.number);
         let removed = place.map(|place| entries.all.remove(place));
+        if let Some(removed) = &removed {
+            entries.names.remove(&(removed.sort, removed.name));
+        }
         drop(entries);
         // Whatever it kept goes outside the lock: it may be something that is registered itself.
         drop(removed);
@@ -102,11 +128,17 @@ impl Registry {
         self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, entry: impl Entry + 'static) -> Registered {
+    fn add(&self, sort: Sort, name: &str, entry: impl Entry + 'static) -> Registered {
         let mut entries = self.entries();
         let number = entries.next;
         entries.next += 1;
-        entries.all.push((number, Arc::new(entry)));
+        let plain = Name::new(name);
+        // Somebody may have chosen just the name with this number.
+        let numbered = (number..).map(|number| plain.numbered(number));
+        let mut names = core::iter::once(plain).chain(numbered);
+        let free = names.find(|name| entries.names.insert((sort, *name)));
+        let name = free.unwrap_or(plain);
+        entries.all.push(Numbered { number, sort, name, entry: Arc::new(entry) });
         drop(entries);
         Registered { registry: self.clone(), number }
     }
@@ -114,7 +146,7 @@ impl Registry {
     /// Registers a channel of any kind and payload. It can be closed from outside, and not be drained; see
     /// [`drainable`](Self::drainable).
     pub fn channel<W: Watch<Target: HasChannel>>(&self, name: &str, channel: W) -> Registered {
-        self.add(WatchedChannel { name: Name::new(name), channel, drain: None })
+        self.add(Sort::Channel, name, WatchedChannel { channel, drain: None })
     }
 
     /// Registers a channel whose receivers compete, so that what is in it can be dropped from outside. Not for
@@ -139,7 +171,7 @@ impl Registry {
         <W::Target as HasChannel>::Kind: Compete<<W::Target as HasChannel>::Value>,
     {
         let drain = |target: &W::Target| target.channel().drain().count() as u64;
-        self.add(WatchedChannel { name: Name::new(name), channel, drain: Some(drain) })
+        self.add(Sort::Channel, name, WatchedChannel { channel, drain: Some(drain) })
     }
 
     /// Registers an arena.
@@ -148,8 +180,7 @@ impl Registry {
         M: RawMutex + 'static,
         W: Watch<Target: AnyArena<M>>,
     {
-        let arena = WatchedArena { name: Name::new(name), arena, lock: core::marker::PhantomData };
-        self.add(arena)
+        self.add(Sort::Arena, name, WatchedArena { arena, lock: core::marker::PhantomData })
     }
 
     /// Registers a kernel.
@@ -158,7 +189,7 @@ impl Registry {
         M: RawMutex + Sync + 'static,
         T: TimerQueue + Sync + 'static,
     {
-        self.add(WatchedKernel { name: Name::new(name), kernel })
+        self.add(Sort::Kernel, name, WatchedKernel { kernel })
     }
 
     /// A snapshot of everything that is registered and still there. No lock is held across two of them.
@@ -180,24 +211,24 @@ impl Registry {
             ticks_per_second: StdClock::TICKS_PER_SECOND,
         };
         let mut records = Vec::new();
-        for entry in self.all() {
-            entry.report(detail, &mut records);
+        for (name, entry) in self.all() {
+            entry.report(&name, detail, &mut records);
         }
         Report { begin, records }
     }
 
     /// What is registered now. Looked at without the registry's lock, as the last holder of a channel may go
     /// meanwhile, and its drop may do anything.
-    fn all(&self) -> Vec<Arc<dyn Entry>> {
-        self.entries().all.iter().map(|(_, entry)| entry.clone()).collect()
+    fn all(&self) -> Vec<(Name, Arc<dyn Entry>)> {
+        self.entries().all.iter().map(|entry| (entry.name, entry.entry.clone())).collect()
     }
 
     /// Does something to the first thing of this name that is still there.
     pub fn act(&self, name: &str, action: Action) -> Outcome {
         let name = Name::new(name);
         let all = self.all();
-        let mut named = all.iter().filter(|entry| entry.name() == name);
-        named.find_map(|entry| entry.act(action)).unwrap_or(Outcome::Unknown)
+        let mut named = all.iter().filter(|(own, _)| *own == name);
+        named.find_map(|(_, entry)| entry.act(action)).unwrap_or(Outcome::Unknown)
     }
 }
 
@@ -208,21 +239,16 @@ impl fmt::Debug for Registry {
 }
 
 struct WatchedChannel<W: Watch> {
-    name: Name,
     channel: W,
     drain: Option<fn(&W::Target) -> u64>,
 }
 
 impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
-    fn name(&self) -> Name {
-        self.name
-    }
-
-    fn report(&self, _detail: Detail, records: &mut Vec<Record>) {
+    fn report(&self, name: &Name, _detail: Detail, records: &mut Vec<Record>) {
         let snapshot = self.channel.look(|target| target.channel().snapshot());
         let Some(snapshot) = snapshot else { return };
-        records.push(Record::channel(&self.name, snapshot));
-        records.extend(Record::queueing(&self.name, &snapshot));
+        records.push(Record::channel(name, snapshot));
+        records.extend(Record::queueing(name, &snapshot));
     }
 
     fn act(&self, action: Action) -> Option<Outcome> {
@@ -235,23 +261,18 @@ impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
 }
 
 struct WatchedArena<M, W> {
-    name: Name,
     arena: W,
     lock: core::marker::PhantomData<fn() -> M>,
 }
 
 impl<M: RawMutex + 'static, W: Watch<Target: AnyArena<M>>> Entry for WatchedArena<M, W> {
-    fn name(&self) -> Name {
-        self.name
-    }
-
-    fn report(&self, detail: Detail, records: &mut Vec<Record>) {
+    fn report(&self, name: &Name, detail: Detail, records: &mut Vec<Record>) {
         self.arena.look(|target| {
             let arena = target.any();
-            records.push(Record::arena(&self.name, arena.snapshot(), Some(arena.census())));
-            records.extend(arena.homes().map(|home| Record::home(&self.name, home)));
+            records.push(Record::arena(name, arena.snapshot(), Some(arena.census())));
+            records.extend(arena.homes().map(|home| Record::home(name, home)));
             if detail == Detail::Payloads {
-                records.extend(arena.dump().map(|payload| Record::ticket(&self.name, payload)));
+                records.extend(arena.dump().map(|payload| Record::ticket(name, payload)));
             }
         });
     }
@@ -265,17 +286,12 @@ impl<M: RawMutex + 'static, W: Watch<Target: AnyArena<M>>> Entry for WatchedAren
 }
 
 struct WatchedKernel<M: RawMutex + Sync + 'static, T: 'static> {
-    name: Name,
     kernel: &'static Kernel<M, T>,
 }
 
 impl<M: RawMutex + Sync + 'static, T: TimerQueue + Sync + 'static> Entry for WatchedKernel<M, T> {
-    fn name(&self) -> Name {
-        self.name
-    }
-
-    fn report(&self, _detail: Detail, records: &mut Vec<Record>) {
-        records.push(Record::kernel(&self.name, self.kernel.snapshot()));
+    fn report(&self, name: &Name, _detail: Detail, records: &mut Vec<Record>) {
+        records.push(Record::kernel(name, self.kernel.snapshot()));
     }
 
     fn act(&self, _action: Action) -> Option<Outcome> {

@@ -1,5 +1,7 @@
 //! What is stuck: work waits, and nothing has moved for a while.
 
+use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -33,11 +35,14 @@ use crate::report::{Begin, Name, Record};
 pub struct StallDetector {
     patience: Duration,
     last: Option<Begin>,
-    seen: Vec<Seen>,
+    seen: HashMap<Subject, Seen>,
 }
 
+/// What it is, its name, and how many of the same name came before it in its report.
+type Subject = (Stalled, Name, u32);
+
 /// What can be stalled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stalled {
     /// A channel.
     Channel,
@@ -63,22 +68,18 @@ pub struct Stall {
 /// What was seen of one thing.
 #[derive(Clone, Debug)]
 struct Seen {
-    sort: Stalled,
-    name: Name,
     /// Whatever changes when it gets on.
     moved: [u64; 4],
     /// Whether something waited.
     waited: bool,
     /// The report since which something has waited and that has not changed.
     ticks: u64,
-    /// It is in the latest report.
-    current: bool,
 }
 
 impl StallDetector {
     /// One that says so when nothing has moved for `patience`.
     pub fn new(patience: Duration) -> Self {
-        Self { patience, last: None, seen: Vec::new() }
+        Self { patience, last: None, seen: HashMap::new() }
     }
 
     /// Looks at the next report. One of another source, or of one that has started again, is the first of a new
@@ -94,29 +95,25 @@ impl StallDetector {
             self.seen.clear();
         }
         self.last = Some(begin);
-        self.seen.iter_mut().for_each(|seen| seen.current = false);
-        let stalls = report.records.iter().filter_map(|record| self.look(record, begin)).collect();
-        self.seen.retain(|seen| seen.current);
-        stalls
-    }
-
-    fn look(&mut self, record: &Record, begin: Begin) -> Option<Stall> {
-        let (sort, name, moved, waiting) = figures(record)?;
-        // One that has the same name as another is told from it by its place.
-        let same = |seen: &&mut Seen| seen.sort == sort && seen.name == name && !seen.current;
-        let Some(seen) = self.seen.iter_mut().find(same) else {
+        // What is not in this report is forgotten.
+        let mut before = mem::take(&mut self.seen);
+        let mut namesakes = HashMap::new();
+        let mut stalls = Vec::new();
+        for (sort, name, moved, waiting) in report.records.iter().filter_map(figures) {
+            let place: &mut u32 = namesakes.entry((sort, name)).or_default();
+            let subject = (sort, name, *place);
+            *place += 1;
             let waited = waiting > 0;
-            self.seen.push(Seen { sort, name, moved, waited, ticks: begin.ticks, current: true });
-            return None;
-        };
-        seen.current = true;
-        let waited = core::mem::replace(&mut seen.waited, waiting > 0);
-        if seen.moved != moved || !waited || waiting == 0 {
-            (seen.moved, seen.ticks) = (moved, begin.ticks);
-            return None;
+            let still = |seen: &Seen| waited && seen.waited && seen.moved == moved;
+            let still = before.remove(&subject).filter(still);
+            let ticks = still.as_ref().map_or(begin.ticks, |seen| seen.ticks);
+            let since = duration(begin.ticks - ticks, begin.ticks_per_second);
+            if still.is_some() && since >= self.patience {
+                stalls.push(Stall { sort, name, waiting, since });
+            }
+            self.seen.insert(subject, Seen { moved, waited, ticks });
         }
-        let since = duration(begin.ticks - seen.ticks, begin.ticks_per_second);
-        (since >= self.patience).then_some(Stall { sort, name, waiting, since })
+        stalls
     }
 }
 

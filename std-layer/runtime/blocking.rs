@@ -17,6 +17,7 @@ use crate::kernel::{Kernel, NoTimers};
 pub(super) struct Pool {
     pub(super) kernel: Kernel<Lock, NoTimers>,
     most: u32,
+    /// Those that have been started. Changed while `pool_threads` of the runtime is locked.
     threads: AtomicU32,
     parked: AtomicU32,
 }
@@ -37,13 +38,6 @@ impl Pool {
 
     pub(super) fn parked(&self) -> u32 {
         self.parked.load(Ordering::Relaxed)
-    }
-
-    /// Claims the place of one more thread.
-    fn claim_thread(&self) -> Option<u32> {
-        let more = |threads: u32| (threads < self.most).then_some(threads + 1);
-        // Relaxed: a count, which publishes nothing.
-        self.threads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()
     }
 }
 
@@ -112,25 +106,26 @@ impl Handle {
         if calls <= pool.threads() {
             return Ok(());
         }
-        let Some(number) = pool.claim_thread() else { return Ok(()) };
+        // One after the other, so that nobody counts on a thread that is yet to be started, and may fail to.
+        let mut threads = inner.pool_threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = pool.threads();
+        if calls <= number || number >= pool.most {
+            return Ok(());
+        }
         let name = format!("{}-blocking-{number}", inner.name);
         let started = worker::start(*self, name, |handle| {
             worker::run(handle, &handle.inner.pool.kernel, &handle.inner.pool.parked);
         });
         match started {
             Ok(thread) => {
-                inner.pool_threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+                threads.push(thread);
+                // Relaxed: a count, which publishes nothing.
+                pool.threads.store(number + 1, Ordering::Relaxed);
                 Ok(())
             }
             // Those that are there will do.
-            Err(_) if number > 0 => {
-                pool.threads.fetch_sub(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(error) => {
-                pool.threads.fetch_sub(1, Ordering::Relaxed);
-                Err(error)
-            }
+            Err(_) if number > 0 => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -16,6 +16,7 @@
 
 mod blocking;
 mod builder;
+mod contain;
 mod join;
 mod scope;
 mod shutdown;
@@ -39,11 +40,12 @@ pub use scope::{Scope, ScopedJoinHandle};
 pub use shutdown::{Left, Shutdown};
 pub use spawn::{NotSpawned, SpawnError};
 
-use super::block_on::drive_telling;
+use super::block_on::{Rest, drive_until};
 use super::{StdClock, StdRawMutex as Lock, block_on};
 use crate::arena::ArenaRef;
-use crate::kernel::{CancelToken, Clock, Kernel, KernelSnapshot, Sleep, Timers};
+use crate::kernel::{CancelToken, Clock, Kernel, KernelSnapshot, Next, Sleep, Timers};
 use blocking::Pool;
+use contain::contain;
 use shutdown::Residents;
 
 /// Worker threads that run tasks in an arena. See the [module](self).
@@ -230,8 +232,20 @@ impl Handle {
         if self.inner.workers > 0 {
             return block_on(future);
         }
-        let tell = |now| self.inner.tell_time(now);
-        drive_telling(&self.inner.kernel, &self.inner.clock, future, &tell)
+        let inner = self.inner;
+        let parked = AtomicU32::new(0);
+        let rest = Rest {
+            tell: &|now| inner.tell_time(now),
+            // As for the workers: what comes of a task's destructors is not this future's.
+            poll: &|poll| {
+                contain(poll).unwrap_or_else(|| {
+                    inner.panics.fetch_add(1, Ordering::Relaxed);
+                    Next::Ready
+                })
+            },
+            ..Rest::plain(&parked)
+        };
+        drive_until(&inner.kernel, &inner.clock, future, &rest)
     }
 
     fn forbid_workers(&self) {

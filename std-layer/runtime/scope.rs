@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::contain::contain;
 use super::task::poll_to_end;
 use super::{Handle, JoinError, JoinHandle, NotSpawned};
 
@@ -75,8 +76,7 @@ impl<T> Drop for Packet<T> {
     fn drop(&mut self) {
         let result = self.result.get_mut().take();
         let failed = matches!(result, Some(Err(_)));
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(result)));
-        if failed || dropped.is_err() {
+        if contain(|| drop(result)).is_none() || failed {
             self.census.panicked.store(true, Ordering::Relaxed);
         }
     }
@@ -118,8 +118,7 @@ impl<F: Future> Drop for Scoped<F> {
         }
         // Whatever panics, the task is gone only when it has nothing of the scope's any more.
         let _leave = Leave(&self.census);
-        let future = catch_unwind(AssertUnwindSafe(|| self.future = None));
-        if future.is_err() {
+        if contain(|| self.future = None).is_none() {
             self.census.panicked.store(true, Ordering::Relaxed);
         }
         self.packet = None;
@@ -250,8 +249,8 @@ impl Handle {
             _env: PhantomData,
         };
         let result = catch_unwind(AssertUnwindSafe(|| body(&scope)));
-        // In a runtime without workers this runs tasks, whose destructors may panic: it waits all the same.
-        while catch_unwind(AssertUnwindSafe(|| self.block_on(census.empty()))).is_err() {}
+        // Whatever panics, it waits: tasks borrow.
+        while contain(|| self.block_on(census.empty())).is_none() {}
         match result {
             Err(panic) => resume_unwind(panic),
             Ok(_) if census.panicked.load(Ordering::Relaxed) => {

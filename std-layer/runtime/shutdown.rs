@@ -9,12 +9,12 @@
 //! is woken for that; then the threads end.
 
 use std::format;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
+use super::contain::contain;
 use super::{Handle, Runtime, worker};
 use crate::kernel::{Clock, Next};
 
@@ -25,7 +25,8 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shutdown {
     /// Waits until all tasks and blocking calls have ended, however long that takes. Those spawn more as they like;
-    /// other threads do not.
+    /// other threads do not. A runtime without workers starts a thread for this: if there is none to be had, it ends as
+    /// `Now`.
     Drain,
     /// As `Drain` for this long, then as `Now`.
     Deadline(Duration),
@@ -156,7 +157,7 @@ impl Handle {
             while inner.pool.kernel.poll(0) == Next::Ready {}
         };
         // As for the workers: what is left are destructors, and the end goes on.
-        while catch_unwind(AssertUnwindSafe(poll)).is_err() {
+        while contain(poll).is_none() {
             inner.panics.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -180,10 +181,10 @@ impl Runtime {
         };
         if let Some(deadline) = drained {
             residents.begin(Phase::Draining);
-            if inner.workers == 0 {
-                self.start_worker();
+            // If nobody can run them, they are cancelled.
+            if inner.workers > 0 || self.start_worker() {
+                residents.wait(&residents.tasks, 0, deadline);
             }
-            residents.wait(&residents.tasks, 0, deadline);
         }
         residents.begin(Phase::Over);
         inner.cancel.cancel();
@@ -207,18 +208,13 @@ impl Runtime {
         }
     }
 
-    /// A worker for tasks that nobody would run.
-    fn start_worker(&mut self) {
+    /// A worker for tasks that nobody would run. Whether it could be started.
+    fn start_worker(&mut self) -> bool {
         let name = format!("{}-drain", self.handle.inner.name);
-        let started = worker::start(self.handle, name, worker::work);
-        match started {
-            Ok(thread) => self.threads.push(thread),
-            Err(_) => {
-                // They are cancelled, then.
-                self.handle.inner.cancel.cancel();
-                self.handle.end_tasks();
-            }
-        }
+        let started = worker::start(self.handle, name, worker::work).ok();
+        let is_started = started.is_some();
+        self.threads.extend(started);
+        is_started
     }
 
     /// Joins the threads that have ended; the others are left to themselves.

@@ -1,13 +1,12 @@
 //! What is spawned: a future that ends with the runtime, and whose panics are its own.
 
-use std::any::Any;
-use std::boxed::Box;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use super::contain::{Panic, contain, discard};
 use super::{Handle, JoinError, Lock};
 use crate::kernel::Cancelled;
 
@@ -52,8 +51,6 @@ impl<F> Task<F> {
     }
 }
 
-type Panic = Box<dyn Any + Send>;
-
 /// Drops a future where it is.
 fn drop_in_place<F>(mut future: Pin<&mut Option<F>>) -> Result<(), Panic> {
     catch_unwind(AssertUnwindSafe(|| future.set(None)))
@@ -71,9 +68,18 @@ pub(super) fn poll_to_end<F: Future>(
         Ok(Poll::Ready(output)) => Ok(output),
         Err(panic) => Err(panic),
     };
-    let dropped = drop_in_place(future);
-    // A second panic tells nothing that the first does not.
-    Poll::Ready(result.and_then(|output| dropped.map(|()| output)))
+    Poll::Ready(match (result, drop_in_place(future)) {
+        (result, Ok(())) => result,
+        (Ok(output), Err(panic)) => {
+            contain(|| drop(output));
+            Err(panic)
+        }
+        // The second one tells nothing that the first does not.
+        (Err(panic), Err(second)) => {
+            discard(second);
+            Err(panic)
+        }
+    })
 }
 
 impl<F: Future> Future for Task<F> {

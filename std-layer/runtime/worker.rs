@@ -1,11 +1,11 @@
 //! A thread that polls a kernel until the runtime is over.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use super::contain::contain;
 use super::{CURRENT, Handle, Lock, WORKS};
 use crate::kernel::{Kernel, TimerQueue};
 use crate::std_layer::block_on::{Rest, drive_until};
@@ -21,9 +21,16 @@ pub(super) fn start(
 ) -> io::Result<thread::JoinHandle<()>> {
     handle.inner.residents.enter_thread();
     let started = thread::Builder::new().name(name).spawn(move || {
+        /// Also if the thread ends by a panic: whoever ends the runtime counts on it.
+        struct Leave(Handle);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                self.0.inner.residents.leave_thread();
+            }
+        }
+        let _leave = Leave(handle);
         CURRENT.set(Some(handle));
         body(handle);
-        handle.inner.residents.leave_thread();
     });
     if started.is_err() {
         handle.inner.residents.leave_thread();
@@ -44,15 +51,12 @@ pub(super) fn run<W: TimerQueue>(handle: Handle, kernel: &Kernel<Lock, W>, parke
         before: &|| inner.arena.compact_on_demand(HOUSEKEEPING),
         tell: &|now| inner.tell_time(now),
         parked,
+        poll: &|poll| poll(),
         is_brief: true,
     };
     // Tasks catch what they panic with. What is left are destructors: of a future that is dropped because it
     // was cancelled, and of an output that nobody wants. The kernel has ended the task by then.
-    while catch_unwind(AssertUnwindSafe(|| {
-        drive_until(kernel, &inner.clock, inner.over.cancelled(), &rest);
-    }))
-    .is_err()
-    {
+    while contain(|| drive_until(kernel, &inner.clock, inner.over.cancelled(), &rest)).is_none() {
         inner.panics.fetch_add(1, Ordering::Relaxed);
     }
 }

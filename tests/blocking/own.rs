@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use cloakroom::blocking::{Select, TrySendError, bounded, select, unbounded, unbounded_in};
+use cloakroom::blocking::{
+    RecvError, Select, TrySendError, bounded, select, unbounded, unbounded_in,
+};
 use cloakroom::std_layer::MappedArena;
 
 #[test]
@@ -119,4 +121,54 @@ fn what_was_selected_and_not_done_is_not_dropped_by_another_thread() {
     });
     drop((sender, receiver));
     assert_eq!(dropped.load(Relaxed), 0);
+}
+
+/// More than the other crate takes, and no `#![recursion_limit]`.
+#[test]
+fn many_cases() {
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..32).map(|_| bounded::<usize>(1)).unzip();
+    let r = |at: usize| &receivers[at];
+    senders[31].send(0).unwrap();
+    for at in [30, 0, 17, 31] {
+        match at {
+            31 => assert_eq!(r(at).recv(), Ok(0)),
+            _ => senders[at].send(at).unwrap(),
+        }
+        let message = select! {
+            recv(r(0)) -> message => (0, message),
+            recv(r(1)) -> message => (1, message),
+            recv(r(2)) -> message => (2, message),
+            recv(r(3)) -> message => (3, message),
+            recv(r(4)) -> message => (4, message),
+            recv(r(5)) -> message => (5, message),
+            recv(r(6)) -> message => (6, message),
+            recv(r(7)) -> message => (7, message),
+            recv(r(8)) -> message => (8, message),
+            recv(r(9)) -> message => (9, message),
+            recv(r(10)) -> message => (10, message),
+            recv(r(11)) -> message => (11, message),
+            recv(r(12)) -> message => (12, message),
+            recv(r(13)) -> message => (13, message),
+            recv(r(14)) -> message => (14, message),
+            recv(r(15)) -> message => (15, message),
+            recv(r(16)) -> message => (16, message),
+            recv(r(17)) -> message => (17, message),
+            recv(r(18)) -> message => (18, message),
+            recv(r(19)) -> message => (19, message),
+            recv(r(20)) -> message => (20, message),
+            recv(r(21)) -> message => (21, message),
+            recv(r(22)) -> message => (22, message),
+            recv(r(23)) -> message => (23, message),
+            recv(r(24)) -> message => (24, message),
+            recv(r(25)) -> message => (25, message),
+            recv(r(26)) -> message => (26, message),
+            recv(r(27)) -> message => (27, message),
+            recv(r(28)) -> message => (28, message),
+            recv(r(29)) -> message => (29, message),
+            recv(r(30)) -> message => (30, message),
+            send(senders[31], 31) -> sent => (31, sent.map(|()| 31).map_err(|_| RecvError)),
+            default => unreachable!(),
+        };
+        assert_eq!(message, (at, Ok(at)));
+    }
 }

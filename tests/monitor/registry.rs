@@ -1,12 +1,13 @@
 //! What is registered, and what has gone.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Rendezvous};
 use cloakroom::kernel::Kernel;
 use cloakroom::report::{Action, Name, Outcome, Record};
 use cloakroom::std_layer::MappedArena;
-use cloakroom::std_layer::report::{Assembler, Kept, Registered, Registry, Report};
+use cloakroom::std_layer::report::{Assembler, Kept, Registered, Registry, Report, TooLongError};
 
 use crate::{Hall, Lock, without_histograms};
 
@@ -188,7 +189,7 @@ fn only_complete_reports_are_put_together() {
         let mut assembler = Assembler::new();
         let records = records.iter().enumerate().filter(|(at, _)| Some(*at) != without);
         let whole: Vec<Report> =
-            records.filter_map(|(_, &record)| assembler.push(record)).collect();
+            records.filter_map(|(_, &record)| assembler.push(record).expect("short")).collect();
         (whole, assembler.dropped())
     };
     assert_eq!(assemble(None), (reports.to_vec(), 0));
@@ -199,4 +200,80 @@ fn only_complete_reports_are_put_together() {
         let dropped = u64::from(missing != 7);
         assert_eq!(assemble(Some(missing)), (vec![whole], dropped), "without record {missing}");
     }
+}
+
+/// A report that does not end takes no more memory than was said.
+#[test]
+fn a_report_without_an_end_is_given_up() {
+    let mut report = Registry::new("test").collect();
+    let mut of_length = |length: usize| {
+        report.records = vec![Record::Outcome(Outcome::Unknown); length];
+        report.clone()
+    };
+    let (short, long) = (of_length(3), of_length(4));
+    let mut assembler = Assembler::with_most(3);
+    let mut push = |report: &Report, records: usize| -> (Vec<Report>, usize, u64) {
+        let (mut whole, mut errors) = (Vec::new(), 0);
+        for record in report.to_records().take(records) {
+            match assembler.push(record) {
+                Ok(report) => whole.extend(report),
+                Err(error) => {
+                    assert_eq!(error, TooLongError { most: 3 });
+                    errors += 1;
+                }
+            }
+        }
+        (whole, errors, assembler.dropped())
+    };
+    assert_eq!(push(&short, 5), (vec![short.clone()], 0, 0));
+    assert_eq!(push(&long, 6), (vec![], 1, 1));
+    // Without an end it counts when the next one begins.
+    assert_eq!(push(&of_length(1_000), 900), (vec![], 1, 1));
+    assert_eq!(push(&short, 5), (vec![short.clone()], 0, 2));
+}
+
+/// Names are different though they are cut, or were the same, so that what is known of one thing is not another's.
+#[test]
+fn names_are_told_apart() {
+    static LINES: [Channel<Lock, u32, Rendezvous>; 4] = [const { Channel::new() }; 4];
+    static KERNEL: Kernel<Lock> = Kernel::new();
+    let registry = Registry::new("test");
+    let long = "a name that is longer than thirty-two bytes: ";
+    let registered: Vec<_> = ["first", "second", "third"]
+        .iter()
+        .zip(&LINES)
+        .map(|(which, line)| registry.channel(&format!("{long}{which}"), line))
+        .collect();
+    let _same = registry.channel("line", &LINES[3]);
+    let _chosen = registry.channel("line~5", &LINES[3]);
+    let _again = registry.channel("line", &LINES[3]);
+    // Another sort has names of its own.
+    let _kernel = registry.kernel("line", &KERNEL);
+    let names = |registry: &Registry| {
+        let report = without_histograms(registry.collect());
+        names(&report).into_iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>()
+    };
+    let all = names(&registry);
+    assert_eq!(
+        all,
+        [
+            "a name that is longer than thirt",
+            "a name that is longer than thi~1",
+            "a name that is longer than thi~2",
+            "line",
+            "line~5",
+            "line~6",
+            "line"
+        ]
+    );
+    // No series stands there twice.
+    let text = registry.collect().prometheus();
+    let series: Vec<_> = text.lines().filter_map(|line| line.rsplit_once(' ')).collect();
+    let distinct: HashSet<_> = series.iter().map(|(series, _)| series).collect();
+    assert_eq!(distinct.len(), series.len());
+    assert_eq!(registry.act("line~6", Action::Close), Outcome::Done(1));
+    // A name is free again when what had it is removed.
+    drop(registered);
+    let _new = registry.channel(long, &LINES[0]);
+    assert_eq!(names(&registry)[4], all[0]);
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ struct Client {
 }
 
 impl Client {
-    fn at(path: &std::path::Path) -> Self {
+    fn at(path: &Path) -> Self {
         let stream = UnixStream::connect(path).expect("a server");
         Self { stream, decoder: Decoder::new() }
     }
@@ -80,7 +80,7 @@ impl Client {
         let mut assembler = Assembler::new();
         loop {
             let record = self.next().expect("a record");
-            if let Some(report) = assembler.push(record) {
+            if let Some(report) = assembler.push(record).expect("a short one") {
                 assert_eq!(assembler.dropped(), 0);
                 return report;
             }
@@ -299,8 +299,90 @@ fn a_server_removes_no_file_but_its_own() {
     let process = Process::new();
     let path = place();
     let first = serve(&process.registry, &path, Serving::default()).expect("a server");
-    std::fs::remove_file(&path).expect("its file");
+    fs::remove_file(&path).expect("its file");
+    fs::remove_file(lock_of(&path)).expect("its lock");
     let _second = serve(&process.registry, &path, Serving::default()).expect("another server");
     drop(first);
     assert!(UnixStream::connect(&path).is_ok());
+    assert!(lock_of(&path).exists());
+}
+
+/// The file that a server locks.
+fn lock_of(path: &Path) -> PathBuf {
+    path.with_extension("lock")
+}
+
+/// One of those who come at once has it, whatever an earlier one has left behind.
+#[test]
+fn of_servers_that_come_at_once_one_stays() {
+    let process = Process::new();
+    let path = place();
+    for round in 0..50 {
+        if round % 2 == 0 {
+            drop(UnixListener::bind(&path).expect("a socket"));
+        }
+        if round % 3 == 0 {
+            fs::write(lock_of(&path), "").expect("a file");
+        }
+        let start = Barrier::new(4);
+        let come = || {
+            start.wait();
+            serve(&process.registry, &path, Serving::default())
+        };
+        let results: Vec<_> = thread::scope(|scope| {
+            [(); 4].map(|()| scope.spawn(come)).into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let (servers, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!(servers.len(), 1, "{refused:?}");
+        assert!(refused.iter().all(|it| matches!(it, Err(ServeError::InUse))), "{refused:?}");
+        Client::at(&path).ask(Request::Report);
+    }
+    assert!(!path.exists() && !lock_of(&path).exists());
+}
+
+/// A file that is locked is a server's, though nobody answers yet.
+#[test]
+fn a_server_that_begins_has_its_place() {
+    let process = Process::new();
+    let path = place();
+    let begun = fs::File::create(lock_of(&path)).expect("a file");
+    rustix::fs::flock(&begun, rustix::fs::FlockOperation::LockExclusive).expect("a lock");
+    let refused = serve(&process.registry, &path, Serving::default());
+    assert!(matches!(refused, Err(ServeError::InUse)), "{refused:?}");
+    // The process is killed.
+    drop(begun);
+    assert!(serve(&process.registry, &path, Serving::default()).is_ok());
+}
+
+#[test]
+fn whoever_is_quiet_makes_room() {
+    let process = Process::new();
+    let server = serve(&process.registry, place(), Serving::default()).expect("a server");
+    let mut clients: Vec<_> = (0..16).map(|_| Client::at(server.path())).collect();
+    for client in clients.iter_mut().rev() {
+        client.ask(Request::Report);
+        client.report();
+    }
+    clients[15].ask(Request::Report);
+    clients[15].report();
+    // The one before the last was first.
+    let mut newcomer = Client::at(server.path());
+    newcomer.ask(Request::Report);
+    newcomer.report();
+    assert_eq!(clients.remove(14).next(), None);
+    // All others are still there.
+    for client in &mut clients {
+        client.ask(Request::Report);
+        client.report();
+    }
+    // However many there are.
+    let newcomers: Vec<_> = (0..100)
+        .map(|_| {
+            let mut newcomer = Client::at(server.path());
+            newcomer.ask(Request::Report);
+            newcomer.report();
+            newcomer
+        })
+        .collect();
+    assert_eq!(newcomers.len(), 100);
 }

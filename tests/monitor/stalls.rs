@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use cloakroom::channel::{Buffered, Channel, Conflated, Rendezvous};
+use cloakroom::channel::{Buffered, Channel, ChannelSnapshot, Conflated, Rendezvous};
 use cloakroom::kernel::Kernel;
+use cloakroom::report::Record;
 use cloakroom::std_layer::report::{Registry, Report, Stall, StallDetector};
 
 use crate::{Hall, Lock};
@@ -144,6 +145,22 @@ fn nothing_is_known_of_what_is_new() {
     assert_eq!(watcher.stalls(), []);
     assert_eq!(watcher.stalls(), stall("line", 1, 1));
     LINE.drain().for_each(drop);
+}
+
+/// A board may call several things the same: they are told apart by their order, however many they are.
+#[test]
+fn namesakes_are_told_apart() {
+    static LINE: Channel<Lock, u32, Buffered<1>> = Channel::new();
+    let mut report = Registry::new("test").collect();
+    let record =
+        |sent, depth| Record::channel("line", ChannelSnapshot { sent, depth, ..LINE.snapshot() });
+    let mut detector = StallDetector::new(Duration::ZERO);
+    report.records = (0..50_000).map(|number| record(number, 1)).collect();
+    assert_eq!(detector.observe(&report), []);
+    report.records[700] = record(9, 1);
+    assert_eq!(detector.observe(&report).len(), 49_999);
+    report.records.truncate(2);
+    assert_eq!(detector.observe(&report).len(), 2);
 }
 
 #[cfg(feature = "stamps")]

@@ -3,7 +3,12 @@
 #[path = "../common/random.rs"]
 mod random;
 
+#[path = "../common/watch.rs"]
+mod watch;
+
 mod idle;
+#[cfg(target_os = "linux")]
+mod no_threads;
 mod panics;
 mod scopes;
 mod shutdown;

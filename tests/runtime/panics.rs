@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use cloakroom::std_layer::runtime::{JoinError, Shutdown};
 
+use crate::watch::watched;
 use crate::{small, with_each_size};
 
 /// Its destructor panics.
@@ -156,5 +157,50 @@ fn destructors_that_panic_do_not_stop_the_end() {
         let left = runtime.shutdown(Shutdown::Now);
         assert_eq!((left.running, left.threads), (0, 0));
         drop((sleepers, owners));
+    });
+}
+
+/// What an output that nobody wants panics with concerns nobody, on whichever thread that is.
+#[test]
+fn an_unwanted_output_panics_in_no_other_future() {
+    let runtime = small(0);
+    drop(runtime.spawn(async { Bomb }).unwrap());
+    let cancelled = runtime.spawn(Owns(Bomb)).unwrap();
+    cancelled.cancel();
+    drop(cancelled);
+    let (other, counted) = (runtime.spawn(async { 1 }).unwrap(), runtime.snapshot().panics);
+    assert_eq!((runtime.block_on(other).unwrap(), counted), (1, 0));
+    assert_eq!(runtime.snapshot().panics, 2);
+    // What the future itself panics with comes out.
+    let own = AssertUnwindSafe(|| runtime.block_on(async { panic!("own") }));
+    assert!(std::panic::catch_unwind(own).is_err());
+}
+
+/// Its destructor panics with another one.
+struct Endless;
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        std::panic::panic_any(Endless);
+    }
+}
+
+#[test]
+fn panics_without_end_end_no_worker() {
+    watched(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        let runtime = small(1);
+        // Nobody has their handles when they end.
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let waits = runtime.spawn(async move { gate.recv().is_err() }).unwrap();
+        drop(runtime.spawn(async { std::panic::panic_any(Endless) }).unwrap());
+        drop(runtime.spawn(async { Endless }).unwrap());
+        drop(runtime.spawn_blocking(|| std::panic::panic_any(Endless)).unwrap());
+        drop(open);
+        assert!(waits.join().unwrap());
+        assert_eq!(runtime.spawn(async { 2 }).unwrap().join().unwrap(), 2);
+        let left = runtime.shutdown(Shutdown::Drain);
+        let _ = std::panic::take_hook();
+        assert_eq!((left.running, left.threads, left.payloads), (0, 0, 0));
     });
 }

@@ -27,7 +27,7 @@ fn recorded() -> Vec<Report> {
     let mut reports = Vec::new();
     for (number, record) in Frames::new(bytes).enumerate() {
         let record = record.unwrap_or_else(|error| panic!("frame {number}: {error}"));
-        reports.extend(assembler.push(record));
+        reports.extend(assembler.push(record).expect("no report of this length"));
     }
     assert_eq!(assembler.dropped(), 0, "reports that were not complete");
     assert!(reports.len() >= 10, "{} reports", reports.len());
