@@ -1,28 +1,52 @@
 //! A way past a channel's lock, for the common case.
 //!
-//! A channel whose lock many threads want may *lend* its ring: while it is open and nobody waits, a sender and a receiver need no more of it than their own end of the ring each. So they have a lane
-//! each, with a lock of its own, and do not meet. Whoever needs the [state](super::state) calls the ring back first,
-//! under the channel's lock; so the state machine knows nothing of this.
+//! A channel whose lock many threads want may *lend* its slots: while it is open and nobody waits, a sender needs no
+//! more than the slots that follow, and a receiver no more than the values in front. So they have a lane each, with
+//! a lock of its own, and do not meet. Whoever needs the [state](super::state) calls them back first, under the
+//! channel's lock; so the state machine knows nothing of this.
 //!
 //! ```text
-//!           lend: under the channel's lock, open, nobody waits
-//!   RING IN THE STATE ─────────────────────────────────────────────► RING WITH THE LANES
-//!          ▲                                                              │
-//!          └───────── recall: under the channel's lock, both lanes' ──────┘
+//!              lend: under the channel's lock; open, and nobody waits
+//!   SLOTS WITH THE STATE ─────────────────────────────────────────────► SLOTS WITH THE LANES
+//!            ▲                                                                 │
+//!            └─────────── recall: under the channel's lock, then each lane's ──┘
 //! ```
+//!
+//! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
+//! segments come and go under the channel's lock.
 //!
 //! The lock order is: the channel's, then a lane's, one at a time. A lane's holder takes no other lock and runs no
 //! foreign code. Channels in `const` memory have no lanes ([`Aside`] for `()`): there a critical section is short, and
 //! one is less than two.
 
+use core::mem::MaybeUninit;
+
 use super::store::sealed::Sealed;
+
+/// Says whether a channel has lanes.
+#[doc(hidden)]
+pub trait HasAside: Sealed {
+    /// Its lanes, or none.
+    type Aside<T>: Aside<T>;
+}
+
+/// No lanes.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Sealed for Alone {}
+
+impl HasAside for Alone {
+    type Aside<T> = ();
+}
 
 /// Lanes beside a channel's lock, or none.
 #[doc(hidden)]
 pub trait Aside<T>: Sealed {
-    /// None.
-    const NONE: Self;
-    /// Whether there may be any.
+    /// With nothing lent.
+    const NEW: Self;
+    /// Whether there are any.
     const LENDS: bool;
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
@@ -31,18 +55,21 @@ pub trait Aside<T>: Sealed {
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 
-    /// Does not lend. Whether senders, and receivers, who have time are to stay behind those that wait in the channel,
-    /// who come first. Under the channel's lock, with nothing lent.
-    fn keep(&self, queues: [bool; 2]);
-
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
 
-    /// Gets back what was lent. Under the channel's lock.
-    fn recall(&self) -> Option<Lent>;
+    /// Calls back what was lent. Under the channel's lock.
+    fn recall(&self) -> Option<Returned>;
 
-    /// Lends what `recall` returns next, changed. Under the channel's lock, with nothing lent.
-    fn lend(&self, lent: Lent);
+    /// Lends. Under the channel's lock, with nothing lent.
+    ///
+    /// # Safety
+    /// Until `recall`, or until this is dropped, the windows are as they say, and nobody else uses them.
+    unsafe fn lend(&self, lent: Lent<T>);
+
+    /// Does not lend. Whether senders, and receivers, who have time are to stay behind those that wait in the channel,
+    /// who come first. Under the channel's lock, with nothing lent.
+    fn keep(&self, queues: [bool; 2]);
 }
 
 /// Why a lane does not do.
@@ -51,7 +78,7 @@ pub trait Aside<T>: Sealed {
 pub enum Missed<T> {
     /// There is no slot, or no value; or there is none for who tries without `counts`, since others wait for one.
     NotNow(T),
-    /// The ring has not been lent: the way is through the channel's lock.
+    /// The way is through the channel's lock.
     Recalled(T),
 }
 
@@ -64,19 +91,40 @@ impl<T> Missed<T> {
     }
 }
 
-/// What is lent: where the values of a ring lie, and what has been counted of them.
+/// What a store lends.
 #[doc(hidden)]
 #[cfg_attr(not(feature = "std"), allow(dead_code))] // without lanes nobody reads it
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Lent {
-    /// The slot of the first value, and how many there are.
-    pub(crate) head: usize,
+pub struct Lent<T> {
+    /// Slots to be filled, and those to be emptied.
+    pub(crate) tail: Window<T>,
+    pub(crate) head: Window<T>,
+    /// The slot that is none any more: the first one follows instead.
+    pub(crate) turn: usize,
+    /// How many values there are, and how many there may be.
     pub(crate) len: usize,
-    pub(crate) promised_slots: usize,
-    pub(crate) promised_values: usize,
+    pub(crate) room: usize,
+    /// Slots, and values, that are promised to those who have waited.
+    pub(crate) promised: [usize; 2],
     pub(crate) high_water: usize,
-    /// Messages are weighed.
+    /// `T` is a parcel, and parcels are weighed.
     pub(crate) weighs: bool,
+}
+
+/// A part of a store's slots.
+#[doc(hidden)]
+#[cfg_attr(not(feature = "std"), allow(dead_code))] // as above
+pub struct Window<T> {
+    pub(crate) slots: *mut MaybeUninit<T>,
+    /// The first slot of the window, and how many values may pass it.
+    pub(crate) at: usize,
+    pub(crate) left: usize,
+}
+
+/// What has become of it.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Returned {
+    pub(crate) high_water: usize,
     pub(crate) sends: Passed,
     pub(crate) recvs: Passed,
 }
@@ -85,7 +133,7 @@ pub struct Lent {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Passed {
-    pub(crate) values: u32,
+    pub(crate) values: usize,
     pub(crate) bytes: usize,
     pub(crate) copied: u32,
     /// How often there was no slot, or no value.
@@ -95,7 +143,7 @@ pub struct Passed {
 impl Sealed for () {}
 
 impl<T> Aside<T> for () {
-    const NONE: Self = ();
+    const NEW: Self = ();
     const LENDS: bool = false;
 
     #[inline(always)]
@@ -114,13 +162,13 @@ impl<T> Aside<T> for () {
     }
 
     #[inline(always)]
-    fn recall(&self) -> Option<Lent> {
+    fn recall(&self) -> Option<Returned> {
         None
     }
 
     #[inline(always)]
-    fn keep(&self, _queues: [bool; 2]) {}
+    unsafe fn lend(&self, _lent: Lent<T>) {}
 
     #[inline(always)]
-    fn lend(&self, _lent: Lent) {}
+    fn keep(&self, _queues: [bool; 2]) {}
 }

@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
+use super::aside::{Lent, Window};
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
 use super::room::{Inline, Room, Slots};
 use super::snapshot::Kind;
@@ -158,14 +159,28 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
     }
 
     #[inline]
-    fn lend(&mut self) -> (usize, usize) {
-        (self.head, core::mem::take(&mut self.len))
+    fn lend(&mut self, promised: [usize; 2]) -> Option<Lent<T>> {
+        let (room, len) = (self.room(), self.len);
+        let slots = self.slots.all_mut().as_mut_ptr();
+        let end = self.head + len;
+        let end = if end < room { end } else { end - room };
+        Some(Lent {
+            tail: Window { slots, at: end, left: usize::MAX },
+            head: Window { slots, at: self.head, left: usize::MAX },
+            turn: room,
+            len,
+            room,
+            promised,
+            high_water: 0,
+            weighs: false,
+        })
     }
 
     #[inline]
-    unsafe fn take_back(&mut self, head: usize, len: usize) {
-        self.head = head;
-        self.len = len;
+    unsafe fn take_back(&mut self, sent: usize, received: usize) {
+        let past = self.head + received % self.room();
+        self.head = if past < self.room() { past } else { past - self.room() };
+        self.len = self.len + sent - received;
     }
 
     unsafe fn add(&mut self, growth: NoGrowth) {

@@ -24,7 +24,7 @@ impl<T, S: Strategy<T>> Growth<T, S> {
     }
 
     /// Asks for memory, if `token` is the first sender of a channel that needs some: `Ready(true)` when
-    /// there is some, `Ready(false)` when there can never be.
+    /// there is some, or need not be, `Ready(false)` when there can never be.
     pub(super) fn poll<M: RawMutex>(
         self: Pin<&mut Self>,
         channel: &Channel<M, T, S>,
@@ -34,10 +34,18 @@ impl<T, S: Strategy<T>> Growth<T, S> {
         // SAFETY: nothing pinned is moved: the request is only ever dropped in place, by writing `None`
         // over it.
         let this = unsafe { self.get_unchecked_mut() };
-        let first = channel.locked(|_| token.state() == TokenState::First);
-        if !first {
-            this.stop();
-            return Poll::Pending;
+        match channel.locked(|_| token.state()) {
+            TokenState::First => {}
+            TokenState::Queued => {
+                this.stop();
+                return Poll::Pending;
+            }
+            // It has been decided since it was seen to wait. Its waker is on the way, but there is no need to wait
+            // for that.
+            _ => {
+                this.stop();
+                return Poll::Ready(true);
+            }
         }
         let growing = this.0.get_or_insert_with(|| channel.strategy.growing());
         // SAFETY: pinned with the whole, see above.

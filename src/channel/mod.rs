@@ -116,7 +116,6 @@ use store::Store;
 /// ```
 pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     strategy: S,
-    /// Dropped before the state, whose slots it uses.
     aside: S::Aside,
     state: Locked<M, State<T, S>>,
 }
@@ -127,6 +126,15 @@ pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
 unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Sync for Channel<M, T, S> {}
 // SAFETY: as above.
 unsafe impl<M: RawMutex + Send, T: Send, S: Strategy<T> + Send> Send for Channel<M, T, S> {}
+
+impl<M: RawMutex, T, S: Strategy<T>> Drop for Channel<M, T, S> {
+    fn drop(&mut self) {
+        // For the store to drop what there is.
+        if let Some(returned) = self.aside.recall() {
+            self.state.get_mut().take_back(returned);
+        }
+    }
+}
 
 impl<M: RawMutex, T, S: ConstStrategy<T>> Channel<M, T, S> {
     const_fn! {
@@ -170,7 +178,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
         pub const fn with(kind: S) -> Self {
-            Self { strategy: kind, aside: S::Aside::NONE, state: Locked::new(State::new()) }
+            Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(State::new()) }
         }
     }
 
@@ -181,12 +189,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             if !S::Aside::LENDS {
                 return f(state);
             }
-            if let Some(lent) = self.aside.recall() {
-                state.take_back(lent);
+            if let Some(returned) = self.aside.recall() {
+                state.take_back(returned);
             }
             let result = f(state);
             match state.lend() {
-                Ok(lent) => self.aside.lend(lent),
+                // SAFETY: the state is not used before it is called back, here or when the channel is dropped.
+                Ok(lent) => unsafe { self.aside.lend(lent) },
                 Err(queues) => self.aside.keep(queues),
             }
             result

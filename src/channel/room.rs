@@ -5,7 +5,9 @@
 
 use core::mem::MaybeUninit;
 
+#[cfg(feature = "std")]
 use super::aside::Aside;
+use super::aside::HasAside;
 use super::store::sealed::Sealed;
 #[cfg(feature = "std")]
 use super::{Channel, Strategy, state::State};
@@ -14,11 +16,9 @@ use crate::sync::{Locked, RawMutex};
 
 /// How much room there is, and where.
 #[doc(hidden)]
-pub trait Room: Sealed {
+pub trait Room: HasAside {
     /// Slots that hold `T`.
     type Of<T: Blank>: Slots<T>;
-    /// Lanes to a ring in them.
-    type Aside<T>: Aside<T>;
     /// How many slots there are, if that is known when the program is built.
     const LEN: Option<usize>;
 }
@@ -49,9 +49,12 @@ pub struct Inline<const N: usize>;
 
 impl<const N: usize> Sealed for Inline<N> {}
 
+impl<const N: usize> HasAside for Inline<N> {
+    type Aside<T> = ();
+}
+
 impl<const N: usize> Room for Inline<N> {
     type Of<T: Blank> = [T; N];
-    type Aside<T> = ();
     const LEN: Option<usize> = Some(N);
 }
 
@@ -69,11 +72,8 @@ impl<T: Blank, const N: usize> Slots<T> for [T; N] {
 
 #[cfg(feature = "std")]
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
-    /// An open channel over a store that has been made at run time, and is empty, with lanes to it.
-    pub(crate) fn over_store(kind: S, aside: S::Aside, store: S::Store) -> Self {
-        let channel = Self { strategy: kind, aside, state: Locked::new(State::over(store)) };
-        // For the first to find the lanes open.
-        channel.locked(|_| ());
-        channel
+    /// An open channel over a store that has been made at run time, and is empty.
+    pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
+        Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(State::over(store)) }
     }
 }

@@ -309,8 +309,9 @@ impl Counters {
 
     /// What went by the lanes.
     pub(super) fn add(&mut self, sends: Passed, recvs: Passed) {
-        self.sent = self.sent.wrapping_add(sends.values);
-        self.received = self.received.wrapping_add(recvs.values);
+        // Lossless up to wrapping, which the counters do, too.
+        self.sent = self.sent.wrapping_add(sends.values as u32);
+        self.received = self.received.wrapping_add(recvs.values as u32);
         self.bytes_sent = self.bytes_sent.wrapping_add(sends.bytes);
         self.bytes_received = self.bytes_received.wrapping_add(recvs.bytes);
         self.copied = self.copied.wrapping_add(sends.copied);

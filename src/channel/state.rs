@@ -37,7 +37,7 @@
 use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
-use super::aside::Lent;
+use super::aside::{Lent, Returned};
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
@@ -228,10 +228,10 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.pop(reader)
     }
 
-    /// Parts with the ring, if lanes can do without the rest; or says whether senders, and receivers, are to stay
-    /// behind others.
+    /// Parts with slots and values, if lanes can do without the rest; or says whether senders, and receivers, are to
+    /// stay behind others.
     #[inline]
-    pub(super) fn lend(&mut self) -> Result<Lent, [bool; 2]> {
+    pub(super) fn lend(&mut self) -> Result<Lent<T>, [bool; 2]> {
         // Lanes tell no times.
         if self.closed || self.deserted || (cfg!(feature = "stamps") && self.weighs) {
             return Err([false; 2]);
@@ -239,26 +239,19 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !self.is_quiet() {
             return Err([!self.senders.is_empty(), !self.receivers.is_empty()]);
         }
-        let (head, len) = self.store.lend();
-        let Counters { high_water, .. } = self.counters;
-        Ok(Lent {
-            head,
-            len,
-            promised_slots: self.promised_slots,
-            promised_values: self.promised_values,
-            high_water,
-            weighs: self.weighs,
-            ..Lent::default()
-        })
+        let lent = self.store.lend([self.promised_slots, self.promised_values]);
+        let lent = lent.ok_or([false; 2])?;
+        Ok(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
     }
 
-    /// Has it back.
+    /// Has them back.
     #[inline]
-    pub(super) fn take_back(&mut self, lent: Lent) {
-        // SAFETY: this is what the lanes give back of what they were lent.
-        unsafe { self.store.take_back(lent.head, lent.len) };
-        self.counters.high_water = lent.high_water;
-        self.counters.add(lent.sends, lent.recvs);
+    pub(super) fn take_back(&mut self, returned: Returned) {
+        let Returned { high_water, sends, recvs } = returned;
+        // SAFETY: this is what the lanes say of what they were lent.
+        unsafe { self.store.take_back(sends.values, recvs.values) };
+        self.counters.high_water = high_water;
+        self.counters.add(sends, recvs);
     }
 
     /// Whether senders wait for memory: the first of them may have to be told that it is.

@@ -3,7 +3,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::aside::Aside;
+use super::aside::{Aside, Lent};
 use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use crate::error::TryAllocError;
@@ -129,15 +129,15 @@ pub trait Store<T>: sealed::Sealed {
     fn mark(&self) -> Self::Mark;
     /// Whether there is something for a receiver that parked at `mark`.
     fn is_past(&self, mark: Self::Mark) -> bool;
-    /// Parts with its values, to lanes: where they begin, and how many there are.
-    fn lend(&mut self) -> (usize, usize) {
-        (0, 0)
+    /// Parts with slots and values, to lanes, besides what is `promised`.
+    fn lend(&mut self, _promised: [usize; 2]) -> Option<Lent<T>> {
+        None
     }
-    /// Has them back, as they are now.
+    /// Has them back.
     ///
     /// # Safety
-    /// They were lent, and this is what has become of them.
-    unsafe fn take_back(&mut self, _head: usize, _len: usize) {}
+    /// They were lent, and so many values were added, and so many taken out.
+    unsafe fn take_back(&mut self, _sent: usize, _received: usize) {}
     /// Adds memory.
     ///
     /// # Safety

@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::ptr::{self, NonNull};
 use core::task::{Context, Poll};
 
+use super::aside::{Alone, HasAside, Lent, Window};
 use super::snapshot::Kind;
 use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
@@ -19,8 +20,9 @@ use crate::unwind::to_the_end;
 /// An empty channel keeps one segment, and what has been promised to permits and senders. Sending allocates one segment for every `SEGMENT`
 /// values, so its cost is that of a buffered channel plus a share of an allocation.
 #[derive(Clone, Copy)]
-pub struct Unlimited<'a, M: RawMutex, const SEGMENT: usize = 8> {
+pub struct Unlimited<'a, M: RawMutex, const SEGMENT: usize = 8, A = Alone> {
     arena: &'a dyn AnyArena<M>,
+    _aside: PhantomData<fn() -> A>,
 }
 
 /// An arena of any size, before its first use.
@@ -52,7 +54,7 @@ impl<M: RawMutex + Sync> AnyArena<M> for ArenaRef<'_, M> {
     }
 }
 
-impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
+impl<'a, M: RawMutex, const SEGMENT: usize, A> Unlimited<'a, M, SEGMENT, A> {
     /// The kind of a channel that takes its memory from `arena`, for constructors that want a kind: a
     /// [`Channel`](super::Channel) has [`over`](super::Channel::over).
     ///
@@ -72,20 +74,22 @@ impl<'a, M: RawMutex, const SEGMENT: usize> Unlimited<'a, M, SEGMENT> {
     /// ```
     pub const fn over(arena: &'a dyn AnyArena<M>) -> Self {
         assert!(SEGMENT > 0, "a segment has room for one value at least");
-        Self { arena }
+        Self { arena, _aside: PhantomData }
     }
 }
 
-impl<M: RawMutex, const SEGMENT: usize> Sealed for Unlimited<'_, M, SEGMENT> {}
+impl<M: RawMutex, const SEGMENT: usize, A> Sealed for Unlimited<'_, M, SEGMENT, A> {}
 
-impl<'a, T, M: RawMutex, const SEGMENT: usize> Strategy<T> for Unlimited<'a, M, SEGMENT> {
+impl<'a, T, M: RawMutex, const SEGMENT: usize, A: HasAside> Strategy<T>
+    for Unlimited<'a, M, SEGMENT, A>
+{
     type Receipt = ();
     type Received = T;
     type Rank = ();
     type Reader = ();
     type Mark = ();
     type Store = Segments<'a, T, M, SEGMENT>;
-    type Aside = ();
+    type Aside = A::Aside<T>;
     type Growth = LeaseMut<'a, M>;
     type Growing = MoreMemory<'a, M>;
     const KIND: Kind = Kind::Unlimited;
@@ -281,6 +285,48 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
                     (*tail.as_ptr()).next = segment;
                 }
             }
+        }
+    }
+
+    fn lend(&mut self, promised: [usize; 2]) -> Option<Lent<T>> {
+        // SAFETY: segments of the list are alive; a place in one, not a reference to it.
+        let slots =
+            |segment: *mut Segment<T, SEGMENT>| unsafe { (&raw mut (*segment).slots).cast() };
+        if self.head.is_null() {
+            return None;
+        }
+        Some(Lent {
+            tail: Window {
+                slots: slots(self.tail),
+                at: self.end,
+                left: (SEGMENT - self.end).min(self.room.saturating_sub(promised[0])),
+            },
+            // A segment's last value is not lent: with it the segment goes.
+            head: Window {
+                slots: slots(self.head),
+                at: self.first,
+                left: SEGMENT - 1 - self.first,
+            },
+            turn: SEGMENT,
+            len: self.len,
+            // That is for `left` to say.
+            room: usize::MAX,
+            promised: [0, promised[1]],
+            high_water: 0,
+            weighs: false,
+        })
+    }
+
+    unsafe fn take_back(&mut self, sent: usize, received: usize) {
+        self.end += sent;
+        self.room -= sent;
+        self.first += received;
+        self.len = self.len + sent - received;
+        if self.len == 0 && self.head == self.tail {
+            // Nothing left: as in `pop`.
+            self.room += self.end;
+            self.first = 0;
+            self.end = 0;
         }
     }
 

@@ -88,7 +88,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Channel<M, Parcel<'a, M>, S> {
         pub(super) const fn of_messages(kind: S) -> Self {
             let mut state = State::new();
             state.weighs = true;
-            Self { strategy: kind, aside: S::Aside::NONE, state: Locked::new(state) }
+            Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(state) }
         }
     }
 }

@@ -27,6 +27,12 @@ impl<M: RawMutex, T> Locked<M, T> {
         }
     }
 
+    /// What nobody else can reach.
+    #[inline]
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.value.get_mut()
+    }
+
     /// Runs `f` with the lock held.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {

@@ -48,7 +48,6 @@ use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
     Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
 };
-use lanes::Lanes;
 use room::HeapSlots;
 
 /// The sending side of a channel of kind `K`: a [`CountedSender`], with the operations of
@@ -78,14 +77,10 @@ pub type Urgent<const AGEING: u32 = 16> = Priority<0, AGEING, OnHeap>;
 pub type Announced<P = Wait> = Broadcast<0, P, OnHeap>;
 
 /// The kind of [`unbounded`] channels: [`Unlimited`] in segments of 32 values.
-pub type Unbounded<'a> = Unlimited<'a, StdRawMutex, 32>;
+pub type Unbounded<'a> = Unlimited<'a, StdRawMutex, 32, OnHeap>;
 
-fn over<T, K: Strategy<T>>(
-    kind: K,
-    aside: K::Aside,
-    store: K::Store,
-) -> Arc<Counted<StdRawMutex, T, K>> {
-    Arc::new(Counted::around(Channel::over_store(kind, aside, store)))
+fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Arc<Counted<StdRawMutex, T, K>> {
+    Arc::new(Counted::around(Channel::over_store(kind, store)))
 }
 
 /// A channel that holds up to `capacity` values, first in, first out; senders wait for room.
@@ -134,9 +129,8 @@ pub fn bounded_with<T, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
-    let slots = HeapSlots::new(capacity.max(1));
-    let lanes = Lanes::over(&slots);
-    endpoints(over(Bounded::within(policy), lanes, Ring::over(slots)))
+    let ring = Ring::over(HeapSlots::new(capacity.max(1)));
+    endpoints(over(Bounded::within(policy), ring))
 }
 
 /// A channel without a limit of its own: it takes memory from `arena` as it needs it, and gives it back. When the
@@ -237,7 +231,7 @@ pub fn conflated<T>() -> (Sender<T, Conflated>, Receiver<T, Conflated>) {
 pub fn priority<T>(capacity: usize) -> (Sender<T, Urgent>, Receiver<T, Urgent>) {
     let capacity = capacity.clamp(1, MOST_IN_HEAP);
     let heap = Heap::over(HeapSlots::new(capacity), HeapSlots::new(capacity));
-    endpoints(over(Urgent::within(), (), heap))
+    endpoints(over(Urgent::within(), heap))
 }
 
 /// A channel each of whose subscribers reads every value, from the moment it subscribed: see [`Broadcast`]. The
@@ -294,7 +288,7 @@ pub fn broadcast_with<T: Share, P: Overflow<T>>(
     policy: P,
 ) -> (Sender<T, Announced<P>>, Listener<T, P>) {
     let ring = SharedRing::over(HeapSlots::new(capacity.max(1)));
-    let sender = CountedSender::of(over(Announced::within(policy), (), ring));
+    let sender = CountedSender::of(over(Announced::within(policy), ring));
     let listener = sender.subscribe();
     (sender, listener)
 }
