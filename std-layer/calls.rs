@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::park::pass;
 use super::{block_on, block_on_by};
-use crate::channel::aside::Aside;
+use crate::channel::aside::{Aside, Missed};
 use crate::channel::{Channel, Compete, HasChannel, Receiver, Sender, Strategy};
 use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
 use crate::limit::Operation;
@@ -130,8 +130,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Sends by the lane, while this thread would wait awake.
     #[inline]
     fn pass_send(&self, value: T, deadline: Option<Instant>) -> Result<S::Receipt, T> {
-        pass(self.aside().batch(), value, deadline, |value| self.aside().send(value, false))
-            .map(|()| self.receipt())
+        let attempt = |value| match self.aside().send(value, false) {
+            Err(Missed::Spent(value)) => self.send_growing(value).map_err(Missed::Shut),
+            sent => sent,
+        };
+        pass(self.aside().batch(), value, deadline, attempt).map(|()| self.receipt())
     }
 
     /// Receives by the lane, while this thread would wait awake.

@@ -79,7 +79,7 @@ impl Tally {
     fn send<S: Strategy<u64>>(&mut self, channel: &Channel<Lock, u64, S>, random: &mut Random) {
         let value = random.next();
         let outcome = match random.below(20) {
-            0 => block_on_for(channel.send(value), Duration::from_micros(20)).map(drop),
+            0 => block_on_for(channel.send(value), Duration::from_micros(1)).map(drop),
             1 => {
                 let token: CancelToken<Lock> = CancelToken::new();
                 token.cancel();
@@ -126,7 +126,7 @@ impl Tally {
 
     fn receive<S: Compete<u64>>(&mut self, channel: &Channel<Lock, u64, S>, random: &mut Random) {
         match random.below(20) {
-            0 => self.received(block_on_for(channel.recv(), Duration::from_micros(20))),
+            0 => self.received(block_on_for(channel.recv(), Duration::from_micros(1))),
             1 => {
                 let token: CancelToken<Lock> = CancelToken::new();
                 token.cancel();

@@ -78,15 +78,21 @@ pub trait Aside<T>: Sealed {
 pub enum Missed<T> {
     /// There is no slot, or no value; or there is none for who tries without `counts`, since others wait for one.
     NotNow(T),
+    /// What was lent has been called back, for a moment: a critical section.
+    Away(T),
+    /// All slots, or values, that were lent have gone by: the way is through the channel's lock.
+    Spent(T),
     /// The way is through the channel's lock.
-    Recalled(T),
+    Shut(T),
 }
 
 impl<T> Missed<T> {
     #[inline]
     pub(crate) fn into_inner(self) -> T {
         match self {
-            Self::NotNow(value) | Self::Recalled(value) => value,
+            Self::NotNow(value) | Self::Away(value) | Self::Spent(value) | Self::Shut(value) => {
+                value
+            }
         }
     }
 }
@@ -148,12 +154,12 @@ impl<T> Aside<T> for () {
 
     #[inline(always)]
     fn send(&self, value: T, _counts: bool) -> Result<(), Missed<T>> {
-        Err(Missed::Recalled(value))
+        Err(Missed::Shut(value))
     }
 
     #[inline(always)]
     fn recv(&self, _counts: bool) -> Result<T, Missed<()>> {
-        Err(Missed::Recalled(()))
+        Err(Missed::Shut(()))
     }
 
     #[inline(always)]

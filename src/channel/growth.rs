@@ -80,6 +80,36 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
+    /// A newcomer's send that has used up what was lent: brings memory along, and adds it, if it is still needed, in the
+    /// critical section that sends.
+    pub(crate) fn send_growing(&self, value: T) -> Result<(), T> {
+        if !S::GROWS {
+            return Err(value);
+        }
+        let Ok(growth) = self.strategy.grow() else { return Err(value) };
+        let (mut value, mut growth) = (Some(value), Some(growth));
+        self.locked(|state| {
+            if state.closed || !state.is_quiet() {
+                return;
+            }
+            if !state.has_room() {
+                let Some(growth) = growth.take() else { return };
+                // SAFETY: it comes from this channel's strategy.
+                unsafe { state.store.add(growth) };
+            }
+            if state.has_room() {
+                if let Some(value) = value.take() {
+                    // Without a limit nothing is replaced.
+                    state.put(value, S::Rank::default());
+                }
+            }
+        });
+        if let Some(unused) = growth {
+            S::shrink(unused);
+        }
+        value.map_or(Ok(()), Err)
+    }
+
     /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.
     pub(super) fn give_memory_back(&self) {
         if !S::GROWS {

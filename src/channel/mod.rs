@@ -247,6 +247,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let value = match self.aside.send(value, !S::LOSES) {
             Ok(()) => return Ok(self.strategy.receipt(None)),
             Err(Missed::NotNow(value)) if !S::LOSES => return Err(TrySendError::Full(value)),
+            Err(Missed::Spent(value)) => match self.send_growing(value) {
+                Ok(()) => return Ok(self.strategy.receipt(None)),
+                Err(value) => value,
+            },
             Err(missed) => missed.into_inner(),
         };
         let mut value = ManuallyDrop::new(value);
@@ -359,7 +363,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         match self.aside.recv(true) {
             Ok(value) => return Ok(S::Store::received(value)),
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
-            Err(Missed::Recalled(())) => {}
+            Err(_) => {}
         }
         match self.locked(|state| state.take_quickly(reader)) {
             Some((value, None)) => Ok(value),

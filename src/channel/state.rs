@@ -146,7 +146,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether nobody waits: then a newcomer has nobody to pass or to help.
     #[inline]
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.senders.is_empty() && self.receivers.is_empty()
     }
 

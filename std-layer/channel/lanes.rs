@@ -19,11 +19,12 @@ use crate::sync::RawMutex;
 pub struct Lanes<T> {
     tail: Lane<T>,
     head: Lane<T>,
+    /// What the last loan was worth; see [`Aside::batch`].
     batch: AtomicUsize,
     /// How many values there were when they were lent, if they are. Under the channel's lock.
     lent: Cell<Option<usize>>,
-    /// Of senders, and of receivers: whether they are to stay behind others. Under the channel's lock.
-    queues: Cell<[bool; 2]>,
+    /// Of senders, and of receivers: whether they stay behind others, if nothing is lent. Under the channel's lock.
+    queues: Cell<Option<[bool; 2]>>,
 }
 
 /// One side. The alignment keeps the two apart.
@@ -63,6 +64,8 @@ enum Way {
     Open,
     /// Others of this side wait in the channel. Who comes now need not go there, too: it can stay behind them here.
     Queue,
+    /// They have been called back, for a moment.
+    Away,
     /// The way is through the channel's lock.
     Shut,
 }
@@ -110,13 +113,14 @@ impl<T> End<T> {
         Missed::NotNow(value)
     }
 
-    /// Whether something may pass; or why not.
+    /// Whether it is open; or what then.
     #[inline]
     fn enter<V>(&self, value: V, counts: bool) -> Result<V, Missed<V>> {
         match self.way {
-            Way::Open if self.left > 0 => Ok(value),
+            Way::Open => Ok(value),
             Way::Queue if !counts => Err(Missed::NotNow(value)),
-            _ => Err(Missed::Recalled(value)),
+            Way::Away => Err(Missed::Away(value)),
+            _ => Err(Missed::Shut(value)),
         }
     }
 }
@@ -176,7 +180,7 @@ impl<T> Lane<T> {
     /// Closes it: the highest depth, and what went by since there were `since`.
     fn close(&self, since: usize) -> (usize, Passed) {
         self.with(|end| {
-            end.way = Way::Shut;
+            end.way = Way::Away;
             let values = self.own_passed().wrapping_sub(since);
             let End { high_water, bytes, copied, failures, .. } = *end;
             (high_water, Passed { values, bytes, copied, failures })
@@ -192,7 +196,7 @@ impl<T> Aside<T> for Lanes<T> {
         head: Lane::NEW,
         batch: AtomicUsize::new(0),
         lent: Cell::new(None),
-        queues: Cell::new([false; 2]),
+        queues: Cell::new(None),
     };
     const LENDS: bool = true;
 
@@ -206,6 +210,9 @@ impl<T> Aside<T> for Lanes<T> {
                 if passed.wrapping_sub(end.seen) >= end.bound {
                     return Err(end.miss(value, counts));
                 }
+            }
+            if end.left == 0 {
+                return Err(Missed::Spent(value));
             }
             end.weigh(&mut value);
             // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
@@ -232,6 +239,9 @@ impl<T> Aside<T> for Lanes<T> {
                 if end.seen.wrapping_sub(passed) <= end.bound {
                     return Err(end.miss((), counts));
                 }
+            }
+            if end.left == 0 {
+                return Err(Missed::Spent(()));
             }
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
             // has; the value leaves here.
@@ -263,7 +273,7 @@ impl<T> Aside<T> for Lanes<T> {
             lent;
         self.batch.store(room.min(turn), Ordering::Relaxed);
         self.lent.set(Some(len));
-        self.queues.set([false; 2]);
+        self.queues.set(None);
         // Before either is open, as each reads the other's.
         self.tail.publish(len);
         self.head.publish(0);
@@ -273,7 +283,7 @@ impl<T> Aside<T> for Lanes<T> {
 
     #[inline]
     fn keep(&self, queues: [bool; 2]) {
-        if self.queues.replace(queues) != queues {
+        if self.queues.replace(Some(queues)) != Some(queues) {
             let [senders, receivers] =
                 queues.map(|queue| if queue { Way::Queue } else { Way::Shut });
             self.tail.with(|end| end.way = senders);
