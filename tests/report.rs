@@ -33,7 +33,7 @@ fn records() -> Vec<Record> {
         Record::channel("frames", frames.snapshot()),
         Record::arena("arena", ARENA.snapshot(), Some(ARENA.handle().census())),
         Record::arena("arena", ARENA.snapshot(), None),
-        Record::home("arena", home),
+        Record::home("arena", home, None),
         Record::kernel("kernel", KERNEL.snapshot()),
         Record::ticket("arena", payload),
         Record::End { records: 7 },
@@ -164,7 +164,9 @@ fn every_record_fits_a_frame() {
         first_page: most,
         pages: most,
         next: Some(most),
+        part: true,
         age: Some(all),
+        correlation: std::num::NonZeroU32::new(all),
         ..payload
     };
     let begin = Begin {
@@ -178,7 +180,7 @@ fn every_record_fits_a_frame() {
         Record::Begin(begin),
         Record::channel(&long, snapshot),
         Record::arena(&long, arena, Some(census)),
-        Record::home(&long, home),
+        Record::home(&long, home, Some(census)),
         Record::kernel(&long, kernel),
         Record::ticket(&long, dump),
         Record::End { records: all },

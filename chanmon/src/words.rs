@@ -238,14 +238,15 @@ mod tests {
         (unlimited.kind, unlimited.parked_senders) = (Kind::Unlimited, 14);
         let mut heap = arena(64);
         (heap.free, heap.waiting) = (0, 14);
-        let home = |id, used, cap| Record::home("heap", HomeSnapshot { id, used, cap, min: 0 });
+        let home =
+            |id, used, cap| Record::home("heap", HomeSnapshot { id, used, cap, min: 0 }, None);
         let records = vec![
             Record::arena("heap", heap, None),
             Record::arena("roomy", arena(64), None),
             home(0, 64, 64),
             home(1, 8, 10),
             home(2, 1, 10),
-            Record::home("roomy", HomeSnapshot { id: 3, used: 10, cap: 10, min: 0 }),
+            Record::home("roomy", HomeSnapshot { id: 3, used: 10, cap: 10, min: 0 }, None),
         ];
         let picture = picture(1, records);
         let short = "`heap` has 0 of 64 pages free, its home 1 uses 80 % of its quota";

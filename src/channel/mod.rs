@@ -49,6 +49,7 @@ mod state;
 pub(crate) mod store;
 mod subscriber;
 mod unlimited;
+mod walk;
 mod weigh;
 
 pub use batch::{RecvMany, SendMany};
@@ -74,6 +75,7 @@ pub use snapshot::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Shortage};
 pub use store::{Compete, ConstStrategy, Strategy};
 pub use subscriber::{Listen, Subscriber};
 pub use unlimited::{AnyArena, Unlimited};
+pub use walk::{Waiting, Walk};
 pub use weigh::Times;
 
 use core::mem::ManuallyDrop;

@@ -75,6 +75,8 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) counters: Counters,
     /// Set when it is made.
     pub(super) weigh: Weigh<T>,
+    /// The number of the latest walk through it.
+    pub(super) walk: u32,
 }
 
 /// What came of offering a value.
@@ -141,6 +143,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             deserted: false,
             counters: Counters::ZERO,
             weigh,
+            walk: 0,
         }
     }
 

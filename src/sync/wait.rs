@@ -309,11 +309,17 @@ impl TokenList {
 pub(crate) struct Parked {
     list: TokenList,
     count: u32,
+    /// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
+    /// stands in the list, or is null.
+    looked_at: *const Token,
 }
+
+// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
+unsafe impl Send for Parked {}
 
 impl Parked {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0 }
+        Self { list: TokenList::new(), count: 0, looked_at: ptr::null() }
     }
 
     /// How many tokens there are.
@@ -334,8 +340,9 @@ impl Parked {
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let first = self.list.pop_front()?;
-        self.count -= 1;
+        let first = self.list.first()?;
+        // SAFETY: found in the list just now.
+        unsafe { self.remove(first) };
         Some(first)
     }
 
@@ -344,9 +351,27 @@ impl Parked {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
+        if self.looked_at == token {
+            self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+        }
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
         self.count -= 1;
+    }
+
+    /// Begins to look at one after the other.
+    pub(crate) fn look_from_first(&mut self) {
+        self.looked_at = self.list.head;
+    }
+
+    /// The next one, in the order of arrival; it stands in the list. Between two calls others may come and go.
+    pub(crate) fn look(&mut self) -> Option<*const Token> {
+        let token = self.looked_at;
+        if token.is_null() {
+            return None;
+        }
+        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+        Some(token)
     }
 }
 

@@ -26,9 +26,11 @@ mod collected;
 mod json;
 mod prometheus;
 mod prometheus_histogram;
+mod reap;
 mod registry;
 #[cfg(target_os = "linux")]
 mod serve;
+mod sightings;
 mod stall;
 mod watch;
 

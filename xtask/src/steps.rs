@@ -50,7 +50,8 @@ const STEPS: &[Step] = &[
 ];
 
 /// The features of the library, for trying every combination.
-const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps", "embedded-io-async"];
+const FEATURES: &[&str] =
+    &["std", "defmt", "checksum", "stamps", "correlation", "embedded-io-async"];
 
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.

@@ -138,7 +138,7 @@ fn figures() -> impl Iterator<Item = Record> {
         || Record::arena("memory", MEMORY.snapshot(), Some(MEMORY.handle().census())),
     ];
     let memory = MEMORY.handle();
-    let homes = memory.homes().map(|home| Record::home("memory", home));
+    let homes = memory.homes().map(|home| Record::home("memory", home, None));
     let payloads = memory.dump().map(|payload| Record::ticket("memory", payload));
     ALL.into_iter().map(|look| look()).chain(homes).chain(payloads)
 }
