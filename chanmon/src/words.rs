@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use cloakroom::arena::PayloadState;
 use cloakroom::channel::{ChannelSnapshot, ChannelState, PayloadMode, Shortage};
-use cloakroom::report::{ArenaRecord, HomeRecord};
+use cloakroom::report::{ArenaRecord, HomeRecord, TicketState};
 use cloakroom::std_layer::report::Stall;
 
 use crate::picture::Picture;
@@ -135,12 +134,14 @@ pub fn diagnose_arena(arena: &ArenaRecord, picture: &Picture) -> Diagnosis {
 }
 
 /// What a payload is, in the terms of tickets.
-pub fn payload_word(state: PayloadState) -> &'static str {
+pub fn ticket_word(state: TicketState) -> &'static str {
     match state {
-        PayloadState::InHand => "active",
-        PayloadState::AtRest => "dehydrated",
-        PayloadState::Shared => "active and dehydrated",
-        PayloadState::Moving => "dehydrated, moving",
+        TicketState::Ready => "ready",
+        TicketState::Active => "active",
+        TicketState::Dehydrated => "dehydrated",
+        TicketState::Suspended => "suspended",
+        TicketState::Orphan => "orphan",
+        _ => "unknown",
     }
 }
 
