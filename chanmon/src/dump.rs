@@ -217,8 +217,8 @@ pub fn tickets(picture: &Picture, arena: Name) -> impl Iterator<Item = &TicketRe
     picture.tickets().filter(move |ticket| ticket.arena == arena)
 }
 
-/// What stands above lines of payloads.
-pub const PAYLOAD_HEAD: &str = "ticket            state       leases tickets   bytes  pages      at home    age         id  waits in";
+/// What stands above lines of payloads. What matters most fits in the narrowest terminal that is common.
+pub const PAYLOAD_HEAD: &str = "ticket            state      waits in                  age         id   bytes  pages leases tickets      at home";
 
 /// A payload, in a line.
 pub fn payload_line(ticket: &TicketRecord) -> String {
@@ -232,13 +232,13 @@ pub fn payload_line(ticket: &TicketRecord) -> String {
         None => "-".into(),
     };
     format!(
-        "{:016x}  {:10}  {:6} {:7} {:7} {:6} {:7} {:4} {age:>6} {id:>10}  {place}",
+        "{:016x}  {:10} {place:22} {age:>6} {id:>10} {:7} {:6} {:6} {:7} {:7} {:4}",
         dump.ticket.to_bits(),
         ticket_word(ticket.state),
-        dump.in_hand,
-        dump.at_rest,
         dump.len,
         dump.pages,
+        dump.in_hand,
+        dump.at_rest,
         dump.first_page,
         dump.home
     )
@@ -357,14 +357,14 @@ mod tests {
         let mut payload = samples::ticket(0, 1, PayloadState::AtRest);
         payload.dump.correlation = std::num::NonZeroU32::new(4711);
         let line = |payload: &TicketRecord| payload_line(payload);
-        assert!(line(&payload).ends_with("      ?       4711  -"), "{}", line(&payload));
+        assert!(line(&payload).contains("  dehydrated - "), "{}", line(&payload));
+        assert!(line(&payload).contains("      ?       4711 "), "{}", line(&payload));
         let place = |parked| Place { channel: Name::new("orders"), parked, position: 3 };
         (payload.state, payload.place) = (TicketState::Ready, Some(place(false)));
-        assert!(line(&payload).contains("  ready       "), "{}", line(&payload));
-        assert!(line(&payload).ends_with("  orders at 3"), "{}", line(&payload));
+        assert!(line(&payload).contains("  ready      orders at 3  "), "{}", line(&payload));
         (payload.state, payload.place) = (TicketState::Suspended, Some(place(true)));
-        assert!(line(&payload).contains("  suspended   "), "{}", line(&payload));
-        assert!(line(&payload).ends_with("  sender 3 of orders"), "{}", line(&payload));
+        assert!(line(&payload).contains("  suspended  sender 3 of orders  "), "{}", line(&payload));
+        assert_eq!(line(&payload).len(), PAYLOAD_HEAD.len(), "columns stand under their names");
     }
 
     #[test]
@@ -383,7 +383,7 @@ mod tests {
         let found = said(Some(70), 70);
         assert_eq!(found.lines().count(), 4, "one that is in hand is none: {found}");
         let orphan = found.lines().nth(2).unwrap_or_default();
-        for part in ["heap ", "  orphan  ", "     70          -  -"] {
+        for part in ["heap ", "  orphan     - ", " 70          -       1 "] {
             assert!(orphan.contains(part), "no {part:?} in {found}");
         }
         assert!(found.contains("\n1 payload of 1 B; "), "{found}");

@@ -179,7 +179,11 @@ fn what_is_lost_is_freed_when_that_is_allowed() {
     assert_eq!(freed, "memory: 1 payload of 400 B freed\n");
     let (_, text) = said(&["dump", &socket, "--orphans", "1000"]);
     assert!(text.contains("nothing has been at rest"), "{text}");
-    assert_said(&["dump", &socket], 0, &["  ready  ", "orders at 31", "sender 0 of orders"]);
+    assert_said(
+        &["dump", &socket],
+        0,
+        &["ready      orders at 31 ", "suspended  sender 0 of orders "],
+    );
     busy.say("go");
     let flows = ["--alert", "receive_rate > 0", "--channel", "orders", "--interval", "0.05"];
     assert_said(&[&["watch", &socket], &flows[..]].concat(), 1, &["orders: receive_rate > 0"]);
