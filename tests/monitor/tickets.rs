@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
-use cloakroom::channel::{Buffered, Bytes, Channel, DropOldest, Priority, Unlimited};
+use cloakroom::channel::{Buffered, Bytes, Channel};
 use cloakroom::report::{Action, Name, Outcome, Record, TicketRecord, TicketState};
 use cloakroom::std_layer::report::{Registered, Registry, Report};
-use cloakroom::{Parcel, RedeemError, Ticket};
+use cloakroom::{Parcel, Ticket};
 
 use crate::{Hall, Lock};
 
@@ -107,7 +107,7 @@ fn scattered_payloads_are_one_each() {
     let runs: Vec<&TicketRecord> = tickets(&dump).filter(rests).collect();
     assert!(runs.len() > 1 && runs.iter().filter(|run| !run.dump.part).count() == 1, "{runs:?}");
     assert!(runs.iter().all(|run| run.state == TicketState::Ready && run.place.is_some()));
-    drop(tickets_line.try_recv());
+    assert_eq!(tickets_line.try_recv(), Ok(ticket));
     let dump = process.registry.dump();
     assert!(tickets(&dump).filter(rests).all(|run| run.state == TicketState::Dehydrated));
     process.hall.handle().discard(ticket).expect("it is there");
@@ -183,7 +183,8 @@ mod old {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::thread;
 
-    use cloakroom::channel::Broadcast;
+    use cloakroom::RedeemError;
+    use cloakroom::channel::{Broadcast, DropOldest, Priority, Unlimited};
     use cloakroom::report::Orphans;
     use cloakroom::std_layer::block_on;
 
