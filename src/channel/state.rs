@@ -62,7 +62,6 @@ pub(super) struct RecvToken<K> {
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
-    pub(super) store: S::Store,
     pub(super) senders: Parked,
     pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
@@ -77,6 +76,7 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) weigh: Weigh<T>,
     /// The number of the latest walk through it.
     pub(super) walk: u32,
+    pub(super) store: S::Store,
 }
 
 /// What came of offering a value.

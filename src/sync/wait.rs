@@ -341,9 +341,11 @@ impl Parked {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
         let first = self.list.first()?;
-        // SAFETY: found in the list just now.
-        unsafe { self.remove(first) };
-        Some(first)
+        if self.looked_at == first {
+            self.look_past(first);
+        }
+        self.count -= 1;
+        self.list.pop_front()
     }
 
     /// See [`TokenList::remove`].
@@ -352,11 +354,18 @@ impl Parked {
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         if self.looked_at == token {
-            self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+            self.look_past(token);
         }
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
         self.count -= 1;
+    }
+
+    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
+    #[cold]
+    #[inline(never)]
+    fn look_past(&mut self, token: *const Token) {
+        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
     }
 
     /// Begins to look at one after the other.
