@@ -41,6 +41,7 @@
 //! * `std`: the [`std_layer`]; `critical-section` gets its implementation for hosts.
 //! * `checksum`: payload checksums by policy, at 4 bytes a descriptor.
 //! * `stamps`: time stamps in descriptors, for ages in a dump, at 4 bytes a descriptor.
+//! * `correlation`: correlation ids of payloads, at 4 bytes a descriptor.
 //! * `histograms`: how long messages were queued in each channel, at 100 bytes (64-bit: 104) a channel and 4 (8) bytes a
 //!   slot for messages; includes `stamps`.
 //! * `defmt`: `defmt::Format` for snapshots and errors.

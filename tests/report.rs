@@ -9,8 +9,8 @@ use cloakroom::arena::{ArenaSnapshot, Census, HomeSnapshot};
 use cloakroom::channel::{Buffered, Bytes, Channel, ChannelSnapshot, Histogram, Times};
 use cloakroom::kernel::{Kernel, KernelSnapshot};
 use cloakroom::report::{
-    Action, Begin, Decoder, FrameError, Frames, FullError, MAX_FRAME, Name, Outcome,
-    QueueingRecord, Record, Request, VERSION, decode, encode,
+    Action, ArenaRecord, Begin, Decoder, FrameError, Frames, FullError, MAX_FRAME, Name, Orphans,
+    Outcome, Place, QueueingRecord, Record, Request, TicketRecord, VERSION, decode, encode,
 };
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
 use random::Random;
@@ -33,7 +33,7 @@ fn records() -> Vec<Record> {
         Record::channel("frames", frames.snapshot()),
         Record::arena("arena", ARENA.snapshot(), Some(ARENA.handle().census())),
         Record::arena("arena", ARENA.snapshot(), None),
-        Record::home("arena", home),
+        Record::home("arena", home, None),
         Record::kernel("kernel", KERNEL.snapshot()),
         Record::ticket("arena", payload),
         Record::End { records: 7 },
@@ -164,7 +164,9 @@ fn every_record_fits_a_frame() {
         first_page: most,
         pages: most,
         next: Some(most),
+        part: true,
         age: Some(all),
+        correlation: std::num::NonZeroU32::new(all),
         ..payload
     };
     let begin = Begin {
@@ -178,11 +180,26 @@ fn every_record_fits_a_frame() {
         Record::Begin(begin),
         Record::channel(&long, snapshot),
         Record::arena(&long, arena, Some(census)),
-        Record::home(&long, home),
+        Record::home(&long, home, Some(census)),
         Record::kernel(&long, kernel),
         Record::ticket(&long, dump),
+        Record::Arena(ArenaRecord {
+            name: Name::new(&long),
+            snapshot: arena,
+            census: Some(census),
+            orphans: Some(Orphans {
+                payloads: all,
+                bytes: u64::MAX,
+                pages: u64::MAX,
+                oldest_age: Some(all),
+            }),
+        }),
+        Record::Ticket(TicketRecord {
+            place: Some(Place { channel: Name::new(&long), parked: true, position: all }),
+            ..TicketRecord::new(&long, dump)
+        }),
         Record::End { records: all },
-        Record::Outcome(Outcome::Done(u64::MAX)),
+        Record::Outcome(Outcome::Reaped { payloads: u64::MAX, bytes: u64::MAX }),
         Record::Queueing(QueueingRecord { channel: Name::new(&long), histogram }),
     ] {
         let mut buffer = [0; MAX_FRAME];

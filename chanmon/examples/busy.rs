@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::io::{BufRead, stdin};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{sleep, spawn};
@@ -36,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = std::env::args_os().nth(1).ok_or("usage: busy SOCKET [actions]")?;
     let actions = std::env::args().nth(2).is_some_and(|word| word == "actions");
     let registry = Registry::new("busy");
+    // What is older, and in no channel, has been lost: milliseconds.
+    registry.set_orphan_age(2_000);
     registry.drainable("orders", &ORDERS).keep();
     registry.drainable("receipts", &RECEIPTS).keep();
     registry.channel("news", &NEWS).keep();
@@ -87,8 +90,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Sends orders of different lengths. Waits while there is no room, or no memory.
 fn sell(seller: usize) {
     for number in 0usize.. {
-        let order = vec![b'.'; 20 + 60 * ((number + seller) % 5)];
-        if block_on(ORDERS.send_bytes(MEMORY.handle(), &order)).is_err() {
+        let len = 20 + 60 * ((number + seller) % 5);
+        let Ok(mut order) = block_on(MEMORY.alloc(len)) else { return };
+        order.fill(b'.');
+        order.set_correlation(NonZeroU32::new(number as u32));
+        if block_on(ORDERS.send(order)).is_err() {
             return;
         }
         sleep(PACE);

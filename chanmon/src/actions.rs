@@ -16,6 +16,7 @@ impl fmt::Display for Deed {
             Self::Close => "close",
             Self::Drain => "drain",
             Self::Compact => "compact",
+            Self::Reap => "reap",
         })
     }
 }
@@ -32,6 +33,8 @@ pub fn run(options: &Actions) -> Result {
         Deed::Close => Action::Close,
         Deed::Drain => Action::Drain,
         Deed::Compact => Action::Compact,
+        // The command line requires one.
+        Deed::Reap => Action::Reap { age: options.age.unwrap_or(u32::MAX) },
     };
     let mut reports = Reports::of(source);
     reports.ask(&Request::Act { target: Name::new(&options.target), action })?;
@@ -59,6 +62,13 @@ fn sentence(deed: Deed, target: &str, outcome: Outcome) -> Result<String> {
         (Outcome::Done(pages), Deed::Compact) => {
             Ok(format!("{target}: {} moved", count(pages, ["page", "pages"])))
         }
+        (Outcome::Reaped { payloads, bytes }, _) => {
+            Ok(format!("{target}: {} of {bytes} B freed", count(payloads, ["payload", "payloads"])))
+        }
+        (Outcome::Busy, _) => refused(
+            format!("cannot {deed} {target}: a channel does not show everything that waits in it"),
+            "A permit is held or wanted, or senders are being let in. Nothing was done; try again.",
+        ),
         (Outcome::Forbidden, _) => refused(
             format!("cannot {deed} {target}: the process does not allow actions"),
             "It must be built to allow them: serve(…, Serving { actions: true }).",
@@ -69,7 +79,7 @@ fn sentence(deed: Deed, target: &str, outcome: Outcome) -> Result<String> {
         ),
         (Outcome::Unsuited, _) => refused(
             format!("cannot {deed} {target}: it is nothing that can do this"),
-            "Channels close; those that are registered as drainable drain; arenas compact.",
+            "Channels close; those that are registered as drainable drain; arenas compact, and reap if the process is built with `stamps`.",
         ),
         (outcome, _) => refused(
             format!("cannot {deed} {target}: the process answered {outcome:?}"),
@@ -89,6 +99,8 @@ mod tests {
         assert_eq!(said(Deed::Close, Outcome::Done(0)), "jobs was closed already");
         assert_eq!(said(Deed::Drain, Outcome::Done(3)), "jobs: 3 values dropped");
         assert_eq!(said(Deed::Compact, Outcome::Done(1)), "jobs: 1 page moved");
+        let reaped = Outcome::Reaped { payloads: 2, bytes: 70 };
+        assert_eq!(said(Deed::Reap, reaped), "jobs: 2 payloads of 70 B freed");
     }
 
     #[test]
@@ -96,6 +108,7 @@ mod tests {
         let refused =
             |outcome| sentence(Deed::Drain, "jobs", outcome).expect_err("refused").to_string();
         assert!(refused(Outcome::Forbidden).contains("does not allow actions\nIt must be built"));
+        assert!(refused(Outcome::Busy).contains("Nothing was done; try again"));
         assert!(refused(Outcome::Unknown).contains("nothing of that name"));
         assert!(refused(Outcome::Unsuited).contains("registered as drainable"));
         assert!(refused(Outcome::Unreadable).contains("same version"));

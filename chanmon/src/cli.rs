@@ -58,7 +58,8 @@ pub struct Top {
 pub struct Dump {
     /// Where the report comes from: the last one in a file, the next one elsewhere.
     pub source: String,
-    /// Only payloads that have been at rest, and for that many ticks of their arena or more.
+    /// Only payloads that are at rest, wait in no registered channel, and were allocated that many ticks of their arena
+    /// ago or before.
     #[arg(long, value_name = "TICKS")]
     pub orphans: Option<u32>,
 }
@@ -70,6 +71,9 @@ pub struct Json {
     /// Ask a process again after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub interval: Option<Duration>,
+    /// Have a process tell of every payload of the arenas, and of orphans, too.
+    #[arg(long)]
+    pub payloads: bool,
 }
 
 #[derive(Args)]
@@ -112,6 +116,10 @@ pub struct Actions {
     pub source: String,
     /// The channel or arena to do it to.
     pub target: String,
+    /// To reap: how many ticks of the arena ago a payload must have been allocated; longer than a message is ever under
+    /// way.
+    #[arg(long, value_name = "TICKS", required_if_eq("action", "reap"))]
+    pub age: Option<u32>,
 }
 
 /// What may be asked for.
@@ -123,6 +131,8 @@ pub enum Deed {
     Drain,
     /// Move an arena's payloads together.
     Compact,
+    /// Free an arena's payloads that are at rest, old (`--age`), and wait in no channel.
+    Reap,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

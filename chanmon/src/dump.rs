@@ -2,9 +2,8 @@
 
 use std::fmt::{self, Write};
 
-use cloakroom::arena::TicketDump;
 use cloakroom::channel::{Kind, PayloadMode};
-use cloakroom::report::{ArenaRecord, ChannelRecord, Name, Request, TicketRecord};
+use cloakroom::report::{ArenaRecord, ChannelRecord, HomeRecord, Name, Request, TicketRecord};
 
 use crate::cli::Dump;
 use crate::export::{one, print};
@@ -12,7 +11,7 @@ use crate::page_map::{Cell, page_map};
 use crate::picture::Picture;
 use crate::queueing;
 use crate::trouble::{Result, Trouble};
-use crate::words::{count, diagnose, diagnose_arena, payload_word, share};
+use crate::words::{count, diagnose, diagnose_arena, share, ticket_word};
 
 /// Cells of a page map, as it is printed.
 const MAP: usize = 64;
@@ -111,6 +110,9 @@ pub fn channel_lines(channel: &ChannelRecord, picture: &Picture) -> Vec<String> 
             times.first, times.last
         ));
     }
+    if now.mode == PayloadMode::Messages {
+        lines.extend(in_hand(picture));
+    }
     lines.extend(picture.queueing_in(channel).into_iter().flat_map(queueing::lines));
     if !now.reconciles() {
         lines.push(
@@ -118,6 +120,19 @@ pub fn channel_lines(channel: &ChannelRecord, picture: &Picture) -> Vec<String> 
         );
     }
     lines
+}
+
+/// What is in flight, as far as arenas know: in hand, and so received and not given up yet, or not sent yet.
+fn in_hand(picture: &Picture) -> Option<String> {
+    let homes: Vec<String> = picture.homes().filter_map(home_in_hand).collect();
+    (!homes.is_empty()).then(|| format!("in hand, by home: {}", homes.join(", ")))
+}
+
+fn home_in_hand(home: &HomeRecord) -> Option<String> {
+    let census = home.census?;
+    let payloads = count(census.runs_in_hand as u64, ["payload", "payloads"]);
+    let pages = count(census.pages_in_hand as u64, ["page", "pages"]);
+    Some(format!("{} {}: {payloads} of {pages}", home.arena, home.snapshot.id))
 }
 
 /// Failures of all causes.
@@ -156,7 +171,19 @@ fn write_arena(out: &mut String, arena: &ArenaRecord, picture: &Picture) -> fmt:
         if let Some(share) = share(home, now.pages) {
             write!(out, ", {share} % of its {}", home.snapshot.cap)?;
         }
+        if let Some(census) = home.census {
+            write!(out, "; {} in hand, {} at rest", census.pages_in_hand, census.pages_at_rest)?;
+        }
         writeln!(out)?;
+    }
+    if let Some(orphans) = arena.orphans.filter(|orphans| orphans.payloads > 0) {
+        let payloads = count(orphans.payloads.into(), ["payload", "payloads"]);
+        let pages = count(orphans.pages, ["page", "pages"]);
+        write!(out, "    orphans: {payloads} of {} B in {pages}", orphans.bytes)?;
+        match orphans.oldest_age {
+            Some(age) => writeln!(out, ", the oldest {age} ticks old")?,
+            None => writeln!(out)?,
+        }
     }
     let tickets: Vec<&TicketRecord> = tickets(picture, arena.name).collect();
     let dump = tickets.iter().map(|ticket| &ticket.dump);
@@ -166,7 +193,7 @@ fn write_arena(out: &mut String, arena: &ArenaRecord, picture: &Picture) -> fmt:
     if !tickets.is_empty() {
         writeln!(out, "    {PAYLOAD_HEAD}")?;
     }
-    tickets.iter().try_for_each(|ticket| writeln!(out, "    {}", payload_line(&ticket.dump)))
+    tickets.iter().try_for_each(|ticket| writeln!(out, "    {}", payload_line(ticket)))
 }
 
 /// An arena's totals.
@@ -190,28 +217,36 @@ pub fn tickets(picture: &Picture, arena: Name) -> impl Iterator<Item = &TicketRe
     picture.tickets().filter(move |ticket| ticket.arena == arena)
 }
 
-/// What stands above lines of payloads.
-pub const PAYLOAD_HEAD: &str =
-    "ticket            state                  leases tickets   bytes  pages      at home    age";
+/// What stands above lines of payloads. What matters most fits in the narrowest terminal that is common.
+pub const PAYLOAD_HEAD: &str = "ticket            state      waits in                  age         id   bytes  pages leases tickets      at home";
 
 /// A payload, in a line.
-pub fn payload_line(dump: &TicketDump) -> String {
+pub fn payload_line(ticket: &TicketRecord) -> String {
+    let dump = &ticket.dump;
     let age = dump.age.map_or("?".into(), |age| age.to_string());
+    let id = dump.correlation.map_or("-".into(), |id| id.to_string());
+    let place = match &ticket.place {
+        Some(place) if place.parked => format!("sender {} of {}", place.position, place.channel),
+        Some(place) => format!("{} at {}", place.channel, place.position),
+        None if dump.part => "(part of another)".into(),
+        None => "-".into(),
+    };
     format!(
-        "{:016x}  {:21}  {:6} {:7} {:7} {:6} {:7} {:4} {age:>6}",
+        "{:016x}  {:10} {place:22} {age:>6} {id:>10} {:7} {:6} {:6} {:7} {:7} {:4}",
         dump.ticket.to_bits(),
-        payload_word(dump.state),
-        dump.in_hand,
-        dump.at_rest,
+        ticket_word(ticket.state),
         dump.len,
         dump.pages,
+        dump.in_hand,
+        dump.at_rest,
         dump.first_page,
         dump.home
     )
 }
 
 fn orphans(out: &mut String, picture: &Picture, age: u32) -> fmt::Result {
-    let orphans: Vec<&TicketRecord> = picture.orphans(age).collect();
+    let orphans: Vec<TicketRecord> =
+        picture.orphans(age).map(|ticket| ticket.orphaned_at(age)).collect();
     if orphans.is_empty() {
         let old = picture.tickets().filter(|ticket| ticket.dump.age.is_some()).count();
         let blind = old == 0 && picture.tickets().next().is_some();
@@ -221,15 +256,25 @@ fn orphans(out: &mut String, picture: &Picture, age: u32) -> fmt::Result {
             if blind {
                 "ages are not known: the process is built without the `stamps` feature"
             } else {
-                "nothing has been at rest for so long"
+                "nothing has been at rest for so long outside of channels"
             }
         );
     }
-    writeln!(out, "At rest for {age} ticks or more. They may be waiting in a channel, or lost:")?;
+    writeln!(
+        out,
+        "At rest, in no channel that is registered, and allocated {age} ticks ago or before:"
+    )?;
     writeln!(out, "arena             {PAYLOAD_HEAD}")?;
-    orphans
-        .iter()
-        .try_for_each(|ticket| writeln!(out, "{:16}  {}", ticket.arena, payload_line(&ticket.dump)))
+    let mut bytes = 0_u64;
+    for orphan in &orphans {
+        bytes = bytes.saturating_add(orphan.dump.len as u64);
+        writeln!(out, "{:16}  {}", orphan.arena, payload_line(orphan))?;
+    }
+    let payloads = count(orphans.len() as u64, ["payload", "payloads"]);
+    writeln!(
+        out,
+        "{payloads} of {bytes} B; `chanmon actions reap` frees them, if the process allows it"
+    )
 }
 
 /// A kind, as it is called.
@@ -259,7 +304,7 @@ pub fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use cloakroom::arena::PayloadState;
-    use cloakroom::report::Record;
+    use cloakroom::report::{Place, Record, TicketState};
 
     use super::*;
     use crate::samples;
@@ -308,6 +353,21 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_says_where_it_waits() {
+        let mut payload = samples::ticket(0, 1, PayloadState::AtRest);
+        payload.dump.correlation = std::num::NonZeroU32::new(4711);
+        let line = |payload: &TicketRecord| payload_line(payload);
+        assert!(line(&payload).contains("  dehydrated - "), "{}", line(&payload));
+        assert!(line(&payload).contains("      ?       4711 "), "{}", line(&payload));
+        let place = |parked| Place { channel: Name::new("orders"), parked, position: 3 };
+        (payload.state, payload.place) = (TicketState::Ready, Some(place(false)));
+        assert!(line(&payload).contains("  ready      orders at 3  "), "{}", line(&payload));
+        (payload.state, payload.place) = (TicketState::Suspended, Some(place(true)));
+        assert!(line(&payload).contains("  suspended  sender 3 of orders  "), "{}", line(&payload));
+        assert_eq!(line(&payload).len(), PAYLOAD_HEAD.len(), "columns stand under their names");
+    }
+
+    #[test]
     fn orphans_are_what_has_been_at_rest_for_long() {
         let said = |age, limit| {
             let mut payloads = [
@@ -321,8 +381,12 @@ mod tests {
             text
         };
         let found = said(Some(70), 70);
-        assert_eq!(found.lines().count(), 3, "one that is in hand is none: {found}");
-        assert!(found.ends_with(" 70\n") && found.contains("heap"), "{found}");
+        assert_eq!(found.lines().count(), 4, "one that is in hand is none: {found}");
+        let orphan = found.lines().nth(2).unwrap_or_default();
+        for part in ["heap ", "  orphan     - ", " 70          -       1 "] {
+            assert!(orphan.contains(part), "no {part:?} in {found}");
+        }
+        assert!(found.contains("\n1 payload of 1 B; "), "{found}");
         assert!(said(Some(70), 71).contains("nothing has been at rest for so long"));
         assert!(said(None, 0).contains("built without the `stamps` feature"));
     }

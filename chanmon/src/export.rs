@@ -14,8 +14,9 @@ use crate::trouble::{Result, Trouble};
 /// Prints reports as JSON lines.
 pub fn json(options: &Json) -> Result {
     let mut reports = Reports::of(Source::open(&options.source)?);
+    let request = if options.payloads { Request::Dump } else { Request::Report };
     loop {
-        reports.ask(&Request::Report)?;
+        reports.ask(&request)?;
         let Some(picture) = reports.next_picture()? else { break };
         let mut lines = Vec::new();
         picture.write_json(&mut lines).map_err(Trouble::new)?;
@@ -34,7 +35,8 @@ pub fn json(options: &Json) -> Result {
 
 /// Prints a report as text for Prometheus.
 pub fn prom(options: &Prom) -> Result {
-    let picture = one(&options.source, &Request::Report)?;
+    // Orphans are counted in a dump only.
+    let picture = one(&options.source, &Request::Dump)?;
     print(picture.prometheus().as_bytes()).map(drop)
 }
 

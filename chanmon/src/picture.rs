@@ -48,7 +48,12 @@ impl Picture {
                 Record::Arena(arena) => disarm(&mut arena.name),
                 Record::Home(home) => disarm(&mut home.arena),
                 Record::Kernel(kernel) => disarm(&mut kernel.name),
-                Record::Ticket(ticket) => disarm(&mut ticket.arena),
+                Record::Ticket(ticket) => {
+                    disarm(&mut ticket.arena);
+                    if let Some(place) = &mut ticket.place {
+                        disarm(&mut place.channel);
+                    }
+                }
                 Record::Queueing(queueing) => disarm(&mut queueing.channel),
                 _ => {}
             }

@@ -58,7 +58,7 @@ pub fn ticket(first_page: usize, pages: usize, state: PayloadState) -> TicketRec
     let ticket = Ticket::from_bits(first_page as u64);
     let dump =
         TicketDump { ticket, first_page, pages, state, in_hand, at_rest, age: None, ..payload };
-    TicketRecord { arena: Name::new("heap"), dump }
+    TicketRecord::new("heap", dump)
 }
 
 /// A report of these.

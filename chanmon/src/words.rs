@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use cloakroom::arena::PayloadState;
 use cloakroom::channel::{ChannelSnapshot, ChannelState, PayloadMode, Shortage};
-use cloakroom::report::{ArenaRecord, HomeRecord};
+use cloakroom::report::{ArenaRecord, HomeRecord, TicketState};
 use cloakroom::std_layer::report::Stall;
 
 use crate::picture::Picture;
@@ -135,12 +134,14 @@ pub fn diagnose_arena(arena: &ArenaRecord, picture: &Picture) -> Diagnosis {
 }
 
 /// What a payload is, in the terms of tickets.
-pub fn payload_word(state: PayloadState) -> &'static str {
+pub fn ticket_word(state: TicketState) -> &'static str {
     match state {
-        PayloadState::InHand => "active",
-        PayloadState::AtRest => "dehydrated",
-        PayloadState::Shared => "active and dehydrated",
-        PayloadState::Moving => "dehydrated, moving",
+        TicketState::Ready => "ready",
+        TicketState::Active => "active",
+        TicketState::Dehydrated => "dehydrated",
+        TicketState::Suspended => "suspended",
+        TicketState::Orphan => "orphan",
+        _ => "unknown",
     }
 }
 
@@ -238,14 +239,15 @@ mod tests {
         (unlimited.kind, unlimited.parked_senders) = (Kind::Unlimited, 14);
         let mut heap = arena(64);
         (heap.free, heap.waiting) = (0, 14);
-        let home = |id, used, cap| Record::home("heap", HomeSnapshot { id, used, cap, min: 0 });
+        let home =
+            |id, used, cap| Record::home("heap", HomeSnapshot { id, used, cap, min: 0 }, None);
         let records = vec![
             Record::arena("heap", heap, None),
             Record::arena("roomy", arena(64), None),
             home(0, 64, 64),
             home(1, 8, 10),
             home(2, 1, 10),
-            Record::home("roomy", HomeSnapshot { id: 3, used: 10, cap: 10, min: 0 }),
+            Record::home("roomy", HomeSnapshot { id: 3, used: 10, cap: 10, min: 0 }, None),
         ];
         let picture = picture(1, records);
         let short = "`heap` has 0 of 64 pages free, its home 1 uses 80 % of its quota";

@@ -88,6 +88,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         row.set_home(home);
         #[cfg(feature = "stamps")]
         row.set_stamp(self.core().now.now());
+        #[cfg(feature = "correlation")]
+        row.set_correlation(0);
         map.live += 1;
         map.free_pages -= pages as Index;
         map.low_free = map.low_free.min(map.free_pages);

@@ -28,8 +28,8 @@ use crate::sync::RawMutex;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Chain<'a, M: RawMutex> {
-    arena: ArenaRef<'a, M>,
-    head: usize,
+    pub(super) arena: ArenaRef<'a, M>,
+    pub(super) head: usize,
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {

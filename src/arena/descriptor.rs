@@ -35,6 +35,8 @@ pub(super) struct Row {
     sum: AtomicU32,
     #[cfg(feature = "stamps")]
     stamp: AtomicU32,
+    #[cfg(feature = "correlation")]
+    correlation: AtomicU32,
     start: AtomicIndex,
     pages: AtomicIndex,
     /// In a free, quick or retired list: the next row. In a scattered payload: the next part.
@@ -52,6 +54,8 @@ impl Row {
                 sum: AtomicU32::new(0),
                 #[cfg(feature = "stamps")]
                 stamp: AtomicU32::new(0),
+                #[cfg(feature = "correlation")]
+                correlation: AtomicU32::new(0),
                 start: AtomicIndex::new(0),
                 pages: AtomicIndex::new(0),
                 next: AtomicIndex::new(0),
@@ -105,6 +109,14 @@ impl Row {
     #[cfg(feature = "stamps")]
     pub(super) fn set_stamp(&self, stamp: u32) {
         self.stamp.store(stamp, Relaxed);
+    }
+    #[cfg(feature = "correlation")]
+    pub(super) fn correlation(&self) -> u32 {
+        self.correlation.load(Relaxed)
+    }
+    #[cfg(feature = "correlation")]
+    pub(super) fn set_correlation(&self, id: u32) {
+        self.correlation.store(id, Relaxed);
     }
     #[cfg(feature = "checksum")]
     pub(super) fn sum(&self) -> u32 {

@@ -194,6 +194,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         });
     }
 
+    /// Where it is, which tells it from every other arena.
+    pub(crate) fn address(&self) -> usize {
+        self.core.addr().get()
+    }
+
     #[inline]
     pub(super) fn core(&self) -> &'a Core<M> {
         // SAFETY: `attach` requires the header to be valid for 'a, and it is only ever shared.

@@ -30,8 +30,8 @@ use crate::sync::RawMutex;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct LeaseMut<'a, M: RawMutex> {
-    arena: ArenaRef<'a, M>,
-    index: usize,
+    pub(super) arena: ArenaRef<'a, M>,
+    pub(super) index: usize,
 }
 
 /// A payload in hand, shared and read-only.
@@ -49,8 +49,8 @@ pub struct LeaseMut<'a, M: RawMutex> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Lease<'a, M: RawMutex> {
-    arena: ArenaRef<'a, M>,
-    index: usize,
+    pub(super) arena: ArenaRef<'a, M>,
+    pub(super) index: usize,
 }
 
 /// A payload at rest, owned: a [`Ticket`] that frees its payload when it is dropped unredeemed.
@@ -259,6 +259,11 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
             #[cfg(feature = "histograms")]
             sent: self.sent,
         })
+    }
+
+    /// Its ticket, and where its arena is: what a walk through a channel notes down.
+    pub(crate) fn identity(&self) -> (Ticket, usize) {
+        (self.arena.ticket_of(self.index(), self.generation), self.arena.address())
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.

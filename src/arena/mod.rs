@@ -13,6 +13,8 @@ mod chain;
 #[cfg(feature = "checksum")]
 mod checksum;
 mod compact;
+#[cfg(feature = "correlation")]
+mod correlation;
 mod descriptor;
 pub(crate) mod layout;
 mod lease;

@@ -89,6 +89,21 @@ pub struct Census {
     pub runs_at_rest: usize,
 }
 
+impl Census {
+    fn count(&mut self, run: &TicketDump) {
+        let (pages, runs) = match run.state {
+            PayloadState::InHand | PayloadState::Shared => {
+                (&mut self.pages_in_hand, &mut self.runs_in_hand)
+            }
+            PayloadState::AtRest | PayloadState::Moving => {
+                (&mut self.pages_at_rest, &mut self.runs_at_rest)
+            }
+        };
+        *pages += run.pages;
+        *runs += 1;
+    }
+}
+
 /// Where a payload is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -130,9 +145,13 @@ pub struct TicketDump {
     pub home: u8,
     /// For a scattered payload: the descriptor of the next run.
     pub next: Option<usize>,
+    /// It is a later run of a scattered payload: the ticket is the first run's.
+    pub part: bool,
     /// Ticks since it was allocated; `None` without the `stamps` feature. See
     /// [`set_now`](ArenaRef::set_now).
     pub age: Option<u32>,
+    /// Its correlation id; `None` if it was given none, and without the `correlation` feature.
+    pub correlation: Option<core::num::NonZeroU32>,
 }
 
 impl TicketDump {
@@ -196,18 +215,32 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// # Ok::<(), cloakroom::TryAllocError>(())
     /// ```
     pub fn census(self) -> Census {
-        self.dump().fold(Census::default(), |census, run| match run.state {
-            PayloadState::InHand | PayloadState::Shared => Census {
-                pages_in_hand: census.pages_in_hand + run.pages,
-                runs_in_hand: census.runs_in_hand + 1,
-                ..census
-            },
-            PayloadState::AtRest | PayloadState::Moving => Census {
-                pages_at_rest: census.pages_at_rest + run.pages,
-                runs_at_rest: census.runs_at_rest + 1,
-                ..census
-            },
-        })
+        self.census_by_home(&mut [])
+    }
+
+    /// As [`census`](Self::census), counted by home, too: each into the place of its home's
+    /// [number](crate::arena::Home::id), as far as there are places. What was received from a channel and is still held
+    /// is here, with the home that it was allocated from.
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, arena::Census, sync::CriticalSectionRawMutex};
+    /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let telemetry = ARENA.handle().open_home(8, 0)?;
+    /// let lease = telemetry.try_alloc(100)?;
+    /// let mut homes = [Census::default(); 2];
+    /// let all = ARENA.handle().census_by_home(&mut homes);
+    /// assert_eq!((homes[0].pages_in_hand, homes[1].pages_in_hand, all.pages_in_hand), (0, 2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn census_by_home(self, homes: &mut [Census]) -> Census {
+        let mut all = Census::default();
+        for run in self.dump() {
+            all.count(&run);
+            if let Some(home) = homes.get_mut(usize::from(run.home)) {
+                home.count(&run);
+            }
+        }
+        all
     }
 
     fn dump_row(self, index: usize) -> Option<TicketDump> {
@@ -235,10 +268,15 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 pages: row.pages(),
                 home: row.home(),
                 next: scattered.then(|| row.next().get()).flatten(),
+                part: bits.is_link(),
                 #[cfg(feature = "stamps")]
                 age: Some(self.core().now.now().wrapping_sub(row.stamp())),
                 #[cfg(not(feature = "stamps"))]
                 age: None,
+                #[cfg(feature = "correlation")]
+                correlation: self.correlation_of(index),
+                #[cfg(not(feature = "correlation"))]
+                correlation: None,
             };
             // Where words change without the lock, the row may have been freed and taken again
             // meanwhile: then the word has another generation, and this payload is gone.

@@ -358,6 +358,18 @@ impl<T: Share, R: Room, P: Overflow<T>> Store<T> for SharedRing<T, R, P> {
         if self.first == self.end { None } else { self.slot(0)?.value.as_mut() }
     }
 
+    fn at(&self, index: usize) -> Option<&T> {
+        if index >= self.taken() {
+            return None;
+        }
+        let (at, room) = (self.head + index, self.room());
+        self.slots.all().get(if at < room { at } else { at - room })?.value.as_ref()
+    }
+
+    fn extent(&self) -> usize {
+        self.taken()
+    }
+
     fn mark(&self) -> u32 {
         // The lower half tells as much: nobody parks for that many values.
         self.end as u32

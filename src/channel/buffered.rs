@@ -183,6 +183,16 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         self.len = self.len + sent - received;
     }
 
+    fn at(&self, index: usize) -> Option<&T> {
+        if index >= self.len {
+            return None;
+        }
+        let (at, room) = (self.head + index, self.room());
+        let slot = self.slots.all().get(if at < room { at } else { at - room })?;
+        // SAFETY: `len` slots from `head` on hold values, and this is one of them.
+        Some(unsafe { slot.assume_init_ref() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

@@ -50,6 +50,7 @@ mod state;
 pub(crate) mod store;
 mod subscriber;
 mod unlimited;
+mod walk;
 mod weigh;
 
 pub use batch::{RecvMany, SendMany};
@@ -75,6 +76,7 @@ pub use snapshot::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Shortage};
 pub use store::{Compete, ConstStrategy, Strategy};
 pub use subscriber::{Listen, Subscriber};
 pub use unlimited::{AnyArena, Unlimited};
+pub use walk::{Waiting, Walk};
 pub use weigh::Times;
 
 use core::mem::ManuallyDrop;

@@ -8,6 +8,7 @@ use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
 };
+use super::walk::{Place, Step};
 use crate::unwind::to_the_end;
 
 /// Up to `N` values, the most urgent first, the oldest first among equals; when it is full, senders wait.
@@ -232,6 +233,30 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
         let slot = self.slots.all_mut().get_mut(first.slot())?;
         // SAFETY: each entry of the heap names a slot of its own that holds a value.
         Some(unsafe { slot.assume_init_mut() })
+    }
+
+    fn at(&self, index: usize) -> Option<&T> {
+        let entry = self.entry(index)?;
+        let slot = self.slots.all().get(entry.slot())?;
+        // SAFETY: each entry of the heap names a slot of its own that holds a value.
+        Some(unsafe { slot.assume_init_ref() })
+    }
+
+    fn begin(&mut self, place: &mut Place) {
+        (place.left, place.number) = (self.len, self.clock);
+    }
+
+    /// A value that leaves moves others towards the front, past which the walk has yet to come, and the last one,
+    /// which it has seen, or which still is before it. One that comes in moves others to the back.
+    fn step(&mut self, place: &mut Place, _gone: u32) -> Step<'_, T> {
+        if place.number != self.clock {
+            let Some(patience) = place.patience.checked_sub(1) else { return Step::Lost };
+            place.patience = patience;
+            self.begin(place);
+        }
+        let Some(index) = place.left.min(self.len).checked_sub(1) else { return Step::End };
+        place.left = index;
+        self.at(index).map_or(Step::Nothing, |value| Step::Seen(value, index))
     }
 
     unsafe fn add(&mut self, growth: NoGrowth) {

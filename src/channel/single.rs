@@ -92,6 +92,9 @@ impl<T> Store<T> for Latest<T> {
     fn front(&mut self) -> Option<&mut T> {
         self.0.as_mut()
     }
+    fn at(&self, index: usize) -> Option<&T> {
+        if index == 0 { self.0.as_ref() } else { None }
+    }
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }
@@ -130,6 +133,9 @@ impl<T> Store<T> for MeetingPoint<T> {
     #[cfg(feature = "stamps")]
     fn front(&mut self) -> Option<&mut T> {
         self.value.as_mut()
+    }
+    fn at(&self, index: usize) -> Option<&T> {
+        if index == 0 { self.value.as_ref() } else { None }
     }
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}

@@ -84,8 +84,8 @@ pub enum Shortage {
 ///
 /// They reconcile: `sent = received + depth + dropped`, in every snapshot. Of a broadcast channel, a value is
 /// received when its last subscriber has read it. Which messages are *in flight* (received, and their leases
-/// held) a channel does not know: it would have to be told of each drop. The pages that they take are in the
-/// arena's figures, by home.
+/// held) a channel does not know: it would have to be told of each drop. What is in hand is in the arena's
+/// [census](crate::ArenaRef::census_by_home), by home. Which payloads wait in it, [`Channel::waiting`] tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -62,7 +62,6 @@ pub(super) struct RecvToken<K> {
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
-    pub(super) store: S::Store,
     pub(super) senders: Parked,
     pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
@@ -75,6 +74,9 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) counters: Counters,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
     pub(super) weighs: bool,
+    /// The number of the latest walk through it.
+    pub(super) walk: u32,
+    pub(super) store: S::Store,
 }
 
 /// What came of offering a value.
@@ -141,6 +143,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             deserted: false,
             counters: Counters::ZERO,
             weighs: false,
+            walk: 0,
         }
     }
 

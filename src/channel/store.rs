@@ -6,6 +6,7 @@ use core::task::{Context, Poll};
 use super::aside::{Aside, Lent};
 use super::meeting::Bystanders;
 use super::snapshot::Kind;
+use super::walk::{Place, Step};
 use crate::error::TryAllocError;
 
 /// A channel's kind, as a type: [`Rendezvous`](super::Rendezvous), [`Buffered`](super::Buffered),
@@ -125,6 +126,25 @@ pub trait Store<T>: sealed::Sealed {
     /// The value that will be received next.
     #[cfg(feature = "stamps")]
     fn front(&mut self) -> Option<&mut T>;
+    /// The value at this place, counted from the front, where it can be had in constant time.
+    fn at(&self, _index: usize) -> Option<&T> {
+        None
+    }
+    /// Places, counted from the front, in which there may be values.
+    fn extent(&self) -> usize {
+        self.len()
+    }
+    /// Begins to look at one value after the other.
+    fn begin(&mut self, place: &mut Place) {
+        place.left = self.extent();
+    }
+    /// Looks at the next one; constant time. Values may have come and gone since. From the back to the front, unless
+    /// a store knows better. `gone` counts values that have left the store.
+    fn step(&mut self, place: &mut Place, _gone: u32) -> Step<'_, T> {
+        let Some(index) = place.left.min(self.extent()).checked_sub(1) else { return Step::End };
+        place.left = index;
+        self.at(index).map_or(Step::Nothing, |value| Step::Seen(value, index))
+    }
     /// What a receiver that parks now notes down.
     fn mark(&self) -> Self::Mark;
     /// Whether there is something for a receiver that parked at `mark`.

@@ -9,6 +9,7 @@ use core::task::{Context, Poll};
 use super::aside::{Alone, HasAside, Lent, Window};
 use super::snapshot::Kind;
 use super::store::{Growing, Store, Strategy, receivers_compete, sealed::Sealed};
+use super::walk::{Place, Step};
 use crate::arena::{Alloc, Arena, ArenaRef, LeaseMut};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -143,6 +144,8 @@ pub struct Segments<'a, T, M: RawMutex, const SEGMENT: usize> {
     len: usize,
     /// Slots behind `end` in the tail and in segments after it.
     room: usize,
+    /// The segment that a walk stands in. It is in the list, at the tail or before it; or null.
+    walked: *mut Segment<T, SEGMENT>,
     _leases: PhantomData<LeaseMut<'a, M>>,
 }
 
@@ -158,6 +161,11 @@ impl<T, M: RawMutex, const SEGMENT: usize> Sealed for Segments<'_, T, M, SEGMENT
 impl<'a, T, M: RawMutex, const SEGMENT: usize> Segments<'a, T, M, SEGMENT> {
     const LEASE_FITS: () = assert!(size_of::<LeaseMut<'a, M>>() <= size_of::<[usize; 2]>());
 
+    /// The slot behind the last value of a segment, which is the tail or before it.
+    fn end_of(&self, segment: *mut Segment<T, SEGMENT>) -> usize {
+        if segment == self.tail { self.end } else { SEGMENT }
+    }
+
     /// Takes the first segment's memory out of the list.
     fn detach(&mut self) -> Option<LeaseMut<'a, M>> {
         if self.head.is_null() {
@@ -170,6 +178,9 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Segments<'a, T, M, SEGMENT> {
             ((*segment).next, (*segment).lease.as_ptr().cast::<LeaseMut<'a, M>>().read())
         };
         self.head = next;
+        if self.walked == segment {
+            self.walked = ptr::null_mut();
+        }
         if next.is_null() {
             self.tail = ptr::null_mut();
         }
@@ -188,6 +199,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         end: 0,
         len: 0,
         room: 0,
+        walked: ptr::null_mut(),
         _leases: PhantomData,
     };
 
@@ -254,6 +266,49 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         // SAFETY: `len > 0`, so the head is alive and its slot `first` holds a value, which stays borrowed from
         // this store.
         Some(unsafe { &mut *(*self.head).slots.as_mut_ptr().add(self.first).cast::<T>() })
+    }
+
+    fn begin(&mut self, place: &mut Place) {
+        place.left = self.len;
+        self.walked = ptr::null_mut();
+    }
+
+    /// From the front to the back, as segments are linked. `place.number` is the next value's, in the count of those
+    /// that have left the store; what has left since is passed over.
+    fn step(&mut self, place: &mut Place, gone: u32) -> Step<'_, T> {
+        let Some(left) = place.left.checked_sub(1) else { return Step::End };
+        let ahead = place.number.wrapping_sub(gone) as i32;
+        if self.walked.is_null() || ahead < 0 {
+            self.walked = self.head;
+            (place.number, place.slot) = (gone, self.first);
+        }
+        // Lossless: not negative.
+        let position = place.number.wrapping_sub(gone) as usize;
+        if self.walked.is_null() || position >= self.len {
+            return Step::End;
+        }
+        if self.walked == self.head {
+            // An only segment may have been filled anew from its beginning.
+            place.slot = self.first + position;
+        }
+        if place.slot >= SEGMENT {
+            // SAFETY: a segment of the list is alive.
+            let next = unsafe { (*self.walked).next };
+            if self.walked == self.tail || next.is_null() {
+                return Step::End;
+            }
+            (self.walked, place.slot) = (next, 0);
+        }
+        if place.slot >= self.end_of(self.walked) {
+            return Step::End;
+        }
+        place.left = left;
+        place.number = place.number.wrapping_add(1);
+        let slot = place.slot;
+        place.slot += 1;
+        // SAFETY: `walked` is in the list, hence alive, between head and tail. Slots before its end hold values: in the
+        // head from `first` on, which is where the place is if it is the head, elsewhere from the first on.
+        Step::Seen(unsafe { &*(*self.walked).slots.as_ptr().add(slot).cast::<T>() }, position)
     }
 
     unsafe fn add(&mut self, mut growth: LeaseMut<'a, M>) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The version of the schema. It is raised when records of before can no longer be read.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Bytes that a frame of any [`Record`](super::Record) or [`Request`](super::Request) has at the most, the zero
 /// at its end included.

@@ -35,12 +35,13 @@ mod frame;
 mod name;
 mod record;
 mod request;
+mod ticket;
 
 pub use decode::{Decoder, Frames};
 pub use frame::{FrameError, FullError, MAX_FRAME, VERSION, decode, encode};
 pub use name::Name;
 pub use record::{
     ArenaRecord, Begin, ChannelRecord, HomeRecord, KernelRecord, QueueingRecord, Record,
-    TicketRecord,
 };
 pub use request::{Action, Outcome, Request};
+pub use ticket::{Orphans, Place, TicketRecord, TicketState};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Name;
 use super::request::Outcome;
+use super::ticket::{Orphans, TicketRecord};
 use crate::arena::{ArenaSnapshot, Census, HomeSnapshot, TicketDump};
 use crate::channel::{ChannelSnapshot, Histogram};
 use crate::kernel::KernelSnapshot;
@@ -85,6 +86,8 @@ pub struct ArenaRecord {
     /// How the pages in use are held. Not of the same moment as the rest, and left out where the walk over all
     /// payloads is too long.
     pub census: Option<Census>,
+    /// Payloads that nobody seems to be going to redeem. Only in a dump.
+    pub orphans: Option<Orphans>,
 }
 
 /// The figures of an arena's home.
@@ -95,6 +98,8 @@ pub struct HomeRecord {
     pub arena: Name,
     /// The home's figures.
     pub snapshot: HomeSnapshot,
+    /// How the home's pages are held: what is in hand was received, or is yet to be sent. As for an arena.
+    pub census: Option<Census>,
 }
 
 /// A kernel's figures.
@@ -105,16 +110,6 @@ pub struct KernelRecord {
     pub name: Name,
     /// Its figures.
     pub snapshot: KernelSnapshot,
-}
-
-/// A payload in an arena.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TicketRecord {
-    /// The arena's name.
-    pub arena: Name,
-    /// The payload.
-    pub dump: TicketDump,
 }
 
 impl Record {
@@ -149,12 +144,12 @@ impl Record {
 
     /// A record of an arena, with or without a census.
     pub fn arena(name: &str, snapshot: ArenaSnapshot, census: Option<Census>) -> Self {
-        Self::Arena(ArenaRecord { name: Name::new(name), snapshot, census })
+        Self::Arena(ArenaRecord { name: Name::new(name), snapshot, census, orphans: None })
     }
 
-    /// A record of a home of the arena of that name.
-    pub fn home(arena: &str, snapshot: HomeSnapshot) -> Self {
-        Self::Home(HomeRecord { arena: Name::new(arena), snapshot })
+    /// A record of a home of the arena of that name, with or without a [census](crate::ArenaRef::census_by_home).
+    pub fn home(arena: &str, snapshot: HomeSnapshot, census: Option<Census>) -> Self {
+        Self::Home(HomeRecord { arena: Name::new(arena), snapshot, census })
     }
 
     /// A record of a kernel.
@@ -162,8 +157,8 @@ impl Record {
         Self::Kernel(KernelRecord { name: Name::new(name), snapshot })
     }
 
-    /// A record of a payload in the arena of that name.
+    /// A record of a payload in the arena of that name, wherever it may wait. See [`TicketRecord`] for one that says that.
     pub fn ticket(arena: &str, dump: TicketDump) -> Self {
-        Self::Ticket(TicketRecord { arena: Name::new(arena), dump })
+        Self::Ticket(TicketRecord::new(arena, dump))
     }
 }

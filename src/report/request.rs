@@ -40,6 +40,12 @@ pub enum Action {
     Drain,
     /// Move an arena's payloads together.
     Compact,
+    /// Free an arena's payloads that are at rest, were allocated so many ticks ago or before, and wait in no channel.
+    /// Tickets of them are stale from then on.
+    Reap {
+        /// Ticks of the arena.
+        age: u32,
+    },
 }
 
 /// What came of an [`Action`].
@@ -59,4 +65,13 @@ pub enum Outcome {
     Unsuited,
     /// The request itself could not be read.
     Unreadable,
+    /// So many payloads were freed.
+    Reaped {
+        /// How many.
+        payloads: u64,
+        /// Their lengths, together.
+        bytes: u64,
+    },
+    /// Nothing is done: some channel would not show all that waits in it. Later it may.
+    Busy,
 }

@@ -376,11 +376,17 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 pub(crate) struct Parked {
     list: TokenList,
     count: u32,
+    /// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
+    /// stands in the list, or is null.
+    looked_at: *const Token,
 }
+
+// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
+unsafe impl Send for Parked {}
 
 impl Parked {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0 }
+        Self { list: TokenList::new(), count: 0, looked_at: ptr::null() }
     }
 
     /// How many tokens there are.
@@ -401,9 +407,12 @@ impl Parked {
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let first = self.list.pop_front()?;
+        let first = self.list.first()?;
+        if self.looked_at == first {
+            self.look_past(first);
+        }
         self.count -= 1;
-        Some(first)
+        self.list.pop_front()
     }
 
     /// Takes the first token out and ends its wait with `outcome`. It must not be an arm of a select.
@@ -419,9 +428,34 @@ impl Parked {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
+        if self.looked_at == token {
+            self.look_past(token);
+        }
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
         self.count -= 1;
+    }
+
+    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
+    #[cold]
+    #[inline(never)]
+    fn look_past(&mut self, token: *const Token) {
+        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+    }
+
+    /// Begins to look at one after the other.
+    pub(crate) fn look_from_first(&mut self) {
+        self.looked_at = self.list.head;
+    }
+
+    /// The next one, in the order of arrival; it stands in the list. Between two calls others may come and go.
+    pub(crate) fn look(&mut self) -> Option<*const Token> {
+        let token = self.looked_at;
+        if token.is_null() {
+            return None;
+        }
+        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+        Some(token)
     }
 }
 

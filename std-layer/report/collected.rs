@@ -41,17 +41,13 @@ impl Report {
         })
     }
 
-    /// Payloads that have been at rest, as far as their ages tell, for `age` ticks of their arena or more: tickets
-    /// that may have been lost. Only in a [dump](super::Registry::dump), and with the `stamps` feature. A payload's
-    /// age counts from its allocation. What waits in a channel is at rest, too: its
-    /// [oldest age](crate::channel::Times::oldest_age) tells whether that is why.
+    /// Payloads that are at rest and were found in no registered channel, and that were allocated `age` ticks of their
+    /// arena ago or before: tickets that may have been lost. Only in a [dump](super::Registry::dump), and with the `stamps`
+    /// feature. See there for what may be missed. Of what the dump itself calls an
+    /// [orphan](crate::report::TicketState::Orphan), what lies in a closed channel is left out.
     pub fn orphans(&self, age: u32) -> impl Iterator<Item = &TicketRecord> {
         self.records.iter().filter_map(move |record| match record {
-            Record::Ticket(ticket)
-                if ticket.dump.in_hand == 0 && ticket.dump.age.is_some_and(|own| own >= age) =>
-            {
-                Some(ticket)
-            }
+            Record::Ticket(ticket) if ticket.is_at_large(age) && !ticket.dump.part => Some(ticket),
             _ => None,
         })
     }
@@ -100,7 +96,8 @@ impl Report {
         json::write(self, out)
     }
 
-    /// The figures as text for Prometheus (its exposition format 0.0.4). Payloads of a dump are left out.
+    /// The figures as text for Prometheus (its exposition format 0.0.4). Of a dump's payloads only the orphans are in it,
+    /// counted: without a dump they are not known.
     ///
     /// Counters wrap where the snapshots' do, at 2³²: Prometheus takes that for a restart.
     pub fn prometheus(&self) -> std::string::String {

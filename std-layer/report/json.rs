@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::collected::Report;
 use crate::arena::Census;
 use crate::channel::{ChannelState, Histogram, Shortage};
-use crate::report::{Name, Outcome, Record};
+use crate::report::{Name, Orphans, Outcome, Place, Record, TicketState};
 
 /// One line: what is common to all, then the figures, side by side.
 #[derive(Serialize)]
@@ -46,6 +46,22 @@ struct Use {
     fragmentation: u32,
     #[serde(flatten)]
     census: Option<Census>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    orphans: Option<Orphans>,
+}
+
+/// How a home's pages are held.
+#[derive(Serialize)]
+struct Held {
+    #[serde(flatten)]
+    census: Option<Census>,
+}
+
+/// What is to be expected of a payload. How it is held is its `state`.
+#[derive(Serialize)]
+struct Expected {
+    ticket_state: TicketState,
+    place: Option<Place>,
 }
 
 /// What a histogram comes to. Upper bounds, as whoever reads it may not know those of its buckets.
@@ -123,11 +139,13 @@ pub(super) fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
                     used: now.used(),
                     fragmentation: now.fragmentation(),
                     census: arena.census,
+                    orphans: arena.orphans,
                 };
                 line(report, "arena", Named { name: arena.name, derived, figures: now }, &mut out)?;
             }
             Record::Home(home) => {
-                let named = Named { name: home.arena, derived: Nothing {}, figures: home.snapshot };
+                let derived = Held { census: home.census };
+                let named = Named { name: home.arena, derived, figures: home.snapshot };
                 line(report, "home", named, &mut out)?;
             }
             Record::Kernel(kernel) => {
@@ -136,7 +154,8 @@ pub(super) fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
                 line(report, "kernel", named, &mut out)?;
             }
             Record::Ticket(ticket) => {
-                let named = Named { name: ticket.arena, derived: Nothing {}, figures: ticket.dump };
+                let derived = Expected { ticket_state: ticket.state, place: ticket.place };
+                let named = Named { name: ticket.arena, derived, figures: ticket.dump };
                 line(report, "ticket", named, &mut out)?;
             }
             Record::Queueing(queueing) => {

@@ -28,9 +28,11 @@ mod json;
 mod place;
 mod prometheus;
 mod prometheus_histogram;
+mod reap;
 mod registry;
 #[cfg(target_os = "linux")]
 mod serve;
+mod sightings;
 mod stall;
 mod watch;
 

@@ -152,6 +152,15 @@ const ARENAS: &[Family<ArenaRecord>] = families! { now:
             now.snapshot.descriptors.saturating_sub(now.snapshot.live).saturating_sub(now.snapshot.retired),
     }
     Gauge "cloakroom_arena_waiting" "Allocations that wait." { "": now.snapshot.waiting }
+    Gauge "cloakroom_arena_orphans" "Payloads at rest that nobody seems to be going to redeem; of a dump." {
+        "": now.orphans.map(|orphans| orphans.payloads)
+    }
+    Gauge "cloakroom_arena_orphan_bytes" "Bytes of these." {
+        "": now.orphans.map(|orphans| orphans.bytes)
+    }
+    Gauge "cloakroom_arena_oldest_orphan_age_ticks" "Age of the oldest of these, in ticks of the arena." {
+        "": now.orphans.and_then(|orphans| orphans.oldest_age)
+    }
     Counter "cloakroom_arena_allocations_failed_total" "Allocations refused." { "": now.snapshot.failed }
     Counter "cloakroom_arena_allocations_waited_total" "Allocations that had to wait." {
         "": now.snapshot.waited
@@ -171,6 +180,10 @@ const ARENAS: &[Family<ArenaRecord>] = families! { now:
 
 const HOMES: &[Family<HomeRecord>] = families! { now:
     Gauge "cloakroom_home_used_pages" "Pages that a home uses." { "": now.snapshot.used }
+    Gauge "cloakroom_home_held_pages" "Pages that a home uses, by how they are held." {
+        ",held=\"in_hand\"": now.census.map(|census| census.pages_in_hand),
+        ",held=\"at_rest\"": now.census.map(|census| census.pages_at_rest),
+    }
     Gauge "cloakroom_home_cap_pages" "Pages that a home may use." { "": now.snapshot.cap }
     Gauge "cloakroom_home_minimum_pages" "Pages that are kept for a home." { "": now.snapshot.min }
 };

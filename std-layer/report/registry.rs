@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use super::collected::Report;
+use super::reap::reap;
+use super::sightings::Sightings;
 use super::watch::Watch;
+use crate::arena::{ArenaRef, Census};
 use crate::channel::{AnyArena, Compete, HasChannel};
 use crate::kernel::{Clock, Kernel, TimerQueue};
-use crate::report::{Action, Begin, Name, Outcome, Record};
+use crate::report::{Action, ArenaRecord, Begin, Name, Orphans, Outcome, Record, TicketRecord};
 use crate::std_layer::StdClock;
 use crate::sync::RawMutex;
 
@@ -33,6 +36,8 @@ struct Shared {
     source: Name,
     clock: StdClock,
     reports: AtomicU32,
+    orphan_age: AtomicU32,
+    /// In the order in which they were registered; with their numbers, which are never used twice.
     entries: Mutex<Entries>,
 }
 
@@ -62,18 +67,20 @@ enum Sort {
 
 /// Something that is registered.
 trait Entry: Send + Sync {
+    /// Looks at what waits in it, under its name.
+    fn look_into(&self, _name: &Name, _sightings: &mut Sightings) {}
     /// Adds what there is to say about it, under its name; nothing if it has gone.
-    fn report(&self, name: &Name, detail: Detail, records: &mut Vec<Record>);
+    fn report(&self, name: &Name, detail: Detail<'_>, records: &mut Vec<Record>);
     /// Does something to it. `None` if it has gone.
-    fn act(&self, action: Action) -> Option<Outcome>;
+    fn act(&self, action: Action, registry: &Registry) -> Option<Outcome>;
 }
 
 /// How much is reported.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
+#[derive(Clone, Copy)]
+enum Detail<'r> {
     Figures,
-    /// Every payload, too.
-    Payloads,
+    /// Every payload, too, with where it was seen to wait.
+    Payloads(&'r Registry, &'r Sightings),
 }
 
 /// Something is registered: until this is dropped.
@@ -118,6 +125,7 @@ impl Registry {
                 source: Name::new(source),
                 clock: StdClock::new(),
                 reports: AtomicU32::new(0),
+                orphan_age: AtomicU32::new(Self::ORPHAN_AGE),
                 entries: Mutex::default(),
             }),
         }
@@ -192,18 +200,54 @@ impl Registry {
         self.add(Sort::Kernel, name, WatchedKernel { kernel })
     }
 
+    /// The [orphan age](Self::set_orphan_age) at first: a minute, if the arenas are told milliseconds.
+    pub const ORPHAN_AGE: u32 = 60_000;
+
+    /// From what age on a payload that is at rest and waits in no registered channel is called an
+    /// [orphan](crate::report::TicketState::Orphan) in a dump: so many ticks of its arena after its allocation, longer
+    /// than a message may be under way. Ages are known with the `stamps` feature.
+    pub fn set_orphan_age(&self, ticks: u32) {
+        self.shared.orphan_age.store(ticks, Ordering::Relaxed);
+    }
+
     /// A snapshot of everything that is registered and still there. No lock is held across two of them.
     pub fn collect(&self) -> Report {
         self.collect_with(Detail::Figures)
     }
 
-    /// As [`collect`](Self::collect), with every payload of the arenas: much, and each looked at in a critical
-    /// section of its own.
+    /// As [`collect`](Self::collect), with every payload of the arenas: its state, and the channel in which it waits.
+    /// That is much: each payload is looked at in a critical section of its own, and so is each value in the registered
+    /// channels. Sends and receives pay nothing for it but that.
+    ///
+    /// So a dump is no picture of one moment. The channels are looked through first, and for what would be an orphan
+    /// a second time, in the opposite order.
+    ///
+    /// * What stays in a channel, or with a sender that waits, is shown there. Its position is that of the moment at
+    ///   which it was looked at: under traffic two payloads may have the same one.
+    /// * What came into a channel since it was looked at is [dehydrated](crate::report::TicketState::Dehydrated); what
+    ///   left it since is shown where it was.
+    /// * What is taken from one channel and put into another just then may be seen in neither, and so may what a sender
+    ///   holds that has been told to go on and has not been polled since. If it is older than the
+    ///   [orphan age](Self::set_orphan_age), it is called an orphan. Two dumps in which it is one say more.
+    /// * What lies inside a value of a type of your own, in a channel that is not registered, or in a future that has
+    ///   not been polled yet, is not seen. Parcels and tickets are, as values of channels.
     pub fn dump(&self) -> Report {
-        self.collect_with(Detail::Payloads)
+        let sightings = self.sightings(false);
+        self.collect_with(Detail::Payloads(self, &sightings))
     }
 
-    fn collect_with(&self, detail: Detail) -> Report {
+    /// What waits in the registered channels.
+    pub(super) fn sightings(&self, backwards: bool) -> Sightings {
+        let mut all = self.all();
+        if backwards {
+            all.reverse();
+        }
+        let mut sightings = Sightings::none();
+        all.iter().for_each(|(name, entry)| entry.look_into(name, &mut sightings));
+        sightings
+    }
+
+    fn collect_with(&self, detail: Detail<'_>) -> Report {
         let begin = Begin {
             source: self.shared.source,
             sequence: self.shared.reports.fetch_add(1, Ordering::Relaxed),
@@ -224,11 +268,18 @@ impl Registry {
     }
 
     /// Does something to the first thing of this name that is still there.
+    ///
+    /// [Reaping](Action::Reap) takes a moment: the registered channels are looked through twice, with a pause. Whatever
+    /// is in one of them, or is the value of a send that waits for one, from the first look to the last, is not freed,
+    /// whatever its age; if a channel does not show everything (see
+    /// [`is_whole`](crate::channel::Walk::is_whole)), nothing is freed, and the outcome is [`Busy`](Outcome::Busy).
+    /// Payloads may be freed of which somebody has the number, or a parcel: they get a stale error. So the age should be
+    /// longer than a message is ever under way, and channels that carry payloads should be registered.
     pub fn act(&self, name: &str, action: Action) -> Outcome {
         let name = Name::new(name);
         let all = self.all();
         let mut named = all.iter().filter(|(own, _)| *own == name);
-        named.find_map(|(_, entry)| entry.act(action)).unwrap_or(Outcome::Unknown)
+        named.find_map(|(_, entry)| entry.act(action, self)).unwrap_or(Outcome::Unknown)
     }
 }
 
@@ -244,14 +295,18 @@ struct WatchedChannel<W: Watch> {
 }
 
 impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
-    fn report(&self, name: &Name, _detail: Detail, records: &mut Vec<Record>) {
+    fn look_into(&self, name: &Name, sightings: &mut Sightings) {
+        self.channel.look(|target| sightings.look_into(*name, target));
+    }
+
+    fn report(&self, name: &Name, _detail: Detail<'_>, records: &mut Vec<Record>) {
         let snapshot = self.channel.look(|target| target.channel().snapshot());
         let Some(snapshot) = snapshot else { return };
         records.push(Record::channel(name, snapshot));
         records.extend(Record::queueing(name, &snapshot));
     }
 
-    fn act(&self, action: Action) -> Option<Outcome> {
+    fn act(&self, action: Action, _registry: &Registry) -> Option<Outcome> {
         self.channel.look(|target| match (action, self.drain) {
             (Action::Close, _) => Outcome::Done(target.channel().close().into()),
             (Action::Drain, Some(drain)) => Outcome::Done(drain(target)),
@@ -266,22 +321,77 @@ struct WatchedArena<M, W> {
 }
 
 impl<M: RawMutex + 'static, W: Watch<Target: AnyArena<M>>> Entry for WatchedArena<M, W> {
-    fn report(&self, name: &Name, detail: Detail, records: &mut Vec<Record>) {
+    fn report(&self, name: &Name, detail: Detail<'_>, records: &mut Vec<Record>) {
         self.arena.look(|target| {
             let arena = target.any();
-            records.push(Record::arena(name, arena.snapshot(), Some(arena.census())));
-            records.extend(arena.homes().map(|home| Record::home(name, home)));
-            if detail == Detail::Payloads {
-                records.extend(arena.dump().map(|payload| Record::ticket(name, payload)));
+            let homes: Vec<_> = arena.homes().collect();
+            let mut by_home = std::vec![Census::default(); homes.len()];
+            let (snapshot, census) = (arena.snapshot(), arena.census_by_home(&mut by_home));
+            let (mut tickets, mut orphans) = (Vec::new(), None);
+            if let Detail::Payloads(registry, sightings) = detail {
+                tickets = payloads(name, arena, registry, sightings);
+                orphans = Some(tickets.iter().fold(Orphans::default(), Orphans::with));
             }
+            records.push(Record::Arena(ArenaRecord {
+                name: *name,
+                snapshot,
+                census: Some(census),
+                orphans,
+            }));
+            let homes = homes.into_iter().zip(by_home);
+            records.extend(homes.map(|(home, held)| Record::home(name, home, Some(held))));
+            records.extend(tickets.into_iter().map(Record::Ticket));
         });
     }
 
-    fn act(&self, action: Action) -> Option<Outcome> {
+    fn act(&self, action: Action, registry: &Registry) -> Option<Outcome> {
         self.arena.look(|target| match action {
             Action::Compact => Outcome::Done(target.any().compact(usize::MAX).pages_moved as u64),
+            Action::Reap { age } => reap(registry, target.any(), age),
             _ => Outcome::Unsuited,
         })
+    }
+}
+
+/// What there is to say of an arena's payloads.
+fn payloads<M: RawMutex>(
+    name: &str,
+    arena: ArenaRef<'_, M>,
+    registry: &Registry,
+    sightings: &Sightings,
+) -> Vec<TicketRecord> {
+    let age = registry.shared.orphan_age.load(Ordering::Relaxed);
+    let place = |payload| sightings.place(arena, TicketRecord::new(name, payload));
+    let mut tickets: Vec<TicketRecord> = arena.dump().map(place).collect();
+    if tickets.iter().any(|ticket| ticket.is_at_large(age)) {
+        // They may be on the way from one channel to another.
+        let again = registry.sightings(true);
+        for ticket in tickets.iter_mut().filter(|ticket| ticket.is_at_large(age)) {
+            *ticket = again.place(arena, *ticket).orphaned_at(age);
+        }
+    }
+    follow_runs(&mut tickets);
+    tickets
+}
+
+/// The later runs of scattered payloads are what the first ones are: only these have tickets.
+fn follow_runs(tickets: &mut [TicketRecord]) {
+    let place = |tickets: &[TicketRecord], descriptor| {
+        // They are in the order of their descriptors.
+        tickets.binary_search_by_key(&descriptor, |ticket| ticket.dump.descriptor).ok()
+    };
+    for first in 0..tickets.len() {
+        let head = tickets[first];
+        let mut next = head.dump.next.filter(|_| !head.dump.part);
+        while let Some(at) = next.and_then(|descriptor| place(tickets, descriptor)) {
+            let run = &mut tickets[at];
+            // Of other payloads by now, if they were freed meanwhile.
+            if !run.dump.part {
+                break;
+            }
+            (run.state, run.place) = (head.state, head.place);
+            next = run.dump.next;
+        }
     }
 }
 
@@ -290,11 +400,11 @@ struct WatchedKernel<M: RawMutex + Sync + 'static, T: 'static> {
 }
 
 impl<M: RawMutex + Sync + 'static, T: TimerQueue + Sync + 'static> Entry for WatchedKernel<M, T> {
-    fn report(&self, name: &Name, _detail: Detail, records: &mut Vec<Record>) {
+    fn report(&self, name: &Name, _detail: Detail<'_>, records: &mut Vec<Record>) {
         records.push(Record::kernel(name, self.kernel.snapshot()));
     }
 
-    fn act(&self, _action: Action) -> Option<Outcome> {
+    fn act(&self, _action: Action, _registry: &Registry) -> Option<Outcome> {
         Some(Outcome::Unsuited)
     }
 }

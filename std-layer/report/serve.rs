@@ -37,7 +37,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// What a server does.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Serving {
-    /// Whether clients may close, drain and compact. Off by default.
+    /// Whether clients may close, drain, compact and reap. Off by default.
     pub actions: bool,
 }
 

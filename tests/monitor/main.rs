@@ -6,6 +6,7 @@
 //! | `traffic` | reading while threads send and receive |
 //! | `text` | JSON lines and text for Prometheus, read by parsers of others |
 //! | `stalls` | what is stuck, and what may have been lost |
+//! | `tickets` | the state of each payload, where it waits, and reaping |
 //! | `socket` | the server: requests, actions, and who may ask |
 #![cfg(not(loom))]
 
@@ -14,6 +15,7 @@ mod registry;
 mod socket;
 mod stalls;
 mod text;
+mod tickets;
 mod traffic;
 
 use cloakroom::Arena;

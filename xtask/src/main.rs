@@ -31,7 +31,7 @@ type Result<T = ()> = std::result::Result<T, String>;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-    setup              install what building and running firmware takes
+    setup              install what building and running firmware takes, and what the tests do
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
     soak               tests of length: ten million messages, a billion bytes, idleness, storms (minutes)
@@ -82,13 +82,14 @@ fn obey(arguments: &[&str]) -> Result<bool> {
     Ok(true)
 }
 
-/// Installs a toolchain for every board, and QEMU.
+/// Installs a toolchain for every board, QEMU, and tmux.
 fn set_up() -> Result {
     for board in Board::ALL {
         let toolchain = toolchain::for_target(board.target)?;
         println!("{}: {}", board.target, toolchain.description());
     }
-    toolchain::install_qemu()
+    toolchain::install_qemu()?;
+    toolchain::install_tmux()
 }
 
 fn show(board: &str, binary: &str) -> Result {

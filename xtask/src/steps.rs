@@ -24,7 +24,7 @@ const STEPS: &[Step] = &[
     ("documentation", || {
         cargo_with("RUSTDOCFLAGS", "-D warnings", "doc --workspace --all-features --no-deps")
     }),
-    ("tests on the host", || cargo("test --workspace --all-features")),
+    ("tests on the host", test_on_the_host),
     ("tests on the host without features", || {
         cargo("test --package cloakroom --no-default-features")
     }),
@@ -50,7 +50,8 @@ const STEPS: &[Step] = &[
 ];
 
 /// The features of the library, for trying every combination.
-const FEATURES: &[&str] = &["std", "defmt", "checksum", "stamps", "embedded-io-async"];
+const FEATURES: &[&str] =
+    &["std", "defmt", "checksum", "stamps", "correlation", "embedded-io-async"];
 
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.
@@ -91,6 +92,13 @@ fn cargo(arguments: &str) -> Result {
 
 fn cargo_with(variable: &str, value: &str, arguments: &str) -> Result {
     run(host_cargo().env(variable, value).args(arguments.split(' ')))
+}
+
+/// All tests, those in a terminal multiplexer included: without it they fail, and all others run all the same.
+fn test_on_the_host() -> Result {
+    let installed = toolchain::install_tmux();
+    let tested = cargo_with("CLOAKROOM_TMUX_REQUIRED", "1", "test --workspace --all-features");
+    installed.and(tested)
 }
 
 /// Lints the library with each set of its features: what one feature uses, another may not provide.

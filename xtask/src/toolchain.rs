@@ -31,6 +31,9 @@ const SANITIZER_PACKAGES: &[&str] = &["clang-22", "libclang-rt-22-dev"];
 
 const QEMU: &str = "qemu-system-arm";
 
+/// What `chanmon` is seen in by its tests, besides their own terminal.
+const TMUX: &str = "tmux";
+
 /// What builds firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
@@ -131,6 +134,14 @@ pub fn install_qemu() -> Result {
         return Ok(());
     }
     install_packages(&[QEMU]).map_err(|reason| format!("install {QEMU}: {reason}"))
+}
+
+/// Sees to it that tmux is there.
+pub fn install_tmux() -> Result {
+    if is_installed(TMUX) {
+        return Ok(());
+    }
+    install_packages(&[TMUX]).map_err(|reason| format!("install {TMUX}: {reason}"))
 }
 
 /// Whether the compiler of the cargo at hand has the core library for `target`.

@@ -48,21 +48,33 @@ fn page(latest: &Latest, name: Name) -> (Vec<Line<'static>>, Vec<Line<'static>>)
     if channel.snapshot.mode == PayloadMode::Values {
         return (lines, vec![]);
     }
-    let payloads = at_rest(picture);
-    let title = match payloads.len() {
-        0 => "No payloads at rest, or too many for a look at each.".to_string(),
-        _ => "Payloads at rest, oldest first (an arena does not know in which channel):".into(),
-    };
+    let (title, payloads) = payloads(picture, name);
     lines.extend([Line::default(), Line::styled(title, heading())]);
     if !payloads.is_empty() {
         lines.push(PAYLOAD_HEAD.into());
     }
-    (lines, payloads.iter().map(|ticket| payload_line(&ticket.dump).into()).collect())
+    (lines, payloads.into_iter().map(|ticket| payload_line(ticket).into()).collect())
 }
 
-fn at_rest(picture: &Picture) -> Vec<&TicketRecord> {
-    let mut tickets: Vec<&TicketRecord> =
-        picture.tickets().filter(|ticket| ticket.dump.at_rest > 0).collect();
-    tickets.sort_by_key(|ticket| std::cmp::Reverse(ticket.dump.age));
-    tickets
+/// The payloads that wait in this channel, in their order; or, if none is known to wait in any, all that are at rest.
+fn payloads(picture: &Picture, name: Name) -> (&'static str, Vec<&TicketRecord>) {
+    let at_rest = picture.tickets().filter(|ticket| ticket.dump.at_rest > 0);
+    let mut tickets: Vec<&TicketRecord> = at_rest.collect();
+    if tickets.is_empty() {
+        return ("No payloads at rest, or too many for a look at each.", tickets);
+    }
+    if tickets.iter().all(|ticket| ticket.place.is_none()) {
+        tickets.sort_by_key(|ticket| std::cmp::Reverse(ticket.dump.age));
+        return (
+            "Payloads at rest, oldest first (in no channel, or it is not known in which):",
+            tickets,
+        );
+    }
+    let place = |ticket: &TicketRecord| ticket.place.filter(|place| place.channel == name);
+    tickets.retain(|ticket| place(ticket).is_some());
+    tickets.sort_by_key(|ticket| place(ticket).map(|place| (place.parked, place.position)));
+    match tickets.is_empty() {
+        true => ("No payloads wait here.", tickets),
+        false => ("Payloads that wait here, at rest, in their order:", tickets),
+    }
 }

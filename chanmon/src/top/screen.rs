@@ -264,7 +264,7 @@ mod tests {
             Record::Channel(channel),
             Record::arena("heap", heap, Some(census)),
             Record::arena("other", heap, None),
-            Record::home("heap", home),
+            Record::home("heap", home, None),
             Record::Kernel(kernel),
             Record::Ticket(ticket(most, most, PayloadState::AtRest)),
             Record::Ticket(ticket(1, most, PayloadState::Moving)),

@@ -147,7 +147,52 @@ fn what_may_have_been_lost_is_found() {
             break text;
         }
     };
-    assert!(lost.contains("dehydrated") && lost.contains(" 400 "), "{lost}");
+    assert!(lost.contains("orphan") && lost.contains(" 400 "), "{lost}");
+    // The process calls it one, too, from its own limit on.
+    loop {
+        let (_, json) = said(&["json", &socket, "--payloads"]);
+        if json.contains(r#""orphans":{"payloads":1,"bytes":400,"#) {
+            assert!(json.contains(r#""ticket_state":"orphan""#), "{json}");
+            break;
+        }
+    }
+    let orphans = [r#"cloakroom_arena_orphans{source="busy",arena="memory"} 1"#];
+    assert_said(&["prom", &socket], 0, &orphans);
+    assert_said(&["dump", &socket], 0, &["orphans: 1 payload of 400 B in 7 pages, the oldest "]);
+}
+
+#[test]
+fn what_is_lost_is_freed_when_that_is_allowed() {
+    let mut busy = Busy::start(&["actions"]);
+    let socket = socket(&busy);
+    busy.say("lose");
+    busy.say("stall");
+    // Younger than that is nothing that has been lost; orders wait meanwhile, as old as they get.
+    let reap = ["actions", "reap", &socket, "memory", "--age", "1000"];
+    let freed = loop {
+        let (status, text) = said(&reap);
+        if status == Some(0) && !text.contains("0 payloads") {
+            break text;
+        }
+        assert!(status == Some(0) || text.contains("try again"), "{text}");
+    };
+    assert_eq!(freed, "memory: 1 payload of 400 B freed\n");
+    let (_, text) = said(&["dump", &socket, "--orphans", "1000"]);
+    assert!(text.contains("nothing has been at rest"), "{text}");
+    assert_said(
+        &["dump", &socket],
+        0,
+        &["ready      orders at 31 ", "suspended  sender 0 of orders "],
+    );
+    busy.say("go");
+    let flows = ["--alert", "receive_rate > 0", "--channel", "orders", "--interval", "0.05"];
+    assert_said(&[&["watch", &socket], &flows[..]].concat(), 1, &["orders: receive_rate > 0"]);
+    assert_said(&["actions", "reap", &socket, "memory"], 2, &["--age"]);
+    assert_said(
+        &["actions", "reap", &socket, "orders", "--age", "9"],
+        2,
+        &["arenas compact, and reap"],
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod busy;
 mod commands;
 mod demo;
 mod errors;
+mod multiplexer;
 mod screen;
 mod top;
 

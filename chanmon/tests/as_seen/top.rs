@@ -89,7 +89,12 @@ fn a_consumer_that_stops_is_told_with_the_reason() {
     // Messages wait in the arena, at rest.
     screen.shows(&["▓"]);
     screen.press("\r");
-    screen.shows(&["Payloads at rest", "dehydrated", "waiting: senders 3"]);
+    screen.shows(&[
+        "Payloads that wait here",
+        "ready",
+        "waiting: senders 3",
+        "in hand, by home: memory 0",
+    ]);
     screen.press("b");
     busy.say("go");
     screen.wait("orders that flow again", |text| line(text, "orders ").contains("active"));

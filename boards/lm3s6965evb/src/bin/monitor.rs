@@ -14,7 +14,7 @@
 #![no_main]
 
 use cloakroom::Arena;
-use cloakroom::arena::Home;
+use cloakroom::arena::{Census, Home};
 use cloakroom::channel::{Buffered, Bytes, Channel, Conflated};
 use cloakroom::kernel::{Clock, Kernel};
 use cloakroom::limit::Operation;
@@ -138,7 +138,11 @@ fn figures() -> impl Iterator<Item = Record> {
         || Record::arena("memory", MEMORY.snapshot(), Some(MEMORY.handle().census())),
     ];
     let memory = MEMORY.handle();
-    let homes = memory.homes().map(|home| Record::home("memory", home));
+    let homes = memory.homes().map(move |home| {
+        let mut held = [Census::default(); 2];
+        memory.census_by_home(&mut held);
+        Record::home("memory", home, held.get(usize::from(home.id)).copied())
+    });
     let payloads = memory.dump().map(|payload| Record::ticket("memory", payload));
     ALL.into_iter().map(|look| look()).chain(homes).chain(payloads)
 }
