@@ -1,18 +1,16 @@
-//! Bytes of RAM.
+//! How many bytes of RAM things take.
 
+use bench::Bench;
 use cloakroom::channel::{Buffered, Bytes, Channel, RecvFuture, Rendezvous, SendFuture};
 use cloakroom::kernel::{Kernel, NoTimers, Sleep, Timers};
 use cloakroom::{Arena, Lease, Parcel, Ticket};
-use harness::println;
 
 use crate::Lock;
 
-/// Prints the table.
-pub fn print() {
-    println!("| what | bytes of RAM |");
-    println!("|---|---:|");
+/// Prints the figures.
+pub fn print(bench: &Bench) {
     let base = size_of::<Arena<Lock, 64, 64, 32>>();
-    let row = |what: &str, bytes: usize| println!("| {what} | {bytes} |");
+    let row = |what: &str, bytes: usize| bench.bytes(what, bytes);
     row("a descriptor", (size_of::<Arena<Lock, 64, 64, 64>>() - base) / 32);
     row("a page, besides its own bytes", (size_of::<Arena<Lock, 128, 64, 32>>() - base) / 64 - 64);
     row("a home", (size_of::<Arena<Lock, 64, 64, 32, 12>>() - base) / 8);
