@@ -89,8 +89,8 @@ impl Board {
 
     fn build_of(&self, package: &str, binaries: &[&str], level: Level, more: &[&str]) -> Result {
         let mut cargo = toolchain::for_target(self.target)?.cargo("build", self.target);
-        cargo.current_dir(root().join("boards"));
-        cargo.args(["--profile", level.profile(), "--package", package]);
+        cargo.current_dir(root().join("boards").join(package));
+        cargo.args(["--profile", level.profile()]);
         cargo.args(binaries.iter().flat_map(|binary| ["--bin", binary])).args(more);
         run(&mut cargo)
     }

@@ -40,7 +40,7 @@ usage: cargo xtask COMMAND
                        which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
-    bench mcu [--own] [--bless]
+    bench mcu [--own] [thumbv6m | thumbv7m | thumbv8m] [--bless]
                        what operations and programs cost on microcontrollers, this library's and others';
                        --own: only what `test` compares with boards/figures.toml; --bless: writes that file
 

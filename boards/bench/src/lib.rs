@@ -9,6 +9,7 @@
 #![no_std]
 
 mod masked;
+pub mod payload;
 
 use harness::println;
 use harness::semihosting::exit;

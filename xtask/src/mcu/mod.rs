@@ -21,6 +21,37 @@ use figures::{Figures, Key};
 const OWN: &str = "costs";
 const EMPTY: &str = "empty";
 
+/// The package of other crates' operations and programs.
+const PEERS: &str = "peers";
+
+/// A program that counts operations of another crate.
+struct Peer {
+    /// The crate.
+    name: &'static str,
+    binary: &'static str,
+    /// An instruction set that the crate does not build for, and why.
+    not_for: Option<(&'static str, &'static str)>,
+}
+
+impl Peer {
+    const ALL: &[Self] = &[
+        Self { name: "embassy-sync", binary: "peer_embassy", not_for: None },
+        Self { name: "heapless", binary: "peer_heapless", not_for: None },
+        Self { name: "bbqueue", binary: "peer_bbqueue", not_for: None },
+        Self {
+            name: "thingbuf",
+            binary: "peer_thingbuf",
+            not_for: Some(("thumbv6m", "it takes compare-and-swap from the core library")),
+        },
+        Self { name: "rtic-sync", binary: "peer_rtic", not_for: None },
+        Self { name: "maitake-sync", binary: "peer_maitake", not_for: None },
+    ];
+
+    fn builds_for(&self, board: &Board) -> bool {
+        self.not_for.is_none_or(|(instruction_set, _)| instruction_set != board.instruction_set())
+    }
+}
+
 /// This library, in the table.
 const CLOAKROOM: &str = "cloakroom";
 
@@ -45,41 +76,51 @@ const WEIGHED: &[Weighed] = &[
         whose: CLOAKROOM,
         what: "two tasks, 64-byte messages in an arena, an executor",
     },
+    Weighed {
+        package: PEERS,
+        binary: "size_embassy",
+        whose: "embassy",
+        what: "two tasks, one channel of u32, an executor",
+    },
 ];
 
 /// What is measured in one go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    /// All.
-    Everything,
+#[derive(Clone, Copy)]
+struct Extent<'a> {
     /// This library alone, for size, on the two boards that the suite runs on.
-    Own,
+    own: bool,
+    /// Only on the board of this instruction set.
+    instruction_set: Option<&'a str>,
 }
 
-impl Extent {
-    fn boards(self) -> &'static [Board] {
-        match self {
-            Self::Everything => Board::MEASURED,
-            Self::Own => Board::ALL,
-        }
+impl Extent<'_> {
+    /// What the gate measures.
+    const GATE: Self = Self { own: true, instruction_set: None };
+
+    fn boards(self) -> impl Iterator<Item = &'static Board> {
+        let boards = if self.own { Board::ALL } else { Board::MEASURED };
+        boards.iter().filter(move |board| {
+            self.instruction_set.is_none_or(|only| only == board.instruction_set())
+        })
     }
 
     fn levels(self) -> &'static [Level] {
-        match self {
-            Self::Everything => &[Level::Size, Level::Speed],
-            Self::Own => &[Level::Size],
-        }
+        if self.own { &[Level::Size] } else { &[Level::Size, Level::Speed] }
+    }
+
+    fn peers(self, board: &Board) -> impl Iterator<Item = &'static Peer> {
+        Peer::ALL.iter().filter(move |peer| !self.own && peer.builds_for(board))
     }
 
     fn weighed(self) -> impl Iterator<Item = &'static Weighed> {
-        WEIGHED.iter().filter(move |program| self == Self::Everything || program.whose == CLOAKROOM)
+        WEIGHED.iter().filter(move |program| !self.own || program.whose == CLOAKROOM)
     }
 
     /// Whether figures of `key` are measured.
     fn has(self, key: &Key) -> bool {
-        self.boards().iter().any(|board| board.instruction_set() == key.instruction_set)
+        self.boards().any(|board| board.instruction_set() == key.instruction_set)
             && self.levels().iter().any(|level| level.name() == key.level)
-            && (self == Self::Everything || key.whose == CLOAKROOM)
+            && (!self.own || key.whose == CLOAKROOM)
             && key.whose != figures::AIM
     }
 }
@@ -94,11 +135,15 @@ enum Runs {
 
 /// Measures, and compares with the table or writes it.
 pub fn run(options: &[&str]) -> Result {
-    let (mut extent, mut bless) = (Extent::Everything, false);
-    for option in options {
-        match *option {
-            "--own" => extent = Extent::Own,
+    let mut extent = Extent { own: false, instruction_set: None };
+    let mut bless = false;
+    for &option in options {
+        match option {
+            "--own" => extent.own = true,
             "--bless" => bless = true,
+            name if Board::MEASURED.iter().any(|board| board.instruction_set() == name) => {
+                extent.instruction_set = Some(name);
+            }
             other => return Err(format!("not an option of `bench mcu`: {other}")),
         }
     }
@@ -111,7 +156,7 @@ pub fn run(options: &[&str]) -> Result {
 
 /// For the gate: this library's figures against the table, and the table against the page.
 pub fn compare_own() -> Result {
-    compare(Extent::Own, &measure(Extent::Own, Runs::One)?)?;
+    compare(Extent::GATE, &measure(Extent::GATE, Runs::One)?)?;
     if fs::read_to_string(root().join(page::PATH)).ok() == Some(page::text(&read()?)?) {
         return Ok(());
     }
@@ -127,7 +172,7 @@ fn read() -> Result<Figures> {
     Figures::parse(&text.map_err(|error| format!("cannot read the table: {error}"))?)
 }
 
-fn compare(extent: Extent, measured: &Figures) -> Result {
+fn compare(extent: Extent<'_>, measured: &Figures) -> Result {
     let table = read()?;
     let comparison = table.compared_with(measured, |key| extent.has(key));
     for line in &comparison.changes {
@@ -142,10 +187,11 @@ fn compare(extent: Extent, measured: &Figures) -> Result {
     ))
 }
 
-fn write(extent: Extent, measured: Figures) -> Result {
+fn write(extent: Extent<'_>, measured: Figures) -> Result {
     let mut table =
         if table_path().exists() { read()? } else { Figures::new(measured.compiler.clone()) };
-    if extent == Extent::Own && table.compiler != measured.compiler {
+    let partly = extent.own || extent.instruction_set.is_some();
+    if partly && table.compiler != measured.compiler {
         return Err(format!(
             "the rest of the table is by {}, this by {}: bless all of it",
             table.compiler, measured.compiler
@@ -159,7 +205,7 @@ fn write(extent: Extent, measured: Figures) -> Result {
     write(root().join(page::PATH), page::text(&table)?)
 }
 
-fn measure(extent: Extent, runs: Runs) -> Result<Figures> {
+fn measure(extent: Extent<'_>, runs: Runs) -> Result<Figures> {
     let mut figures: Option<Figures> = None;
     for board in extent.boards() {
         let compiler = toolchain::for_target(board.target)?.compiler()?;
@@ -167,6 +213,9 @@ fn measure(extent: Extent, runs: Runs) -> Result<Figures> {
         for &level in extent.levels() {
             build(board, level, extent)?;
             count(board, level, OWN, runs, figures)?;
+            for peer in extent.peers(board) {
+                count(board, level, peer.binary, runs, figures)?;
+            }
             weigh(board, level, extent, figures)?;
         }
     }
@@ -174,11 +223,15 @@ fn measure(extent: Extent, runs: Runs) -> Result<Figures> {
 }
 
 /// Builds everything that is measured, all binaries of a package in one go.
-fn build(board: &Board, level: Level, extent: Extent) -> Result {
-    let weighed = extent.weighed().filter(|program| program.package == OWN);
-    let own: Vec<_> =
-        [OWN, EMPTY].into_iter().chain(weighed.map(|program| program.binary)).collect();
-    board.build_measured(OWN, &own, level)
+fn build(board: &Board, level: Level, extent: Extent<'_>) -> Result {
+    let weighed = |package| {
+        let of_package = extent.weighed().filter(move |program| program.package == package);
+        of_package.map(|program| program.binary)
+    };
+    let own: Vec<_> = [OWN, EMPTY].into_iter().chain(weighed(OWN)).collect();
+    board.build_measured(OWN, &own, level)?;
+    let peers: Vec<_> = extent.peers(board).map(|peer| peer.binary).chain(weighed(PEERS)).collect();
+    if peers.is_empty() { Ok(()) } else { board.build_measured(PEERS, &peers, level) }
 }
 
 /// Runs a program that counts, and takes down what it prints.
@@ -202,7 +255,7 @@ fn count(board: &Board, level: Level, binary: &str, runs: Runs, to: &mut Figures
 }
 
 /// Takes down what programs take of flash and RAM over an empty one.
-fn weigh(board: &Board, level: Level, extent: Extent, to: &mut Figures) -> Result {
+fn weigh(board: &Board, level: Level, extent: Extent<'_>, to: &mut Figures) -> Result {
     let size = |binary| Elf::read(&board.program(binary, level)?)?.size();
     let empty = size(EMPTY)?;
     for program in extent.weighed() {

@@ -1,9 +1,12 @@
 //! The table of figures as a page to read.
 
-use super::CLOAKROOM;
+use std::fs;
+
 use super::figures::{AIM, Figures, Key, Section};
+use super::{CLOAKROOM, PEERS, Peer};
 use crate::Result;
 use crate::board::{Board, Level};
+use crate::process::root;
 
 /// The page, from the repository's root.
 pub const PATH: &str = "boards/BENCHMARKS.md";
@@ -22,9 +25,13 @@ const UNITS: &[(&str, &str)] = &[
 
 /// The whole page.
 pub fn text(figures: &Figures) -> Result<String> {
-    let mut page = HEAD.replace("COMPILER", &figures.compiler);
+    let mut page = HEAD.replace("COMPILER", &figures.compiler).replace("PEERS", &peers()?);
     for board in Board::MEASURED {
         page += &format!("\n## {} ({})\n", board.instruction_set(), board.name);
+        for peer in Peer::ALL.iter().filter(|peer| !peer.builds_for(board)) {
+            let why = peer.not_for.map_or("", |(_, why)| why);
+            page += &format!("\n{} does not build for it: {why}.\n", peer.name);
+        }
         for (unit, heading) in UNITS {
             let table = Table { figures, board, unit };
             let rows = table.rows();
@@ -37,6 +44,20 @@ pub fn text(figures: &Figures) -> Result<String> {
         }
     }
     Ok(page)
+}
+
+/// The crates that are compared with, and their versions.
+fn peers() -> Result<String> {
+    let path = root().join("boards").join(PEERS).join("Cargo.lock");
+    let lock = fs::read_to_string(&path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let version = |name: &str| {
+        let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        Some(format!("{name} {}", rest.split('"').next()?))
+    };
+    let names = Peer::ALL.iter().map(|peer| peer.name).chain(["embassy-executor"]);
+    let versions = names.map(|name| version(name).ok_or_else(|| format!("{name} is not locked")));
+    Ok(versions.collect::<Result<Vec<_>>>()?.join(", "))
 }
 
 /// One table of the page.

@@ -6,6 +6,7 @@ use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
 use bench::Bench;
+use bench::payload::{fill_words, sum_words};
 use cloakroom::Ticket;
 use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Priority, fan_out};
 use cloakroom::kernel::{Kernel, NoTimers, TimerQueue, Timers};
@@ -149,20 +150,6 @@ fn payloads(bench: &mut Bench) {
     bench.operation("check of a ticket (forged)", &mut || {
         let _ = black_box(ARENA.redeem(black_box(forged)).is_err());
     });
-}
-
-fn fill_words(bytes: &mut [u8], pattern: u32) {
-    // SAFETY: any bits are a `u32`, and the bytes that are not in aligned words are left alone.
-    let (_, words, _) = unsafe { bytes.align_to_mut::<u32>() };
-    for word in words {
-        *word = pattern;
-    }
-}
-
-fn sum_words(bytes: &[u8]) -> u32 {
-    // SAFETY: as above.
-    let (_, words, _) = unsafe { bytes.align_to::<u32>() };
-    words.iter().fold(0, |sum: u32, &word| sum.wrapping_add(word))
 }
 
 fn tasks(bench: &mut Bench) {
