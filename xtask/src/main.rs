@@ -8,7 +8,7 @@ mod board;
 mod demo;
 mod echo;
 mod elf;
-mod measure;
+mod mcu;
 mod model;
 mod process;
 mod qemu;
@@ -40,7 +40,9 @@ usage: cargo xtask COMMAND
                        which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
-    measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
+    bench mcu [--own] [thumbv6m | thumbv7m | thumbv8m] [--bless]
+                       what operations and programs cost on microcontrollers, this library's and others';
+                       --own: only what `test` compares with boards/figures.toml; --bless: writes that file
 
 Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
     plain    this cargo, if its compiler has the targets' core library
@@ -75,7 +77,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
-        ["measure", binaries @ ..] => measure::run(binaries)?,
+        ["bench", "mcu", options @ ..] => mcu::run(options)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),
     }

@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::demo::Watched;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{as_seen, demo, echo, model, qemu, reports, sweep, toolchain};
+use crate::{as_seen, demo, echo, mcu, model, qemu, reports, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -17,7 +17,10 @@ type Step = (&'static str, fn() -> Result);
 const STEPS: &[Step] = &[
     ("formatting", || cargo("fmt --all --check")),
     ("formatting of firmware", || {
-        run(host_cargo().args(["fmt", "--check"]).current_dir(root().join("boards")))
+        // What others are compared with is a workspace of its own.
+        let fmt =
+            |folder| run(host_cargo().args(["fmt", "--check"]).current_dir(root().join(folder)));
+        ["boards", "boards/peers"].into_iter().try_for_each(fmt)
     }),
     ("lints", || cargo("clippy --workspace --all-targets --all-features -- -D warnings")),
     ("lints of every combination of features", lint_feature_combinations),
@@ -35,7 +38,7 @@ const STEPS: &[Step] = &[
     ("suite on a Cortex-M0", || suite("microbit")),
     ("the README's firmware", || Board::named("lm3s6965evb")?.build("blocks").map(drop)),
     ("no allocator in firmware", no_allocator),
-    ("instruction counts", || counts("lm3s6965evb")),
+    ("figures of the library on a Cortex-M3 and a Cortex-M0", mcu::compare_own),
     ("an interrupt at every instruction", sweep::run),
     ("a storm of interrupts", || storm("lm3s6965evb")),
     ("serial ports", echo::run),
@@ -141,11 +144,6 @@ fn suite(board: &str) -> Result {
 fn storm(board: &str) -> Result {
     let board = Board::named(board)?;
     qemu::Run::of(board, &board.build("storm")?).counted().judged()
-}
-
-fn counts(board: &str) -> Result {
-    let board = Board::named(board)?;
-    qemu::Run::of(board, &board.build("measure")?).counted().judged()
 }
 
 /// Compiles the library alone for the smallest processor, and looks for an allocator in each suite, and in

@@ -60,6 +60,18 @@ impl Toolchain {
         }
     }
 
+    /// The compiler and its version.
+    pub fn compiler(self) -> Result<String> {
+        let rustc = match self {
+            Self::Plain => "rustc",
+            Self::Debian => DEBIAN_RUSTC,
+        };
+        let version = output_of(command(rustc).arg("--version"));
+        version
+            .map(|line| line.trim().to_owned())
+            .ok_or_else(|| format!("{rustc} does not tell its version"))
+    }
+
     /// A cargo `subcommand` for `target`, without a heap: where the core library is built from source,
     /// the allocation library is not even there to be linked.
     pub fn cargo(self, subcommand: &str, target: &str) -> Command {

@@ -8,6 +8,8 @@
 //! Instructions are not cycles: a division counts as one.
 #![no_std]
 
+mod machine;
+
 use core::arch::asm;
 use core::fmt;
 
@@ -22,20 +24,22 @@ const RANGE: u32 = 1 << 24;
 pub struct Rate {
     /// Virtual time an instruction takes: 2^N for `-icount shift=N`.
     pub instruction_ns: u32,
-    /// Virtual time between two ticks: what the core's clock makes of it.
-    pub tick_ns: u32,
+    /// The core's clock, in ticks a second of virtual time: more than four to an instruction.
+    pub clock_hz: u32,
 }
 
 impl Rate {
+    const SECOND_NS: u64 = 1_000_000_000;
+
     fn instructions(self, ticks: u32) -> u32 {
-        let time = u64::from(ticks) * u64::from(self.tick_ns);
-        let instruction = u64::from(self.instruction_ns);
+        let time = u64::from(ticks) * Self::SECOND_NS;
+        let instruction = u64::from(self.instruction_ns) * u64::from(self.clock_hz);
         ((time + instruction / 2) / instruction) as u32
     }
 
     fn ticks(self, instructions: u32) -> u32 {
         let time = u64::from(instructions) * u64::from(self.instruction_ns);
-        time.div_ceil(u64::from(self.tick_ns)) as u32
+        (time * u64::from(self.clock_hz)).div_ceil(Self::SECOND_NS) as u32
     }
 }
 
@@ -59,7 +63,7 @@ impl InstructionCounter {
     /// `operation` is called through a pointer, so the compiler can neither move parts of it out of the
     /// measured stretch nor parts of its surroundings in. Its captures are read through that pointer:
     /// a static costs less than a captured reference, as it would anywhere else. It must take less
-    /// than SysTick's range: with 6.4 ticks to an instruction, 2.6 million.
+    /// than SysTick's range: with 10 ticks to an instruction, 1.6 million.
     pub fn measure(&mut self, operation: &mut dyn FnMut()) -> u32 {
         let empty = self.ticks_during(&mut || ());
         let whole = self.ticks_during(operation);

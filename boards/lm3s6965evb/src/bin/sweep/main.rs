@@ -22,7 +22,8 @@ mod tasks;
 use cortex_m_rt::entry;
 use harness::println;
 use harness::semihosting::{argument_is, exit};
-use lm3s6965evb::counting;
+use lm3s6965evb as _;
+use systick::InstructionCounter;
 
 #[entry]
 fn main() -> ! {
@@ -44,7 +45,7 @@ fn main() -> ! {
     }
 
     let core = cortex_m::Peripherals::take().expect("nothing took the peripherals before");
-    let mut counter = counting::counter(core.SYST);
+    let mut counter = InstructionCounter::of_this_machine(core.SYST);
     counter.check().expect("the counter counts code of known length");
     let (mut passed, mut failed) = (0, 0);
     for scene in scenes {

@@ -1,20 +1,19 @@
-//! Instructions per operation.
+//! How many instructions operations take.
 
 use core::future::{Future, poll_fn};
 use core::hint::black_box;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
+use bench::Bench;
+use bench::payload::{fill_words, sum_words};
+use cloakroom::Ticket;
 use cloakroom::channel::{Broadcast, Buffered, Bytes, Channel, Priority, fan_out};
 use cloakroom::kernel::{Kernel, NoTimers, TimerQueue, Timers};
 use cloakroom::select::select;
-use cloakroom::{Arena, Ticket};
-use harness::println;
-use systick::InstructionCounter;
 
-use crate::Lock;
+use crate::{ARENA, Lock};
 
-static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
 static FRAMES: Bytes<'static, Lock, Buffered<8>> = Bytes::new();
 static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
 static BLOCKS: Channel<Lock, [u32; 16], Buffered<8>> = Channel::new();
@@ -35,51 +34,43 @@ static YIELDING: Kernel<Lock, NoTimers> = Kernel::without_timers();
 /// Tasks that `Kernel::poll` runs in one call.
 const BATCH: u32 = 16;
 
-/// Prints the table.
-pub fn print(counter: &mut InstructionCounter) {
-    println!("| operation | instructions |");
-    println!("|---|---:|");
-    values(counter);
-    kinds(counter);
-    payloads(counter);
-    tasks(counter);
-    timers(counter);
+/// Prints the figures.
+pub fn print(bench: &mut Bench) {
+    values(bench);
+    kinds(bench);
+    payloads(bench);
+    tasks(bench);
+    timers(bench);
 }
 
-fn row(counter: &mut InstructionCounter, operation: &str, code: &mut dyn FnMut()) {
-    // What is done once, at the first use, is not a cost of the operation.
-    code();
-    println!("| {operation} | {} |", counter.measure(code));
-}
-
-fn kinds(counter: &mut InstructionCounter) {
-    row(counter, "try_reserve + send + try_recv, u32, buffered 8", &mut || {
+fn kinds(bench: &mut Bench) {
+    bench.operation("try_reserve + send + try_recv, u32, capacity 8", &mut || {
         if let Ok(permit) = PERMITS.try_reserve() {
             permit.send(black_box(1));
         }
         let _ = black_box(PERMITS.try_recv());
     });
-    row(counter, "try_send + try_recv, u32, priority 8", &mut || {
+    bench.operation("try_send + try_recv, u32, priority 8", &mut || {
         let _ = black_box(RANKED.try_send_with_priority(black_box(1), 3));
         let _ = black_box(RANKED.try_recv());
     });
     for number in 0..7 {
         let _ = RANKED.try_send_with_priority(number, number as u8);
     }
-    row(counter, "the same with seven values in it", &mut || {
+    bench.operation("try_send + try_recv, u32, priority 8, seven values in it", &mut || {
         let _ = black_box(RANKED.try_send_with_priority(black_box(1), 200));
         let _ = black_box(RANKED.try_recv());
     });
     let (mut a, mut b) = (SHARED.subscribe(), SHARED.subscribe());
-    row(counter, "try_send + two try_recv, u32, broadcast 8", &mut || {
+    bench.operation("try_send + two try_recv, u32, broadcast 8", &mut || {
         let _ = black_box(SHARED.try_send(black_box(1)));
         let _ = black_box((a.try_recv(), b.try_recv()));
     });
-    row(counter, "a select of two tries to receive", &mut || {
+    bench.operation("a select of two tries to receive", &mut || {
         let select = pin!(select((PERMITS.recv(), INBOX.recv())));
         let _ = black_box(select.try_now());
     });
-    row(counter, "fan_out of 64 bytes to two channels, both receive", &mut || {
+    bench.operation("fan_out of 64 bytes to two channels, both receive", &mut || {
         if let Ok(message) = ARENA.try_alloc(64) {
             black_box(fan_out(&[&LINES[0], &LINES[1]], message.freeze()));
         }
@@ -87,34 +78,34 @@ fn kinds(counter: &mut InstructionCounter) {
     });
 }
 
-fn values(counter: &mut InstructionCounter) {
-    row(counter, "critical section, empty", &mut || critical_section::with(|_| ()));
-    row(counter, "copy of 64 bytes", &mut || {
+fn values(bench: &mut Bench) {
+    bench.operation("critical section, empty", &mut || critical_section::with(|_| ()));
+    bench.operation("copy of 64 bytes", &mut || {
         let source = black_box([0u8; 64]);
         black_box(source);
     });
-    row(counter, "try_send + try_recv, u32, buffered 8", &mut || {
+    bench.operation("try_send + try_recv, u32, capacity 8", &mut || {
         let _ = black_box(NUMBERS.try_send(black_box(1)));
         let _ = black_box(NUMBERS.try_recv());
     });
-    row(counter, "try_send + try_recv, 64 bytes by value", &mut || {
+    bench.operation("try_send + try_recv, 64 bytes by value", &mut || {
         let _ = black_box(BLOCKS.try_send(black_box([1; 16])));
         let _ = black_box(BLOCKS.try_recv());
     });
-    row(counter, "try_recv, empty", &mut || {
+    bench.operation("try_recv, empty", &mut || {
         let _ = black_box(NUMBERS.try_recv());
     });
     for number in 0..8 {
         let _ = NUMBERS.try_send(number);
     }
-    row(counter, "try_send, full", &mut || {
+    bench.operation("try_send, full", &mut || {
         let _ = black_box(NUMBERS.try_send(black_box(1)));
     });
 }
 
-fn payloads(counter: &mut InstructionCounter) {
+fn payloads(bench: &mut Bench) {
     let arena = ARENA.handle();
-    row(counter, "64-byte message: alloc, fill, send, receive, read, release", &mut || {
+    bench.operation("64-byte message: alloc, fill, send, receive, read, release", &mut || {
         if let Ok(mut frame) = ARENA.try_alloc(64) {
             fill_words(&mut frame, 0x5a5a_5a5a);
             let _ = FRAMES.try_send(frame);
@@ -124,19 +115,19 @@ fn payloads(counter: &mut InstructionCounter) {
         }
     });
     let mut frame = arena.try_alloc(64).expect("the arena is empty");
-    row(counter, "of that: fill and read of 64 bytes", &mut || {
+    bench.operation("of a 64-byte message: fill and read", &mut || {
         fill_words(&mut frame, black_box(0x5a5a_5a5a));
         black_box(sum_words(&frame));
     });
     drop(frame);
-    row(counter, "alloc + release, 64 bytes", &mut || drop(black_box(ARENA.try_alloc(64))));
-    row(counter, "alloc + release, 640 bytes: split and join", &mut || {
+    bench.operation("alloc + release, 64 bytes", &mut || drop(black_box(ARENA.try_alloc(64))));
+    bench.operation("alloc + release, 640 bytes: split and join", &mut || {
         drop(black_box(ARENA.try_alloc(640)))
     });
     let lease = arena.try_alloc_from(b"shared").expect("the arena is empty");
-    row(counter, "lease clone + drop", &mut || drop(black_box(lease.clone())));
+    bench.operation("clone + drop of a shared payload", &mut || drop(black_box(lease.clone())));
     drop(lease);
-    row(counter, "alloc + deposit + redeem + release", &mut || {
+    bench.operation("alloc + deposit + redeem + release", &mut || {
         if let Ok(lease) = ARENA.try_alloc(64) {
             let ticket = black_box(lease.deposit());
             drop(black_box(ARENA.redeem(ticket)));
@@ -144,7 +135,7 @@ fn payloads(counter: &mut InstructionCounter) {
     });
     let lease = arena.try_alloc_from(b"held").expect("the arena is empty");
     let mut held = Some(lease);
-    row(counter, "deposit + redeem", &mut || {
+    bench.operation("deposit + redeem", &mut || {
         if let Some(ticket) = held.take().and_then(|lease| lease.deposit().ok()) {
             held = ARENA.redeem(black_box(ticket)).ok();
         }
@@ -152,32 +143,18 @@ fn payloads(counter: &mut InstructionCounter) {
     drop(held);
     let stale = arena.try_alloc(1).expect("the arena is empty").deposit();
     drop(arena.redeem(stale));
-    row(counter, "redeem of a stale ticket", &mut || {
+    bench.operation("redeem of a stale ticket", &mut || {
         let _ = black_box(ARENA.redeem(black_box(stale)).is_err());
     });
     let forged = Ticket::from_bits(stale.to_bits() ^ (1 << 31));
-    row(counter, "redeem of a forged ticket: the check alone", &mut || {
+    bench.operation("check of a ticket (forged)", &mut || {
         let _ = black_box(ARENA.redeem(black_box(forged)).is_err());
     });
 }
 
-fn fill_words(bytes: &mut [u8], pattern: u32) {
-    // SAFETY: any bits are a `u32`, and the bytes that are not in aligned words are left alone.
-    let (_, words, _) = unsafe { bytes.align_to_mut::<u32>() };
-    for word in words {
-        *word = pattern;
-    }
-}
-
-fn sum_words(bytes: &[u8]) -> u32 {
-    // SAFETY: as above.
-    let (_, words, _) = unsafe { bytes.align_to::<u32>() };
-    words.iter().fold(0, |sum: u32, &word| sum.wrapping_add(word))
-}
-
-fn tasks(counter: &mut InstructionCounter) {
+fn tasks(bench: &mut Bench) {
     let arena = ARENA.handle();
-    row(counter, "wake of a waiting receive: register, send, ready (bare future)", &mut || {
+    bench.operation("wake of a waiting receive: register, send, ready", &mut || {
         let mut receive = pin!(NUMBERS_WAITED.recv());
         let mut cx = Context::from_waker(Waker::noop());
         let _ = black_box(receive.as_mut().poll(&mut cx).is_pending());
@@ -190,23 +167,18 @@ fn tasks(counter: &mut InstructionCounter) {
         }
     });
     ONE.poll(0);
-    row(
-        counter,
-        "wake of a waiting task: send, poll, receive, register again (kernel)",
-        &mut || {
-            let _ = INBOX.try_send(1);
-            ONE.poll(0);
-        },
-    );
-    let sent = counter.measure(&mut || {
+    bench.operation("wake of a waiting task: send, poll, receive, register again", &mut || {
+        let _ = INBOX.try_send(1);
+        ONE.poll(0);
+    });
+    bench.next_operation("of the wake of a task: the send", &mut || {
         let _ = INBOX.try_send(1);
     });
-    println!("| of that: the send that wakes | {sent} |");
     ONE.poll(0);
-    row(counter, "empty poll", &mut || {
+    bench.operation("empty poll", &mut || {
         black_box(EMPTY.poll(0));
     });
-    row(counter, "empty poll, with timers", &mut || {
+    bench.operation("empty poll, with timers", &mut || {
         black_box(EMPTY_TIMED.poll(0));
     });
     for (kernel, count) in [(&TWO, 2), (&FOUR, 4)] {
@@ -217,10 +189,10 @@ fn tasks(counter: &mut InstructionCounter) {
         }
         kernel.poll(0);
     }
-    row(counter, "poll with two tasks on an empty channel", &mut || {
+    bench.operation("poll with two tasks on an empty channel", &mut || {
         black_box(TWO.poll(0));
     });
-    row(counter, "poll with four tasks on an empty channel", &mut || {
+    bench.operation("poll with four tasks on an empty channel", &mut || {
         black_box(FOUR.poll(0));
     });
     spawn(&YIELDING, async {
@@ -240,9 +212,8 @@ fn tasks(counter: &mut InstructionCounter) {
         black_box(YIELDING.poll(0));
     };
     batch();
-    let whole = counter.measure(&mut batch);
-    println!("| task switch (one of a batch of {BATCH}) | {} |", whole.div_ceil(BATCH));
-    row(counter, "spawn, run to the end, free", &mut || {
+    bench.part_of_operation("task switch", BATCH, &mut batch);
+    bench.operation("spawn, run to the end, free", &mut || {
         drop(black_box(EMPTY.spawn(arena, async {})));
         EMPTY.poll(0);
     });
@@ -255,14 +226,14 @@ fn spawn(kernel: &'static Kernel<Lock, NoTimers>, task: impl Future<Output = ()>
     drop(kernel.spawn(ARENA.handle(), task).expect("the arena is large enough"));
 }
 
-fn timers(counter: &mut InstructionCounter) {
+fn timers(bench: &mut Bench) {
     let mut cx = Context::from_waker(Waker::noop());
-    row(counter, "timer insert + cancel", &mut || {
+    bench.operation("timer insert + cancel", &mut || {
         let sleep = pin!(TIMERS.at(100));
         let _ = black_box(sleep.poll(&mut cx).is_pending());
     });
     let mut now = 0;
-    row(counter, "timer insert + expiry", &mut || {
+    bench.operation("timer insert + expiry", &mut || {
         now += 100;
         let mut sleep = pin!(TIMERS.at(now));
         let _ = black_box(sleep.as_mut().poll(&mut cx).is_pending());

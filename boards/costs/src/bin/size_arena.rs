@@ -6,8 +6,8 @@ use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Bytes};
 use cloakroom::kernel::{Kernel, NoTimers};
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
+use cortex_m as _;
 use cortex_m_rt::entry;
-use lm3s6965evb as _;
 
 static ARENA: Arena<Lock, 8, 64, 6, 1> = Arena::new();
 static KERNEL: Kernel<Lock, NoTimers> = Kernel::without_timers();

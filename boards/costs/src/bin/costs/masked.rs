@@ -1,16 +1,12 @@
-//! The longest critical section: how late an interrupt is taken, at worst, in the middle of an operation.
-//!
-//! The interrupt is made due at each instruction of the operation in turn. SysTick goes on counting from
-//! its reload value when it is due, so the handler reads how long ago that was. What it takes the core and
-//! the handler to get there is known from code without critical sections, and taken off.
+//! How long the longest critical section of each operation is.
 
 use core::future::Future;
 use core::hint::black_box;
 use core::mem::ManuallyDrop;
 use core::pin::{Pin, pin};
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use core::task::{Context, Waker};
 
+use bench::Bench;
 use cloakroom::Arena;
 use cloakroom::channel::{
     Broadcast, Buffered, Bytes, Channel, Priority, Rendezvous, Unlimited, fan_out,
@@ -18,79 +14,9 @@ use cloakroom::channel::{
 use cloakroom::kernel::{CancelToken, Kernel, TimerQueue};
 use cloakroom::limit::Operation;
 use cloakroom::select::{never, select};
-use cortex_m::peripheral::SYST;
-use cortex_m_rt::exception;
-use harness::println;
-use systick::InstructionCounter;
 
-use crate::Lock;
+use crate::{ARENA, Lock};
 
-/// Instructions to run before the operation: more than any critical section has, so that the counter does
-/// not come round twice while an interrupt waits.
-const LEAD: u32 = 1_000;
-
-static STEP: AtomicU32 = AtomicU32::new(0);
-static INTERRUPTED_AT: AtomicU32 = AtomicU32::new(NEVER);
-/// The counter when the handler looked, and its reload value.
-static COUNTED: AtomicU32 = AtomicU32::new(0);
-const NEVER: u32 = u32::MAX;
-
-#[exception]
-fn SysTick() {
-    let counted = SYST::get_current();
-    let reload = SYST::get_reload();
-    systick::disarm();
-    COUNTED.store(reload - counted, Relaxed);
-    INTERRUPTED_AT.store(STEP.load(Relaxed), Relaxed);
-}
-
-/// Interrupts a stretch of code after one more instruction each time: the interrupt must visit every
-/// step of it, in order.
-pub fn check_sweep(counter: &mut InstructionCounter) {
-    const STEPS: u32 = 20;
-    let mut last = 0;
-    for instructions in 1..200 {
-        STEP.store(0, Relaxed);
-        INTERRUPTED_AT.store(NEVER, Relaxed);
-        counter.arm(instructions);
-        for step in 1..=STEPS {
-            STEP.store(black_box(step), Relaxed);
-        }
-        systick::disarm();
-
-        let step = INTERRUPTED_AT.load(Relaxed);
-        if step == NEVER {
-            assert_eq!(last, STEPS, "the last step that an interrupt visited");
-            return;
-        }
-        assert!(step == last || step == last + 1, "the interrupt went from step {last} to {step}");
-        last = step;
-    }
-    panic!("the interrupt always came, even long after the code's end");
-}
-
-/// The longest time, in ticks, from an interrupt's being due to its being handled.
-fn worst(counter: &mut InstructionCounter, operation: &mut dyn FnMut()) -> u32 {
-    let mut worst = 0;
-    operation();
-    for instructions in 0.. {
-        STEP.store(0, Relaxed);
-        INTERRUPTED_AT.store(NEVER, Relaxed);
-        counter.arm(LEAD + instructions);
-        // Two instructions a round, so that the operation begins a little before the first interrupt.
-        cortex_m::asm::delay(LEAD);
-        operation();
-        STEP.store(1, Relaxed);
-        systick::disarm();
-        match INTERRUPTED_AT.load(Relaxed) {
-            0 => worst = worst.max(COUNTED.load(Relaxed)),
-            _ => break,
-        }
-    }
-    worst
-}
-
-static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
 static SMALL: Arena<Lock, 24, 64, 24> = Arena::new();
 static NUMBERS: Channel<Lock, u32, Buffered<8>> = Channel::new();
 static BLOCKS: Channel<Lock, [u32; 16], Buffered<2>> = Channel::new();
@@ -131,23 +57,17 @@ fn kinds(row: &mut dyn FnMut(&str, &mut dyn FnMut())) {
     });
 }
 
-/// Prints the table.
-pub fn print(counter: &mut InstructionCounter) {
-    let idle = worst(counter, &mut || cortex_m::asm::delay(50));
+/// Prints the figures, and the largest of them.
+pub fn print(bench: &mut Bench) {
     let mut all = 0;
-    let mut row = |name: &str, operation: &mut dyn FnMut()| {
-        let ticks = worst(counter, operation) - idle;
-        let instructions = counter.instructions(ticks);
-        println!("| {name} | {instructions} |");
-        all = all.max(instructions);
+    let mut row = |what: &str, operation: &mut dyn FnMut()| {
+        all = all.max(bench.masked(what, operation));
     };
-    println!("| operation | longest critical section, instructions |");
-    println!("|---|---:|");
     kinds(&mut row);
     channels(&mut row);
     memory(&mut row);
     kernel(&mut row);
-    println!("| **any** | {all} |");
+    bench.print_masked("any operation", all);
 }
 
 type Row<'a> = &'a mut dyn FnMut(&str, &mut dyn FnMut());
@@ -194,7 +114,7 @@ fn channels(row: Row<'_>) {
         let _ = sender.poll(&mut cx);
     });
     crowded::<1>("rendezvous tried, one permit and one look waiting", row);
-    crowded::<16>("the same with sixteen of each", row);
+    crowded::<16>("rendezvous tried, sixteen permits and sixteen looks waiting", row);
     row("unlimited, over segments", &mut || {
         for number in 0..5 {
             let _ = QUEUE.try_send(number);

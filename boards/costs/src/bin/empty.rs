@@ -2,8 +2,8 @@
 #![no_std]
 #![no_main]
 
+use cortex_m as _;
 use cortex_m_rt::entry;
-use lm3s6965evb as _;
 
 #[entry]
 fn main() -> ! {
