@@ -1,9 +1,9 @@
 //! Taking descriptors and pages, and shelving them again.
 
 use super::descriptor::Row;
-use super::layout::{ArenaRef, Index};
-use super::map::{Link, Map, Run};
-use super::word::Bits;
+use super::layout::ArenaRef;
+use super::map::{Link, Map, QUICK, Run};
+use super::word::{Bits, LAST_GENERATION};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -56,8 +56,28 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(Request { len, pages, home, first: false })
     }
 
+    /// A plain payload off the shelf of its class (one less than its pages), in hand once: the common case.
+    /// `None` if there is none, or something else is to be looked at; [`take`](Self::take) does that. Needs no
+    /// geometry.
+    #[inline(always)]
+    pub(super) fn take_shelved(self, class: usize, len: usize) -> Option<usize> {
+        self.core().map.with(|map| {
+            let shelf = map.quick.get_mut(class)?;
+            let index = shelf.get()?;
+            if !map.stock.take_at_hand(class + 1) {
+                return None;
+            }
+            let row = self.row(index);
+            *shelf = row.next();
+            row.set_len(len);
+            #[cfg(feature = "stamps")]
+            row.set_stamp(self.core().now.now());
+            row.word.set(map, row.word.read(map).taken(false));
+            Some(index)
+        })
+    }
+
     /// A descriptor with a contiguous run, in hand once.
-    #[inline]
     pub(super) fn take(self, request: Request) -> Result<usize, Refusal> {
         loop {
             match self.core().map.with(|map| self.take_once(map, request)) {
@@ -88,12 +108,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         row.set_home(home);
         #[cfg(feature = "stamps")]
         row.set_stamp(self.core().now.now());
-        map.live += 1;
-        map.free_pages -= pages as Index;
-        map.low_free = map.low_free.min(map.free_pages);
+        map.stock.take(pages);
         self.charge_home(map, home, pages);
-        // Infallible: `taken` always has a value. A free row is changed by nobody else.
-        let _ = row.word.update_held::<M>(map, |bits| Some(bits.taken()));
+        let odd = home != 0 || !(1..=QUICK).contains(&pages);
+        row.word.set(map, row.word.read(map).taken(odd));
         Take::Row(index)
     }
 
@@ -175,12 +193,29 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         true
     }
 
+    /// Frees a plain payload, whose only lease is the caller's, onto its shelf: the common case. `false`, and
+    /// nothing changed, if something else is to be looked at.
+    #[inline(always)]
+    pub(super) fn shelve_at_once(self, map: &mut Map, index: usize, row: &Row, bits: Bits) -> bool {
+        let pages = row.pages();
+        let Some(shelf) = map.quick.get_mut(pages.wrapping_sub(1)) else { return false };
+        if bits.generation() == LAST_GENERATION || !map.stock.put_at_hand(pages) {
+            return false;
+        }
+        row.set_next(*shelf);
+        *shelf = Link::to(index);
+        row.word.set(map, bits.freed());
+        true
+    }
+
     /// Shelves a freed descriptor with its pages; `false` if it shall be taken apart, which is for
     /// critical sections of their own.
     pub(super) fn shelve(self, map: &mut Map, index: usize, row: &Row, retire: bool) -> bool {
         let class = row.pages().wrapping_sub(1);
         match map.quick.get_mut(class) {
             Some(shelf) if !retire => {
+                // Those who take it off in haste are the arena's own home.
+                row.set_home(0);
                 Map::push_row(self, shelf, index);
                 true
             }
@@ -224,7 +259,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// ```
     pub fn set_epoch(self, epoch: u32) -> bool {
         let (idle, changed) = self.core().map.with(|map| {
-            let idle = map.live == 0;
+            let idle = map.stock.live() == 0;
             // The same epoch again would bring used-up generations back.
             let changed = idle && self.core().epoch.load(Relaxed) != epoch;
             if changed {

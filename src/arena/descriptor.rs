@@ -150,6 +150,41 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Gives up one lease on `index`.
     #[inline]
     pub(super) fn release(self, index: usize) {
+        if !self.release_at_once(index) {
+            self.release_slowly(index);
+        }
+    }
+
+    /// The two common cases: the only lease of a plain payload, and one of several leases. `false`, and
+    /// nothing changed, for all others.
+    #[inline]
+    fn release_at_once(self, index: usize) -> bool {
+        let row = self.row(index);
+        #[cfg(target_has_atomic = "64")]
+        if CasWords::<M>::YES {
+            // Acquire, in there: a count of one must see all that was done with the other leases.
+            let bits = row.word.peek();
+            return if bits.is_leased_once() {
+                self.core().map.with(|map| self.shelve_at_once(map, index, row, bits))
+            } else {
+                row.word.update_cas(Bits::released_beside_others).is_ok()
+            };
+        }
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            if bits.is_leased_once() {
+                return self.shelve_at_once(map, index, row, bits);
+            }
+            bits.released_beside_others().is_some_and(|fewer| {
+                row.word.set(map, fewer);
+                true
+            })
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn release_slowly(self, index: usize) {
         // Infallible: a row in hand is not being moved, so the closure always has a next value.
         let _ = self.drop_handle(index, |bits| Some(bits.released()));
     }
@@ -336,8 +371,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Puts a row whose last handle is gone back into the map. `old` is its word before that.
     fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Chores {
         let pages = row.pages();
-        map.live -= 1;
-        map.free_pages += pages as Index;
+        map.stock.put(pages);
         self.credit_home(map, row.home(), pages);
         map.changes = map.changes.wrapping_add(1);
         let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);

@@ -98,7 +98,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
 
     /// How many bytes fit: the length rounded up to whole pages.
     pub fn capacity(&self) -> usize {
-        self.arena.row(self.index).pages() * self.arena.geometry().page_size
+        self.arena.row(self.index).pages() << self.arena.geometry().page_shift
     }
 
     /// Changes the length, up to the [capacity](Self::capacity): allocate for the longest message, fill
@@ -287,7 +287,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// # Errors
     /// [`TryAllocError::Full`] when there is no descriptor or no run of free pages for it now, or when
     /// others have been waiting longer; [`TryAllocError::TooLarge`] when there can never be one.
+    #[inline]
     pub fn try_alloc(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        match self.take_shelved(len.wrapping_sub(1) >> self.geometry().page_shift, len) {
+            // SAFETY: a descriptor that was free, in hand once.
+            Some(index) => Ok(unsafe { LeaseMut::from_raw(self, index) }),
+            None => self.try_alloc_slowly(len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn try_alloc_slowly(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
         let request = self.request(len, 0)?;
         self.take_lease(request)
     }

@@ -21,6 +21,7 @@ mod owned;
 mod quota;
 mod shared;
 mod snapshot;
+mod stock;
 mod ticket;
 #[cfg(feature = "stamps")]
 mod time;
@@ -52,7 +53,7 @@ pub(crate) use weight::Weight;
 use crate::error::{AllocValueError, RedeemError, TryAllocError};
 use crate::sync::RawMutex;
 use descriptor::Row;
-use layout::{Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGES, MIN_PAGE_SIZE};
+use layout::{Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGE_SIZE, MAX_PAGES, MIN_PAGE_SIZE};
 use quota::HomeRow;
 
 /// Pages, aligned for anything a message is likely to hold.
@@ -66,7 +67,7 @@ struct Pages<const PAGES: usize, const PAGE_SIZE: usize>(UnsafeCell<[[u8; PAGE_S
 /// `.bss`. It never grows and never calls an allocator. `M` is the lock, as in embassy-sync: a critical
 /// section on one core, [`SpinRawMutex`](crate::sync::SpinRawMutex) on several, `StdRawMutex` on a host.
 ///
-/// The page size is a power of two from 16 bytes on. Memory cost besides the pages: 2 bytes a page and
+/// The page size is a power of two from 16 bytes to 256 MiB. Memory cost besides the pages: 2 bytes a page and
 /// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header.
 ///
 /// The operations are those of [`ArenaRef`], which code should take as a parameter: it is the same type
@@ -117,18 +118,18 @@ impl<
 {
     const GEOMETRY: Geometry = {
         assert!(
-            PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE,
-            "page size: a power of two from 16 on"
+            PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE && PAGE_SIZE <= MAX_PAGE_SIZE,
+            "page size: a power of two from 16 bytes to 256 MiB"
         );
         assert!(PAGES <= MAX_PAGES, "more pages than this target can count: use larger ones");
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
+        assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
-            page_size: PAGE_SIZE,
+            page_shift: PAGE_SIZE.trailing_zeros(),
             page_count: PAGES,
             row_count: DESCRIPTORS,
             home_count: HOMES,
-            rows: offset_of!(Self, rows),
             owners: offset_of!(Self, owners),
             homes: offset_of!(Self, homes),
             pages: offset_of!(Self, pages),
@@ -172,8 +173,17 @@ impl<
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub fn try_alloc(&self, len: usize) -> Result<LeaseMut<'_, M>, TryAllocError> {
-        self.handle().try_alloc(len)
+        // As `ArenaRef::try_alloc`, with a page size that the compiler knows, and without a look at whether this is
+        // the first use: then there is nothing on a shelf.
+        // SAFETY: as in `handle`; taking from a shelf needs no geometry.
+        let arena = unsafe { ArenaRef::unattached(NonNull::from(self).cast()) };
+        match arena.take_shelved(len.wrapping_sub(1) / PAGE_SIZE, len) {
+            // SAFETY: a descriptor that was free, in hand once.
+            Some(index) => Ok(unsafe { LeaseMut::from_raw(arena, index) }),
+            None => self.handle().try_alloc_slowly(len),
+        }
     }
 
     /// See [`ArenaRef::try_alloc_from`].
@@ -245,7 +255,7 @@ pub(crate) mod mapped {
         homes: usize,
     ) -> Option<Plan> {
         let sound = page_size.is_power_of_two()
-            && page_size >= MIN_PAGE_SIZE
+            && (MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size)
             && pages <= MAX_PAGES
             && rows <= MAX_DESCRIPTORS
             && (1..=255).contains(&homes);
@@ -258,12 +268,13 @@ pub(crate) mod mapped {
             end = start.checked_add(size.checked_mul(count)?)?;
             Some(start)
         };
+        // The descriptors come first, at `Core::ROWS`.
+        part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
-            page_size,
+            page_shift: page_size.trailing_zeros(),
             page_count: pages,
             row_count: rows,
             home_count: homes,
-            rows: part(size_of::<Row>(), rows, align_of::<Row>())?,
             owners: part(size_of::<Index>(), pages, align_of::<Index>())?,
             homes: part(size_of::<HomeRow>(), homes, align_of::<HomeRow>())?,
             // Pages begin on a page of the operating system.

@@ -73,6 +73,8 @@ pub struct Alloc<'a, M: RawMutex> {
     len: usize,
     waiter: Waiter,
     waited: bool,
+    /// It is counted in the map's `looking`.
+    looking: bool,
     _pinned: PhantomPinned,
 }
 
@@ -86,6 +88,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             len,
             waiter: Waiter { token: Token::new(), pages: 0, home: home.id(), stalled_at: None },
             waited: false,
+            looking: false,
             _pinned: PhantomPinned,
         }
     }
@@ -124,6 +127,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         arena.core().map.with(|map| {
             self.waiter.token.set_state(State::Idle);
             map.baton_out = false;
+            map.mind_waiters();
         });
         arena.kick();
     }
@@ -157,6 +161,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 },
                 _ => {}
             }
+            this.look_away(map);
             this.waiter.token.set_waker(Some(waker))
         });
         drop(old);
@@ -183,6 +188,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 _ => {}
             }
             self.waiter.token.set_state(State::Idle);
+            self.look_away(map);
             (self.waiter.token.take_waker(), matches!(state, State::Queued | State::Granted))
         });
         drop(old);
@@ -191,11 +197,27 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         }
     }
 
+    /// Has what may help a waiter counted from now on; returns the count.
+    fn look(&mut self) -> u32 {
+        self.arena().core().map.with(|map| {
+            map.looking += u16::from(!core::mem::replace(&mut self.looking, true));
+            map.mind_waiters();
+            map.changes
+        })
+    }
+
+    /// It waits, or waits no more.
+    fn look_away(&mut self, map: &mut Map) {
+        map.looking -= u16::from(core::mem::replace(&mut self.looking, false));
+        map.mind_waiters();
+    }
+
     /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
     fn advance(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<LeaseMut<'a, M>, AllocError>> {
+        let mut changes = None;
         loop {
             let mut stalled_at = None;
             // SAFETY: nothing is moved out of the pinned future.
@@ -208,7 +230,6 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             if waiting {
                 return Poll::Pending;
             }
-            let changes = arena.core().map.with(|map| map.changes);
             match this.attempt() {
                 Ok(lease) => {
                     this.leave(false);
@@ -219,6 +240,11 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                     this.leave(false);
                     return this.if_won(Err(AllocError));
                 }
+                Err(Attempt::Refused(Refusal::Fragmented)) if changes.is_none() => {
+                    // Once more, with a count to compare with later.
+                    changes = Some(this.look());
+                    continue;
+                }
                 Err(Attempt::Refused(Refusal::Fragmented)) => {
                     // There is enough, in pieces: make room, in bounded steps between polls.
                     // The flag comes first: a payload in hand that this pass goes by is put to rest
@@ -226,10 +252,11 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                     arena.core().stalled.store(true, Ordering::SeqCst);
                     let compaction = arena.compact(OWN_COMPACTION);
                     if compaction.finished && compaction.pages_moved > 0 {
+                        changes = Some(this.look());
                         continue;
                     }
                     if compaction.pages_moved == 0 {
-                        stalled_at = Some(changes);
+                        stalled_at = changes;
                     }
                 }
                 Err(Attempt::Refused(Refusal::Full)) => {}
@@ -333,19 +360,21 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     map.waiters.pop_front();
                     map.waiting -= 1;
                     waiter.token.set_state(State::Lost);
+                    map.mind_waiters();
                     return Kick::Again;
                 }
                 if self.is_capped(map, waiter.home, waiter.pages) {
                     map.waiters.pop_front();
                     // SAFETY: pinned, and out of the other list since the line above.
                     unsafe { self.home(map, waiter.home).capped.push_back(front) };
+                    map.mind_waiters();
                     return Kick::Again;
                 }
                 let rows = self.geometry().row_count - map.retired_count as usize;
                 if waiter.stalled_at == Some(map.changes) {
                     return Kick::Done(None);
                 }
-                if map.live as usize >= rows || !self.may_take(map, waiter.home, waiter.pages, true)
+                if map.stock.live() >= rows || !self.may_take(map, waiter.home, waiter.pages, true)
                 {
                     return Kick::Done(None);
                 }
