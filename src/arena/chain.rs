@@ -41,7 +41,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// As for [`try_alloc`](Self::try_alloc); nothing stays allocated.
     pub fn try_alloc_scattered(self, len: usize) -> Result<Chain<'a, M>, TryAllocError> {
         let whole = self.request(len, 0)?;
-        let page_size = self.geometry().page_size();
+        let page_size = self.geometry().page_size;
         let mut chain: Option<Chain<'a, M>> = None;
         let mut tail = None;
         let mut rest = len;

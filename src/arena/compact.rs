@@ -199,10 +199,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             let Some(running) = &mut map.moving else {
                 return Step::Idle;
             };
-            let page_shift = self.geometry().page_shift;
+            let page_size = self.geometry().page_size;
             let (from, to) = (running.from as usize, running.to as usize);
             let done = running.done;
-            if done < (running.pages as usize) << page_shift {
+            if done < running.pages as usize * page_size {
                 running.done += BLOCK;
                 // SAFETY: both blocks lie in the arena's pages: the payload's run and the gap in front
                 // of it, which belong to this move (the row is `Moving`, the gap unlinked), so no

@@ -143,8 +143,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// One more lease on `index`, which the caller has in hand.
     #[inline]
     pub(super) fn retain(self, index: usize) {
-        // Infallible: the closure always has a next value.
-        let _ = self.update(self.row(index), |bits| Some(bits.retained()));
+        // Where it fails, the count sticks.
+        let _ = self.update(self.row(index), Bits::retained);
     }
 
     /// Gives up one lease on `index`.
@@ -257,6 +257,49 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(())
     }
 
+    /// Turns the only lease of a plain payload into its only ticket: the common case, under a lock of size
+    /// zero. `None`, and nothing changed, for all others.
+    #[inline]
+    pub(super) fn rest_at_once(self, index: usize) -> Option<u32> {
+        // Where the word is changed by compare-exchange, there is nothing to be saved. A payload that is to have a
+        // checksum is not that plain.
+        if CasWords::<M>::YES || cfg!(feature = "checksum") {
+            return None;
+        }
+        let row = self.row(index);
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            // Relaxed: the lock orders all of it.
+            let plain = bits.is_leased_once() && !self.core().stalled.load(Relaxed);
+            plain.then(|| {
+                row.word.set(map, bits.parked());
+                bits.generation()
+            })
+        })
+    }
+
+    /// Turns one ticket of a payload in one run, which still is in `generation` and not being moved, into a
+    /// lease: the common case. `false`, and nothing changed, for all others.
+    #[inline]
+    pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
+        let row = self.row(index);
+        let parked = Bits::parked_in(generation);
+        #[cfg(target_has_atomic = "64")]
+        if CasWords::<M>::YES {
+            return row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
+        }
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            // The first is a special case of the second, and ten instructions shorter.
+            let new =
+                if bits == parked { Some(parked.leased()) } else { bits.redeemed_in(generation) };
+            new.is_some_and(|new| {
+                row.word.set(map, new);
+                true
+            })
+        })
+    }
+
     /// Turns one lease of `index` into a ticket; see [`rest_as`](Self::rest_as).
     pub(super) fn rest(self, index: usize) -> Option<u32> {
         self.rest_as(index, 1)
@@ -293,12 +336,12 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ticket::seal(index, generation, self.core().epoch.load(Relaxed))
     }
 
-    /// The descriptor a ticket names, if the number can be genuine.
+    /// The descriptor of `rows` that a ticket names, if the number can be genuine.
     #[inline]
-    pub(super) fn look_up(self, ticket: Ticket) -> Result<(usize, u32), RedeemError> {
+    pub(super) fn look_up(self, ticket: Ticket, rows: usize) -> Result<(usize, u32), RedeemError> {
         let (index, generation) =
             ticket.open(self.core().epoch.load(Relaxed)).ok_or(RedeemError::Forged)?;
-        if index >= self.geometry().row_count {
+        if index >= rows {
             return Err(RedeemError::Forged);
         }
         Ok((index, generation))
@@ -312,7 +355,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         scattered: bool,
         f: impl Fn(Bits) -> Bits,
     ) -> Result<usize, RedeemError> {
-        let (index, generation) = self.look_up(ticket)?;
+        let (index, generation) = self.look_up(ticket, self.geometry().row_count)?;
         self.take_at_rest(index, generation, scattered, f).map(|()| index)
     }
 

@@ -49,6 +49,8 @@ pub(super) const MIN_PAGE_SIZE: usize = 16;
 pub(super) struct Geometry {
     /// The page size is two to this.
     pub(super) page_shift: u32,
+    /// The same again: for some uses a multiplication is shorter than a shift.
+    pub(super) page_size: usize,
     pub(super) page_count: usize,
     pub(super) row_count: usize,
     pub(super) home_count: usize,
@@ -60,6 +62,7 @@ pub(super) struct Geometry {
 impl Geometry {
     const NONE: Self = Self {
         page_shift: 0,
+        page_size: 0,
         page_count: 0,
         row_count: 0,
         home_count: 0,
@@ -67,12 +70,6 @@ impl Geometry {
         homes: 0,
         pages: 0,
     };
-}
-
-impl Geometry {
-    pub(super) fn page_size(&self) -> usize {
-        1 << self.page_shift
-    }
 }
 
 /// The arena's header.
@@ -227,7 +224,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let geometry = self.geometry();
         debug_assert!(page <= geometry.page_count);
         // SAFETY: at most one past the last page.
-        unsafe { self.part::<u8>(geometry.pages).add(page << geometry.page_shift) }
+        unsafe { self.part::<u8>(geometry.pages).add(page * geometry.page_size) }
     }
 
     /// The owner map's entry of `page`; use with the map's lock held.
@@ -253,7 +250,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         if len > geometry.page_count << geometry.page_shift || len > u32::MAX as usize {
             return None;
         }
-        Some((len + geometry.page_size() - 1) >> geometry.page_shift)
+        Some((len + geometry.page_size - 1) >> geometry.page_shift)
     }
 
     /// Whether both are handles to one arena.

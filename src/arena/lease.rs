@@ -98,7 +98,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
 
     /// How many bytes fit: the length rounded up to whole pages.
     pub fn capacity(&self) -> usize {
-        self.arena.row(self.index).pages() << self.arena.geometry().page_shift
+        self.arena.row(self.index).pages() * self.arena.geometry().page_size
     }
 
     /// Changes the length, up to the [capacity](Self::capacity): allocate for the longest message, fill
@@ -214,10 +214,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
 }
 
 /// Puts a unique lease's payload to rest.
+#[inline]
 fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
     // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
     // counted; the other branch is never taken.
-    arena.rest(index).unwrap_or(0)
+    arena.rest_at_once(index).or_else(|| arena.rest(index)).unwrap_or(0)
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {
@@ -237,11 +238,10 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// [`RedeemError::Damaged`] if the arena keeps checksums and the payload has changed while it was
     /// at rest. It is then freed and counted. [`RedeemError::Stale`] if somebody has redeemed its
     /// number, which [`dump`](ArenaRef::dump) shows, behind its back.
+    #[inline]
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
-        let index = parcel.index();
-        parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
-        parcel.arena.checked(index)
+        parcel.arena.redeem_at(parcel.index(), parcel.generation)
     }
 
     /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
@@ -344,13 +344,38 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// changed while at rest. None of them harms anything else.
     #[inline]
     pub fn redeem(self, ticket: Ticket) -> Result<Lease<'a, M>, RedeemError> {
+        self.redeem_among(ticket, self.geometry().row_count)
+    }
+
+    /// As [`redeem`](Self::redeem), in an arena of so many descriptors.
+    #[inline]
+    pub(super) fn redeem_among(
+        self,
+        ticket: Ticket,
+        rows: usize,
+    ) -> Result<Lease<'a, M>, RedeemError> {
         // The check of the number is short and goes into the caller; the rest is one copy.
-        let (index, generation) = self.look_up(ticket)?;
-        self.redeem_at(index, generation)
+        let (index, generation) = self.look_up(ticket, rows)?;
+        self.redeem_genuine(index, generation)
     }
 
     #[inline(never)]
+    fn redeem_genuine(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
+        self.redeem_at(index, generation)
+    }
+
+    #[inline]
     fn redeem_at(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
+        if self.redeem_at_once(index, generation) {
+            // A payload with a checksum is not that plain.
+            return Ok(Lease { arena: self, index });
+        }
+        self.redeem_slowly(index, generation)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn redeem_slowly(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
         self.take_at_rest(index, generation, false, Bits::redeemed)?;
         self.checked(index)
     }
@@ -418,6 +443,7 @@ impl<M: RawMutex> Deref for Lease<'_, M> {
 }
 
 impl<M: RawMutex> Clone for Lease<'_, M> {
+    #[inline(always)]
     fn clone(&self) -> Self {
         self.arena.retain(self.index);
         Self { arena: self.arena, index: self.index }

@@ -127,6 +127,7 @@ impl<
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
             page_shift: PAGE_SIZE.trailing_zeros(),
+            page_size: PAGE_SIZE,
             page_count: PAGES,
             row_count: DESCRIPTORS,
             home_count: HOMES,
@@ -213,7 +214,11 @@ impl<
     /// As there.
     #[inline]
     pub fn redeem(&self, ticket: Ticket) -> Result<Lease<'_, M>, RedeemError> {
-        self.handle().redeem(ticket)
+        // As `ArenaRef::redeem`, with a number of descriptors that the compiler knows, and without a look at whether
+        // this is the first use: then no descriptor is in use.
+        // SAFETY: as in `handle`; nothing that is done for a free descriptor needs the geometry.
+        let arena = unsafe { ArenaRef::unattached(NonNull::from(self).cast()) };
+        arena.redeem_among(ticket, DESCRIPTORS)
     }
 
     /// See [`ArenaRef::compact`].
@@ -272,6 +277,7 @@ pub(crate) mod mapped {
         part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
             page_shift: page_size.trailing_zeros(),
+            page_size,
             page_count: pages,
             row_count: rows,
             home_count: homes,

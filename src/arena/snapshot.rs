@@ -156,7 +156,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub fn snapshot(self) -> ArenaSnapshot {
         let geometry = self.geometry();
         self.core().map.with(|map| ArenaSnapshot {
-            page_size: geometry.page_size(),
+            page_size: geometry.page_size,
             pages: geometry.page_count,
             free: map.stock.free(),
             high_water: geometry.page_count - map.stock.low(),

@@ -3,7 +3,7 @@
 //! ```text
 //!      free pages                                    the word, 32 bits (64 on a 64-bit target)
 //!  ┌──────────────┬──────────────────────────┐       ┌──────────────┬──────────────┐
-//!  │ at hand      │ withheld                 │       │ at hand      │ live         │
+//!  │ at hand      │ withheld                 │       │ at hand      │ MAX - live   │
 //!  └──────────────┴──────────────────────────┘       └──────────────┴──────────────┘
 //! ```
 //!
@@ -25,8 +25,10 @@ type Signed = i64;
 #[cfg(not(target_pointer_width = "64"))]
 type Signed = i32;
 
-/// One page at hand. Live descriptors are counted below.
+/// One page at hand.
 const PAGE: Word = 1 << Index::BITS;
+/// One descriptor that is not live. What is live is counted backwards, so that both halves change the same way.
+const ROW: Word = 1;
 /// Far enough below zero: pages are counted in one bit less than an index has, and the common case is about
 /// a few pages.
 const BARRED: Word = 0b11 << (Word::BITS - 2);
@@ -43,24 +45,24 @@ pub(super) struct Stock {
 }
 
 impl Stock {
-    /// Nothing at hand, so whoever takes or gives back has to look: that is how a first use is noticed.
+    /// Nothing at hand, so whoever takes has to look: that is how a first use is noticed.
     pub(super) const EMPTY: Self =
         Self { word: 0, withheld: 0, low: 0, promised: 0, barred: false };
 
     /// So many pages, all free.
     pub(super) fn open(&mut self, pages: usize) {
-        self.withheld = pages as Index;
         self.low = pages as Index;
+        self.set(pages, 0);
     }
 
     /// Takes a few pages for a descriptor, if they are at hand.
     #[inline]
     #[must_use]
     pub(super) fn take_at_hand(&mut self, pages: usize) -> bool {
-        let left = self.word.wrapping_sub(pages as Word * PAGE);
+        let left = self.word.wrapping_sub(pages as Word * PAGE + ROW);
         let taken = left as Signed >= 0;
         if taken {
-            self.word = left + 1;
+            self.word = left;
         }
         taken
     }
@@ -69,10 +71,10 @@ impl Stock {
     #[inline]
     #[must_use]
     pub(super) fn put_at_hand(&mut self, pages: usize) -> bool {
-        let left = self.word.wrapping_add(pages as Word * PAGE);
+        let left = self.word.wrapping_add(pages as Word * PAGE + ROW);
         let put = left as Signed >= 0;
         if put {
-            self.word = left - 1;
+            self.word = left;
         }
         put
     }
@@ -118,7 +120,7 @@ impl Stock {
     /// Descriptors in use.
     #[inline]
     pub(super) fn live(&self) -> usize {
-        (self.word % PAGE) as usize
+        (Index::MAX - self.word as Index) as usize
     }
 
     /// The fewest free pages so far.
@@ -135,6 +137,7 @@ impl Stock {
         let at_hand =
             if self.barred { 0 } else { free.saturating_sub(self.low.max(self.promised) as usize) };
         self.withheld = (free - at_hand) as Index;
-        self.word = at_hand as Word * PAGE + live as Word + if self.barred { BARRED } else { 0 };
+        let rows = Index::MAX - live as Index;
+        self.word = at_hand as Word * PAGE + rows as Word + if self.barred { BARRED } else { 0 };
     }
 }

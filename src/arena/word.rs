@@ -11,8 +11,8 @@
 //! ticket cannot be good for one instant too long. `in hand > 0` pins the payload. `in hand = 0` with
 //! `at rest > 0` is the only state in which `MOVING` may be set.
 //!
-//! The common cases are one comparison each: a payload with no flag and one lease is [`Bits::LEASED`]
-//! in its lower half. The leases are counted in the top bits, so that a count that would
+//! The common cases are one comparison each: a payload with no flag and one handle is [`Bits::LEASED`] or
+//! [`Bits::PARKED`] in its lower half. The leases are counted in the top bits, so that a count that would
 //! overflow carries out of the word.
 //!
 //! How one step is made depends on the lock (see [`CasWords`]): a lock of size zero excludes everyone
@@ -38,9 +38,9 @@ const MOVING: u32 = 1;
 const KIND: u32 = 0b110;
 /// One run, but not one for a shelf, or not of the arena's own home.
 const ODD: u32 = 0b010;
+/// These two have the upper bit in common.
 const LINK: u32 = 0b100;
 const SCATTERED: u32 = 0b110;
-#[cfg(feature = "checksum")]
 const SUMMED: u32 = 1 << 3;
 
 /// The last generation; a descriptor that has used it is retired.
@@ -73,6 +73,14 @@ impl Bits {
     /// The lower half of a plain payload with one lease and nothing else.
     const LEASED: u32 = IN_HAND_ONE;
 
+    /// The lower half of a plain payload with one ticket and nothing else.
+    const PARKED: u32 = AT_REST_ONE;
+
+    /// A plain payload with one ticket and nothing else, in this generation.
+    #[inline]
+    pub(super) fn parked_in(generation: u32) -> Self {
+        Self { generation, low: Self::PARKED }
+    }
     /// One lease is all there is, and no flag is set.
     #[inline]
     pub(super) fn is_leased_once(self) -> bool {
@@ -125,17 +133,16 @@ impl Bits {
     pub(super) fn with_moving(self, moving: bool) -> Self {
         self.with_flag(MOVING, moving)
     }
-    /// One more lease. Sticks at the maximum.
+    /// One more lease. `None` at the maximum, where the count sticks.
     #[inline]
-    pub(super) fn retained(self) -> Self {
-        self.with(self.low.checked_add(IN_HAND_ONE).unwrap_or(self.low))
+    pub(super) fn retained(self) -> Option<Self> {
+        Some(self.with(self.low.checked_add(IN_HAND_ONE)?))
     }
     /// One lease less, unless it is the last one; `None` also at the maximum.
     #[inline]
     pub(super) fn released_beside_others(self) -> Option<Self> {
         self.low.checked_add(IN_HAND_ONE)?;
-        let low = self.low.wrapping_sub(IN_HAND_ONE);
-        (low >= IN_HAND_ONE).then(|| self.with(low))
+        (self.low >= 2 * IN_HAND_ONE).then(|| self.with(self.low - IN_HAND_ONE))
     }
     /// One lease less; raises the generation when it was the last handle of any kind.
     pub(super) fn released(self) -> Self {
@@ -157,9 +164,28 @@ impl Bits {
         let in_hand_one = if self.in_hand() == COUNT_MAX { 0 } else { IN_HAND_ONE };
         Some(self.with(self.low + AT_REST_ONE * tickets - in_hand_one))
     }
+    /// The one lease of a plain payload becomes its one ticket.
+    #[inline]
+    pub(super) fn parked(self) -> Self {
+        self.with(Self::PARKED)
+    }
+    /// The other way round.
+    #[inline]
+    pub(super) fn leased(self) -> Self {
+        self.with(Self::LEASED)
+    }
     /// One ticket becomes a lease.
     pub(super) fn redeemed(self) -> Self {
-        self.with(self.low - AT_REST_ONE).retained()
+        let left = self.with(self.low - AT_REST_ONE);
+        left.retained().unwrap_or(left)
+    }
+    /// The same for a payload in one run, without a checksum, that is in this generation and not being moved.
+    #[inline]
+    pub(super) fn redeemed_in(self, generation: u32) -> Option<Self> {
+        let plain = self.generation == generation && self.low & (MOVING | SUMMED | LINK) == 0;
+        let left = self.low.checked_sub(AT_REST_ONE)?;
+        let redeemed = left.checked_add(IN_HAND_ONE)?;
+        (plain && self.at_rest() > 0).then(|| self.with(redeemed))
     }
     /// One ticket is given up.
     pub(super) fn discarded(self) -> Self {
