@@ -183,6 +183,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             map.disown(self, run);
             map.loosen(run);
         }
+        self.bare(map, index, row);
+        true
+    }
+
+    /// Joins the first descriptor's long run with the loose one, if they touch: what was cut off last comes back
+    /// first, more often than not, and then no bin is concerned.
+    fn rejoin(self, map: &mut Map) -> bool {
+        let Some(row) = map.long.get().map(|index| self.row(index)) else { return false };
+        let Some(run) = row.run().filter(|&run| map.extend_loose(run)) else { return false };
+        map.disown(self, run);
+        if let Some((index, row)) = Map::pop_row(self, &mut map.long) {
+            self.bare(map, index, row);
+        }
+        true
+    }
+
+    /// Lists a descriptor whose pages are gone.
+    fn bare(self, map: &mut Map, index: usize, row: &Row) {
         row.set_pages(0);
         if row.home() == RETIRED {
             map.retired_count += 1;
@@ -190,7 +208,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         } else {
             Map::push_row(self, &mut map.free_rows, index);
         }
-        true
     }
 
     /// Frees a plain payload, whose only lease is the caller's, onto its shelf: the common case. `false`, and
@@ -232,14 +249,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
-    /// Takes the descriptors with long runs apart, and brings their pages to the bins.
+    /// Takes the descriptors with long runs apart, and brings their pages to the loose run or the bins.
     pub(super) fn unshelve_long(self) {
-        // The shelf of long runs is the first that `unshelve` looks at.
-        while self
-            .core()
-            .map
-            .with(|map| map.place(self) || (map.long != Link::NONE && self.unshelve(map)))
-        {}
+        while self.core().map.with(|map| self.rejoin(map)) {}
+        // The shelf of long runs is the first that `unshelve` looks at. Only after that there is a run to be placed.
+        let mut apart = false;
+        while self.core().map.with(|map| {
+            if map.long == Link::NONE {
+                return apart && map.place(self);
+            }
+            apart = true;
+            map.place(self) || self.unshelve(map)
+        }) {}
     }
 
     /// Changes the epoch, so that no ticket given out so far is ever accepted, and brings retired

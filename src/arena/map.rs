@@ -248,6 +248,19 @@ impl Map {
         self.loose_last = run.last as Index;
     }
 
+    /// Adds `run` to the loose run, if they touch.
+    pub(super) fn extend_loose(&mut self, run: Run) -> bool {
+        let Some(loose) = self.loose() else { return false };
+        if run.last + 1 == loose.first {
+            self.loose = Link::to(run.first);
+        } else if loose.last + 1 == run.first {
+            self.loose_last = run.last as Index;
+        } else {
+            return false;
+        }
+        true
+    }
+
     /// One step of the loose run's way into a bin; `false` if there is no loose run.
     pub(super) fn place<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) -> bool {
         let Some(run) = self.loose() else { return false };
