@@ -310,7 +310,7 @@ fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Memory is released at any moment of parking: the wake-up is not lost.
 fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(None, || {
+    explore(Some(3), || {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let release = thread::spawn(move || drop(lease));

@@ -3,6 +3,7 @@
 use super::descriptor::Row;
 use super::layout::ArenaRef;
 use super::map::{Link, Map, QUICK, Run};
+use super::tray::HasTrays;
 use super::word::{Bits, LAST_GENERATION};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
@@ -61,6 +62,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// geometry.
     #[inline(always)]
     pub(super) fn take_shelved(self, class: usize, len: usize) -> Option<usize> {
+        if HasTrays::<M>::YES {
+            return self.take_from_tray(class, len);
+        }
         self.core().map.with(|map| {
             let shelf = map.quick.get_mut(class)?;
             let index = shelf.get()?;
@@ -79,22 +83,46 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
     /// A descriptor with a contiguous run, in hand once.
     pub(super) fn take(self, request: Request) -> Result<usize, Refusal> {
+        let taken = self.take_in_steps(request, !HasTrays::<M>::YES);
+        if !HasTrays::<M>::YES || taken.is_ok() {
+            return taken;
+        }
+        // Once more with closed and empty trays: what is refused now is refused rightly, and the high-water mark
+        // is raised by what is in use.
+        self.look_closely(true);
+        self.clear_trays();
+        let taken = self.take_in_steps(request, true);
+        self.look_closely(false);
+        taken
+    }
+
+    fn look_closely(self, begins: bool) {
+        self.core().map.with(|map| {
+            map.looking = if begins { map.looking + 1 } else { map.looking - 1 };
+            self.mind_waiters(map);
+        });
+    }
+
+    /// `exact`: nothing lies on trays.
+    fn take_in_steps(self, request: Request, exact: bool) -> Result<usize, Refusal> {
         loop {
-            match self.core().map.with(|map| self.take_once(map, request)) {
+            match self.core().map.with(|map| self.take_once(map, request, exact)) {
                 Take::Row(index) => return Ok(index),
                 Take::No(refusal) => return Err(refusal),
-                Take::Supply => match self.core().map.with(|map| self.supply(map, request.pages)) {
-                    Supply::Again => {}
-                    Supply::Move => _ = self.finish_move(),
-                    Supply::Refused(refusal) => return Err(refusal),
-                },
+                Take::Supply => {
+                    match self.core().map.with(|map| self.supply(map, request.pages, exact)) {
+                        Supply::Again => {}
+                        Supply::Move => _ = self.finish_move(),
+                        Supply::Refused(refusal) => return Err(refusal),
+                    }
+                }
             }
         }
     }
 
-    fn take_once(self, map: &mut Map, request: Request) -> Take {
+    fn take_once(self, map: &mut Map, request: Request, exact: bool) -> Take {
         let Request { pages, home, first, .. } = request;
-        if !self.may_take(map, home, pages, first) {
+        if !self.may_take(map, home, pages, first) || !exact && map.stock.lowers(pages) {
             return Take::No(Refusal::Full);
         }
         let shelved = match map.quick.get_mut(pages.wrapping_sub(1)) {
@@ -143,7 +171,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// loosens one that fits, or takes a shelved descriptor apart. What it refuses, it has seen at one
     /// moment: nothing fits, nothing is shelved or loose, and nothing moves.
     #[cold]
-    fn supply(self, map: &mut Map, pages: usize) -> Supply {
+    fn supply(self, map: &mut Map, pages: usize, exact: bool) -> Supply {
         if map.place(self) {
             return Supply::Again;
         }
@@ -157,7 +185,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         if map.moving.is_some() {
             return Supply::Move;
         }
-        map.scattered = true;
+        map.scattered |= exact;
         Supply::Refused(Refusal::Fragmented)
     }
 
@@ -282,6 +310,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// assert!(ARENA.handle().set_epoch(boot_count));
     /// ```
     pub fn set_epoch(self, epoch: u32) -> bool {
+        self.clear_trays();
         let (idle, changed) = self.core().map.with(|map| {
             let idle = map.stock.live() == 0;
             // The same epoch again would bring used-up generations back.

@@ -21,6 +21,7 @@ use super::compact::Step;
 use super::layout::{ArenaRef, AtomicIndex, Index};
 use super::map::{Link, Map, Run};
 use super::ticket::Ticket;
+use super::tray::HasTrays;
 use super::word::{Bits, CasWords, LAST_GENERATION, Word};
 use crate::error::RedeemError;
 use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -64,6 +65,7 @@ impl Row {
     pub(super) fn len(&self) -> usize {
         self.len.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_len(&self, len: usize) {
         // Lossless: `pages_for` refuses more than u32::MAX.
         self.len.store(len as u32, Relaxed);
@@ -72,6 +74,7 @@ impl Row {
     pub(super) fn start(&self) -> usize {
         self.start.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_start(&self, page: usize) {
         self.start.store(page as Index, Relaxed);
     }
@@ -79,38 +82,48 @@ impl Row {
     pub(super) fn pages(&self) -> usize {
         self.pages.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_pages(&self, pages: usize) {
         self.pages.store(pages as Index, Relaxed);
     }
     /// The run, for a row that has pages.
+    #[inline]
     pub(super) fn run(&self) -> Option<Run> {
         (self.pages() > 0).then(|| Run::new(self.start(), self.pages()))
     }
+    #[inline]
     pub(super) fn next(&self) -> Link {
         Link::from_raw(self.next.load(Relaxed))
     }
+    #[inline]
     pub(super) fn set_next(&self, next: Link) {
         self.next.store(next.raw(), Relaxed);
     }
+    #[inline]
     pub(super) fn home(&self) -> u8 {
         self.home.load(Relaxed)
     }
+    #[inline]
     pub(super) fn set_home(&self, home: u8) {
         self.home.store(home, Relaxed);
     }
     #[cfg(feature = "stamps")]
+    #[inline]
     pub(super) fn stamp(&self) -> u32 {
         self.stamp.load(Relaxed)
     }
     #[cfg(feature = "stamps")]
+    #[inline]
     pub(super) fn set_stamp(&self, stamp: u32) {
         self.stamp.store(stamp, Relaxed);
     }
     #[cfg(feature = "checksum")]
+    #[inline]
     pub(super) fn sum(&self) -> u32 {
         self.sum.load(Relaxed)
     }
     #[cfg(feature = "checksum")]
+    #[inline]
     pub(super) fn set_sum(&self, sum: u32) {
         self.sum.store(sum, Relaxed);
     }
@@ -165,7 +178,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             // Acquire, in there: a count of one must see all that was done with the other leases.
             let bits = row.word.peek();
             return if bits.is_leased_once() {
-                self.core().map.with(|map| self.shelve_at_once(map, index, row, bits))
+                // Who comes upon another thread at its tray takes the longer way.
+                self.put_on_tray(index, row, bits)
+                    || !HasTrays::<M>::YES
+                        && self.core().map.with(|map| self.shelve_at_once(map, index, row, bits))
             } else {
                 row.word.update_cas(Bits::released_beside_others).is_ok()
             };

@@ -85,6 +85,7 @@ pub(crate) struct Core<M> {
     pub(super) now: super::time::Time,
     /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
     pub(super) stalled: AtomicBool,
+    pub(super) trays: super::tray::Trays,
     geometry: UnsafeCell<Geometry>,
     pub(super) map: Locked<M, Map>,
 }
@@ -108,6 +109,7 @@ impl<M: RawMutex> Core<M> {
                 #[cfg(feature = "stamps")]
                 now: super::time::Time::new(),
                 stalled: AtomicBool::new(false),
+                trays: super::tray::Trays::new(),
                 geometry: UnsafeCell::new(Geometry::NONE),
                 map: Locked::new(Map::new()),
             }

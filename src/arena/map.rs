@@ -113,8 +113,11 @@ pub(crate) struct Map {
     pub(super) waiting: u32,
     /// A waiter has left the list to try its luck; nobody may overtake it.
     pub(super) baton_out: bool,
-    /// Those about to wait who have noted down `changes`.
+    /// Those who are about to wait, or to be refused.
     pub(super) looking: u16,
+    /// How often trays have been closed, and up to which of these times they have been cleared. They wrap.
+    pub(super) closings: u16,
+    pub(super) cleared: u16,
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
@@ -159,6 +162,8 @@ impl Map {
             waiting: 0,
             baton_out: false,
             looking: 0,
+            closings: 0,
+            cleared: 0,
             moving: None,
             cursor: 0,
             loose: Link::NONE,
@@ -184,15 +189,6 @@ impl Map {
         self.homes = 1;
         if pages > 0 {
             self.loosen(Run::new(0, pages));
-        }
-    }
-
-    /// Has everybody look, in [`Stock`], while somebody waits or is about to. To be called whenever that may
-    /// have changed.
-    pub(super) fn mind_waiters(&mut self) {
-        let wait = self.looking > 0 || self.baton_out || !self.waiters.is_empty();
-        if wait != self.stock.barred() {
-            self.stock.bar(wait);
         }
     }
 

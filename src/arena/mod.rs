@@ -25,6 +25,8 @@ mod stock;
 mod ticket;
 #[cfg(feature = "stamps")]
 mod time;
+#[cfg_attr(not(all(target_has_atomic = "64", any(feature = "std", loom))), path = "untrayed.rs")]
+mod tray;
 mod verify;
 mod waiting;
 mod weight;

@@ -132,6 +132,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// See [`Home`] for an example.
     pub fn open_home(self, cap: usize, min: usize) -> Result<Home<'a, M>, HomeError> {
         let cap = cap.min(self.geometry().page_count);
+        self.clear_trays();
         self.core().map.with(|map| {
             if map.homes as usize >= self.geometry().home_count {
                 return Err(HomeError::TooMany);
@@ -169,6 +170,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
     fn home_now(self, id: u8) -> HomeSnapshot {
         let pages = self.geometry().page_count;
+        self.clear_trays();
         self.core().map.with(|map| {
             if id == 0 {
                 let used = pages - (map.stock.free() + map.housed as usize);
@@ -240,7 +242,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             map.stock.promise(after - before, 0);
             map.housed -= pages as Index;
             map.waiters.prepend(&mut returning);
-            map.mind_waiters();
+            self.mind_waiters(map);
         }
     }
 }

@@ -155,6 +155,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// ```
     pub fn snapshot(self) -> ArenaSnapshot {
         let geometry = self.geometry();
+        self.clear_trays();
         self.core().map.with(|map| ArenaSnapshot {
             page_size: geometry.page_size,
             pages: geometry.page_count,

@@ -86,6 +86,11 @@ impl Stock {
         self.set(free, self.live() + 1);
     }
 
+    /// Whether taking so many leaves fewer than ever.
+    pub(super) fn lowers(&self, pages: usize) -> bool {
+        self.free() < self.low as usize + pages
+    }
+
     /// Gives the pages of a descriptor back.
     pub(super) fn put(&mut self, pages: usize) {
         self.set(self.free() + pages, self.live() - 1);

@@ -90,6 +90,7 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     pub fn verify(self) -> Verdict {
         let mut verdict = Verdict { count: 0, kept: [None; KEPT] };
         let mut report = |violation| verdict.report(violation);
+        self.clear_trays();
         self.core().map.with(|map| {
             let free = self.verify_pages(map, &mut report);
             self.verify_bins(map, &mut report);

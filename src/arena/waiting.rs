@@ -29,6 +29,7 @@ use super::layout::ArenaRef;
 use super::lease::LeaseMut;
 use super::map::Map;
 use super::quota::Home;
+use super::tray::HasTrays;
 use crate::error::{AllocError, AllocTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
@@ -127,7 +128,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         arena.core().map.with(|map| {
             self.waiter.token.set_state(State::Idle);
             map.baton_out = false;
-            map.mind_waiters();
+            arena.mind_waiters(map);
         });
         arena.kick();
     }
@@ -199,17 +200,20 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
 
     /// Has what may help a waiter counted from now on; returns the count.
     fn look(&mut self) -> u32 {
-        self.arena().core().map.with(|map| {
+        let arena = self.arena();
+        let changes = arena.core().map.with(|map| {
             map.looking += u16::from(!core::mem::replace(&mut self.looking, true));
-            map.mind_waiters();
+            arena.mind_waiters(map);
             map.changes
-        })
+        });
+        arena.clear_trays();
+        changes
     }
 
     /// It waits, or waits no more.
     fn look_away(&mut self, map: &mut Map) {
         map.looking -= u16::from(core::mem::replace(&mut self.looking, false));
-        map.mind_waiters();
+        self.arena().mind_waiters(map);
     }
 
     /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
@@ -349,6 +353,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 if map.baton_out {
                     return Kick::Done(None);
                 }
+                if HasTrays::<M>::YES && map.stock.barred() && map.cleared != map.closings {
+                    return Kick::Clear;
+                }
                 let Some(front) = map.waiters.first() else {
                     return Kick::Done(None);
                 };
@@ -360,14 +367,14 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     map.waiters.pop_front();
                     map.waiting -= 1;
                     waiter.token.set_state(State::Lost);
-                    map.mind_waiters();
+                    self.mind_waiters(map);
                     return Kick::Again;
                 }
                 if self.is_capped(map, waiter.home, waiter.pages) {
                     map.waiters.pop_front();
                     // SAFETY: pinned, and out of the other list since the line above.
                     unsafe { self.home(map, waiter.home).capped.push_back(front) };
-                    map.mind_waiters();
+                    self.mind_waiters(map);
                     return Kick::Again;
                 }
                 let rows = self.geometry().row_count - map.retired_count as usize;
@@ -385,6 +392,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             });
             match waker {
                 Kick::Again => {}
+                Kick::Clear => self.clear_trays(),
                 Kick::Done(waker) => {
                     if let Some(waker) = waker {
                         waker.wake();
@@ -392,6 +400,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     return;
                 }
             }
+        }
+    }
+
+    /// Has everybody look, in [`Stock`](super::stock::Stock), while somebody waits or is about to, and closes the
+    /// trays. To be called whenever that may have changed.
+    pub(super) fn mind_waiters(self, map: &mut Map) {
+        let wait = map.looking > 0 || map.baton_out || !map.waiters.is_empty();
+        if wait != map.stock.barred() {
+            map.stock.bar(wait);
+            self.core().trays.close(wait);
+            map.closings = map.closings.wrapping_add(u16::from(wait));
         }
     }
 
@@ -435,4 +454,6 @@ enum Kick {
     Done(Option<core::task::Waker>),
     /// One waiter was sent home, or was no more.
     Again,
+    /// There may be memory on trays.
+    Clear,
 }

@@ -256,6 +256,14 @@ impl Word {
         self.0.store(bits.to_word(), Ordering::Relaxed);
     }
 
+    /// The same, where threads change words without the lock; whoever is next to take the descriptor is ordered
+    /// by another one.
+    #[inline]
+    #[cfg(all(target_has_atomic = "64", any(feature = "std", loom)))]
+    pub(super) fn set_alone(&self, bits: Bits) {
+        self.0.store(bits.to_word(), Ordering::Relaxed);
+    }
+
     #[inline]
     #[cfg(not(target_has_atomic = "64"))]
     pub(super) fn set(&self, _held: &mut Map, bits: Bits) {
