@@ -173,18 +173,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline]
     fn release_at_once(self, index: usize) -> bool {
         let row = self.row(index);
-        #[cfg(target_has_atomic = "64")]
         if CasWords::<M>::YES {
             // Acquire, in there: a count of one must see all that was done with the other leases.
-            let bits = row.word.peek();
-            return if bits.is_leased_once() {
+            let bits = self.state(row);
+            if !bits.is_leased_once() {
+                return row.word.update_cas(Bits::released_beside_others).is_ok();
+            }
+            if HasTrays::<M>::YES {
                 // Who comes upon another thread at its tray takes the longer way.
-                self.put_on_tray(index, row, bits)
-                    || !HasTrays::<M>::YES
-                        && self.core().map.with(|map| self.shelve_at_once(map, index, row, bits))
-            } else {
-                row.word.update_cas(Bits::released_beside_others).is_ok()
-            };
+                return self.put_on_tray(index, row, bits);
+            }
+            return self.core().map.with(|map| self.shelve_at_once(map, index, row, bits));
         }
         self.core().map.with(|map| {
             let bits = row.word.read(map);
@@ -300,7 +299,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
         let row = self.row(index);
         let parked = Bits::parked_in(generation);
-        #[cfg(target_has_atomic = "64")]
         if CasWords::<M>::YES {
             return row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
         }

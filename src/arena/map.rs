@@ -18,6 +18,7 @@ use super::compact::Move;
 use super::descriptor::Row;
 use super::layout::{ArenaRef, Index};
 use super::stock::Stock;
+use super::tray::Closings;
 use crate::sync::RawMutex;
 use crate::sync::wait::TokenList;
 
@@ -115,9 +116,9 @@ pub(crate) struct Map {
     pub(super) baton_out: bool,
     /// Those who are about to wait, or to be refused.
     pub(super) looking: u16,
-    /// How often trays have been closed, and up to which of these times they have been cleared. They wrap.
-    pub(super) closings: u16,
-    pub(super) cleared: u16,
+    /// How often trays have been closed, and up to which of these times they have been cleared.
+    pub(super) closings: Closings,
+    pub(super) cleared: Closings,
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
@@ -162,8 +163,8 @@ impl Map {
             waiting: 0,
             baton_out: false,
             looking: 0,
-            closings: 0,
-            cleared: 0,
+            closings: Closings::NONE,
+            cleared: Closings::NONE,
             moving: None,
             cursor: 0,
             loose: Link::NONE,

@@ -5,7 +5,7 @@
 //! [`Parcel`]) belongs to nobody's borrow, so compaction may move it.
 //!
 //! One concept a file: where things lie ([`layout`](ArenaRef)), the page map, descriptors and their
-//! state word, allocation, waiting for memory, leases, typed values, scattered chains, homes (quotas),
+//! state word, what there is in stock, allocation, trays of threads, waiting for memory, leases, typed values, scattered chains, homes (quotas),
 //! compaction, verification and dump.
 
 mod allocate;
@@ -70,7 +70,8 @@ struct Pages<const PAGES: usize, const PAGE_SIZE: usize>(UnsafeCell<[[u8; PAGE_S
 /// section on one core, [`SpinRawMutex`](crate::sync::SpinRawMutex) on several, `StdRawMutex` on a host.
 ///
 /// The page size is a power of two from 16 bytes to 256 MiB. Memory cost besides the pages: 2 bytes a page and
-/// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header.
+/// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header. With `std`
+/// there are 576 bytes more, in which threads keep what they have freed for their own next allocations.
 ///
 /// The operations are those of [`ArenaRef`], which code should take as a parameter: it is the same type
 /// for arenas of every size. The ones used most are here, too.

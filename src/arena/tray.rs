@@ -39,6 +39,18 @@ impl<M> HasTrays<M> {
     pub(super) const YES: bool = CasWords::<M>::YES;
 }
 
+/// Counts how often the trays of an arena were closed. It wraps, too late to matter.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closings(u32);
+
+impl Closings {
+    pub(super) const NONE: Self = Self(0);
+
+    pub(super) fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
 /// Freed payloads of each class, last freed first.
 struct Piles {
     tops: [Link; QUICK],
@@ -156,8 +168,7 @@ impl<M: RawMutex> ArenaRef<'_, M> {
 
     #[inline]
     fn push(self, piles: &mut Piles, class: usize, index: usize) {
-        if let (Some(top), Some(height)) =
-            (piles.tops.get_mut(class), piles.heights.get_mut(class))
+        if let (Some(top), Some(height)) = (piles.tops.get_mut(class), piles.heights.get_mut(class))
         {
             Map::push_row(self, top, index);
             *height += 1;

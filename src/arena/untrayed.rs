@@ -11,6 +11,17 @@ impl<M> HasTrays<M> {
     pub(super) const YES: bool = false;
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Closings;
+
+impl Closings {
+    pub(super) const NONE: Self = Self;
+
+    pub(super) fn next(self) -> Self {
+        self
+    }
+}
+
 pub(super) struct Trays;
 
 impl Trays {

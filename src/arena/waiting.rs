@@ -410,7 +410,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         if wait != map.stock.barred() {
             map.stock.bar(wait);
             self.core().trays.close(wait);
-            map.closings = map.closings.wrapping_add(u16::from(wait));
+            if wait {
+                map.closings = map.closings.next();
+            }
         }
     }
 
