@@ -79,7 +79,9 @@ fn interrupt_everywhere<M: RawMutex + 'static, S: 'static, H: 'static>(
         assert_eq!(total.free, total.pages);
         assert!(arena.try_alloc(16 * 16).is_ok(), "interrupted at {place}: not one free run");
         if over {
-            assert!(place > 0, "the operation has a critical section at least");
+            // Under a lock with a state some operations do without: there is no place for an interrupt then.
+            let without = size_of::<M>() != 0;
+            assert!(place > 0 || without, "the operation has a critical section at least");
             return;
         }
     }

@@ -114,15 +114,15 @@ fn stale_tickets_are_refused() {
 /// which the check bits alone decide.
 ///
 /// Epochs that differ in their lowest ten bits only never share a number: the check is the upper 12 of
-/// 32 bits of (x xor epoch) × 0x85ebca6b, and no difference of less than 1470 in the first factor leaves
+/// 32 bits of (x xor epoch) × 0x9e3779b1, and no difference of less than 1597 in the first factor leaves
 /// them alike. Other pairs of epochs share about
 /// one such number in 2^12, on the average over all pairs; for a single pair it may be more.
 #[test]
 fn tickets_of_another_epoch_are_refused() {
     let arena: Box<Subject> = Box::default();
     let arena = arena.handle();
-    assert!((1..1470u32).all(|step| {
-        let change = step.wrapping_mul(0x85eb_ca6b);
+    assert!((1..1597u32).all(|step| {
+        let change = step.wrapping_mul(0x9e37_79b1);
         (1 << 20..=u32::MAX - (1 << 20)).contains(&change)
     }));
     let mut past: Vec<Ticket> = Vec::new();

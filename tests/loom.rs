@@ -80,6 +80,11 @@ impl Bytes {
     }
 }
 
+/// So many preemptions; fewer where there are trays, which multiply the steps of whoever waits.
+fn preemptions<M>(usual: Option<usize>, with_trays: usize) -> Option<usize> {
+    if size_of::<M>() == 0 { usual } else { Some(with_trays) }
+}
+
 macro_rules! models {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         mod per_object {
@@ -100,6 +105,7 @@ models! {
     redeem_and_compaction;
     parcel_drop_and_compaction;
     alloc_and_release;
+    never_refused;
     park_and_release;
     two_wait_for_one_release;
 }
@@ -308,9 +314,25 @@ fn alloc_and_release<M: RawMutex + Sync + Send + 'static>() {
     });
 }
 
+/// Each of two holds one page of two at a time: nobody is ever refused, wherever freed pages lie.
+fn never_refused<M: RawMutex + Sync + Send + 'static>() {
+    explore(Some(2), || {
+        with_arena::<M, 2, 2>(|arena| {
+            let twice = move || {
+                for _ in 0..2 {
+                    drop(arena.try_alloc(16).expect("one page is free"));
+                }
+            };
+            let other = thread::spawn(twice);
+            twice();
+            other.join().expect("no panic");
+        });
+    });
+}
+
 /// Memory is released at any moment of parking: the wake-up is not lost.
 fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(None, || {
+    explore(preemptions::<M>(None, 3), || {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let release = thread::spawn(move || drop(lease));
@@ -322,7 +344,7 @@ fn park_and_release<M: RawMutex + Sync + Send + 'static>() {
 
 /// Two wait, one release: the first one to be served passes the turn on.
 fn two_wait_for_one_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(Some(3), || {
+    explore(preemptions::<M>(Some(3), 1), || {
         with_arena::<M, 1, 1>(|arena| {
             let lease = arena.try_alloc(16).expect("empty");
             let other = thread::spawn(move || drop(block_on(arena.alloc(16)).expect("it can fit")));

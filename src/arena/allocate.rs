@@ -1,9 +1,10 @@
 //! Taking descriptors and pages, and shelving them again.
 
 use super::descriptor::Row;
-use super::layout::{ArenaRef, Index};
-use super::map::{Link, Map, Run};
-use super::word::Bits;
+use super::layout::ArenaRef;
+use super::map::{Link, Map, QUICK, Run};
+use super::tray::HasTrays;
+use super::word::{Bits, LAST_GENERATION};
 use crate::error::TryAllocError;
 use crate::sync::RawMutex;
 use crate::sync::atomic::Ordering::Relaxed;
@@ -56,25 +57,74 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(Request { len, pages, home, first: false })
     }
 
+    /// A plain payload off the shelf of its class (one less than its pages), in hand once: the common case.
+    /// `None` if there is none, or something else is to be looked at; [`take`](Self::take) does that. Needs no
+    /// geometry.
+    #[inline(always)]
+    pub(super) fn take_shelved(self, class: usize, len: usize) -> Option<usize> {
+        if HasTrays::<M>::YES {
+            return self.take_from_tray(class, len);
+        }
+        self.core().map.with(|map| {
+            let shelf = map.quick.get_mut(class)?;
+            let index = shelf.get()?;
+            if !map.stock.take_at_hand(class + 1) {
+                return None;
+            }
+            let row = self.row(index);
+            *shelf = row.next();
+            row.set_len(len);
+            #[cfg(feature = "stamps")]
+            row.set_stamp(self.core().now.now());
+            #[cfg(feature = "correlation")]
+            row.set_correlation(0);
+            row.word.set(map, row.word.read(map).taken(false));
+            Some(index)
+        })
+    }
+
     /// A descriptor with a contiguous run, in hand once.
-    #[inline]
     pub(super) fn take(self, request: Request) -> Result<usize, Refusal> {
+        let taken = self.take_in_steps(request, !HasTrays::<M>::YES);
+        if !HasTrays::<M>::YES || taken.is_ok() {
+            return taken;
+        }
+        // Once more with closed and empty trays: what is refused now is refused rightly, and the high-water mark
+        // is raised by what is in use.
+        self.look_closely(true);
+        self.clear_trays();
+        let taken = self.take_in_steps(request, true);
+        self.look_closely(false);
+        taken
+    }
+
+    fn look_closely(self, begins: bool) {
+        self.core().map.with(|map| {
+            map.looking = if begins { map.looking + 1 } else { map.looking - 1 };
+            self.mind_waiters(map);
+        });
+    }
+
+    /// `exact`: nothing lies on trays.
+    fn take_in_steps(self, request: Request, exact: bool) -> Result<usize, Refusal> {
         loop {
-            match self.core().map.with(|map| self.take_once(map, request)) {
+            match self.core().map.with(|map| self.take_once(map, request, exact)) {
                 Take::Row(index) => return Ok(index),
                 Take::No(refusal) => return Err(refusal),
-                Take::Supply => match self.core().map.with(|map| self.supply(map, request.pages)) {
-                    Supply::Again => {}
-                    Supply::Move => _ = self.finish_move(),
-                    Supply::Refused(refusal) => return Err(refusal),
-                },
+                Take::Supply => {
+                    match self.core().map.with(|map| self.supply(map, request.pages, exact)) {
+                        Supply::Again => {}
+                        Supply::Move => _ = self.finish_move(),
+                        Supply::Refused(refusal) => return Err(refusal),
+                    }
+                }
             }
         }
     }
 
-    fn take_once(self, map: &mut Map, request: Request) -> Take {
+    fn take_once(self, map: &mut Map, request: Request, exact: bool) -> Take {
         let Request { pages, home, first, .. } = request;
-        if !self.may_take(map, home, pages, first) {
+        if !self.may_take(map, home, pages, first) || !exact && map.stock.lowers(pages) {
             return Take::No(Refusal::Full);
         }
         let shelved = match map.quick.get_mut(pages.wrapping_sub(1)) {
@@ -90,12 +140,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         row.set_stamp(self.core().now.now());
         #[cfg(feature = "correlation")]
         row.set_correlation(0);
-        map.live += 1;
-        map.free_pages -= pages as Index;
-        map.low_free = map.low_free.min(map.free_pages);
+        map.stock.take(pages);
         self.charge_home(map, home, pages);
-        // Infallible: `taken` always has a value. A free row is changed by nobody else.
-        let _ = row.word.update_held::<M>(map, |bits| Some(bits.taken()));
+        let odd = home != 0 || !(1..=QUICK).contains(&pages);
+        row.word.set(map, row.word.read(map).taken(odd));
         Take::Row(index)
     }
 
@@ -127,7 +175,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// loosens one that fits, or takes a shelved descriptor apart. What it refuses, it has seen at one
     /// moment: nothing fits, nothing is shelved or loose, and nothing moves.
     #[cold]
-    fn supply(self, map: &mut Map, pages: usize) -> Supply {
+    fn supply(self, map: &mut Map, pages: usize, exact: bool) -> Supply {
         if map.place(self) {
             return Supply::Again;
         }
@@ -141,7 +189,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         if map.moving.is_some() {
             return Supply::Move;
         }
-        map.scattered = true;
+        map.scattered |= exact;
         Supply::Refused(Refusal::Fragmented)
     }
 
@@ -167,6 +215,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             map.disown(self, run);
             map.loosen(run);
         }
+        self.bare(map, index, row);
+        true
+    }
+
+    /// Joins the first descriptor's long run with the loose one, if they touch: what was cut off last comes back
+    /// first, more often than not, and then no bin is concerned.
+    fn rejoin(self, map: &mut Map) -> bool {
+        let Some(row) = map.long.get().map(|index| self.row(index)) else { return false };
+        let Some(run) = row.run().filter(|&run| map.extend_loose(run)) else { return false };
+        map.disown(self, run);
+        if let Some((index, row)) = Map::pop_row(self, &mut map.long) {
+            self.bare(map, index, row);
+        }
+        true
+    }
+
+    /// Lists a descriptor whose pages are gone.
+    fn bare(self, map: &mut Map, index: usize, row: &Row) {
         row.set_pages(0);
         if row.home() == RETIRED {
             map.retired_count += 1;
@@ -174,6 +240,23 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         } else {
             Map::push_row(self, &mut map.free_rows, index);
         }
+    }
+
+    /// Frees a plain payload, whose only lease is the caller's, onto its shelf: the common case. `false`, and
+    /// nothing changed, if something else is to be looked at.
+    #[inline(always)]
+    pub(super) fn shelve_at_once(self, map: &mut Map, index: usize, row: &Row, bits: Bits) -> bool {
+        let pages = row.pages();
+        debug_assert!((1..=QUICK).contains(&pages));
+        // SAFETY: a payload without a flag is of a size that there is a shelf for; see `take_once`. (Looking would
+        // take three instructions.)
+        let shelf = unsafe { map.quick.get_unchecked_mut(pages - 1) };
+        if bits.generation() == LAST_GENERATION || !map.stock.put_at_hand(pages) {
+            return false;
+        }
+        row.set_next(*shelf);
+        *shelf = Link::to(index);
+        row.word.set(map, bits.freed());
         true
     }
 
@@ -183,6 +266,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let class = row.pages().wrapping_sub(1);
         match map.quick.get_mut(class) {
             Some(shelf) if !retire => {
+                // Those who take it off in haste are the arena's own home.
+                row.set_home(0);
                 Map::push_row(self, shelf, index);
                 true
             }
@@ -196,14 +281,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
-    /// Takes the descriptors with long runs apart, and brings their pages to the bins.
+    /// Takes the descriptors with long runs apart, and brings their pages to the loose run or the bins.
     pub(super) fn unshelve_long(self) {
-        // The shelf of long runs is the first that `unshelve` looks at.
-        while self
-            .core()
-            .map
-            .with(|map| map.place(self) || (map.long != Link::NONE && self.unshelve(map)))
-        {}
+        while self.core().map.with(|map| self.rejoin(map)) {}
+        // The shelf of long runs is the first that `unshelve` looks at. Only after that there is a run to be placed.
+        let mut apart = false;
+        while self.core().map.with(|map| {
+            if map.long == Link::NONE {
+                return apart && map.place(self);
+            }
+            apart = true;
+            map.place(self) || self.unshelve(map)
+        }) {}
     }
 
     /// Changes the epoch, so that no ticket given out so far is ever accepted, and brings retired
@@ -225,8 +314,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// assert!(ARENA.handle().set_epoch(boot_count));
     /// ```
     pub fn set_epoch(self, epoch: u32) -> bool {
+        self.clear_trays();
         let (idle, changed) = self.core().map.with(|map| {
-            let idle = map.live == 0;
+            let idle = map.stock.live() == 0;
             // The same epoch again would bring used-up generations back.
             let changed = idle && self.core().epoch.load(Relaxed) != epoch;
             if changed {

@@ -96,7 +96,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// ```
     pub fn compact(self, budget: usize) -> Compaction {
         let mut pages_moved = 0;
-        // Pages on shelves belong to nobody, but look owned: take the shelves apart first.
+        // Pages on trays and shelves belong to nobody, but look owned: take the shelves apart first.
+        self.clear_trays();
         while self.core().map.with(|map| self.gather(map)) {}
         self.finish_move();
         // A pass that begins in the middle says nothing of what lies below: it may have been freed, or

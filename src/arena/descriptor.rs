@@ -21,6 +21,7 @@ use super::compact::Step;
 use super::layout::{ArenaRef, AtomicIndex, Index};
 use super::map::{Link, Map, Run};
 use super::ticket::Ticket;
+use super::tray::HasTrays;
 use super::word::{Bits, CasWords, LAST_GENERATION, Word};
 use crate::error::RedeemError;
 use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -68,6 +69,7 @@ impl Row {
     pub(super) fn len(&self) -> usize {
         self.len.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_len(&self, len: usize) {
         // Lossless: `pages_for` refuses more than u32::MAX.
         self.len.store(len as u32, Relaxed);
@@ -76,6 +78,7 @@ impl Row {
     pub(super) fn start(&self) -> usize {
         self.start.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_start(&self, page: usize) {
         self.start.store(page as Index, Relaxed);
     }
@@ -83,30 +86,38 @@ impl Row {
     pub(super) fn pages(&self) -> usize {
         self.pages.load(Relaxed) as usize
     }
+    #[inline]
     pub(super) fn set_pages(&self, pages: usize) {
         self.pages.store(pages as Index, Relaxed);
     }
     /// The run, for a row that has pages.
+    #[inline]
     pub(super) fn run(&self) -> Option<Run> {
         (self.pages() > 0).then(|| Run::new(self.start(), self.pages()))
     }
+    #[inline]
     pub(super) fn next(&self) -> Link {
         Link::from_raw(self.next.load(Relaxed))
     }
+    #[inline]
     pub(super) fn set_next(&self, next: Link) {
         self.next.store(next.raw(), Relaxed);
     }
+    #[inline]
     pub(super) fn home(&self) -> u8 {
         self.home.load(Relaxed)
     }
+    #[inline]
     pub(super) fn set_home(&self, home: u8) {
         self.home.store(home, Relaxed);
     }
     #[cfg(feature = "stamps")]
+    #[inline]
     pub(super) fn stamp(&self) -> u32 {
         self.stamp.load(Relaxed)
     }
     #[cfg(feature = "stamps")]
+    #[inline]
     pub(super) fn set_stamp(&self, stamp: u32) {
         self.stamp.store(stamp, Relaxed);
     }
@@ -119,10 +130,12 @@ impl Row {
         self.correlation.store(id, Relaxed);
     }
     #[cfg(feature = "checksum")]
+    #[inline]
     pub(super) fn sum(&self) -> u32 {
         self.sum.load(Relaxed)
     }
     #[cfg(feature = "checksum")]
+    #[inline]
     pub(super) fn set_sum(&self, sum: u32) {
         self.sum.store(sum, Relaxed);
     }
@@ -155,13 +168,50 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// One more lease on `index`, which the caller has in hand.
     #[inline]
     pub(super) fn retain(self, index: usize) {
-        // Infallible: the closure always has a next value.
-        let _ = self.update(self.row(index), |bits| Some(bits.retained()));
+        // Where it fails, the count sticks.
+        let _ = self.update(self.row(index), Bits::retained);
     }
 
     /// Gives up one lease on `index`.
     #[inline]
     pub(super) fn release(self, index: usize) {
+        if !self.release_at_once(index) {
+            self.release_slowly(index);
+        }
+    }
+
+    /// The two common cases: the only lease of a plain payload, and one of several leases. `false`, and
+    /// nothing changed, for all others.
+    #[inline]
+    fn release_at_once(self, index: usize) -> bool {
+        let row = self.row(index);
+        if CasWords::<M>::YES {
+            // Acquire, in there: a count of one must see all that was done with the other leases.
+            let bits = self.state(row);
+            if !bits.is_leased_once() {
+                return row.word.update_cas(Bits::released_beside_others).is_ok();
+            }
+            if HasTrays::<M>::YES {
+                // Who comes upon another thread at its tray takes the longer way.
+                return self.put_on_tray(index, row, bits);
+            }
+            return self.core().map.with(|map| self.shelve_at_once(map, index, row, bits));
+        }
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            if bits.is_leased_once() {
+                return self.shelve_at_once(map, index, row, bits);
+            }
+            bits.released_beside_others().is_some_and(|fewer| {
+                row.word.set(map, fewer);
+                true
+            })
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn release_slowly(self, index: usize) {
         // Infallible: a row in hand is not being moved, so the closure always has a next value.
         let _ = self.drop_handle(index, |bits| Some(bits.released()));
     }
@@ -234,6 +284,48 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(())
     }
 
+    /// Turns the only lease of a plain payload into its only ticket: the common case, under a lock of size
+    /// zero. `None`, and nothing changed, for all others.
+    #[inline]
+    pub(super) fn rest_at_once(self, index: usize) -> Option<u32> {
+        // Where the word is changed by compare-exchange, there is nothing to be saved. A payload that is to have a
+        // checksum is not that plain.
+        if CasWords::<M>::YES || cfg!(feature = "checksum") {
+            return None;
+        }
+        let row = self.row(index);
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            // Relaxed: the lock orders all of it.
+            let plain = bits.is_leased_once() && !self.core().stalled.load(Relaxed);
+            plain.then(|| {
+                row.word.set(map, bits.parked());
+                bits.generation()
+            })
+        })
+    }
+
+    /// Turns one ticket of a payload in one run, which still is in `generation` and not being moved, into a
+    /// lease: the common case. `false`, and nothing changed, for all others.
+    #[inline]
+    pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
+        let row = self.row(index);
+        let parked = Bits::parked_in(generation);
+        if CasWords::<M>::YES {
+            return row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
+        }
+        self.core().map.with(|map| {
+            let bits = row.word.read(map);
+            // The first is a special case of the second, and ten instructions shorter.
+            let new =
+                if bits == parked { Some(parked.leased()) } else { bits.redeemed_in(generation) };
+            new.is_some_and(|new| {
+                row.word.set(map, new);
+                true
+            })
+        })
+    }
+
     /// Turns one lease of `index` into a ticket; see [`rest_as`](Self::rest_as).
     pub(super) fn rest(self, index: usize) -> Option<u32> {
         self.rest_as(index, 1)
@@ -270,12 +362,12 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ticket::seal(index, generation, self.core().epoch.load(Relaxed))
     }
 
-    /// The descriptor a ticket names, if the number can be genuine.
+    /// The descriptor of `rows` that a ticket names, if the number can be genuine.
     #[inline]
-    pub(super) fn look_up(self, ticket: Ticket) -> Result<(usize, u32), RedeemError> {
+    pub(super) fn look_up(self, ticket: Ticket, rows: usize) -> Result<(usize, u32), RedeemError> {
         let (index, generation) =
             ticket.open(self.core().epoch.load(Relaxed)).ok_or(RedeemError::Forged)?;
-        if index >= self.geometry().row_count {
+        if index >= rows {
             return Err(RedeemError::Forged);
         }
         Ok((index, generation))
@@ -289,7 +381,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         scattered: bool,
         f: impl Fn(Bits) -> Bits,
     ) -> Result<usize, RedeemError> {
-        let (index, generation) = self.look_up(ticket)?;
+        let (index, generation) = self.look_up(ticket, self.geometry().row_count)?;
         self.take_at_rest(index, generation, scattered, f).map(|()| index)
     }
 
@@ -348,8 +440,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Puts a row whose last handle is gone back into the map. `old` is its word before that.
     fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Chores {
         let pages = row.pages();
-        map.live -= 1;
-        map.free_pages += pages as Index;
+        map.stock.put(pages);
         self.credit_home(map, row.home(), pages);
         map.changes = map.changes.wrapping_add(1);
         let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);

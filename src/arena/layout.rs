@@ -40,17 +40,21 @@ pub(super) const MAX_DESCRIPTORS: usize = {
     let by_ticket = 1 << super::ticket::INDEX_BITS;
     if MAX_PAGES < by_ticket { MAX_PAGES } else { by_ticket }
 };
+/// What the shelves hold must be counted in 32 bits.
+pub(super) const MAX_PAGE_SIZE: usize = 1 << 28;
 /// A free run keeps two links in its first page, and words are copied in blocks.
 pub(super) const MIN_PAGE_SIZE: usize = 16;
 
 /// Sizes, and offsets from the header in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Geometry {
+    /// The page size is two to this.
+    pub(super) page_shift: u32,
+    /// The same again: for some uses a multiplication is shorter than a shift.
     pub(super) page_size: usize,
     pub(super) page_count: usize,
     pub(super) row_count: usize,
     pub(super) home_count: usize,
-    pub(super) rows: usize,
     pub(super) owners: usize,
     pub(super) homes: usize,
     pub(super) pages: usize,
@@ -58,11 +62,11 @@ pub(super) struct Geometry {
 
 impl Geometry {
     const NONE: Self = Self {
+        page_shift: 0,
         page_size: 0,
         page_count: 0,
         row_count: 0,
         home_count: 0,
-        rows: 0,
         owners: 0,
         homes: 0,
         pages: 0,
@@ -90,6 +94,7 @@ pub(crate) struct Head {
     pub(super) now: super::time::Time,
     /// A waiter is stuck behind payloads in hand: who puts one to rest should tell.
     pub(super) stalled: AtomicBool,
+    pub(super) trays: super::tray::Trays,
     geometry: UnsafeCell<Geometry>,
 }
 
@@ -107,6 +112,10 @@ impl<M> Deref for Core<M> {
 unsafe impl<M: RawMutex + Sync> Sync for Core<M> {}
 
 impl<M: RawMutex> Core<M> {
+    /// Where the descriptors lie: right behind the header, in every arena. As a constant it is part of an
+    /// instruction, which saves two for each look at a descriptor.
+    pub(super) const ROWS: usize = size_of::<Self>().next_multiple_of(align_of::<Row>());
+
     const_fn! {
         pub(super) const fn new() -> Self {
             Self {
@@ -118,6 +127,7 @@ impl<M: RawMutex> Core<M> {
                     #[cfg(feature = "stamps")]
                     now: super::time::Time::new(),
                     stalled: AtomicBool::new(false),
+                    trays: super::tray::Trays::new(),
                     geometry: UnsafeCell::new(Geometry::NONE),
                 },
                 map: Locked::new(Map::new()),
@@ -178,6 +188,16 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         arena
     }
 
+    /// A handle to an arena that may not have been used yet, for what needs no [geometry](Self::geometry): its
+    /// map says that there is nothing, and its descriptors that they are free.
+    ///
+    /// # Safety
+    /// As for `attach`; and the geometry is not looked at.
+    #[inline]
+    pub(super) unsafe fn unattached(core: NonNull<Core<M>>) -> Self {
+        Self { core, _arena: PhantomData }
+    }
+
     #[cold]
     fn initialise(self, geometry: Geometry) {
         self.core().map.with(|map| {
@@ -227,10 +247,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// The descriptor `index`, which is below `row_count`.
     #[inline]
     pub(super) fn row(&self, index: usize) -> &'a Row {
-        debug_assert!(index < self.geometry().row_count);
         // SAFETY: `index` is a descriptor of this arena: it comes from a lease, a list of the map, or
         // a bounds check. Rows are only ever shared and are valid for 'a.
-        unsafe { &*self.part::<Row>(self.geometry().rows).add(index) }
+        unsafe { &*self.part::<Row>(Core::<M>::ROWS).add(index) }
     }
 
     /// The first byte of page `page`.
@@ -262,11 +281,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline]
     pub(super) fn pages_for(&self, len: usize) -> Option<usize> {
         let geometry = self.geometry();
-        if len > geometry.page_count * geometry.page_size || len > u32::MAX as usize {
+        if len > geometry.page_count << geometry.page_shift || len > u32::MAX as usize {
             return None;
         }
-        // The page size is a power of two, so this is a shift once the compiler has it in a register.
-        Some((len + geometry.page_size - 1) >> geometry.page_size.trailing_zeros())
+        Some((len + geometry.page_size - 1) >> geometry.page_shift)
     }
 
     /// Whether both are handles to one arena.

@@ -216,10 +216,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
 }
 
 /// Puts a unique lease's payload to rest.
+#[inline]
 fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
     // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
     // counted; the other branch is never taken.
-    arena.rest(index).unwrap_or(0)
+    arena.rest_at_once(index).or_else(|| arena.rest(index)).unwrap_or(0)
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {
@@ -239,11 +240,10 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     /// [`RedeemError::Damaged`] if the arena keeps checksums and the payload has changed while it was
     /// at rest. It is then freed and counted. [`RedeemError::Stale`] if somebody has redeemed its
     /// number, which [`dump`](ArenaRef::dump) shows, behind its back.
+    #[inline]
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
-        let index = parcel.index();
-        parcel.arena.take_at_rest(index, parcel.generation, false, Bits::redeemed)?;
-        parcel.arena.checked(index)
+        parcel.arena.redeem_at(parcel.index(), parcel.generation)
     }
 
     /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
@@ -294,7 +294,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// # Errors
     /// [`TryAllocError::Full`] when there is no descriptor or no run of free pages for it now, or when
     /// others have been waiting longer; [`TryAllocError::TooLarge`] when there can never be one.
+    #[inline]
     pub fn try_alloc(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
+        match self.take_shelved(len.wrapping_sub(1) >> self.geometry().page_shift, len) {
+            // SAFETY: a descriptor that was free, in hand once.
+            Some(index) => Ok(unsafe { LeaseMut::from_raw(self, index) }),
+            None => self.try_alloc_slowly(len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn try_alloc_slowly(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
         let request = self.request(len, 0)?;
         self.take_lease(request)
     }
@@ -340,13 +351,38 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// changed while at rest. None of them harms anything else.
     #[inline]
     pub fn redeem(self, ticket: Ticket) -> Result<Lease<'a, M>, RedeemError> {
+        self.redeem_among(ticket, self.geometry().row_count)
+    }
+
+    /// As [`redeem`](Self::redeem), in an arena of so many descriptors.
+    #[inline]
+    pub(super) fn redeem_among(
+        self,
+        ticket: Ticket,
+        rows: usize,
+    ) -> Result<Lease<'a, M>, RedeemError> {
         // The check of the number is short and goes into the caller; the rest is one copy.
-        let (index, generation) = self.look_up(ticket)?;
-        self.redeem_at(index, generation)
+        let (index, generation) = self.look_up(ticket, rows)?;
+        self.redeem_genuine(index, generation)
     }
 
     #[inline(never)]
+    fn redeem_genuine(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
+        self.redeem_at(index, generation)
+    }
+
+    #[inline]
     fn redeem_at(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
+        if self.redeem_at_once(index, generation) {
+            // A payload with a checksum is not that plain.
+            return Ok(Lease { arena: self, index });
+        }
+        self.redeem_slowly(index, generation)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn redeem_slowly(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
         self.take_at_rest(index, generation, false, Bits::redeemed)?;
         self.checked(index)
     }
@@ -414,6 +450,7 @@ impl<M: RawMutex> Deref for Lease<'_, M> {
 }
 
 impl<M: RawMutex> Clone for Lease<'_, M> {
+    #[inline(always)]
     fn clone(&self) -> Self {
         self.arena.retain(self.index);
         Self { arena: self.arena, index: self.index }

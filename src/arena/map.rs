@@ -17,6 +17,8 @@
 use super::compact::Move;
 use super::descriptor::Row;
 use super::layout::{ArenaRef, Index};
+use super::stock::Stock;
+use super::tray::Closings;
 use crate::sync::RawMutex;
 use crate::sync::wait::TokenList;
 
@@ -102,14 +104,8 @@ pub(crate) struct Map {
     /// Descriptors whose generations are used up.
     pub(super) retired: Link,
     pub(super) retired_count: Index,
-    /// Descriptors in use.
-    pub(super) live: Index,
-    /// Pages not in use: in bins, on shelves, loose, or the gap of the running move.
-    pub(super) free_pages: Index,
-    /// The smallest `free_pages` so far.
-    pub(super) low_free: Index,
-    /// Pages that homes have been promised and do not use.
-    pub(super) promised: Index,
+    /// Descriptors in use, and pages not in use: in bins, on shelves, loose, or the gap of the running move.
+    pub(super) stock: Stock,
     /// Pages in use by homes other than the arena's own.
     pub(super) housed: Index,
     pub(super) homes: u8,
@@ -118,6 +114,11 @@ pub(crate) struct Map {
     pub(super) waiting: u32,
     /// A waiter has left the list to try its luck; nobody may overtake it.
     pub(super) baton_out: bool,
+    /// Those who are about to wait, or to be refused.
+    pub(super) looking: u16,
+    /// How often trays have been closed, and up to which of these times they have been cleared.
+    pub(super) closings: Closings,
+    pub(super) cleared: Closings,
     pub(super) moving: Option<Move>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
@@ -125,7 +126,7 @@ pub(crate) struct Map {
     loose: Link,
     loose_last: Index,
     /// Counts what may help a waiter that enough free pages in too short runs did not: memory freed,
-    /// a payload moved or put to rest. It wraps.
+    /// a payload moved or put to rest. It wraps, and stands still while nobody waits or is about to.
     pub(super) changes: u32,
     /// A request has failed for want of compaction since the last pass.
     pub(super) scattered: bool,
@@ -155,15 +156,15 @@ impl Map {
             fresh_row: 0,
             retired: Link::NONE,
             retired_count: 0,
-            live: 0,
-            free_pages: 0,
-            low_free: 0,
-            promised: 0,
+            stock: Stock::EMPTY,
             housed: 0,
             homes: 0,
             waiters: TokenList::new(),
             waiting: 0,
             baton_out: false,
+            looking: 0,
+            closings: Closings::NONE,
+            cleared: Closings::NONE,
             moving: None,
             cursor: 0,
             loose: Link::NONE,
@@ -185,8 +186,7 @@ impl Map {
     /// The first use: one free run of everything.
     pub(super) fn open<M: RawMutex>(&mut self, arena: ArenaRef<'_, M>) {
         let pages = arena.geometry().page_count;
-        self.free_pages = pages as Index;
-        self.low_free = pages as Index;
+        self.stock.open(pages);
         self.homes = 1;
         if pages > 0 {
             self.loosen(Run::new(0, pages));
@@ -243,6 +243,19 @@ impl Map {
         debug_assert!(self.loose().is_none());
         self.loose = Link::to(run.first);
         self.loose_last = run.last as Index;
+    }
+
+    /// Adds `run` to the loose run, if they touch.
+    pub(super) fn extend_loose(&mut self, run: Run) -> bool {
+        let Some(loose) = self.loose() else { return false };
+        if run.last + 1 == loose.first {
+            self.loose = Link::to(run.first);
+        } else if loose.last + 1 == run.first {
+            self.loose_last = run.last as Index;
+        } else {
+            return false;
+        }
+        true
     }
 
     /// One step of the loose run's way into a bin; `false` if there is no loose run.

@@ -5,7 +5,7 @@
 //! [`Parcel`]) belongs to nobody's borrow, so compaction may move it.
 //!
 //! One concept a file: where things lie ([`layout`](ArenaRef)), the page map, descriptors and their
-//! state word, allocation, waiting for memory, leases, typed values, scattered chains, homes (quotas),
+//! state word, what there is in stock, allocation, trays of threads, waiting for memory, leases, typed values, scattered chains, homes (quotas),
 //! compaction, verification and dump.
 
 mod allocate;
@@ -23,9 +23,12 @@ mod owned;
 mod quota;
 mod shared;
 mod snapshot;
+mod stock;
 mod ticket;
 #[cfg(feature = "stamps")]
 mod time;
+#[cfg_attr(not(all(target_has_atomic = "64", any(feature = "std", loom))), path = "untrayed.rs")]
+mod tray;
 mod verify;
 mod waiting;
 mod weight;
@@ -54,7 +57,7 @@ pub(crate) use weight::Weight;
 use crate::error::{AllocValueError, RedeemError, TryAllocError};
 use crate::sync::RawMutex;
 use descriptor::Row;
-use layout::{Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGES, MIN_PAGE_SIZE};
+use layout::{Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGE_SIZE, MAX_PAGES, MIN_PAGE_SIZE};
 use quota::HomeRow;
 
 /// Pages, aligned for anything a message is likely to hold.
@@ -68,8 +71,9 @@ struct Pages<const PAGES: usize, const PAGE_SIZE: usize>(UnsafeCell<[[u8; PAGE_S
 /// `.bss`. It never grows and never calls an allocator. `M` is the lock, as in embassy-sync: a critical
 /// section on one core, [`SpinRawMutex`](crate::sync::SpinRawMutex) on several, `StdRawMutex` on a host.
 ///
-/// The page size is a power of two from 16 bytes on. Memory cost besides the pages: 2 bytes a page and
-/// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header.
+/// The page size is a power of two from 16 bytes to 256 MiB. Memory cost besides the pages: 2 bytes a page and
+/// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header. With `std`
+/// there are 576 bytes more, in which threads keep what they have freed for their own next allocations.
 ///
 /// The operations are those of [`ArenaRef`], which code should take as a parameter: it is the same type
 /// for arenas of every size. The ones used most are here, too.
@@ -119,18 +123,19 @@ impl<
 {
     const GEOMETRY: Geometry = {
         assert!(
-            PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE,
-            "page size: a power of two from 16 on"
+            PAGE_SIZE.is_power_of_two() && PAGE_SIZE >= MIN_PAGE_SIZE && PAGE_SIZE <= MAX_PAGE_SIZE,
+            "page size: a power of two from 16 bytes to 256 MiB"
         );
         assert!(PAGES <= MAX_PAGES, "more pages than this target can count: use larger ones");
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
+        assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
+            page_shift: PAGE_SIZE.trailing_zeros(),
             page_size: PAGE_SIZE,
             page_count: PAGES,
             row_count: DESCRIPTORS,
             home_count: HOMES,
-            rows: offset_of!(Self, rows),
             owners: offset_of!(Self, owners),
             homes: offset_of!(Self, homes),
             pages: offset_of!(Self, pages),
@@ -174,8 +179,17 @@ impl<
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub fn try_alloc(&self, len: usize) -> Result<LeaseMut<'_, M>, TryAllocError> {
-        self.handle().try_alloc(len)
+        // As `ArenaRef::try_alloc`, with a page size that the compiler knows, and without a look at whether this is
+        // the first use: then there is nothing on a shelf.
+        // SAFETY: as in `handle`; taking from a shelf needs no geometry.
+        let arena = unsafe { ArenaRef::unattached(NonNull::from(self).cast()) };
+        match arena.take_shelved(len.wrapping_sub(1) / PAGE_SIZE, len) {
+            // SAFETY: a descriptor that was free, in hand once.
+            Some(index) => Ok(unsafe { LeaseMut::from_raw(arena, index) }),
+            None => self.handle().try_alloc_slowly(len),
+        }
     }
 
     /// See [`ArenaRef::try_alloc_from`].
@@ -205,7 +219,11 @@ impl<
     /// As there.
     #[inline]
     pub fn redeem(&self, ticket: Ticket) -> Result<Lease<'_, M>, RedeemError> {
-        self.handle().redeem(ticket)
+        // As `ArenaRef::redeem`, with a number of descriptors that the compiler knows, and without a look at whether
+        // this is the first use: then no descriptor is in use.
+        // SAFETY: as in `handle`; nothing that is done for a free descriptor needs the geometry.
+        let arena = unsafe { ArenaRef::unattached(NonNull::from(self).cast()) };
+        arena.redeem_among(ticket, DESCRIPTORS)
     }
 
     /// See [`ArenaRef::compact`].
@@ -247,7 +265,7 @@ pub(crate) mod mapped {
         homes: usize,
     ) -> Option<Plan> {
         let sound = page_size.is_power_of_two()
-            && page_size >= MIN_PAGE_SIZE
+            && (MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size)
             && pages <= MAX_PAGES
             && rows <= MAX_DESCRIPTORS
             && (1..=255).contains(&homes);
@@ -260,12 +278,14 @@ pub(crate) mod mapped {
             end = start.checked_add(size.checked_mul(count)?)?;
             Some(start)
         };
+        // The descriptors come first, at `Core::ROWS`.
+        part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
+            page_shift: page_size.trailing_zeros(),
             page_size,
             page_count: pages,
             row_count: rows,
             home_count: homes,
-            rows: part(size_of::<Row>(), rows, align_of::<Row>())?,
             owners: part(size_of::<Index>(), pages, align_of::<Index>())?,
             homes: part(size_of::<HomeRow>(), homes, align_of::<HomeRow>())?,
             // Pages begin on a page of the operating system.

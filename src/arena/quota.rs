@@ -132,16 +132,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// See [`Home`] for an example.
     pub fn open_home(self, cap: usize, min: usize) -> Result<Home<'a, M>, HomeError> {
         let cap = cap.min(self.geometry().page_count);
+        self.clear_trays();
         self.core().map.with(|map| {
             if map.homes as usize >= self.geometry().home_count {
                 return Err(HomeError::TooMany);
             }
-            if min > cap || min > (map.free_pages - map.promised) as usize {
+            if min > cap || min > map.stock.free() - map.stock.promised() {
                 return Err(HomeError::Minimum);
             }
             let id = map.homes;
             map.homes += 1;
-            map.promised += min as Index;
+            map.stock.promise(min as Index, 0);
             let row = self.home(map, id);
             row.cap = cap as Index;
             row.min = min as Index;
@@ -169,9 +170,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
     fn home_now(self, id: u8) -> HomeSnapshot {
         let pages = self.geometry().page_count;
+        self.clear_trays();
         self.core().map.with(|map| {
             if id == 0 {
-                let used = pages - (map.free_pages + map.housed) as usize;
+                let used = pages - (map.stock.free() + map.housed as usize);
                 return HomeSnapshot { id, used, cap: pages, min: 0 };
             }
             let row = self.home(map, id);
@@ -195,7 +197,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// allows them, and no earlier waiter is overtaken (but a home may always have its own minimum).
     #[inline]
     pub(super) fn may_take(self, map: &mut Map, id: u8, pages: usize, first: bool) -> bool {
-        let mut free = (map.free_pages - map.promised) as usize;
+        let mut free = map.stock.free() - map.stock.promised();
         let mut queue_bars = !first && (map.baton_out || !map.waiters.is_empty());
         if id != 0 {
             let own = self.home(map, id);
@@ -224,7 +226,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             let before = own.unused_minimum();
             own.used += pages as Index;
             let after = own.unused_minimum();
-            map.promised -= before - after;
+            map.stock.promise(0, before - after);
             map.housed += pages as Index;
         }
     }
@@ -237,9 +239,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             own.used -= pages as Index;
             let after = own.unused_minimum();
             let mut returning = core::mem::replace(&mut own.capped, TokenList::new());
-            map.promised += after - before;
+            map.stock.promise(after - before, 0);
             map.housed -= pages as Index;
             map.waiters.prepend(&mut returning);
+            self.mind_waiters(map);
         }
     }
 }

@@ -174,14 +174,15 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// ```
     pub fn snapshot(self) -> ArenaSnapshot {
         let geometry = self.geometry();
+        self.clear_trays();
         self.core().map.with(|map| ArenaSnapshot {
             page_size: geometry.page_size,
             pages: geometry.page_count,
-            free: map.free_pages as usize,
-            high_water: geometry.page_count - map.low_free as usize,
-            promised: map.promised as usize,
+            free: map.stock.free(),
+            high_water: geometry.page_count - map.stock.low(),
+            promised: map.stock.promised(),
             descriptors: geometry.row_count,
-            live: map.live as usize,
+            live: map.stock.live(),
             retired: map.retired_count as usize,
             free_run: map.long_run(self),
             failed: map.stats.failed,

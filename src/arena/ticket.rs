@@ -54,25 +54,34 @@ impl Ticket {
         // Lossless: an arena has at most 2^INDEX_BITS descriptors, checked when it is built.
         let index = index as u32;
         let high = generation ^ epoch;
-        let low = index | (check(index, high, epoch) << INDEX_BITS);
-        Self(u64::from(high) << 32 | u64::from(low))
+        let rest = (fold(index) ^ key(high, epoch)) >> INDEX_BITS;
+        // What `fold` makes of these bits is `rest`: their own lower four come back in the upper four.
+        let check = rest ^ (rest & 0xf) << 8;
+        Self(u64::from(high) << 32 | u64::from(check << INDEX_BITS | index))
     }
 
     /// The descriptor and generation, if the check bits fit.
     #[inline]
     pub(super) fn open(self, epoch: u32) -> Option<(usize, u32)> {
         let (low, high) = (self.0 as u32, (self.0 >> 32) as u32);
-        let index = low & INDEX_MASK;
-        (low >> INDEX_BITS == check(index, high, epoch)).then_some((index as usize, high ^ epoch))
+        let fits = (fold(low) ^ key(high, epoch)) >> INDEX_BITS == 0;
+        fits.then_some(((low & INDEX_MASK) as usize, high ^ epoch))
     }
 }
 
-/// Twelve check bits: a hash of sealed generation and epoch (multiply and take the top, as in Fibonacci
-/// hashing, Knuth, vol. 3, 6.4), and the index folded into it, so that no damage to the lower twelve
-/// bits of an index, and none to a single bit of any, goes unseen.
+/// A hash in the upper twelve bits: multiply and take the top, as in Fibonacci hashing (Knuth, vol. 3, 6.4), twice,
+/// with the epoch in between. One constant for all, as loading another takes two instructions. The addition
+/// keeps zeroed memory from being the first ticket of epoch 0.
 #[inline]
-fn check(index: u32, high: u32, epoch: u32) -> u32 {
-    let keyed = (high.wrapping_mul(0x9e37_79b1) ^ epoch).wrapping_mul(0x85eb_ca6b) >> INDEX_BITS;
-    // The constant keeps zeroed memory from being the first ticket of epoch 0.
-    (keyed ^ index ^ (index >> 12) ^ 0x5a5) & 0xfff
+fn key(high: u32, epoch: u32) -> u32 {
+    const K: u32 = 0x9e37_79b1;
+    (high.wrapping_mul(K) ^ epoch).wrapping_mul(K).wrapping_add(K)
+}
+
+/// The lower half with the index folded into its upper twelve bits, the place of the check bits: the index's lower
+/// twelve bits, and its upper eight. So no damage to those twelve bits, and none to a single bit of the index or
+/// of the check, goes unseen.
+#[inline]
+fn fold(low: u32) -> u32 {
+    low ^ low << 20 ^ low << 8
 }

@@ -90,6 +90,7 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     pub fn verify(self) -> Verdict {
         let mut verdict = Verdict { count: 0, kept: [None; KEPT] };
         let mut report = |violation| verdict.report(violation);
+        self.clear_trays();
         self.core().map.with(|map| {
             let free = self.verify_pages(map, &mut report);
             self.verify_bins(map, &mut report);
@@ -98,15 +99,16 @@ impl<M: RawMutex> ArenaRef<'_, M> {
             let gap = map.moving.as_ref().map_or(0, |running| running.gap());
             let loose = map.loose().map_or(0, |run| run.len());
             let counted = free + shelved + gap + loose;
-            if counted != map.free_pages as usize {
-                report(Violation::Pages { counted, booked: map.free_pages as usize });
+            let (free, booked) = (map.stock.free(), map.stock.live());
+            if counted != free {
+                report(Violation::Pages { counted, booked: free });
             }
-            if live != map.live as usize {
-                report(Violation::Live { counted: live, booked: map.live as usize });
+            if live != booked {
+                report(Violation::Live { counted: live, booked });
             }
             let promised: usize =
                 (1..map.homes).map(|home| self.home(map, home).unused_minimum() as usize).sum();
-            if promised != map.promised as usize {
+            if promised != map.stock.promised() {
                 report(Violation::Promised);
             }
         });

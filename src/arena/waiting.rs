@@ -29,6 +29,7 @@ use super::layout::ArenaRef;
 use super::lease::LeaseMut;
 use super::map::Map;
 use super::quota::Home;
+use super::tray::HasTrays;
 use crate::error::{AllocError, AllocTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
@@ -73,6 +74,8 @@ pub struct Alloc<'a, M: RawMutex> {
     len: usize,
     waiter: Waiter,
     waited: bool,
+    /// It is counted in the map's `looking`.
+    looking: bool,
     _pinned: PhantomPinned,
 }
 
@@ -86,6 +89,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             len,
             waiter: Waiter { token: Token::new(), pages: 0, home: home.id(), stalled_at: None },
             waited: false,
+            looking: false,
             _pinned: PhantomPinned,
         }
     }
@@ -124,6 +128,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         arena.core().map.with(|map| {
             self.waiter.token.set_state(State::Idle);
             map.baton_out = false;
+            arena.mind_waiters(map);
         });
         arena.kick();
     }
@@ -157,6 +162,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 },
                 _ => {}
             }
+            this.look_away(map);
             this.waiter.token.set_waker(Some(waker))
         });
         drop(old);
@@ -183,6 +189,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 _ => {}
             }
             self.waiter.token.set_state(State::Idle);
+            self.look_away(map);
             (self.waiter.token.take_waker(), matches!(state, State::Queued | State::Granted))
         });
         drop(old);
@@ -191,11 +198,30 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         }
     }
 
+    /// Has what may help a waiter counted from now on; returns the count.
+    fn look(&mut self) -> u32 {
+        let arena = self.arena();
+        let changes = arena.core().map.with(|map| {
+            map.looking += u16::from(!core::mem::replace(&mut self.looking, true));
+            arena.mind_waiters(map);
+            map.changes
+        });
+        arena.clear_trays();
+        changes
+    }
+
+    /// It waits, or waits no more.
+    fn look_away(&mut self, map: &mut Map) {
+        map.looking -= u16::from(core::mem::replace(&mut self.looking, false));
+        self.arena().mind_waiters(map);
+    }
+
     /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
     fn advance(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<LeaseMut<'a, M>, AllocError>> {
+        let mut changes = None;
         loop {
             let mut stalled_at = None;
             // SAFETY: nothing is moved out of the pinned future.
@@ -208,7 +234,6 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             if waiting {
                 return Poll::Pending;
             }
-            let changes = arena.core().map.with(|map| map.changes);
             match this.attempt() {
                 Ok(lease) => {
                     this.leave(false);
@@ -219,6 +244,11 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                     this.leave(false);
                     return this.if_won(Err(AllocError));
                 }
+                Err(Attempt::Refused(Refusal::Fragmented)) if changes.is_none() => {
+                    // Once more, with a count to compare with later.
+                    changes = Some(this.look());
+                    continue;
+                }
                 Err(Attempt::Refused(Refusal::Fragmented)) => {
                     // There is enough, in pieces: make room, in bounded steps between polls.
                     // The flag comes first: a payload in hand that this pass goes by is put to rest
@@ -226,10 +256,11 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                     arena.core().stalled.store(true, Ordering::SeqCst);
                     let compaction = arena.compact(OWN_COMPACTION);
                     if compaction.finished && compaction.pages_moved > 0 {
+                        changes = Some(this.look());
                         continue;
                     }
                     if compaction.pages_moved == 0 {
-                        stalled_at = Some(changes);
+                        stalled_at = changes;
                     }
                 }
                 Err(Attempt::Refused(Refusal::Full)) => {}
@@ -322,6 +353,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 if map.baton_out {
                     return Kick::Done(None);
                 }
+                if HasTrays::<M>::YES && map.stock.barred() && map.cleared != map.closings {
+                    return Kick::Clear;
+                }
                 let Some(front) = map.waiters.first() else {
                     return Kick::Done(None);
                 };
@@ -333,19 +367,21 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     map.waiters.pop_front();
                     map.waiting -= 1;
                     waiter.token.set_state(State::Lost);
+                    self.mind_waiters(map);
                     return Kick::Again;
                 }
                 if self.is_capped(map, waiter.home, waiter.pages) {
                     map.waiters.pop_front();
                     // SAFETY: pinned, and out of the other list since the line above.
                     unsafe { self.home(map, waiter.home).capped.push_back(front) };
+                    self.mind_waiters(map);
                     return Kick::Again;
                 }
                 let rows = self.geometry().row_count - map.retired_count as usize;
                 if waiter.stalled_at == Some(map.changes) {
                     return Kick::Done(None);
                 }
-                if map.live as usize >= rows || !self.may_take(map, waiter.home, waiter.pages, true)
+                if map.stock.live() >= rows || !self.may_take(map, waiter.home, waiter.pages, true)
                 {
                     return Kick::Done(None);
                 }
@@ -356,12 +392,26 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             });
             match waker {
                 Kick::Again => {}
+                Kick::Clear => self.clear_trays(),
                 Kick::Done(waker) => {
                     if let Some(waker) = waker {
                         waker.wake();
                     }
                     return;
                 }
+            }
+        }
+    }
+
+    /// Has everybody look, in [`Stock`](super::stock::Stock), while somebody waits or is about to, and closes the
+    /// trays. To be called whenever that may have changed.
+    pub(super) fn mind_waiters(self, map: &mut Map) {
+        let wait = map.looking > 0 || map.baton_out || !map.waiters.is_empty();
+        if wait != map.stock.barred() {
+            map.stock.bar(wait);
+            self.core().trays.close(wait);
+            if wait {
+                map.closings = map.closings.next();
             }
         }
     }
@@ -406,4 +456,6 @@ enum Kick {
     Done(Option<core::task::Waker>),
     /// One waiter was sent home, or was no more.
     Again,
+    /// There may be memory on trays.
+    Clear,
 }

@@ -1,15 +1,19 @@
 //! The state word of a descriptor: generation and counts, changed in one step.
 //!
 //! ```text
-//!   63           32 31    28 27        14 13         0
-//!  ┌───────────────┬────────┬────────────┬────────────┐
-//!  │  generation   │ flags  │  at rest   │  in hand   │
-//!  └───────────────┴────────┴────────────┴────────────┘
+//!   63           32 31        18 17         4 3      0
+//!  ┌───────────────┬────────────┬────────────┬────────┐
+//!  │  generation   │  in hand   │  at rest   │ flags  │
+//!  └───────────────┴────────────┴────────────┴────────┘
 //! ```
 //!
 //! Both counts zero is `Free`; every return to that state raises the generation in the same step, so a
 //! ticket cannot be good for one instant too long. `in hand > 0` pins the payload. `in hand = 0` with
 //! `at rest > 0` is the only state in which `MOVING` may be set.
+//!
+//! The common cases are one comparison each: a payload with no flag and one handle is [`Bits::LEASED`] or
+//! [`Bits::PARKED`] in its lower half. The leases are counted in the top bits, so that a count that would
+//! overflow carries out of the word.
 //!
 //! How one step is made depends on the lock (see [`CasWords`]): a lock of size zero excludes everyone
 //! by itself and costs less than a compare-exchange, so the word is changed under it. A lock with a
@@ -26,13 +30,18 @@ const COUNT_BITS: u32 = 14;
 /// Where a count sticks: a payload with this many handles is never freed (it leaks instead of being
 /// freed too early), as in Linux's `refcount_t`.
 pub(super) const COUNT_MAX: u32 = (1 << COUNT_BITS) - 1;
-const AT_REST_ONE: u32 = 1 << COUNT_BITS;
-const COUNTS: u32 = (AT_REST_ONE * COUNT_MAX) | COUNT_MAX;
-const MOVING: u32 = 1 << 28;
-const LINK: u32 = 1 << 29;
-const SCATTERED: u32 = 1 << 30;
-#[cfg(feature = "checksum")]
-const SUMMED: u32 = 1 << 31;
+const FLAG_BITS: u32 = 4;
+const AT_REST_ONE: u32 = 1 << FLAG_BITS;
+const IN_HAND_ONE: u32 = 1 << (FLAG_BITS + COUNT_BITS);
+const MOVING: u32 = 1;
+/// What kind of payload it is: none of the two bits for one that may be shelved at once.
+const KIND: u32 = 0b110;
+/// One run, but not one for a shelf, or not of the arena's own home.
+const ODD: u32 = 0b010;
+/// These two have the upper bit in common.
+const LINK: u32 = 0b100;
+const SCATTERED: u32 = 0b110;
+const SUMMED: u32 = 1 << 3;
 
 /// The last generation; a descriptor that has used it is retired.
 pub(super) const LAST_GENERATION: u32 = u32::MAX;
@@ -61,28 +70,44 @@ impl Bits {
         self.with(if on { self.low | flag } else { self.low & !flag })
     }
 
+    /// The lower half of a plain payload with one lease and nothing else.
+    const LEASED: u32 = IN_HAND_ONE;
+
+    /// The lower half of a plain payload with one ticket and nothing else.
+    const PARKED: u32 = AT_REST_ONE;
+
+    /// A plain payload with one ticket and nothing else, in this generation.
+    #[inline]
+    pub(super) fn parked_in(generation: u32) -> Self {
+        Self { generation, low: Self::PARKED }
+    }
+    /// One lease is all there is, and no flag is set.
+    #[inline]
+    pub(super) fn is_leased_once(self) -> bool {
+        self.low == Self::LEASED
+    }
     pub(super) fn generation(self) -> u32 {
         self.generation
     }
     pub(super) fn in_hand(self) -> u32 {
-        self.low & COUNT_MAX
+        self.low / IN_HAND_ONE
     }
     pub(super) fn at_rest(self) -> u32 {
-        (self.low >> COUNT_BITS) & COUNT_MAX
+        (self.low / AT_REST_ONE) & COUNT_MAX
     }
     pub(super) fn is_free(self) -> bool {
-        self.low & COUNTS == 0
+        self.low < AT_REST_ONE
     }
     pub(super) fn is_moving(self) -> bool {
         self.low & MOVING != 0
     }
     /// A later part of a scattered payload, reached only through its head.
     pub(super) fn is_link(self) -> bool {
-        self.low & LINK != 0
+        self.low & KIND == LINK
     }
     /// The head of a payload in several runs.
     pub(super) fn is_scattered(self) -> bool {
-        self.low & SCATTERED != 0
+        self.low & KIND == SCATTERED
     }
     #[cfg(feature = "checksum")]
     pub(super) fn is_summed(self) -> bool {
@@ -90,16 +115,16 @@ impl Bits {
     }
     /// Nobody holds it, somebody may redeem it: it may be moved.
     pub(super) fn is_movable(self) -> bool {
-        self.low & (COUNT_MAX | MOVING) == 0 && !self.is_free()
+        self.low < IN_HAND_ONE && !self.is_moving() && !self.is_free()
     }
 
-    /// Free to in hand, once, with no flags.
-    pub(super) fn taken(self) -> Self {
-        self.with(1)
+    /// Free to in hand, once; `odd` if it shall not be shelved at once when it is freed.
+    pub(super) fn taken(self, odd: bool) -> Self {
+        self.with(Self::LEASED | if odd { ODD } else { 0 })
     }
     /// Marks a freshly taken descriptor as part of a scattered payload.
     pub(super) fn scattered(self, head: bool) -> Self {
-        self.with_flag(if head { SCATTERED } else { LINK }, true)
+        self.with(self.low & !KIND | if head { SCATTERED } else { LINK })
     }
     #[cfg(feature = "checksum")]
     pub(super) fn with_sum(self, summed: bool) -> Self {
@@ -108,13 +133,24 @@ impl Bits {
     pub(super) fn with_moving(self, moving: bool) -> Self {
         self.with_flag(MOVING, moving)
     }
-    /// One more lease. Sticks at the maximum.
-    pub(super) fn retained(self) -> Self {
-        self.with(self.low + u32::from(self.in_hand() != COUNT_MAX))
+    /// One more lease. `None` at the maximum, where the count sticks.
+    #[inline]
+    pub(super) fn retained(self) -> Option<Self> {
+        Some(self.with(self.low.checked_add(IN_HAND_ONE)?))
+    }
+    /// One lease less, unless it is the last one; `None` also at the maximum.
+    #[inline]
+    pub(super) fn released_beside_others(self) -> Option<Self> {
+        self.low.checked_add(IN_HAND_ONE)?;
+        (self.low >= 2 * IN_HAND_ONE).then(|| self.with(self.low - IN_HAND_ONE))
     }
     /// One lease less; raises the generation when it was the last handle of any kind.
     pub(super) fn released(self) -> Self {
-        if self.in_hand() == COUNT_MAX { self } else { self.with(self.low - 1).freed_if_unused() }
+        if self.in_hand() == COUNT_MAX {
+            self
+        } else {
+            self.with(self.low - IN_HAND_ONE).freed_if_unused()
+        }
     }
     /// One more ticket beside those there are; `None` when there are too many to count.
     pub(super) fn shared_at_rest(self) -> Option<Self> {
@@ -125,24 +161,43 @@ impl Bits {
         if tickets > COUNT_MAX - 1 - self.at_rest() {
             return None;
         }
-        let in_hand_one = u32::from(self.in_hand() != COUNT_MAX);
+        let in_hand_one = if self.in_hand() == COUNT_MAX { 0 } else { IN_HAND_ONE };
         Some(self.with(self.low + AT_REST_ONE * tickets - in_hand_one))
+    }
+    /// The one lease of a plain payload becomes its one ticket.
+    #[inline]
+    pub(super) fn parked(self) -> Self {
+        self.with(Self::PARKED)
+    }
+    /// The other way round.
+    #[inline]
+    pub(super) fn leased(self) -> Self {
+        self.with(Self::LEASED)
     }
     /// One ticket becomes a lease.
     pub(super) fn redeemed(self) -> Self {
-        self.with(self.low - AT_REST_ONE).retained()
+        let left = self.with(self.low - AT_REST_ONE);
+        left.retained().unwrap_or(left)
+    }
+    /// The same for a payload in one run, without a checksum, that is in this generation and not being moved.
+    #[inline]
+    pub(super) fn redeemed_in(self, generation: u32) -> Option<Self> {
+        let plain = self.generation == generation && self.low & (MOVING | SUMMED | LINK) == 0;
+        let left = self.low.checked_sub(AT_REST_ONE)?;
+        let redeemed = left.checked_add(IN_HAND_ONE)?;
+        (plain && self.at_rest() > 0).then(|| self.with(redeemed))
     }
     /// One ticket is given up.
     pub(super) fn discarded(self) -> Self {
         self.with(self.low - AT_REST_ONE).freed_if_unused()
     }
     fn freed_if_unused(self) -> Self {
-        if self.is_free() {
-            // Wraps only from the last generation, and then the descriptor is retired.
-            Self { generation: self.generation.wrapping_add(1), low: 0 }
-        } else {
-            self
-        }
+        if self.is_free() { self.freed() } else { self }
+    }
+    /// Out of use, with the next generation. Wraps only from the last one, and then the descriptor is retired.
+    #[inline]
+    pub(super) fn freed(self) -> Self {
+        Self { generation: self.generation.wrapping_add(1), low: 0 }
     }
     /// A reclaimed descriptor starts over under a new epoch.
     pub(super) fn first_generation() -> Self {
@@ -189,6 +244,31 @@ impl Word {
     /// The value, with the lock held.
     pub(super) fn read(&self, _held: &Map) -> Bits {
         self.peek()
+    }
+
+    /// Changes the value, with the lock held, of a descriptor that is the caller's alone: it is free, or in hand
+    /// by one lease, which is the caller's, and nothing else. So nobody's compare-exchange can come between.
+    #[inline]
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn set(&self, _held: &mut Map, bits: Bits) {
+        // Relaxed: the next holder of the lock may take the descriptor, and is ordered by the lock. Whoever else
+        // looks at it has a ticket that is no longer good, or never was, and is refused by either value.
+        self.0.store(bits.to_word(), Ordering::Relaxed);
+    }
+
+    /// The same, where threads change words without the lock; whoever is next to take the descriptor is ordered
+    /// by another one.
+    #[inline]
+    #[cfg(all(target_has_atomic = "64", any(feature = "std", loom)))]
+    pub(super) fn set_alone(&self, bits: Bits) {
+        self.0.store(bits.to_word(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(super) fn set(&self, _held: &mut Map, bits: Bits) {
+        // SAFETY: the lock is held, so nobody else reads or writes the cell.
+        unsafe { *self.0.get() = bits };
     }
 
     /// Changes the value with the lock held, by `f`, unless that says `None`. Returns what was there

@@ -37,6 +37,19 @@ impl SpinRawMutex {
         }
     }
 
+    /// Runs `f` with the lock held, if nobody holds it. For threads: it does not mask interrupts.
+    #[cfg(any(feature = "std", loom))]
+    #[inline]
+    pub(crate) fn try_lock<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        // Acquire: as in `acquire`.
+        let free =
+            self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| {
+            let _held = Held(self);
+            f()
+        })
+    }
+
     fn acquire(&self) {
         let mut tries = 0u32;
         // Acquire pairs with the Release in `Held::drop`: what the last holder wrote is seen.
@@ -73,6 +86,7 @@ fn yield_slice() {
 struct Held<'a>(&'a SpinRawMutex);
 
 impl Drop for Held<'_> {
+    #[inline]
     fn drop(&mut self) {
         // Release: everything done under the lock happens before the next holder's Acquire.
         self.0.held.store(false, Ordering::Release);

@@ -1,0 +1,94 @@
+//! What one thread has freed is there for all: nobody is refused because memory lies beside another thread.
+#![cfg(feature = "std")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Barrier;
+use std::task::{Context, Waker};
+use std::thread;
+
+use cloakroom::std_layer::StdRawMutex;
+use cloakroom::sync::SpinRawMutex;
+use cloakroom::{Arena, TryAllocError};
+
+const PAGE: usize = 64;
+
+/// Allocates and frees `pages` pages, one by one and all at one time, on another thread.
+fn elsewhere<const P: usize, const D: usize>(arena: &Arena<StdRawMutex, P, PAGE, D>, pages: usize) {
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let all: Vec<_> = (0..pages).map(|_| arena.try_alloc(PAGE).expect("room")).collect();
+            drop(all);
+        });
+    });
+}
+
+#[test]
+fn what_another_thread_has_freed_is_one_run_again() {
+    let arena: Arena<StdRawMutex, 32, PAGE, 32> = Arena::new();
+    elsewhere(&arena, 32);
+    assert!(arena.try_alloc(32 * PAGE).is_ok());
+}
+
+#[test]
+fn what_another_thread_has_freed_is_shown_as_free() {
+    let arena: Arena<StdRawMutex, 32, PAGE, 32> = Arena::new();
+    elsewhere(&arena, 20);
+    let total = arena.snapshot();
+    assert_eq!((total.free, total.live, total.high_water), (32, 0, 20));
+    let kept = arena.try_alloc(PAGE).expect("room");
+    elsewhere(&arena, 20);
+    let total = arena.snapshot();
+    assert_eq!((total.free, total.live, total.high_water), (31, 1, 21));
+    assert_eq!(arena.handle().homes().map(|home| home.used).sum::<usize>(), 1);
+    drop(kept);
+    assert!(arena.handle().verify().is_clean());
+    assert!(arena.handle().set_epoch(7), "nothing is live");
+}
+
+#[test]
+fn descriptors_that_another_thread_has_freed_serve_again() {
+    let arena: Arena<StdRawMutex, 32, PAGE, 4> = Arena::new();
+    elsewhere(&arena, 4);
+    let all: Vec<_> = (0..4).map(|_| arena.try_alloc(2 * PAGE).expect("a descriptor")).collect();
+    assert_eq!(arena.try_alloc(0).err(), Some(TryAllocError::Full));
+    drop(all);
+}
+
+#[test]
+fn a_waiter_gets_what_another_thread_frees() {
+    let arena: Arena<StdRawMutex, 8, PAGE, 8> = Arena::new();
+    let held: Vec<_> = (0..8).map(|_| arena.try_alloc(PAGE).expect("room")).collect();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut waiter = pin!(arena.alloc(8 * PAGE));
+    assert!(waiter.as_mut().poll(&mut cx).is_pending());
+    thread::scope(|scope| {
+        scope.spawn(|| drop(held));
+    });
+    assert!(waiter.poll(&mut cx).is_ready());
+}
+
+/// Each thread holds two pages at most, and there is room for all of them.
+#[test]
+fn nobody_is_refused_while_there_is_room() {
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 20_000;
+    static ARENA: Arena<SpinRawMutex, { THREADS * 3 }, PAGE, { THREADS * 2 }> = Arena::new();
+    let all_here = Barrier::new(THREADS);
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                all_here.wait();
+                for round in 0..ROUNDS {
+                    let one = ARENA.try_alloc(PAGE).expect("a page is free");
+                    let other = (round % 3 == 0).then(|| ARENA.try_alloc(PAGE).expect("another"));
+                    drop((one, other));
+                }
+            });
+        }
+    });
+    let total = ARENA.snapshot();
+    assert_eq!((total.free, total.live, total.failed), (THREADS * 3, 0, 0));
+    assert!(total.high_water <= THREADS * 2, "{} pages were in use at once", total.high_water);
+    assert!(ARENA.handle().verify().is_clean());
+}
