@@ -323,9 +323,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// As [`try_take`](Self::try_take), with others waiting, or without a value.
+    /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        match self.state.with(|state| state.take_over(reader)) {
+            Some((value, unused, waker)) => {
+                if let Some(unused) = unused {
+                    S::shrink(unused);
+                }
+                wake(waker);
+                Ok(value)
+            }
+            None => self.try_take_among_others(reader),
+        }
+    }
+
+    /// As [`try_take`](Self::try_take), with others waiting, or without a value.
+    #[inline(never)]
+    fn try_take_among_others(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         let mut helps = false;
         loop {
             let (take, settled) = self.state.with(|state| {

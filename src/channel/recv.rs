@@ -59,7 +59,7 @@ type Settled = bool;
 
 /// What came of a poll that tries the common cases only.
 enum Quick<T, G> {
-    Received(T, Option<G>),
+    Received(T, Option<G>, Option<Waker>),
     Parked,
     /// It is none of them, and nothing has been changed.
     No,
@@ -214,8 +214,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
-    /// One step in the common cases: a value was promised to it, or nobody waits; or it must wait, and a waker
-    /// can be left at once. One critical section, and nobody else to help.
+    /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
+    /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
     fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
@@ -225,10 +225,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     return Quick::No;
                 }
                 return match state.collect_quickly(self.reader) {
-                    Some((value, unused)) => {
+                    Some((value, unused, waker)) => {
                         token.set_state(TokenState::Idle);
                         token.forget();
-                        Quick::Received(value, unused)
+                        Quick::Received(value, unused, waker)
                     }
                     None => Quick::No,
                 };
@@ -241,8 +241,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 if token.is_arm() {
                     return Quick::No;
                 }
-                return match state.take_quickly(self.reader) {
-                    Some((value, unused)) => Quick::Received(value, unused),
+                return match state.take_over(self.reader) {
+                    Some((value, unused, waker)) => Quick::Received(value, unused, waker),
                     None => Quick::No,
                 };
             }
@@ -309,10 +309,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
         match this.step_quickly(cx.waker()) {
-            Quick::Received(value, unused) => {
+            Quick::Received(value, unused, waker) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);
                 }
+                wake(waker);
                 Poll::Ready(Ok(value))
             }
             Quick::Parked => Poll::Pending,
