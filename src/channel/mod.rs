@@ -250,7 +250,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     return (Offer::Again(wakers), false);
                 }
                 let offer = state.offer(None, &mut value, priority);
-                let settled = state.is_settled();
+                // At a rendezvous the meeting point is taken then, so nobody else can be helped.
+                let met = S::MEETS && matches!(offer, Offer::Sent(..));
+                let settled = met || state.is_settled();
                 if matches!(offer, Offer::Full) && (settled || helps) && !S::GROWS {
                     count(&mut state.counters.full);
                 }

@@ -288,7 +288,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             match node.token.state() {
                 TokenState::Idle if value.is_none() => Step::Idle,
                 TokenState::Idle => match state.offer(node.token.side(), value, self.rank) {
-                    Offer::Sent(replaced, waker) => Step::Sent(replaced, waker, state.is_settled()),
+                    // At a rendezvous the meeting point is taken now, so nobody else can be helped.
+                    Offer::Sent(replaced, waker) => {
+                        Step::Sent(replaced, waker, S::MEETS || state.is_settled())
+                    }
                     Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
                     Offer::Lost => Step::Idle,
                     Offer::Again(wakers) => Step::Again(wakers),
