@@ -150,7 +150,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether nobody waits: then a newcomer has nobody to pass or to help.
     #[inline]
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.senders.is_empty() && self.receivers.is_empty()
     }
 
@@ -202,7 +202,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer that wants to send must wait.
     #[inline]
     pub(super) fn send_waits(&self) -> bool {
-        !S::LOSES && !self.closed && !(self.senders.is_empty() && self.has_room())
+        !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
     }
 
     /// A receiver's promise is kept, in the common case: nobody waits to send, or one that is no arm of a select.
