@@ -61,8 +61,11 @@ type Settled = bool;
 enum Quick<T, G> {
     Received(T, Option<G>, Option<Waker>),
     Parked,
-    /// It is none of them, and nothing has been changed.
-    No,
+    /// It is none of them, and nothing has been changed. Whether it must wait, under a waker that is not cloned under
+    /// the lock.
+    No {
+        waits: bool,
+    },
 }
 
 impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
@@ -222,7 +225,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         self.channel.state.with(|state| {
             if token.is_known() {
                 if token.state() != TokenState::Granted {
-                    return Quick::No;
+                    return Quick::No { waits: false };
                 }
                 return match state.collect_quickly(self.reader) {
                     Some((value, unused, waker)) => {
@@ -230,36 +233,40 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                         token.forget();
                         Quick::Received(value, unused, waker)
                     }
-                    None => Quick::No,
+                    None => Quick::No { waits: false },
                 };
             }
             if S::MEETS {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
             if state.has_unpromised(self.reader) {
                 // An arm must be claimed first.
                 if token.is_arm() {
-                    return Quick::No;
+                    return Quick::No { waits: false };
                 }
                 return match state.take_over(self.reader) {
                     Some((value, unused, waker)) => Quick::Received(value, unused, waker),
-                    None => Quick::No,
+                    None => Quick::No { waits: false },
                 };
             }
             if state.closed || state.waits_for_memory() {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No };
+            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
         })
     }
 
-    /// As [`poll`](Future::poll), in any case.
+    /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
     #[inline(never)]
-    fn poll_slowly(&mut self, current: &Waker) -> Poll<Result<S::Received, RecvError>> {
-        let mut waker = None;
+    fn poll_slowly(
+        &mut self,
+        current: &Waker,
+        waits: bool,
+    ) -> Poll<Result<S::Received, RecvError>> {
+        let mut waker = waits.then(|| current.clone());
         loop {
             match self.step(current, &mut waker) {
                 Step::Received(value, unused, waker, settled) => {
@@ -317,7 +324,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
                 Poll::Ready(Ok(value))
             }
             Quick::Parked => Poll::Pending,
-            Quick::No => this.poll_slowly(cx.waker()),
+            Quick::No { waits } => this.poll_slowly(cx.waker(), waits),
         }
     }
 }
