@@ -134,7 +134,7 @@ fn timers_against_a_sorted_model() {
                     let what = format!("seed {seed}, step {step}: told {told}, first {first}");
                     assert!(now < told && told <= first, "{what}");
                     // Those that differ from now first in the same bit share a bucket.
-                    let bucket = |at: u64| (at ^ now).ilog2().min(32);
+                    let bucket = |at: u64| (at ^ now).ilog2().min(31);
                     let mut sharing = 0;
                     for (at, sleeping) in &model {
                         if bucket(*at) != bucket(first) || sharing > 4 {

@@ -246,6 +246,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether anybody waits to send, or to have a permit.
+    #[inline]
     pub(super) fn sender_waits(&mut self) -> bool {
         let wants = |bystanders: &mut Bystanders| !bystanders.senders.is_empty();
         !self.senders.is_empty() || self.store.bystanders().is_some_and(wants)
@@ -280,10 +281,17 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Both sides wait and the meeting point has become free: the sender's value goes there, promised to
     /// the receiver; or the sender is to have a permit, and is promised the meeting point.
+    #[inline]
     pub(super) fn introduce(&mut self) -> Option<Wakers> {
         if self.receivers.is_empty() || !self.sender_waits() || !self.has_room() {
             return None;
         }
+        self.introduce_first()
+    }
+
+    /// The rest of [`introduce`](Self::introduce).
+    #[inline(never)]
+    fn introduce_first(&mut self) -> Option<Wakers> {
         let wanted = match self.store.bystanders() {
             Some(bystanders) => pair(&bystanders.senders, &self.receivers),
             None => None,

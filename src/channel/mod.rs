@@ -299,7 +299,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     return (Offer::Again(wakers), false);
                 }
                 let offer = state.offer(None, &mut value, priority);
-                let settled = state.is_settled();
+                // At a rendezvous the meeting point is taken then, so nobody else can be helped.
+                let met = S::MEETS && matches!(offer, Offer::Sent(..));
+                let settled = met || state.is_settled();
                 if matches!(offer, Offer::Full) && (settled || helps) && !S::GROWS {
                     count(&mut state.counters.full);
                 }
@@ -377,9 +379,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// As [`try_take`](Self::try_take), with others waiting, or without a value.
+    /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        match self.locked(|state| state.take_over(reader)) {
+            Some((value, unused, waker)) => {
+                if let Some(unused) = unused {
+                    S::shrink(unused);
+                }
+                wake(waker);
+                Ok(value)
+            }
+            None => self.try_take_among_others(reader),
+        }
+    }
+
+    /// As [`try_take`](Self::try_take), with others waiting, or without a value.
+    #[inline(never)]
+    fn try_take_among_others(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         let mut helps = false;
         loop {
             let (take, settled) = self.locked(|state| {

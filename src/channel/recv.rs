@@ -60,10 +60,13 @@ type Settled = bool;
 
 /// What came of a poll that tries the common cases only.
 enum Quick<T, G> {
-    Received(T, Option<G>),
+    Received(T, Option<G>, Option<Waker>),
     Parked,
-    /// It is none of them, and nothing has been changed.
-    No,
+    /// It is none of them, and nothing has been changed. Whether it must wait, under a waker that is not cloned under
+    /// the lock.
+    No {
+        waits: bool,
+    },
 }
 
 impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
@@ -215,52 +218,56 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
-    /// One step in the common cases: a value was promised to it, or nobody waits; or it must wait, and a waker
-    /// can be left at once. One critical section, and nobody else to help.
+    /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
+    /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
     fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
         self.channel.locked(|state| {
             if token.is_known() {
                 if token.state() != TokenState::Granted {
-                    return Quick::No;
+                    return Quick::No { waits: false };
                 }
                 return match state.collect_quickly(self.reader) {
-                    Some((value, unused)) => {
+                    Some((value, unused, waker)) => {
                         token.set_state(TokenState::Idle);
                         token.forget();
-                        Quick::Received(value, unused)
+                        Quick::Received(value, unused, waker)
                     }
-                    None => Quick::No,
+                    None => Quick::No { waits: false },
                 };
             }
             if S::MEETS {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
             if state.has_unpromised(self.reader) {
                 // An arm must be claimed first.
                 if token.is_arm() {
-                    return Quick::No;
+                    return Quick::No { waits: false };
                 }
-                return match state.take_quickly(self.reader) {
-                    Some((value, unused)) => Quick::Received(value, unused),
-                    None => Quick::No,
+                return match state.take_over(self.reader) {
+                    Some((value, unused, waker)) => Quick::Received(value, unused, waker),
+                    None => Quick::No { waits: false },
                 };
             }
             if state.closed || state.waits_for_memory() {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No };
+            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
         })
     }
 
-    /// As [`poll`](Future::poll), in any case.
+    /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
     #[inline(never)]
-    fn poll_slowly(&mut self, current: &Waker) -> Poll<Result<S::Received, RecvError>> {
-        let mut waker = None;
+    fn poll_slowly(
+        &mut self,
+        current: &Waker,
+        waits: bool,
+    ) -> Poll<Result<S::Received, RecvError>> {
+        let mut waker = waits.then(|| current.clone());
         loop {
             match self.step(current, &mut waker) {
                 Step::Received(value, unused, waker, settled) => {
@@ -315,14 +322,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
             }
         }
         match this.step_quickly(cx.waker()) {
-            Quick::Received(value, unused) => {
+            Quick::Received(value, unused, waker) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);
                 }
+                wake(waker);
                 Poll::Ready(Ok(value))
             }
             Quick::Parked => Poll::Pending,
-            Quick::No => this.poll_slowly(cx.waker()),
+            Quick::No { waits } => this.poll_slowly(cx.waker(), waits),
         }
     }
 }

@@ -62,8 +62,11 @@ enum Quick<T> {
     /// It is in. The value it replaced, and the receiver that it was promised to.
     Sent(Option<T>, Option<Waker>),
     Parked,
-    /// It is none of them, and nothing has been changed.
-    No,
+    /// It is none of them, and nothing has been changed. Whether it must wait, under a waker that is not cloned under
+    /// the lock.
+    No {
+        waits: bool,
+    },
 }
 
 impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
@@ -206,13 +209,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             // SAFETY: as in `step`.
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
             // SAFETY: it is there, see above, and taken out once.
             let mut take = || unsafe { value.take().unwrap_unchecked() };
             if token.is_known() {
                 if token.state() != TokenState::Granted {
-                    return Quick::No;
+                    return Quick::No { waits: false };
                 }
                 return match state.fill_quickly(&mut take, rank) {
                     Some(replaced) => {
@@ -220,7 +223,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                         token.forget();
                         Quick::Sent(replaced, None)
                     }
-                    None => Quick::No,
+                    None => Quick::No { waits: false },
                 };
             }
             // An arm must be claimed first.
@@ -233,19 +236,23 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 }
             }
             if S::GROWS || !state.send_waits() {
-                return Quick::No;
+                return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No };
+            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
         })
     }
 
-    /// As [`poll`](Future::poll), in any case.
+    /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
     #[inline(never)]
-    fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
-        let mut waker = None;
+    fn poll_slowly(
+        &mut self,
+        cx: &mut Context<'_>,
+        waits: bool,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let mut waker = waits.then(|| cx.waker().clone());
         loop {
             match self.step(cx.waker(), &mut waker) {
                 Step::Sent(replaced, waker, settled) => {
@@ -289,7 +296,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             match node.token.state() {
                 TokenState::Idle if value.is_none() => Step::Idle,
                 TokenState::Idle => match state.offer(node.token.side(), value, self.rank) {
-                    Offer::Sent(replaced, waker) => Step::Sent(replaced, waker, state.is_settled()),
+                    // At a rendezvous the meeting point is taken now, so nobody else can be helped.
+                    Offer::Sent(replaced, waker) => {
+                        Step::Sent(replaced, waker, S::MEETS || state.is_settled())
+                    }
                     Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
                     Offer::Lost => Step::Idle,
                     Offer::Again(wakers) => Step::Again(wakers),
@@ -366,7 +376,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
                 Poll::Ready(Ok(this.channel.strategy.receipt(replaced)))
             }
             Quick::Parked => Poll::Pending,
-            Quick::No => this.poll_slowly(cx),
+            Quick::No { waits } => this.poll_slowly(cx, waits),
         }
     }
 }

@@ -113,6 +113,10 @@ pub(super) enum Hold {
     Again(Wakers),
 }
 
+/// What was received, memory no longer needed, and a sender to be told.
+pub(super) type Pulled<T, S> =
+    (<S as Strategy<T>>::Received, Option<<S as Strategy<T>>::Growth>, Option<Waker>);
+
 /// Wakers of one step, for outside the lock.
 pub(super) type Wakers = [Option<Waker>; 2];
 
@@ -204,19 +208,47 @@ impl<T, S: Strategy<T>> State<T, S> {
         !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
     }
 
-    /// A receiver's promise is kept, in the common case: nobody waits to send. `None` in any other.
+    /// A receiver's promise is kept, in the common case: nobody waits to send, or one that is no arm of a select.
+    /// `None` in any other.
     #[inline]
-    pub(super) fn collect_quickly(
-        &mut self,
-        reader: S::Reader,
-    ) -> Option<(S::Received, Option<S::Growth>)> {
+    pub(super) fn collect_quickly(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
         // Once it is closed, the last value's receiver tells the others.
-        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
+        if S::MEETS || S::SHARES || self.closed || !self.leaves_slot_quickly() {
             return None;
         }
-        let popped = self.pop(reader)?;
+        let (value, unused) = self.pop(reader)?;
         self.promised_values -= 1;
-        Some(popped)
+        Some((value, unused, self.leave_slot()))
+    }
+
+    /// A newcomer's receive, when nobody waits to receive, and nobody to send or one that is no arm of a
+    /// select; `None` in any other case.
+    #[inline]
+    pub(super) fn take_over(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
+        if S::MEETS || self.closed || !self.receivers.is_empty() || !self.leaves_slot_quickly() {
+            return None;
+        }
+        if !self.has_unpromised(reader) {
+            return None;
+        }
+        let (value, unused) = self.pop(reader)?;
+        Some((value, unused, self.leave_slot()))
+    }
+
+    /// Whether the slot that a value leaves can be promised in the same step.
+    #[inline]
+    fn leaves_slot_quickly(&self) -> bool {
+        self.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
+    }
+
+    /// Promises it to the sender that has waited longest.
+    #[inline]
+    fn leave_slot(&mut self) -> Option<Waker> {
+        if self.senders.is_empty() || !self.has_room() {
+            return None;
+        }
+        self.promised_slots += 1;
+        self.senders.settle_front(TokenState::Granted)
     }
 
     /// A newcomer's receive in the common case; `None` in any other.

@@ -95,8 +95,8 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         ready.with(|ready| this.begin_search(ready));
         this.resign();
         this.kernel.timers.advance(now);
-        let more = this.kernel.run_batch(|ready| {
-            let task = ready.pop();
+        let more = this.kernel.run_batch(|ready, after| {
+            let task = ready.next(after);
             if task.is_none() {
                 return (None, None);
             }

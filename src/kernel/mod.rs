@@ -15,6 +15,7 @@ mod tick;
 mod timer;
 
 use core::future::Future;
+use core::ptr::NonNull;
 use core::task::{Context, Waker};
 
 pub use cancel::{CancelChild, CancelToken, Cancelled};
@@ -31,7 +32,7 @@ use crate::arena::ArenaRef;
 use crate::error::SpawnError;
 use crate::sync::{RawMutex, const_fn};
 use ready::{Held, Popped, Ready};
-use task::{TaskRef, flag};
+use task::{Header, TaskRef, flag};
 
 /// Tasks polled in one call of [`Kernel::poll`].
 const BATCH: usize = 16;
@@ -147,7 +148,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     #[inline(never)]
     fn poll_batch(&self) -> bool {
-        self.run_batch(|ready| (ready.pop(), None))
+        self.run_batch(|ready, after| (ready.next(after), None))
     }
 
     /// What comes after the last ready task. There is no need to look again whether there is one: whoever made a task
@@ -161,15 +162,18 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         }
     }
 
-    /// Polls a bounded batch of tasks; whether there may be more. `pop` takes the first one, and tells whom to wake for
-    /// the others. Leaving one task and taking the next is one critical section.
+    /// Polls a bounded batch of tasks; whether there may be more. `take` takes the next one after another, and tells whom
+    /// to wake for the others. That is one critical section a task.
     #[inline]
     fn run_batch(
         &self,
-        pop: impl Fn(&mut Held<'_, M>) -> (Option<Popped<M>>, Option<Waker>),
+        take: impl Fn(
+            &mut Held<'_, M>,
+            Option<NonNull<Header<M>>>,
+        ) -> (Option<Popped<M>>, Option<Waker>),
     ) -> bool {
         let mut left = BATCH;
-        let (mut next, mut helper) = self.ready.with(&pop);
+        let (mut next, mut helper) = self.ready.with(|ready| take(ready, None));
         loop {
             wake(helper);
             let Some((pointer, flags)) = next else { return false };
@@ -181,10 +185,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
                 self.leave_batch(task, ended);
                 return true;
             }
-            (next, helper) = self.ready.with(|ready| {
-                ready.suspend(pointer);
-                pop(ready)
-            });
+            (next, helper) = self.ready.with(|ready| take(ready, Some(pointer)));
             keep(task, ended);
         }
     }

@@ -20,10 +20,11 @@ use core::task::{Context, Poll, Waker};
 use crate::select::Arm;
 use crate::sync::claim::Claim;
 use crate::sync::wait::{State, Token, TokenList};
+use crate::sync::waker::clone_own;
 use crate::sync::{Locked, RawMutex, const_fn};
 
-/// One a bit of a 32-bit delay, and the last for everything beyond.
-const BUCKETS: usize = 33;
+/// One a bit of a 31-bit delay, and the last for everything beyond: a word tells which of them are empty.
+const BUCKETS: usize = u32::BITS as usize;
 const FAR: usize = BUCKETS - 1;
 /// How many sleeps of one bucket are looked at for the exact next deadline.
 const LOOK: usize = 4;
@@ -104,9 +105,9 @@ pub struct Timers<M> {
 
 struct Heap {
     last: u64,
-    occupied: u64,
+    occupied: u32,
     /// Buckets whose sleeps were put there under an earlier `last` and are being dealt out.
-    stale: u64,
+    stale: u32,
     /// Sleeps in the far bucket, and how many of them are still to be looked at.
     far: usize,
     far_stale: usize,
@@ -368,7 +369,7 @@ impl Heap {
             return Some(earliest);
         }
         // The first moment that belongs to this bucket.
-        let low = 1 << bucket;
+        let low = 1_u64 << bucket;
         Some(((self.last | (low - 1)) + 1).min(earliest))
     }
 }
@@ -406,6 +407,11 @@ impl<M: RawMutex> Sleep<'_, M> {
     }
 
     fn leave(&mut self) {
+        if !self.alarm.token.is_known() {
+            self.alarm.token.leave_select();
+            return;
+        }
+        self.alarm.token.forget();
         let waker = self.timers.heap.with(|heap| {
             self.alarm.token.leave_select();
             if self.alarm.token.state() == State::Queued {
@@ -435,11 +441,12 @@ impl<M: RawMutex> Future for Sleep<'_, M> {
                 if token.state() == State::Queued && token.will_wake(cx.waker()) {
                     return Err(false);
                 }
-                let Some(waker) = waker.take() else {
+                let Some(waker) = waker.take().or_else(|| clone_own(cx.waker())) else {
                     return Ok(None);
                 };
                 let mut keeper = None;
                 if token.state() == State::Idle {
+                    token.make_known();
                     // SAFETY: pinned, in no list, taken out in `leave`; later than `last`, see above.
                     unsafe { heap.insert(&raw const this.alarm) };
                     keeper = heap.late_keeper(this.alarm.deadline);

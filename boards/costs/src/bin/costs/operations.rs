@@ -161,6 +161,14 @@ fn tasks(bench: &mut Bench) {
         let _ = NUMBERS_WAITED.try_send(1);
         let _ = black_box(receive.as_mut().poll(&mut cx));
     });
+    let _ = FULL.try_send(0);
+    bench.operation("wake of a waiting send: register, receive, ready (bare future)", &mut || {
+        let mut send = pin!(FULL.send(1));
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = black_box(send.as_mut().poll(&mut cx).is_pending());
+        let _ = black_box(FULL.try_recv());
+        let _ = black_box(send.as_mut().poll(&mut cx).is_ready());
+    });
     spawn(&ONE, async {
         loop {
             let _ = black_box(INBOX.recv().await);
@@ -195,24 +203,26 @@ fn tasks(bench: &mut Bench) {
     bench.operation("poll with four tasks on an empty channel", &mut || {
         black_box(FOUR.poll(0));
     });
-    spawn(&YIELDING, async {
-        loop {
-            let mut yielded = false;
-            poll_fn(|cx| {
-                if core::mem::replace(&mut yielded, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
-        }
-    });
-    let mut batch = || {
-        black_box(YIELDING.poll(0));
-    };
-    batch();
-    bench.part_of_operation("task switch", BATCH, &mut batch);
+    for name in ["task switch", "task switch between two tasks"] {
+        spawn(&YIELDING, async {
+            loop {
+                let mut yielded = false;
+                poll_fn(|cx| {
+                    if core::mem::replace(&mut yielded, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
+        });
+        let mut batch = || {
+            black_box(YIELDING.poll(0));
+        };
+        batch();
+        bench.part_of_operation(name, BATCH, &mut batch);
+    }
     bench.operation("spawn, run to the end, free", &mut || {
         drop(black_box(EMPTY.spawn(arena, async {})));
         EMPTY.poll(0);
@@ -220,6 +230,7 @@ fn tasks(bench: &mut Bench) {
 }
 
 static WAITED_FOR: Channel<Lock, u32, Buffered<1>> = Channel::new();
+static FULL: Channel<Lock, u32, Buffered<1>> = Channel::new();
 static NUMBERS_WAITED: Channel<Lock, u32, Buffered<8>> = Channel::new();
 
 fn spawn(kernel: &'static Kernel<Lock, NoTimers>, task: impl Future<Output = ()> + Send + 'static) {
