@@ -47,8 +47,8 @@ fn channels(bench: &mut Bench) {
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
     let mut blocks = || {
-        let _ = black_box(BLOCKS.try_send(black_box([1; 16])));
-        let _ = black_box(BLOCKS.try_receive());
+        let _ = black_box(&BLOCKS.try_send(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.try_receive());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);

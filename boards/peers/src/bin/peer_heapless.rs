@@ -43,8 +43,8 @@ fn many(bench: &mut Bench) {
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
     let mut blocks = || {
-        let _ = black_box(BLOCKS.enqueue(black_box([1; 16])));
-        let _ = black_box(BLOCKS.dequeue());
+        let _ = black_box(&BLOCKS.enqueue(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.dequeue());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);
@@ -74,8 +74,8 @@ fn single(bench: &mut Bench) {
     bench.masked("try_send + try_recv, u32", &mut pair);
     let (mut block_sender, mut block_receiver) = BLOCKS.take().split();
     let mut blocks = || {
-        let _ = black_box(block_sender.enqueue(black_box([1; 16])));
-        let _ = black_box(block_receiver.dequeue());
+        let _ = black_box(&block_sender.enqueue(black_box([1; 16])));
+        let _ = black_box(&block_receiver.dequeue());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);

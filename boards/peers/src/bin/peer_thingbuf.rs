@@ -41,8 +41,8 @@ fn main() -> ! {
     bench.masked("try_send + try_recv, u32", &mut pair);
     let (block_sender, block_receiver) = BLOCKS.split();
     let mut blocks = || {
-        let _ = black_box(block_sender.try_send(black_box([1; 16])));
-        let _ = black_box(block_receiver.try_recv());
+        let _ = black_box(&block_sender.try_send(black_box([1; 16])));
+        let _ = black_box(&block_receiver.try_recv());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);

@@ -89,8 +89,8 @@ fn values(bench: &mut Bench) {
         let _ = black_box(NUMBERS.try_recv());
     });
     bench.operation("try_send + try_recv, 64 bytes by value", &mut || {
-        let _ = black_box(BLOCKS.try_send(black_box([1; 16])));
-        let _ = black_box(BLOCKS.try_recv());
+        let _ = black_box(&BLOCKS.try_send(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.try_recv());
     });
     bench.operation("try_recv, empty", &mut || {
         let _ = black_box(NUMBERS.try_recv());
