@@ -4,6 +4,7 @@
 //! installs what the rest needs.
 
 mod as_seen;
+mod bench;
 mod board;
 mod demo;
 mod echo;
@@ -40,6 +41,9 @@ usage: cargo xtask COMMAND
                        which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
+    bench host [WORD ...] [--quick] [--compare RESULTS.json]
+                       this crate's channels and those of others side by side: all workloads, or those with
+                       WORD in their name (most of half an hour; quick: a minute); see BENCHMARKS.md
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
 
 Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
@@ -75,6 +79,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
+        ["bench", "host", rest @ ..] => bench::host(rest)?,
         ["measure", binaries @ ..] => measure::run(binaries)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),

@@ -1,0 +1,149 @@
+//! The rig: this crate's channels and those of others, side by side in one process, in rounds that take turns.
+//!
+//! A [workload](workloads) has participants, each of which handles so many messages and says what one took. The
+//! [rounds](rounds) run them in turns; the [results](results) keep every round, and all tables are made of that.
+
+pub mod allocator;
+mod crew;
+mod figure;
+mod message;
+mod meter;
+mod ours;
+mod report;
+mod results;
+mod rounds;
+mod statistics;
+mod tally;
+mod workload;
+mod workloads;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+
+use allocator::Allocator;
+use results::Results;
+use rounds::Effort;
+
+/// Channels side by side.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench host")]
+struct Arguments {
+    /// Only workloads with one of these in their name
+    filters: Vec<String>,
+    /// Short rounds: seconds
+    #[arg(long)]
+    quick: bool,
+    /// As few messages as there can be: whether it runs at all
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+    /// Names of workloads, and nothing more
+    #[arg(long)]
+    list: bool,
+    /// Shows how ratios have changed since these results
+    #[arg(long, value_name = "RESULTS.json")]
+    compare: Option<PathBuf>,
+    /// The folder for results
+    #[arg(long, default_value = "target/bench/host")]
+    out: PathBuf,
+    /// Only under the allocator of this program, and nothing but results
+    #[arg(long, hide = true)]
+    part: bool,
+}
+
+impl Arguments {
+    fn effort(&self) -> Effort {
+        match (self.smoke, self.quick) {
+            (true, _) => Effort::SMOKE,
+            (false, true) => Effort::QUICK,
+            (false, false) => Effort::FULL,
+        }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter))
+    }
+}
+
+/// The program, under `allocator`.
+pub fn main(allocator: Allocator) -> ExitCode {
+    match obey(&Arguments::parse(), allocator) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong, in words.
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn obey(arguments: &Arguments, allocator: Allocator) -> Result {
+    let mut chosen = workloads::all();
+    chosen.retain(|workload| arguments.wants(&workload.name));
+    if chosen.is_empty() {
+        return Err("no workload has such a name".to_owned());
+    }
+    if arguments.list {
+        chosen.iter().for_each(|workload| println!("{}", workload.name));
+        return Ok(());
+    }
+    // As its documentation asks of programs on few processors.
+    crossfire::detect_backoff_cfg();
+    let some_allocate = chosen.iter().any(|workload| workload.allocates);
+    let mut results = measure(chosen, allocator, arguments.effort());
+    let file = arguments.out.join(format!("{}.json", allocator.name()));
+    if allocator == Allocator::System && some_allocate {
+        results.workloads.extend(measured_under_mimalloc(arguments)?.workloads);
+    }
+    write(&file, &results)?;
+    if arguments.part {
+        return Ok(());
+    }
+    let before = arguments.compare.as_ref().map(|path| read(path)).transpose()?;
+    report::write(&arguments.out, &results, before.as_ref())
+}
+
+fn measure(chosen: Vec<workload::Workload>, allocator: Allocator, effort: Effort) -> Results {
+    let measured = chosen
+        .into_iter()
+        .filter(|workload| allocator == Allocator::System || workload.allocates)
+        .map(|workload| {
+            eprintln!("{} ({})", workload.name, allocator.name());
+            rounds::measure(workload, allocator, effort)
+        })
+        .collect();
+    Results { machine: report::machine(), rounds: effort.rounds, workloads: measured }
+}
+
+/// Runs the other program, for what allocates.
+fn measured_under_mimalloc(arguments: &Arguments) -> Result<Results> {
+    let this = std::env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
+    let mut other = Command::new(this.with_file_name("rig-mimalloc"));
+    other.args(&arguments.filters).arg("--part").arg("--out").arg(&arguments.out);
+    if arguments.quick {
+        other.arg("--quick");
+    }
+    if arguments.smoke {
+        other.arg("--smoke");
+    }
+    let status = other.status().map_err(|error| format!("cannot start rig-mimalloc: {error}"))?;
+    if !status.success() {
+        return Err(format!("rig-mimalloc failed: {status}"));
+    }
+    read(&arguments.out.join("mimalloc.json"))
+}
+
+fn read(path: &std::path::Path) -> Result<Results> {
+    let text =
+        fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(path: &std::path::Path, results: &Results) -> Result {
+    let text = serde_json::to_vec_pretty(results).map_err(|error| error.to_string())?;
+    report::write_file(path, &text)
+}
