@@ -5,6 +5,7 @@
 
 pub mod allocator;
 mod crew;
+mod executor;
 mod figure;
 mod message;
 mod meter;

@@ -35,7 +35,7 @@ pub fn read(bytes: &[u8]) -> u64 {
 }
 
 /// A message by value, or in memory of its own.
-pub trait Message: Send + Sync + 'static {
+pub trait Message: Send + Sync + Unpin + 'static {
     /// The word that follows a channel's name in tables.
     const NAME: &str;
     /// Makes and fills it.

@@ -54,6 +54,11 @@ impl Closer {
     pub fn line(&self) -> &Line {
         &self.0
     }
+
+    /// Sends a message, blocking this thread.
+    pub fn send(&self, message: LeaseMut<'static, Lock>) {
+        block_on(self.0.send(message)).expect("it is open");
+    }
 }
 
 impl Drop for Closer {

@@ -56,7 +56,7 @@ impl Effort {
 
 /// Measures a workload.
 pub fn measure(workload: Workload, under: Allocator, effort: Effort) -> Measured {
-    let Workload { name, primary, messages, mut subjects, .. } = workload;
+    let Workload { name, primary, messages, rounds, mut subjects, .. } = workload;
     let lengths: Vec<u64> =
         subjects.iter_mut().map(|subject| effort.messages(messages, subject)).collect();
 
@@ -77,7 +77,7 @@ pub fn measure(workload: Workload, under: Allocator, effort: Effort) -> Measured
         })
         .collect();
 
-    for round in 0..effort.rounds {
+    for round in 0..effort.rounds.min(rounds) {
         for turn in 0..subjects.len() {
             // Nobody always comes after the same one, or first.
             let who = (round + turn) % subjects.len();

@@ -15,6 +15,8 @@ pub struct Workload {
     pub allocates: bool,
     /// How many messages a round is, if that is part of the workload.
     pub messages: Option<u64>,
+    /// The most rounds, if they are long.
+    pub rounds: usize,
     /// Who takes part.
     pub subjects: Vec<Subject>,
 }
@@ -23,7 +25,8 @@ impl Workload {
     /// One that is measured by the time a message takes.
     pub fn new(name: impl Into<String>, subjects: Vec<Subject>) -> Self {
         let name = name.into();
-        Self { name, primary: Figure::Wall, allocates: false, messages: None, subjects }
+        let (primary, rounds) = (Figure::Wall, usize::MAX);
+        Self { name, primary, allocates: false, messages: None, rounds, subjects }
     }
 
     /// Its participants allocate.
@@ -35,6 +38,12 @@ impl Workload {
     /// Another figure decides.
     pub fn decided_by(mut self, figure: Figure) -> Self {
         self.primary = figure;
+        self
+    }
+
+    /// It takes no more rounds than these.
+    pub fn in_rounds(mut self, most: usize) -> Self {
+        self.rounds = most;
         self
     }
 
