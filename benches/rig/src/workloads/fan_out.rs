@@ -22,11 +22,36 @@ pub fn all() -> Vec<Workload> {
     let subjects = vec![
         cloakroom(),
         cloakroom_broadcast().aside(why::OURS_TOO),
-        peer("crossbeam + Arc", || crossbeam_channel::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        peer("kanal + Arc", || kanal::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        peer("flume + Arc", || flume::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        peer("crossfire + Arc", || crossfire::spsc::bounded_blocking(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        peer("std + Arc", || mpsc::sync_channel(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
+        peer(
+            "crossbeam + Arc",
+            || crossbeam_channel::bounded(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        peer(
+            "kanal + Arc",
+            || kanal::bounded(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        peer(
+            "flume + Arc",
+            || flume::bounded(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        peer(
+            "crossfire + Arc",
+            || crossfire::spsc::bounded_blocking(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        peer(
+            "std + Arc",
+            || mpsc::sync_channel(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
         rtrb().aside(why::SPINS),
         multicast::<SIZE>("disruptor, in place", RECEIVERS).aside(why::SPINS),
     ];
@@ -86,7 +111,9 @@ struct Lines(Vec<Arc<Line>>);
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.0.iter().for_each(|line| drop(line.close()));
+        for line in &self.0 {
+            line.close();
+        }
     }
 }
 

@@ -122,7 +122,7 @@ pub fn multicast<const SIZE: usize>(name: &str, consumers: usize) -> Subject {
         let (report, reports) = mpsc::channel();
         let consumer = || {
             let mut reader = Reader { tally: Tally::default(), report: report.clone() };
-            move |slot: &Slot<SIZE>, _: Sequence, _: bool| reader.tally.add(read(&slot.0))
+            move |slot: &Slot<SIZE>, _: Sequence, _: bool| reader.read(&slot.0)
         };
         let ring = disruptor::build_single_producer(CAPACITY, || Slot([0; SIZE]), Yield);
         let mut source = Source::new(SIZE);
@@ -163,6 +163,12 @@ struct Slot<const SIZE: usize>([u8; SIZE]);
 struct Reader {
     tally: Tally,
     report: mpsc::Sender<Tally>,
+}
+
+impl Reader {
+    fn read(&mut self, message: &[u8]) {
+        self.tally.add(read(message));
+    }
 }
 
 impl Drop for Reader {

@@ -67,7 +67,9 @@ fn blocking<const ARMS: usize>() -> Vec<Subject> {
             |sender, arm| sender.try_send(arm).is_ok(),
             |receivers, taken| {
                 let mut select = blocking::Select::new();
-                receivers.iter().for_each(|receiver| drop(select.recv(receiver)));
+                for receiver in receivers.iter() {
+                    select.recv(receiver);
+                }
                 for _ in 0..TURN {
                     let operation = select.select();
                     let receiver = &receivers[operation.index()];
@@ -81,7 +83,9 @@ fn blocking<const ARMS: usize>() -> Vec<Subject> {
             |sender, arm| sender.try_send(arm).is_ok(),
             |receivers, taken| {
                 let mut select = crossbeam_channel::Select::new();
-                receivers.iter().for_each(|receiver| drop(select.recv(receiver)));
+                for receiver in receivers.iter() {
+                    select.recv(receiver);
+                }
                 for _ in 0..TURN {
                     let operation = select.select();
                     let receiver = &receivers[operation.index()];
