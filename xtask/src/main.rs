@@ -41,9 +41,10 @@ usage: cargo xtask COMMAND
                        which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
-    bench host [WORD ...] [--quick] [--compare RESULTS.json]
+    bench host [WORD ...] [--quick] [--compare[=RESULTS.json]] [--publish]
                        this crate's channels and those of others side by side: all workloads, or those with
                        WORD in their name (most of half an hour; quick: a minute); see BENCHMARKS.md
+    bench instructions instructions of single paths on the host, counted by callgrind
     measure [BIN ...]  instructions per operation; flash and RAM of BINs over an empty program
 
 Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
@@ -80,6 +81,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
         ["bench", "host", rest @ ..] => bench::host(rest)?,
+        ["bench", "instructions"] => bench::instructions()?,
         ["measure", binaries @ ..] => measure::run(binaries)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),

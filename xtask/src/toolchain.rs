@@ -31,6 +31,8 @@ const SANITIZER_PACKAGES: &[&str] = &["clang-22", "libclang-rt-22-dev"];
 
 const QEMU: &str = "qemu-system-arm";
 
+const VALGRIND: &str = "valgrind";
+
 /// What builds firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Toolchain {
@@ -131,6 +133,14 @@ pub fn install_qemu() -> Result {
         return Ok(());
     }
     install_packages(&[QEMU]).map_err(|reason| format!("install {QEMU}: {reason}"))
+}
+
+/// Sees to it that valgrind is there.
+pub fn install_valgrind() -> Result {
+    if is_installed(VALGRIND) {
+        return Ok(());
+    }
+    install_packages(&[VALGRIND]).map_err(|reason| format!("install {VALGRIND}: {reason}"))
 }
 
 /// Whether the compiler of the cargo at hand has the core library for `target`.

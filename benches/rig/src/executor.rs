@@ -38,6 +38,11 @@ impl Executor {
         }
     }
 
+    /// Whether it runs tasks in the thread that waits for them.
+    pub fn is_one_thread(self) -> bool {
+        matches!(self, Self::TokioCurrent | Self::OwnCurrent)
+    }
+
     /// Runs all tasks to their ends.
     pub fn run<T: Send + 'static>(self, tasks: Vec<Task<T>>) -> Vec<T> {
         match self {

@@ -1,7 +1,7 @@
 //! The rig: this crate's channels and those of others, side by side in one process, in rounds that take turns.
 //!
-//! A [workload](workloads) has participants, each of which handles so many messages and says what one took. The
-//! [rounds](rounds) run them in turns; the [results](results) keep every round, and all tables are made of that.
+//! A workload has participants, each of which handles so many messages and says what one took. Rounds run them in
+//! turns; the results keep every round, and all tables are made of that. `BENCHMARKS.md` has the rules.
 
 pub mod allocator;
 mod crew;
@@ -13,13 +13,14 @@ mod ours;
 mod report;
 mod results;
 mod rounds;
+mod rows;
 mod statistics;
 mod tally;
 mod workload;
 mod workloads;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -27,6 +28,11 @@ use clap::Parser;
 use allocator::Allocator;
 use results::Results;
 use rounds::Effort;
+
+/// The page with the tables, and the folder with what belongs to them.
+const PAGE: &str = "BENCHMARKS.md";
+const PUBLISHED_FOLDER: &str = "benches/published";
+const PUBLISHED: &str = "benches/published/results.json";
 
 /// Channels side by side.
 #[derive(Parser)]
@@ -43,9 +49,12 @@ struct Arguments {
     /// Names of workloads, and nothing more
     #[arg(long)]
     list: bool,
-    /// Shows how ratios have changed since these results
-    #[arg(long, value_name = "RESULTS.json")]
+    /// Shows how ratios have changed since these results, or since those that were published
+    #[arg(long, value_name = "RESULTS.json", num_args = 0..=1, require_equals = true, default_missing_value = PUBLISHED)]
     compare: Option<PathBuf>,
+    /// Puts tables, pictures and results where readers of the repository find them
+    #[arg(long, conflicts_with_all = ["quick", "smoke"])]
+    publish: bool,
     /// The folder for results
     #[arg(long, default_value = "target/bench/host")]
     out: PathBuf,
@@ -96,16 +105,25 @@ fn obey(arguments: &Arguments, allocator: Allocator) -> Result {
     crossfire::detect_backoff_cfg();
     let some_allocate = chosen.iter().any(|workload| workload.allocates);
     let mut results = measure(chosen, allocator, arguments.effort());
-    let file = arguments.out.join(format!("{}.json", allocator.name()));
-    if allocator == Allocator::System && some_allocate {
+    if arguments.part {
+        return write(&arguments.out.join("mimalloc.json"), &results);
+    }
+    if some_allocate {
         results.workloads.extend(measured_under_mimalloc(arguments)?.workloads);
     }
-    write(&file, &results)?;
-    if arguments.part {
-        return Ok(());
-    }
+    // Before anything is written where they may lie.
     let before = arguments.compare.as_ref().map(|path| read(path)).transpose()?;
-    report::write(&arguments.out, &results, before.as_ref())
+    write(&arguments.out.join("results.json"), &results)?;
+    let tables = report::write(&arguments.out, &results)?;
+    println!("{tables}");
+    if let Some(before) = before {
+        print!("{}", report::changes(&before, &results));
+    }
+    if arguments.publish {
+        write(Path::new(PUBLISHED), &results)?;
+        report::publish(Path::new(PAGE), &report::write(Path::new(PUBLISHED_FOLDER), &results)?)?;
+    }
+    Ok(())
 }
 
 fn measure(chosen: Vec<workload::Workload>, allocator: Allocator, effort: Effort) -> Results {
@@ -138,13 +156,13 @@ fn measured_under_mimalloc(arguments: &Arguments) -> Result<Results> {
     read(&arguments.out.join("mimalloc.json"))
 }
 
-fn read(path: &std::path::Path) -> Result<Results> {
+fn read(path: &Path) -> Result<Results> {
     let text =
         fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write(path: &std::path::Path, results: &Results) -> Result {
-    let text = serde_json::to_vec_pretty(results).map_err(|error| error.to_string())?;
+fn write(path: &Path, results: &Results) -> Result {
+    let text = serde_json::to_vec(results).map_err(|error| error.to_string())?;
     report::write_file(path, &text)
 }

@@ -68,7 +68,7 @@ pub fn measure(workload: Workload, under: Allocator, effort: Effort) -> Measured
             let mut counted = (subject.run)(length);
             allocator::count(false);
             counted.retain(|figure, _| matches!(figure, Figure::Allocations | Figure::Bytes));
-            let figures = counted.into_iter().map(|(figure, value)| (figure, vec![value]));
+            let figures = counted.into_iter().map(|(figure, value)| (figure, vec![rounded(value)]));
             Participant {
                 name: subject.name.clone(),
                 aside: subject.aside.map(str::to_owned),
@@ -82,9 +82,14 @@ pub fn measure(workload: Workload, under: Allocator, effort: Effort) -> Measured
             // Nobody always comes after the same one, or first.
             let who = (round + turn) % subjects.len();
             for (figure, value) in (subjects[who].run)(lengths[who]) {
-                participants[who].figures.entry(figure).or_default().push(value);
+                participants[who].figures.entry(figure).or_default().push(rounded(value));
             }
         }
     }
     Measured { name, allocator: under, primary, participants }
+}
+
+/// Four digits: the machine does not tell more, and results are kept for a long time.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }

@@ -35,6 +35,11 @@ impl Workload {
         self
     }
 
+    /// One thread does it all: what others do to it meanwhile is left out.
+    pub fn in_one_thread(self) -> Self {
+        self.decided_by(Figure::Cpu)
+    }
+
     /// Another figure decides.
     pub fn decided_by(mut self, figure: Figure) -> Self {
         self.primary = figure;
@@ -87,6 +92,4 @@ pub mod why {
     pub const IN_PLACE: &str = "in place: compared with in a row of its own";
     /// This crate, done another way.
     pub const OURS_TOO: &str = "this crate, done another way";
-    /// The allocator.
-    pub const NO_CHANNEL: &str = "no channel: what its memory would cost";
 }

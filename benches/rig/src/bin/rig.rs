@@ -1,4 +1,4 @@
-//! The rig under the system's allocator. It runs [`rig-mimalloc`](../rig-mimalloc.rs) for what allocates.
+//! The rig under the system's allocator. It runs `rig-mimalloc` for what allocates.
 
 use std::alloc::System;
 use std::process::ExitCode;

@@ -1,5 +1,7 @@
 //! What readers are shown, all of it made from the results.
 
+mod compare;
+mod plot;
 mod table;
 
 use std::fs;
@@ -8,13 +10,29 @@ use std::thread;
 
 use crate::Result;
 use crate::results::Results;
+use crate::rows;
 
-/// Writes tables and pictures into a folder, and prints them.
-pub fn write(folder: &Path, results: &Results, before: Option<&Results>) -> Result {
-    let _ = before;
-    let tables = table::of(results);
-    print!("{tables}");
-    write_file(&folder.join("tables.md"), tables.as_bytes())
+pub use compare::changes;
+
+/// Writes tables and pictures into a folder, and returns the tables.
+pub fn write(folder: &Path, results: &Results) -> Result<String> {
+    let tables = format!("{}\n### Rows to reach\n\n{}", table::of(results), rows::table(results));
+    write_file(&folder.join("tables.md"), tables.as_bytes())?;
+    for (name, picture) in plot::all(results) {
+        write_file(&folder.join(name), picture.as_bytes())?;
+    }
+    Ok(tables)
+}
+
+/// What stands above the tables in a page.
+const MARK: &str = "<!-- What follows is written by `cargo xtask bench host --publish`. -->\n";
+
+/// Puts the tables into a page, in place of those that were there.
+pub fn publish(page: &Path, tables: &str) -> Result {
+    let text = fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
+    let (by_hand, _) =
+        text.split_once(MARK).ok_or_else(|| format!("{} has no mark", page.display()))?;
+    write_file(page, format!("{by_hand}{MARK}\n{tables}").as_bytes())
 }
 
 /// Writes a file, and the folders that it lies in.
@@ -33,5 +51,9 @@ pub fn machine() -> String {
     let model =
         described.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or(std::env::consts::ARCH, |(_, model)| model);
-    format!("{model}, {cores} cores, {}", std::env::consts::OS)
+    let is_virtual = described.lines().any(|line| {
+        line.starts_with("flags") && line.split_whitespace().any(|flag| flag == "hypervisor")
+    });
+    let kind = if is_virtual { "virtual machine" } else { "machine" };
+    format!("{model}, {cores} cores, {} {kind}", std::env::consts::OS)
 }

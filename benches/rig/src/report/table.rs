@@ -1,6 +1,6 @@
 //! Tables in Markdown: one a workload.
 
-use std::fmt::Write;
+use std::collections::BTreeSet;
 
 use crate::figure::Figure;
 use crate::results::{Measured, Results};
@@ -15,7 +15,21 @@ pub fn of(results: &Results) -> String {
     for measured in &results.workloads {
         write_one(&mut text, measured);
     }
+    write_reasons(&mut text, results);
     text
+}
+
+/// Why those with a star do not count.
+fn write_reasons(text: &mut String, results: &Results) {
+    let participants = results.workloads.iter().flat_map(|measured| &measured.participants);
+    let reasons: BTreeSet<(&str, &str)> =
+        participants.filter_map(|one| Some((one.name.as_str(), one.aside.as_deref()?))).collect();
+    if !reasons.is_empty() {
+        text.push_str("\nNot compared with in general (*):\n\n");
+    }
+    for (name, why) in reasons {
+        text.push_str(&format!("* {name}: {why}\n"));
+    }
 }
 
 fn write_one(text: &mut String, measured: &Measured) {
@@ -24,8 +38,11 @@ fn write_one(text: &mut String, measured: &Measured) {
         .filter(|figure| measured.participants.iter().any(|one| one.figures.contains_key(figure)))
         .collect();
     text.push('\n');
-    // Writing into a `String` cannot fail.
-    let mut line = |cells: &[String]| drop(writeln!(text, "| {} |", cells.join(" | ")));
+    let mut line = |cells: &[String]| {
+        text.push_str("| ");
+        text.push_str(&cells.join(" | "));
+        text.push_str(" |\n");
+    };
     let name = format!("{} ({})", measured.name, measured.allocator.name());
     let titles = figures.iter().map(|figure| figure.title().to_owned());
     let heads: Vec<String> = [name].into_iter().chain(titles).chain(["ratio".to_owned()]).collect();

@@ -14,7 +14,7 @@ const BATCH: usize = 32;
 pub fn all() -> Vec<Workload> {
     let (one_thread, two_threads) = subjects().into_iter().unzip();
     vec![
-        Workload::new(format!("batch/pair/u64/{BATCH}"), one_thread),
+        Workload::new(format!("batch/pair/u64/{BATCH}"), one_thread).in_one_thread(),
         Workload::new(format!("batch/1to1/u64/{BATCH}"), two_threads),
     ]
 }

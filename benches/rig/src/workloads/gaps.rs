@@ -17,14 +17,39 @@ const CAPACITY: usize = 128;
 /// The one there is.
 pub fn all() -> Vec<Workload> {
     let subjects = vec![
-        subject(OURS, || ours::bounded(CAPACITY), |s, m| s.blocking_send(m).is_ok(), |r| r.blocking_recv().ok()),
-        subject("crossbeam", || crossbeam_channel::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
+        subject(
+            OURS,
+            || ours::bounded(CAPACITY),
+            |s, m| s.blocking_send(m).is_ok(),
+            |r| r.blocking_recv().ok(),
+        ),
+        subject(
+            "crossbeam",
+            || crossbeam_channel::bounded(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
         subject("kanal", || kanal::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
         subject("flume", || flume::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
         subject("loole", || loole::bounded(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        subject("crossfire", || crossfire::spsc::bounded_blocking(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        subject("std", || mpsc::sync_channel(CAPACITY), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        subject("tokio", || tokio::sync::mpsc::channel(CAPACITY), |s, m| s.blocking_send(m).is_ok(), |r| r.blocking_recv()),
+        subject(
+            "crossfire",
+            || crossfire::spsc::bounded_blocking(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        subject(
+            "std",
+            || mpsc::sync_channel(CAPACITY),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        subject(
+            "tokio",
+            || tokio::sync::mpsc::channel(CAPACITY),
+            |s, m| s.blocking_send(m).is_ok(),
+            |r| r.blocking_recv(),
+        ),
     ];
     vec![Workload::new("gaps/100us/receiver", subjects).decided_by(Figure::Cpu).of(1_000)]
 }

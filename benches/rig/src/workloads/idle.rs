@@ -1,4 +1,4 @@
-//! Channels in which nothing happens: their memory, and the time to open them.
+//! Channels in which nothing happens: their memory, without both ends, and the time to open them.
 
 use std::sync::mpsc;
 
@@ -28,9 +28,9 @@ pub fn all() -> Vec<Workload> {
 /// Opens so many, and keeps both ends of each.
 fn subject<E: 'static>(name: &str, open: impl Fn() -> E + 'static) -> Subject {
     Subject::new(name, move |channels| {
+        let mut all = Vec::with_capacity(channels as usize);
         let bytes = allocator::live_bytes();
         let meter = Meter::start();
-        let mut all = Vec::with_capacity(channels as usize);
         all.extend((0..channels).map(|_| open()));
         let mut figures = meter.stop(channels);
         if allocator::is_counting() {

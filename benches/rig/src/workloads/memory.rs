@@ -23,7 +23,9 @@ pub fn all() -> Vec<Workload> {
                     on(threads, messages, |_| drop(black_box(Vec::<u8>::with_capacity(SIZE))))
                 }),
             ];
-            Workload::new(format!("memory/alloc-release/64B/{threads}"), subjects).allocating()
+            let name = format!("memory/alloc-release/64B/{threads}");
+            let workload = Workload::new(name, subjects).allocating();
+            if threads == 1 { workload.in_one_thread() } else { workload }
         })
         .collect()
 }

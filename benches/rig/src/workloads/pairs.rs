@@ -18,6 +18,7 @@ pub fn all() -> Vec<Workload> {
         .into_iter()
         .map(|capacity| {
             let workload = Workload::new(format!("pair/u64/{}", capacity.name()), of(capacity));
+            let workload = workload.in_one_thread();
             if capacity == Capacity::Unbounded { workload.allocating() } else { workload }
         })
         .collect()
@@ -46,8 +47,18 @@ fn subject<S, R>(
 fn of(capacity: Capacity) -> Vec<Subject> {
     let limit = capacity.or_none();
     let cloakroom = match limit {
-        Some(limit) => subject(OURS, move || ours::bounded(limit), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
-        None => subject(OURS, || ours::unbounded(queue_arena()), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
+        Some(limit) => subject(
+            OURS,
+            move || ours::bounded(limit),
+            |s, m| s.try_send(m).is_ok(),
+            |r| r.try_recv().ok(),
+        ),
+        None => subject(
+            OURS,
+            || ours::unbounded(queue_arena()),
+            |s, m| s.try_send(m).is_ok(),
+            |r| r.try_recv().ok(),
+        ),
     };
     let mut all = vec![
         cloakroom,
@@ -85,16 +96,52 @@ fn of(capacity: Capacity) -> Vec<Subject> {
     match limit {
         Some(limit) => all.extend([
             // For several of each side, as the others are.
-            subject("crossfire", move || crossfire::mpmc::bounded_blocking(limit), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
-            subject("std", move || mpsc::sync_channel(limit), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
-            subject("tokio", move || tokio::sync::mpsc::channel(limit), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
-            subject("thingbuf", move || thingbuf::mpsc::blocking::channel(limit), |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
-            subject("rtrb", move || rtrb::RingBuffer::new(limit), |s, m| s.push(m).is_ok(), |r| r.pop().ok()).aside(why::SPINS),
+            subject(
+                "crossfire",
+                move || crossfire::mpmc::bounded_blocking(limit),
+                |s, m| s.try_send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
+            subject(
+                "std",
+                move || mpsc::sync_channel(limit),
+                |s, m| s.try_send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
+            subject(
+                "tokio",
+                move || tokio::sync::mpsc::channel(limit),
+                |s, m| s.try_send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
+            subject(
+                "thingbuf",
+                move || thingbuf::mpsc::blocking::channel(limit),
+                |s, m| s.try_send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
+            subject(
+                "rtrb",
+                move || rtrb::RingBuffer::new(limit),
+                |s, m| s.push(m).is_ok(),
+                |r| r.pop().ok(),
+            )
+            .aside(why::SPINS),
         ]),
         None => all.extend([
-            subject("crossfire", crossfire::mpmc::unbounded_blocking, |s, m| s.try_send(m).is_ok(), |r| r.try_recv().ok()),
+            subject(
+                "crossfire",
+                crossfire::mpmc::unbounded_blocking,
+                |s, m| s.try_send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
             subject("std", mpsc::channel, |s, m| s.send(m).is_ok(), |r| r.try_recv().ok()),
-            subject("tokio", tokio::sync::mpsc::unbounded_channel, |s, m| s.send(m).is_ok(), |r| r.try_recv().ok()),
+            subject(
+                "tokio",
+                tokio::sync::mpsc::unbounded_channel,
+                |s, m| s.send(m).is_ok(),
+                |r| r.try_recv().ok(),
+            ),
         ]),
     }
     all

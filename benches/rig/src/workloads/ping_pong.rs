@@ -20,7 +20,9 @@ pub fn all() -> Vec<Workload> {
         Workload::new(format!("ping-pong/threads/{}", capacity.name()), between_threads(capacity))
     });
     let tasks = Executor::ALL.map(|executor| {
-        Workload::new(format!("ping-pong/{}/1", executor.name()), between_tasks(executor))
+        let name = format!("ping-pong/{}/1", executor.name());
+        let workload = Workload::new(name, between_tasks(executor));
+        if executor.is_one_thread() { workload.in_one_thread() } else { workload }
     });
     threads.into_iter().chain(tasks).collect()
 }
@@ -122,10 +124,30 @@ fn between_threads(capacity: Capacity) -> Vec<Subject> {
             |s, m| s.send(m).is_ok(),
             |r| r.recv().ok(),
         ),
-        threads("kanal", move || kanal::bounded(limit), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        threads("flume", move || flume::bounded(limit), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        threads("loole", move || loole::bounded(limit), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
-        threads("std", move || mpsc::sync_channel(limit), |s, m| s.send(m).is_ok(), |r| r.recv().ok()),
+        threads(
+            "kanal",
+            move || kanal::bounded(limit),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        threads(
+            "flume",
+            move || flume::bounded(limit),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        threads(
+            "loole",
+            move || loole::bounded(limit),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
+        threads(
+            "std",
+            move || mpsc::sync_channel(limit),
+            |s, m| s.send(m).is_ok(),
+            |r| r.recv().ok(),
+        ),
     ];
     if capacity != Capacity::Rendezvous {
         all.extend([

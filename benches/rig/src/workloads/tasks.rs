@@ -18,16 +18,16 @@ use crate::workload::{OURS, Subject, Workload, why};
 
 /// All of them.
 pub fn all() -> Vec<Workload> {
-    Executor::ALL.into_iter().flat_map(on).collect()
+    let of = |executor: Executor| {
+        let workloads = on(executor).into_iter();
+        workloads.map(move |one| if executor.is_one_thread() { one.in_one_thread() } else { one })
+    };
+    Executor::ALL.into_iter().flat_map(of).collect()
 }
 
 fn on(executor: Executor) -> Vec<Workload> {
-    let pairs = [
-        Capacity::Rendezvous,
-        Capacity::Bounded(1),
-        Capacity::Bounded(128),
-        Capacity::Unbounded,
-    ];
+    let pairs =
+        [Capacity::Rendezvous, Capacity::Bounded(1), Capacity::Bounded(128), Capacity::Unbounded];
     let crowds = [Shape::FAN_IN, Shape::CROWD].map(|shape| (shape, Capacity::Bounded(128)));
     let plans = pairs.into_iter().map(|capacity| (Shape::PAIR, capacity)).chain(crowds);
     let numbers = plans.map(|(shape, capacity)| {
@@ -42,7 +42,9 @@ fn on(executor: Executor) -> Vec<Workload> {
     let plan = Plan { shape: Shape::PAIR, capacity: Capacity::Bounded(128), size: 1024 };
     let mut subjects = vec![in_arena(executor, plan)];
     subjects.extend(peers::<Vec<u8>>(executor, plan));
-    subjects.extend(peers::<Bytes>(executor, plan).into_iter().filter(|one| one.name.starts_with("tokio")));
+    subjects.extend(
+        peers::<Bytes>(executor, plan).into_iter().filter(|one| one.name.starts_with("tokio")),
+    );
     let payload = Workload::new(format!("{}/1to1/1KiB/128", executor.name()), subjects);
     numbers.chain([payload.allocating()]).collect()
 }
@@ -69,9 +71,8 @@ where
             let numbers = share(messages, everybody, which);
             Box::pin(send(sender, numbers, Source::new(plan.size)))
         });
-        let receivers = receivers.into_iter().map(|receiver| -> Task<Tally> {
-            Box::pin(receive(receiver))
-        });
+        let receivers =
+            receivers.into_iter().map(|receiver| -> Task<Tally> { Box::pin(receive(receiver)) });
         let tallies = executor.run(senders.chain(receivers).collect());
         let figures = meter.stop(messages);
         tallies.into_iter().sum::<Tally>().check(messages, 1);
@@ -171,8 +172,7 @@ fn peers<M: Message>(executor: Executor, plan: Plan) -> Vec<Subject> {
         "kanal",
         move || {
             use kanal::{bounded_async, unbounded_async};
-            let (sender, receiver) =
-                capacity.or_none().map_or_else(unbounded_async, bounded_async);
+            let (sender, receiver) = capacity.or_none().map_or_else(unbounded_async, bounded_async);
             (vec![sender; senders], vec![receiver; receivers])
         },
         send,

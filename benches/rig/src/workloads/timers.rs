@@ -19,6 +19,7 @@ use crate::workload::{OURS, Subject, Workload};
 pub fn all() -> Vec<Workload> {
     vec![
         Workload::new("timers/set-and-drop", vec![set_and_drop_ours(), set_and_drop_tokio()])
+            .in_one_thread()
             .allocating(),
         Workload::new("timers/sleep-1ms", vec![sleep_ours(), sleep_tokio()])
             .decided_by(Figure::Cpu)
