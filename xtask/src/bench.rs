@@ -54,7 +54,7 @@ pub fn instructions() -> Result {
 
 fn build_instructions() -> Result<PathBuf> {
     let mut build = host_cargo();
-    build.args(["build", "--release", "--package", RIG, "--bin", "instructions"]);
+    build.args(["build", "--release", "--package", "cloakroom-instructions"]);
     // In a folder whose place is known, wherever the reader's builds go.
     let folder = root().join("target");
     run(build.arg("--target-dir").arg(&folder))?;

@@ -1,5 +1,6 @@
 //! Threads that send, threads that receive, and when they began and ended.
 
+use std::ops::Range;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,57 +34,65 @@ impl Shape {
     }
 }
 
-/// Runs a thread for each of `senders`, which sends the numbers it is given, and for each of `receivers`, which
-/// returns the number of each message until there are no more. Together they handle the first `messages` numbers; if
-/// each of `copies` receivers shall have them all, it is told so.
+/// What a thread does that sends: all messages of these numbers.
+pub type Sending = Box<dyn FnOnce(Range<u64>) + Send>;
+
+/// What a thread does that receives: all there are, until no more will come.
+pub type Receiving = Box<dyn FnOnce() -> Tally + Send>;
+
+/// Sends message after message. The loop is compiled for each participant, and what runs it only once.
+pub fn sending(mut send: impl FnMut(u64) + Send + 'static) -> Sending {
+    // The endpoint goes with the loop: the last one closes the channel.
+    Box::new(move |numbers| numbers.for_each(&mut send))
+}
+
+/// Receives message after message: their numbers.
+pub fn receiving(mut receive: impl FnMut() -> Option<u64> + Send + 'static) -> Receiving {
+    Box::new(move || {
+        let mut tally = Tally::default();
+        while let Some(number) = receive() {
+            tally.add(number);
+        }
+        tally
+    })
+}
+
+/// Runs a thread for each. The senders share the first `messages` numbers; each message shall arrive `copies` times.
 ///
 /// # Panics
 /// When not everything has arrived.
-pub fn run<S, R>(senders: Vec<S>, receivers: Vec<R>, messages: u64, copies: u64) -> Figures
-where
-    S: FnMut(u64) + Send,
-    R: FnMut() -> Option<u64> + Send,
-{
-    let barrier = Barrier::new(senders.len() + receivers.len() + 1);
+pub fn run(
+    senders: Vec<Sending>,
+    receivers: Vec<Receiving>,
+    messages: u64,
+    copies: u64,
+) -> Figures {
     let everybody = senders.len();
+    let senders = senders.into_iter().enumerate().map(|(which, send)| -> Receiving {
+        Box::new(move || {
+            send(share(messages, everybody, which));
+            Tally::default()
+        })
+    });
+    let all: Vec<Receiving> = receivers.into_iter().chain(senders).collect();
+    let barrier = Barrier::new(all.len() + 1);
     let (meter, spans, tally) = thread::scope(|scope| {
-        let receivers: Vec<_> = receivers
+        let threads: Vec<_> = all
             .into_iter()
-            .map(|mut receive| {
-                let barrier = &barrier;
-                scope.spawn(move || {
+            .map(|work| {
+                scope.spawn(|| {
                     barrier.wait();
                     let start = Instant::now();
-                    let mut tally = Tally::default();
-                    while let Some(number) = receive() {
-                        tally.add(number);
-                    }
+                    let tally = work();
                     (start..Instant::now(), tally)
-                })
-            })
-            .collect();
-        let senders: Vec<_> = senders
-            .into_iter()
-            .enumerate()
-            .map(|(which, mut send)| {
-                let barrier = &barrier;
-                scope.spawn(move || {
-                    let numbers = share(messages, everybody, which);
-                    barrier.wait();
-                    let start = Instant::now();
-                    numbers.for_each(&mut send);
-                    // The last one to go closes the channel.
-                    drop(send);
-                    (start..Instant::now(), Tally::default())
                 })
             })
             .collect();
         let meter = Meter::start();
         barrier.wait();
-        let ended = senders.into_iter().chain(receivers);
-        let ended: Vec<_> =
-            ended.map(|thread| thread.join().expect("the messages are whole")).collect();
-        let (spans, tallies): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
+        let ended = threads.into_iter().map(|thread| thread.join());
+        let (spans, tallies): (Vec<_>, Vec<_>) =
+            ended.map(|thread| thread.expect("the messages are whole")).unzip();
         (meter, spans, tallies.into_iter().sum::<Tally>())
     });
     tally.check(messages, copies);

@@ -59,7 +59,7 @@ fn both<S: Send + 'static, R: Send + 'static>(
             }
             incoming.pop()
         };
-        crew::run(vec![send], vec![receive], messages, 1)
+        crew::run(vec![crew::sending(send)], vec![crew::receiving(receive)], messages, 1)
     });
     (one_thread, two_threads)
 }

@@ -59,7 +59,7 @@ pub fn all() -> Vec<Workload> {
 }
 
 /// A channel for each receiver, and a clone of an `Arc` into each.
-fn peer<S: Send, R: Send>(
+fn peer<S: Send + 'static, R: Send + 'static>(
     name: &str,
     make: impl Fn() -> (S, R) + 'static,
     send: impl Fn(&mut S, Arc<[u8]>) -> bool + Copy + Send + 'static,
@@ -74,10 +74,10 @@ fn peer<S: Send, R: Send>(
                 assert!(send(sender, message.clone()), "it is open");
             }
         };
-        let receivers = receivers
-            .into_iter()
-            .map(|mut receiver| move || receive(&mut receiver).map(|message| message.read()));
-        crew::run(vec![send_to_all], receivers.collect(), messages, RECEIVERS as u64)
+        let receivers = receivers.into_iter().map(|mut receiver| {
+            crew::receiving(move || receive(&mut receiver).map(|message| message.read()))
+        });
+        crew::run(vec![crew::sending(send_to_all)], receivers.collect(), messages, RECEIVERS as u64)
     })
 }
 
@@ -121,7 +121,8 @@ impl Drop for Lines {
 fn cloakroom() -> Subject {
     Subject::new(OURS, |messages| {
         let lines: Vec<Arc<Line>> = (0..RECEIVERS).map(|_| Arc::new(Line::new())).collect();
-        let receivers = lines.clone().into_iter().map(|line| move || received(&line));
+        let receivers =
+            lines.clone().into_iter().map(|line| crew::receiving(move || received(&line)));
         let receivers = receivers.collect();
         let (lines, mut source) = (Lines(lines), Source::new(SIZE));
         let send = move |number| {
@@ -129,7 +130,7 @@ fn cloakroom() -> Subject {
             let message = filled(arena_for(SIZE), &mut source, number).freeze();
             block_on(fan_out_all(&[&**a, b, c, d], message)).expect("they are open");
         };
-        crew::run(vec![send], receivers, messages, RECEIVERS as u64)
+        crew::run(vec![crew::sending(send)], receivers, messages, RECEIVERS as u64)
     })
 }
 
@@ -146,10 +147,10 @@ fn cloakroom_broadcast() -> Subject {
         let news = Arc::new(News::new());
         let receivers = (0..RECEIVERS).map(|_| {
             let mut subscriber = cloakroom::channel::Subscriber::of(news.clone());
-            move || match block_on(subscriber.recv()).ok()? {
+            crew::receiving(move || match block_on(subscriber.recv()).ok()? {
                 Delivery::Value(parcel) => parcel.redeem().ok().map(|lease| read(&lease)),
                 Delivery::Lagged(_) => panic!("senders wait"),
-            }
+            })
         });
         let receivers = receivers.collect();
         let (news, mut source) = (Closing(news), Source::new(SIZE));
@@ -157,6 +158,6 @@ fn cloakroom_broadcast() -> Subject {
             let message = filled(arena_for(SIZE), &mut source, number);
             block_on(news.0.send(message)).expect("it is open");
         };
-        crew::run(vec![send], receivers, messages, RECEIVERS as u64)
+        crew::run(vec![crew::sending(send)], receivers, messages, RECEIVERS as u64)
     })
 }

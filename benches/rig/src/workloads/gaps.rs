@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use cloakroom::std_layer::channel as ours;
 
+use crate::crew;
 use crate::figure::Figure;
 use crate::meter::{Meter, thread_cpu};
-use crate::tally::Tally;
 use crate::workload::{OURS, Subject, Workload};
 
 const GAP: Duration = Duration::from_micros(100);
@@ -54,7 +54,7 @@ pub fn all() -> Vec<Workload> {
     vec![Workload::new("gaps/100us/receiver", subjects).decided_by(Figure::Cpu).of(1_000)]
 }
 
-fn subject<S: Send, R: Send>(
+fn subject<S: Send + 'static, R: Send + 'static>(
     name: &str,
     make: impl Fn() -> (S, R) + 'static,
     send: impl Fn(&mut S, u64) -> bool + 'static,
@@ -63,12 +63,10 @@ fn subject<S: Send, R: Send>(
     Subject::new(name, move |messages| {
         let (mut sender, mut receiver) = make();
         thread::scope(|scope| {
+            let receive = crew::receiving(move || receive(&mut receiver));
             let receiver = scope.spawn(move || {
                 let start = thread_cpu();
-                let mut tally = Tally::default();
-                while let Some(number) = receive(&mut receiver) {
-                    tally.add(number);
-                }
+                let tally = receive();
                 (thread_cpu() - start, tally)
             });
             let meter = Meter::start();

@@ -31,9 +31,9 @@ pub fn all() -> Vec<Workload> {
 }
 
 /// What one of `threads` takes for an operation while the others do the same.
-fn on(threads: usize, messages: u64, work: impl FnMut(u64) + Clone + Send) -> Figures {
-    let nobody: Vec<fn() -> Option<u64>> = Vec::new();
-    let mut figures = crew::run(vec![work; threads], nobody, messages, 0);
+fn on(threads: usize, messages: u64, work: impl FnMut(u64) + Clone + Send + 'static) -> Figures {
+    let all = (0..threads).map(|_| crew::sending(work.clone()));
+    let mut figures = crew::run(all.collect(), Vec::new(), messages, 0);
     if let Some(wall) = figures.get_mut(&Figure::Wall) {
         *wall *= threads as f64;
     }

@@ -59,11 +59,11 @@ fn cloakroom(plan: Plan) -> Subject {
         let closer = Closer::of(&line);
         let senders = vec![closer; shape.senders].into_iter().map(|closer| {
             let mut source = Source::new(size);
-            move |number| closer.send(filled(arena, &mut source, number))
+            crew::sending(move |number| closer.send(filled(arena, &mut source, number)))
         });
         let receivers = (0..shape.receivers).map(|_| {
             let line = line.clone();
-            move || received(&line)
+            crew::receiving(move || received(&line))
         });
         crew::run(senders.collect(), receivers.collect(), messages, 1)
     })
@@ -96,12 +96,12 @@ fn thingbuf<const SIZE: usize>(senders: usize) -> Subject {
         let (sender, receiver) = with_recycle::<[u8; SIZE], _>(CAPACITY, Keep);
         let senders = vec![sender; senders].into_iter().map(|sender| {
             let mut source = Source::new(SIZE);
-            move |number| {
+            crew::sending(move |number| {
                 let mut slot = sender.send_ref().expect("it is open");
                 slot.copy_from_slice(source.numbered(number));
-            }
+            })
         });
-        let receive = move || receiver.recv_ref().map(|slot| read(&slot[..]));
+        let receive = crew::receiving(move || receiver.recv_ref().map(|slot| read(&slot[..])));
         crew::run(senders.collect(), vec![receive], messages, 1)
     })
 }

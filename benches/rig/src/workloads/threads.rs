@@ -71,7 +71,7 @@ pub fn all() -> Vec<Workload> {
 }
 
 /// A crate's channel between threads: how its endpoints are made, and how they are used.
-pub fn subject<M: Message, S: Send, R: Send>(
+pub fn subject<M: Message, S: Send + 'static, R: Send + 'static>(
     name: &str,
     Plan { shape, size, .. }: Plan,
     make: impl Fn() -> (Vec<S>, Vec<R>) + 'static,
@@ -83,11 +83,11 @@ pub fn subject<M: Message, S: Send, R: Send>(
         assert_eq!((senders.len(), receivers.len()), (shape.senders, shape.receivers));
         let senders = senders.into_iter().map(|mut sender| {
             let mut source = Source::new(size);
-            move |number| send(&mut sender, M::make(&mut source, number))
+            crew::sending(move |number| send(&mut sender, M::make(&mut source, number)))
         });
-        let receivers = receivers
-            .into_iter()
-            .map(|mut receiver| move || receive(&mut receiver).map(|message| message.read()));
+        let receivers = receivers.into_iter().map(|mut receiver| {
+            crew::receiving(move || receive(&mut receiver).map(|message| message.read()))
+        });
         crew::run(senders.collect(), receivers.collect(), messages, 1)
     })
 }
