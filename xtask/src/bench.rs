@@ -11,24 +11,13 @@ use crate::toolchain;
 /// The package that measures: its own, so that those it compares with never reach the library's users.
 const RIG: &str = "cloakroom-rig";
 
-/// Builds the rig, and runs it with `arguments`.
+/// Builds both programs of the rig, which finds the other one beside itself, and runs the first with `arguments`.
 pub fn host(arguments: &[&str]) -> Result {
-    rig("release", arguments)
-}
-
-/// Runs every workload with as few messages as there can be: whether all messages arrive, and tables come out. The
-/// profile is that of tests, so nearly everything has been compiled for them.
-pub fn smoke() -> Result {
-    rig("dev", &["--smoke", "--out", "target/bench/smoke"])
-}
-
-/// Builds both programs of the rig, which finds the other one beside itself, and runs the first.
-fn rig(profile: &str, arguments: &[&str]) -> Result {
     // The package alone: so the library has the features that the rig asks for, and no others.
     let mut build = host_cargo();
-    run(build.args(["build", "--profile", profile, "--package", RIG]))?;
+    run(build.args(["build", "--release", "--package", RIG]))?;
     let mut start = host_cargo();
-    start.args(["run", "--quiet", "--profile", profile, "--package", RIG, "--bin", "rig", "--"]);
+    start.args(["run", "--quiet", "--release", "--package", RIG, "--bin", "rig", "--"]);
     run(start.args(arguments))
 }
 

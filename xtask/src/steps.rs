@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::demo::Watched;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{as_seen, bench, demo, echo, model, qemu, reports, sweep, toolchain};
+use crate::{as_seen, demo, echo, model, qemu, reports, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -28,7 +28,6 @@ const STEPS: &[Step] = &[
     ("tests on the host without features", || {
         cargo("test --package cloakroom --no-default-features")
     }),
-    ("every benchmark of the host runs", bench::smoke),
     ("pairs of operations and memory orderings, under loom", model::loom),
     ("larger mixes, under shuttle", model::shuttle),
     ("firmware toolchain", crate::set_up),

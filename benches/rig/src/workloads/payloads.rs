@@ -11,6 +11,7 @@ use thingbuf::recycling::Recycle;
 
 use super::threads::{Capacity, Plan, peers};
 use crate::crew::{self, Shape};
+use crate::figure::Figures;
 use crate::message::{Source, read};
 use crate::meter::Meter;
 use crate::ours::{Closer, Line, arena_for, filled, received};
@@ -116,7 +117,7 @@ impl WaitStrategy for Yield {
     }
 }
 
-/// A ring of slots that each of `consumers` reads.
+/// A ring of slots that each of `consumers`, one or four, reads.
 pub fn multicast<const SIZE: usize>(name: &str, consumers: usize) -> Subject {
     Subject::new(name, move |messages| {
         let (report, reports) = mpsc::channel();
@@ -125,28 +126,12 @@ pub fn multicast<const SIZE: usize>(name: &str, consumers: usize) -> Subject {
             move |slot: &Slot<SIZE>, _: Sequence, _: bool| reader.read(&slot.0)
         };
         let ring = disruptor::build_single_producer(CAPACITY, || Slot([0; SIZE]), Yield);
-        let mut source = Source::new(SIZE);
-        let mut fill = |mut producer: Box<dyn FnMut(&mut dyn FnMut(&mut Slot<SIZE>))>| {
-            let meter = Meter::start();
-            for number in 0..messages {
-                let bytes = source.numbered(number);
-                producer(&mut |slot| slot.0.copy_from_slice(bytes));
-            }
-            // Waits until everybody has read everything.
-            drop(producer);
-            meter.stop(messages)
-        };
         let figures = if consumers == 1 {
-            let mut producer = ring.handle_events_with(consumer()).build();
-            fill(Box::new(move |write| producer.publish(|slot| write(slot))))
+            publish(ring.handle_events_with(consumer()).build(), messages)
         } else {
-            let mut producer = ring
-                .handle_events_with(consumer())
-                .handle_events_with(consumer())
-                .handle_events_with(consumer())
-                .handle_events_with(consumer())
-                .build();
-            fill(Box::new(move |write| producer.publish(|slot| write(slot))))
+            let ring = ring.handle_events_with(consumer()).handle_events_with(consumer());
+            let ring = ring.handle_events_with(consumer()).handle_events_with(consumer());
+            publish(ring.build(), messages)
         };
         drop(report);
         let tallies: Vec<Tally> = reports.into_iter().collect();
@@ -154,6 +139,19 @@ pub fn multicast<const SIZE: usize>(name: &str, consumers: usize) -> Subject {
         tallies.into_iter().sum::<Tally>().check(messages, consumers as u64);
         figures
     })
+}
+
+/// Publishes so many messages, and waits until everybody has read all of them.
+fn publish<const SIZE: usize>(mut producer: impl Producer<Slot<SIZE>>, messages: u64) -> Figures {
+    let mut source = Source::new(SIZE);
+    let meter = Meter::start();
+    for number in 0..messages {
+        let bytes = source.numbered(number);
+        producer.publish(|slot| slot.0.copy_from_slice(bytes));
+    }
+    // It waits for the readers.
+    drop(producer);
+    meter.stop(messages)
 }
 
 /// A message's place in a ring.

@@ -66,7 +66,7 @@ impl Stamps {
 }
 
 /// Two threads, and two channels made by `make`.
-fn threads<S: Send, R: Send>(
+fn threads<S: Send + 'static, R: Send + 'static>(
     name: &str,
     make: impl Fn() -> (S, R) + 'static,
     send: impl Fn(&mut S, u64) -> bool + Copy + Send + 'static,
@@ -77,11 +77,13 @@ fn threads<S: Send, R: Send>(
         let (mut outbox, mut replies) = make();
         let mut stamps = Stamps::new(messages, 1);
         let mut figures = thread::scope(|scope| {
-            scope.spawn(move || {
+            // Boxed, so that what starts a thread is compiled once.
+            let echo: Box<dyn FnOnce() + Send> = Box::new(move || {
                 while let Some(number) = receive(&mut inbox) {
                     assert!(send(&mut outbox, number + 1), "it is open");
                 }
             });
+            scope.spawn(echo);
             // Not before the other thread is there.
             thread::sleep(Duration::from_micros(200));
             let meter = Meter::start();
