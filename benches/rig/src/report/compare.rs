@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::results::Results;
 
+/// A change that is worth a line: places in memory alone may make as much of a difference.
+const CHANGE: f64 = 1.05;
+
 /// Ratios to the best of the others that have changed beyond both spreads.
 pub fn changes(before: &Results, now: &Results) -> String {
     let mut text = String::new();
@@ -17,7 +20,8 @@ pub fn changes(before: &Results, now: &Results) -> String {
         });
         let Some((best, before, now)) = ratios else { continue };
         compared += 1;
-        if !before.is_apart_from(now) {
+        let change = f64::max(now.median / before.median, before.median / now.median);
+        if !before.is_apart_from(now) || change < CHANGE {
             continue;
         }
         let word = if now.median < before.median { "better" } else { "worse" };
