@@ -53,7 +53,7 @@ struct Arguments {
     #[arg(long, value_name = "RESULTS.json", num_args = 0..=1, require_equals = true, default_missing_value = PUBLISHED)]
     compare: Option<PathBuf>,
     /// Puts tables, pictures and results where readers of the repository find them
-    #[arg(long, conflicts_with_all = ["quick", "smoke"])]
+    #[arg(long, conflicts_with_all = ["quick", "smoke", "filters"])]
     publish: bool,
     /// The folder for results
     #[arg(long, default_value = "target/bench/host")]
@@ -121,7 +121,7 @@ fn obey(arguments: &Arguments, allocator: Allocator) -> Result {
     }
     if arguments.publish {
         write(Path::new(PUBLISHED), &results)?;
-        report::publish(Path::new(PAGE), &report::write(Path::new(PUBLISHED_FOLDER), &results)?)?;
+        report::publish(Path::new(PAGE), Path::new(PUBLISHED_FOLDER), &results)?;
     }
     Ok(())
 }
