@@ -4,6 +4,7 @@
 //! installs what the rest needs.
 
 mod as_seen;
+mod bench;
 mod board;
 mod demo;
 mod echo;
@@ -40,6 +41,10 @@ usage: cargo xtask COMMAND
                        which `chanmon top` shows from inside if it is to be watched
     qemu BOARD [BIN]   build a board's firmware (`suite_channels` unless told) and run it under QEMU
     sweep              an interrupt at every instruction, checked against a trace
+    bench host [WORD ...] [--quick] [--compare[=RESULTS.json]] [--publish]
+                       this crate's channels and those of others side by side: all workloads, or those with
+                       WORD in their name (most of half an hour; quick: a minute); see BENCHMARKS.md
+    bench instructions instructions of single paths on the host, counted by callgrind
     bench mcu [--own] [thumbv6m | thumbv7m | thumbv8m] [--bless]
                        what operations and programs cost on microcontrollers, this library's and others';
                        --own: only what `test` compares with boards/figures.toml; --bless: writes that file
@@ -77,6 +82,8 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["qemu", board] => show(board, "suite_channels")?,
         ["qemu", board, binary] => show(board, binary)?,
         ["sweep"] => sweep::run()?,
+        ["bench", "host", rest @ ..] => bench::host(rest)?,
+        ["bench", "instructions"] => bench::instructions()?,
         ["bench", "mcu", options @ ..] => mcu::run(options)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),

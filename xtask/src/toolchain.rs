@@ -33,6 +33,7 @@ const QEMU: &str = "qemu-system-arm";
 
 /// What `chanmon` is seen in by its tests, besides their own terminal.
 const TMUX: &str = "tmux";
+const VALGRIND: &str = "valgrind";
 
 /// What builds firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,6 +155,14 @@ pub fn install_tmux() -> Result {
         return Ok(());
     }
     install_packages(&[TMUX]).map_err(|reason| format!("install {TMUX}: {reason}"))
+}
+
+/// Sees to it that valgrind is there.
+pub fn install_valgrind() -> Result {
+    if is_installed(VALGRIND) {
+        return Ok(());
+    }
+    install_packages(&[VALGRIND]).map_err(|reason| format!("install {VALGRIND}: {reason}"))
 }
 
 /// Whether the compiler of the cargo at hand has the core library for `target`.

@@ -1,0 +1,85 @@
+//! What is sent: written as a whole by the sender, read as a whole by the receiver.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Where senders take their messages from: bytes that are copied into each. The first word of a message is its
+/// number.
+pub struct Source {
+    bytes: Box<[u8]>,
+}
+
+/// All words of a message but the first.
+const WORD: u64 = 0x0101_0101_0101_0101;
+
+impl Source {
+    /// For messages of `size` bytes, which is a multiple of 8.
+    pub fn new(size: usize) -> Self {
+        Self { bytes: WORD.to_ne_bytes().repeat(size / 8).into() }
+    }
+
+    /// The message of this number.
+    pub fn numbered(&mut self, number: u64) -> &[u8] {
+        self.bytes[..8].copy_from_slice(&number.to_ne_bytes());
+        &self.bytes
+    }
+}
+
+/// Reads a message, every byte of it, and returns its number, if it is whole.
+pub fn read(bytes: &[u8]) -> u64 {
+    let words =
+        bytes.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().unwrap_or_default()));
+    let sum = words.fold(0, u64::wrapping_add);
+    sum.wrapping_sub(WORD.wrapping_mul(bytes.len() as u64 / 8 - 1))
+}
+
+/// A message by value, or in memory of its own.
+pub trait Message: Send + Sync + Unpin + 'static {
+    /// The word that follows a channel's name in tables.
+    const NAME: &str;
+    /// Makes and fills it.
+    fn make(source: &mut Source, number: u64) -> Self;
+    /// Reads it, and returns its number.
+    fn read(&self) -> u64;
+}
+
+impl Message for u64 {
+    const NAME: &str = "";
+    fn make(_: &mut Source, number: u64) -> Self {
+        number
+    }
+    fn read(&self) -> u64 {
+        *self
+    }
+}
+
+impl Message for Vec<u8> {
+    const NAME: &str = " + Vec";
+    fn make(source: &mut Source, number: u64) -> Self {
+        source.numbered(number).to_vec()
+    }
+    fn read(&self) -> u64 {
+        read(self)
+    }
+}
+
+impl Message for Bytes {
+    const NAME: &str = " + Bytes";
+    fn make(source: &mut Source, number: u64) -> Self {
+        Self::copy_from_slice(source.numbered(number))
+    }
+    fn read(&self) -> u64 {
+        read(self)
+    }
+}
+
+impl Message for Arc<[u8]> {
+    const NAME: &str = " + Arc";
+    fn make(source: &mut Source, number: u64) -> Self {
+        Self::from(source.numbered(number))
+    }
+    fn read(&self) -> u64 {
+        read(self)
+    }
+}
