@@ -9,6 +9,7 @@
 //! | constructor | kind | when it is full |
 //! |---|---|---|
 //! | [`bounded`], [`bounded_with`] | a ring | senders wait; or a policy drops a value |
+//! | [`messages`] | a ring of payloads in arenas | senders wait |
 //! | [`unbounded`], [`unbounded_in`] | segments of an arena | senders wait for memory |
 //! | [`rendezvous`] | none: both sides meet | senders wait for a receiver |
 //! | [`conflated`] | the latest value | a send replaces the value |
@@ -41,6 +42,7 @@ pub use room::OnHeap;
 use std::sync::Arc;
 
 use super::{MappedArena, StdRawMutex};
+use crate::Parcel;
 use crate::channel::broadcast::SharedRing;
 use crate::channel::buffered::Ring;
 use crate::channel::priority::{Heap, MOST_IN_HEAP};
@@ -57,6 +59,12 @@ pub type Sender<T, K> = CountedSender<Arc<Counted<StdRawMutex, T, K>>>;
 /// The receiving side of a channel of kind `K`: a [`CountedReceiver`], with the operations of
 /// [`Receiver`](crate::channel::Receiver).
 pub type Receiver<T, K> = CountedReceiver<Arc<Counted<StdRawMutex, T, K>>>;
+
+/// The sending side of a channel of [`messages`].
+pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Bounded>;
+
+/// The receiving side of a channel of [`messages`].
+pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Bounded>;
 
 /// The sending side of a channel that keeps its arena.
 pub type ArenaSender<T> = CountedSender<Arc<InArena<T>>>;
@@ -132,6 +140,32 @@ pub fn bounded_with<T, P: Overflow<T>>(
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
     let ring = Ring::over(HeapSlots::new(capacity.max(1)));
     endpoints(over(Bounded::within(policy), ring))
+}
+
+/// A channel that holds up to `capacity` messages of bytes, each a payload at rest in an arena; senders wait for room.
+///
+/// It is [`bounded`] with [`Parcel`]s, whose bytes are counted in its snapshot: send
+/// [`into_parcel`](crate::LeaseMut::into_parcel), receive and [`redeem`](crate::Parcel::redeem). The messages may lie in
+/// several arenas. (A channel of messages in a `static` is [`Bytes`](crate::channel::Bytes).)
+///
+/// # Panics
+/// As there.
+///
+/// ```
+/// use cloakroom::std_layer::channel::messages;
+/// use cloakroom::std_layer::{MappedArena, StdRawMutex};
+///
+/// let arena = MappedArena::<StdRawMutex>::new(1 << 20, 256, 1 << 12)?;
+/// let (sender, receiver) = messages(64);
+/// sender.blocking_send(arena.handle().try_alloc_from(b"hello")?.into_parcel())?;
+/// assert_eq!(&*receiver.blocking_recv()?.redeem()?, b"hello");
+/// assert_eq!(receiver.snapshot().bytes_received, 5);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>) {
+    let ring = Ring::over(HeapSlots::new(capacity.max(1)));
+    let channel = Channel::over_store(Bounded::within(Wait), ring).weighing();
+    endpoints(Arc::new(Counted::around(channel)))
 }
 
 /// A channel without a limit of its own: it takes memory from `arena` as it needs it, and gives it back. When the

@@ -1,6 +1,5 @@
 //! This crate, as its users have it.
 
-use std::sync::Arc;
 use std::sync::OnceLock;
 
 use cloakroom::channel::{Buffered, Bytes};
@@ -36,35 +35,11 @@ pub fn filled(
     number: u64,
 ) -> LeaseMut<'static, Lock> {
     let bytes = source.numbered(number);
-    let mut lease = block_on(arena.alloc(bytes.len())).expect("the arena has room for one");
+    let lease = arena.try_alloc(bytes.len());
+    let lease = lease.or_else(|_| block_on(arena.alloc(bytes.len())));
+    let mut lease = lease.expect("the arena has room for one");
     lease.copy_from_slice(bytes);
     lease
-}
-
-/// Closes a line when the last of those who share it has gone.
-pub struct Closer(Arc<Line>);
-
-impl Closer {
-    /// For one who sends.
-    pub fn of(line: &Arc<Line>) -> Arc<Self> {
-        Arc::new(Self(line.clone()))
-    }
-
-    /// The line.
-    pub fn line(&self) -> &Line {
-        &self.0
-    }
-
-    /// Sends a message, blocking this thread.
-    pub fn send(&self, message: LeaseMut<'static, Lock>) {
-        block_on(self.0.send(message)).expect("it is open");
-    }
-}
-
-impl Drop for Closer {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// Receives a message, reads it, and gives its memory back.

@@ -14,7 +14,7 @@ use crate::crew::{self, Shape};
 use crate::figure::Figures;
 use crate::message::{Source, read};
 use crate::meter::Meter;
-use crate::ours::{Closer, Line, arena_for, filled, received};
+use crate::ours::{arena_for, filled};
 use crate::tally::Tally;
 use crate::workload::{OURS, Subject, Workload, why};
 
@@ -56,15 +56,19 @@ fn cloakroom(plan: Plan) -> Subject {
     let Plan { shape, size, .. } = plan;
     let arena = arena_for(size);
     Subject::new(OURS, move |messages| {
-        let line = Arc::new(Line::new());
-        let closer = Closer::of(&line);
-        let senders = vec![closer; shape.senders].into_iter().map(|closer| {
+        let (sender, receiver) = cloakroom::std_layer::channel::messages(CAPACITY);
+        let senders = vec![sender; shape.senders].into_iter().map(|sender| {
             let mut source = Source::new(size);
-            crew::sending(move |number| closer.send(filled(arena, &mut source, number)))
+            crew::sending(move |number| {
+                let message = filled(arena, &mut source, number).into_parcel();
+                sender.blocking_send(message).expect("it is open");
+            })
         });
-        let receivers = (0..shape.receivers).map(|_| {
-            let line = line.clone();
-            crew::receiving(move || received(&line))
+        let receivers = vec![receiver; shape.receivers].into_iter().map(|receiver| {
+            crew::receiving(move || {
+                let parcel = receiver.blocking_recv().ok()?;
+                Some(read(&parcel.redeem().expect("nobody else has its number")))
+            })
         });
         crew::run(senders.collect(), receivers.collect(), messages, 1)
     })

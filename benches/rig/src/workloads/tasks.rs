@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use cloakroom::std_layer::channel as ours;
@@ -12,9 +11,12 @@ use crate::crew::Shape;
 use crate::executor::{Executor, Task};
 use crate::message::{Message, Source, read};
 use crate::meter::Meter;
-use crate::ours::{Closer, Line, arena_for, queue_arena};
+use crate::ours::{arena_for, queue_arena};
 use crate::tally::{Tally, share};
 use crate::workload::{OURS, Subject, Workload, why};
+
+/// Messages that a channel of bytes holds.
+const MESSAGES: usize = 128;
 
 /// All of them.
 pub fn all() -> Vec<Workload> {
@@ -131,22 +133,24 @@ fn cloakroom(executor: Executor, plan: Plan) -> Subject {
 fn in_arena(executor: Executor, plan: Plan) -> Subject {
     let arena = arena_for(plan.size);
     let make = move || {
-        let line = Arc::new(Line::new());
-        (vec![Closer::of(&line); plan.shape.senders], vec![line; plan.shape.receivers])
+        let (sender, receiver) = ours::messages(MESSAGES);
+        (vec![sender; plan.shape.senders], vec![receiver; plan.shape.receivers])
     };
-    let send = move |closer: Arc<Closer>, numbers: Range<u64>, mut source: Source| async move {
+    let send = move |sender: ours::MessageSender<'static>,
+                     numbers: Range<u64>,
+                     mut source: Source| async move {
         for number in numbers {
             let bytes = source.numbered(number);
             let mut lease = arena.alloc(bytes.len()).await.expect("the arena has room for one");
             lease.copy_from_slice(bytes);
-            closer.line().send(lease).await.expect("it is open");
+            sender.send(lease.into_parcel()).await.expect("it is open");
         }
         Tally::default()
     };
-    let receive = |line: Arc<Line>| async move {
+    let receive = |receiver: ours::MessageReceiver<'static>| async move {
         let mut tally = Tally::default();
-        while let Ok(lease) = line.recv().await {
-            tally.add(read(&lease));
+        while let Ok(parcel) = receiver.recv().await {
+            tally.add(read(&parcel.redeem().expect("nobody else has its number")));
         }
         tally
     };
