@@ -146,7 +146,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// The totals, taken under one short lock. Interrupt-safe.
     ///
     /// With `std` what threads have put aside for their own next allocations is brought back first, and counts as
-    /// free; what others put aside meanwhile, at most eight payloads of a size at once, counts as in use.
+    /// free; what others put aside meanwhile, at most sixteen payloads of a size and thread, counts as in use.
     ///
     /// ```
     /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
