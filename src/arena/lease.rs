@@ -288,8 +288,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     ///
     /// The bytes are not cleared. A length of zero takes a descriptor and no page. Constant time
     /// in the common case (one of the size classes, or a free run that is long enough); else one
-    /// short critical section for each shelved payload that is taken apart. Always
-    /// interrupt-safe.
+    /// short critical section for each shelved payload that is taken apart, and with `std` one for each eight that
+    /// threads have put aside. Always interrupt-safe.
     ///
     /// # Errors
     /// [`TryAllocError::Full`] when there is no descriptor or no run of free pages for it now, or when

@@ -164,6 +164,9 @@ impl TicketDump {
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// The totals, taken under one short lock. Interrupt-safe.
     ///
+    /// With `std` what threads have put aside for their own next allocations is brought back first, and counts as
+    /// free; what others put aside meanwhile, at most sixteen payloads of a size and thread, counts as in use.
+    ///
     /// ```
     /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
     /// static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
