@@ -37,6 +37,7 @@ mod histogram;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;
+mod quick;
 mod recv;
 mod reserve;
 pub(crate) mod room;

@@ -113,10 +113,6 @@ pub(super) enum Hold {
     Again(Wakers),
 }
 
-/// What was received, memory no longer needed, and a sender to be told.
-pub(super) type Pulled<T, S> =
-    (<S as Strategy<T>>::Received, Option<<S as Strategy<T>>::Growth>, Option<Waker>);
-
 /// Wakers of one step, for outside the lock.
 pub(super) type Wakers = [Option<Waker>; 2];
 
@@ -163,94 +159,6 @@ impl<T, S: Strategy<T>> State<T, S> {
         !S::MEETS && !self.closed && self.is_quiet() && (S::LOSES || self.has_room())
     }
 
-    /// A newcomer's send to the receiver that has waited longest, when nobody waits to send and that one
-    /// is no arm of a select; `None` in any other case, in which `value` is not called.
-    #[inline]
-    pub(super) fn hand_over(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<(Option<T>, Option<Waker>)> {
-        let first = self.receivers.front().filter(|first| !first.is_arm());
-        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
-            return None;
-        }
-        if first.is_none() || !self.has_room() {
-            return None;
-        }
-        let replaced = self.put(value(), rank);
-        // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() <= self.promised_values {
-            return Some((replaced, None));
-        }
-        self.promised_values += 1;
-        Some((replaced, self.receivers.settle_front(TokenState::Granted)))
-    }
-
-    /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
-    /// which `value` is not called.
-    #[inline]
-    pub(super) fn fill_quickly(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<Option<T>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory() {
-            return None;
-        }
-        self.promised_slots -= 1;
-        Some(self.put(value(), rank))
-    }
-
-    /// Whether a newcomer that wants to send must wait.
-    #[inline]
-    pub(super) fn send_waits(&self) -> bool {
-        !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
-    }
-
-    /// A receiver's promise is kept, in the common case: nobody waits to send, or one that is no arm of a select.
-    /// `None` in any other.
-    #[inline]
-    pub(super) fn collect_quickly(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        // Once it is closed, the last value's receiver tells the others.
-        if S::MEETS || S::SHARES || self.closed || !self.leaves_slot_quickly() {
-            return None;
-        }
-        let (value, unused) = self.pop(reader)?;
-        self.promised_values -= 1;
-        Some((value, unused, self.leave_slot()))
-    }
-
-    /// A newcomer's receive, when nobody waits to receive, and nobody to send or one that is no arm of a
-    /// select; `None` in any other case.
-    #[inline]
-    pub(super) fn take_over(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || !self.leaves_slot_quickly() {
-            return None;
-        }
-        if !self.has_unpromised(reader) {
-            return None;
-        }
-        let (value, unused) = self.pop(reader)?;
-        Some((value, unused, self.leave_slot()))
-    }
-
-    /// Whether the slot that a value leaves can be promised in the same step.
-    #[inline]
-    fn leaves_slot_quickly(&self) -> bool {
-        self.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
-    }
-
-    /// Promises it to the sender that has waited longest.
-    #[inline]
-    fn leave_slot(&mut self) -> Option<Waker> {
-        if self.senders.is_empty() || !self.has_room() {
-            return None;
-        }
-        self.promised_slots += 1;
-        self.senders.settle_front(TokenState::Granted)
-    }
-
     /// A newcomer's receive in the common case; `None` in any other.
     #[inline]
     pub(super) fn take_quickly(
@@ -287,18 +195,6 @@ impl<T, S: Strategy<T>> State<T, S> {
         unsafe { self.store.take_back(sends.values, recvs.values) };
         self.counters.high_water = high_water;
         self.counters.add(sends, recvs);
-    }
-
-    /// Whether senders wait for memory: the first of them may have to be told that it is.
-    #[inline]
-    pub(super) fn waits_for_memory(&self) -> bool {
-        S::GROWS && !self.senders.is_empty()
-    }
-
-    /// Whether there is a value for `reader` that was promised to nobody.
-    #[inline]
-    pub(super) fn has_unpromised(&self, reader: S::Reader) -> bool {
-        self.store.available(reader) > self.promised_values
     }
 
     /// A newcomer's send. Takes the value only when it succeeds.
@@ -537,7 +433,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     #[inline]
-    fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
+    pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
         let mut popped = self.store.pop(self.promised_slots, reader);
         // Of a value that is shared, the last receiver's counts.

@@ -40,7 +40,7 @@ const BATCH: usize = 16;
 /// A poll loop for tasks in an arena.
 ///
 /// Several kernels, at several interrupt priorities or on several cores, may share one arena; several
-/// threads may poll one kernel. Memory: the ready queue's ten words (twelve under `std`), and the timers (`W`; use
+/// threads may poll one kernel. Memory: the ready queue's eleven words (thirteen under `std`), and the timers (`W`; use
 /// [`NoTimers`] for none).
 ///
 /// ```

@@ -88,7 +88,7 @@ impl TimerQueue for NoTimers {
 /// A queue of sleeps, in ticks of whatever clock drives it.
 ///
 /// A [`Kernel`](crate::kernel::Kernel) has one and advances it. Under another executor make it a
-/// `static` and call [`advance`](Self::advance) from the timer interrupt. About 66 words.
+/// `static` and call [`advance`](Self::advance) from the timer interrupt. About 72 words.
 ///
 /// ```
 /// use cloakroom::kernel::{TimerQueue, Timers};

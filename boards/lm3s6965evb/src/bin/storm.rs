@@ -131,7 +131,7 @@ fn SysTick() {
         seed ^= seed >> 17;
         seed ^= seed << 5;
         SEED.store(seed, Relaxed);
-        set_reload(2_000 + seed % 5_000);
+        set_reload(800 + seed % 2_500);
         send_number(0);
         if seed & (1 << 20) == 0 {
             NVIC::pend(Interrupt::UART0);
