@@ -214,7 +214,9 @@ impl Handle {
     /// any [`Operation`](crate::limit::Operation). When the runtime is over it ends at once.
     pub fn sleep(&self, duration: Duration) -> Sleep<'static, Lock> {
         let now = self.inner.clock.now();
-        self.timers().at(now.saturating_add(StdClock::ticks(duration)))
+        // The present tick has begun already: one more, or it could end early.
+        let begun = u64::from(!duration.is_zero());
+        self.timers().at(now.saturating_add(StdClock::ticks(duration)).saturating_add(begun))
     }
 
     /// Sleeps until `moment`.
