@@ -7,11 +7,15 @@
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
 use crate::std_layer::StdRawMutex;
+#[cfg(loom)]
+use crate::std_layer::modelled::{AtomicUsize, Watch};
 use crate::sync::RawMutex;
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
@@ -25,6 +29,8 @@ pub struct Lanes<T> {
     lent: Cell<Option<usize>>,
     /// Of senders, and of receivers: whether they stay behind others, if nothing is lent. Under the channel's lock.
     queues: Cell<Option<[bool; 2]>>,
+    #[cfg(loom)]
+    watch: Watch,
 }
 
 /// One side. The alignment keeps the two apart.
@@ -157,6 +163,11 @@ impl<T> Lane<T> {
     /// The same to this side, which holds the lock that it is written under.
     #[inline]
     fn own_passed(&self) -> usize {
+        // SAFETY: loom makes sure that nobody stores meanwhile. To it a load would be a step that hides the other side's
+        // loads, and with them what may come before what.
+        #[cfg(loom)]
+        return unsafe { self.passed.unsync_load() };
+        #[cfg(not(loom))]
         self.passed.load(Ordering::Relaxed)
     }
 
@@ -188,6 +199,21 @@ impl<T> Lane<T> {
     }
 }
 
+impl<T> Lanes<T> {
+    /// Uses a slot, before the eyes of a model checker, if there is one.
+    #[inline]
+    fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
+        #[cfg(loom)]
+        {
+            // A step, before which others may go on.
+            self.batch();
+            self.watch.uses(slot, f)
+        }
+        #[cfg(not(loom))]
+        f(slot)
+    }
+}
+
 impl<T> Sealed for Lanes<T> {}
 
 impl<T> Aside<T> for Lanes<T> {
@@ -197,6 +223,8 @@ impl<T> Aside<T> for Lanes<T> {
         batch: AtomicUsize::new(0),
         lent: Cell::new(None),
         queues: Cell::new(None),
+        #[cfg(loom)]
+        watch: Watch::new(),
     };
     const LENDS: bool = true;
 
@@ -217,7 +245,7 @@ impl<T> Aside<T> for Lanes<T> {
             end.weigh(&mut value);
             // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
             // receiver's Release store told, and nobody else sends while the lane is held.
-            unsafe { (*end.pass()).write(value) };
+            self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
             let passed = passed.wrapping_add(1);
             self.tail.publish(passed);
             if passed.wrapping_sub(end.seen) > end.high_water {
@@ -245,7 +273,7 @@ impl<T> Aside<T> for Lanes<T> {
             }
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
             // has; the value leaves here.
-            let mut value = unsafe { (*end.pass()).assume_init_read() };
+            let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
             self.head.publish(passed.wrapping_add(1));
             end.weigh(&mut value);
             Ok(value)
