@@ -172,6 +172,25 @@ fn a_lane_is_full_or_empty_only_if_the_channel_is() {
     });
 }
 
+/// A sender that finds it full and a receiver that finds it empty cannot both be right if neither has seen what the other
+/// has done before.
+#[test]
+fn full_and_empty_are_of_one_order() {
+    explore(Some(4), || {
+        with_ring!(2, |(sender, receiver): Sides<_>| {
+            assert_eq!(sender.try_send(0), Ok(()));
+            let sends = thread::spawn(move || [1, 2].map(|value| sender.try_send(value)));
+            let received = [(); 2].map(|()| receiver.try_recv());
+            let sent = sends.join().unwrap();
+            assert_eq!((sent[0], received[0]), (Ok(()), Ok(0)));
+            // Full: with two values, before the first receive. Empty: after that, and before the first send.
+            let is_full = sent[1].is_err();
+            assert!(!(is_full && received[1].is_err()), "{sent:?} {received:?}");
+            assert_eq!(receiver.len(), usize::from(received[1].is_err()) + usize::from(!is_full));
+        });
+    });
+}
+
 /// What was sent before it was closed is received; what was not comes back.
 fn closed<S>((sender, receiver): Sides<S>)
 where

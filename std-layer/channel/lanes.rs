@@ -8,8 +8,10 @@ use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr;
 #[cfg(not(loom))]
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+#[cfg(loom)]
+use loom::sync::atomic::{Ordering, fence};
 
 use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
@@ -160,6 +162,22 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Acquire)
     }
 
+    /// The same; if that is not `enough`, it is for certain.
+    ///
+    /// A sender that finds it full and a receiver that finds it empty must not both have missed what the other had passed
+    /// before: there would be no order in which both are right. Of two that have each stored their own count and come by
+    /// this fence, the second in its order sees the other's.
+    #[inline]
+    fn passed_for_certain(&self, enough: impl Fn(usize) -> bool) -> usize {
+        let passed = self.passed();
+        if enough(passed) {
+            return passed;
+        }
+        // SeqCst: with Release and Acquire alone each load may pass the store before it.
+        fence(Ordering::SeqCst);
+        self.passed()
+    }
+
     /// The same to this side, which holds the lock that it is written under.
     #[inline]
     fn own_passed(&self) -> usize {
@@ -233,9 +251,11 @@ impl<T> Aside<T> for Lanes<T> {
         self.tail.with(|end| {
             let mut value = end.enter(value, counts)?;
             let passed = self.tail.own_passed();
-            if passed.wrapping_sub(end.seen) >= end.bound {
-                end.seen = self.head.passed();
-                if passed.wrapping_sub(end.seen) >= end.bound {
+            let bound = end.bound;
+            let has_room = |seen| passed.wrapping_sub(seen) < bound;
+            if !has_room(end.seen) {
+                end.seen = self.head.passed_for_certain(has_room);
+                if !has_room(end.seen) {
                     return Err(end.miss(value, counts));
                 }
             }
@@ -262,9 +282,11 @@ impl<T> Aside<T> for Lanes<T> {
         self.head.with(|end| {
             end.enter((), counts)?;
             let passed = self.head.own_passed();
-            if end.seen.wrapping_sub(passed) <= end.bound {
-                end.seen = self.tail.passed();
-                if end.seen.wrapping_sub(passed) <= end.bound {
+            let bound = end.bound;
+            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+            if !has_value(end.seen) {
+                end.seen = self.tail.passed_for_certain(has_value);
+                if !has_value(end.seen) {
                     return Err(end.miss((), counts));
                 }
             }
