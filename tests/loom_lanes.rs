@@ -191,6 +191,19 @@ fn full_and_empty_are_of_one_order() {
     });
 }
 
+/// A value that has gone at once was there.
+#[test]
+fn the_highest_depth_is_noted() {
+    explore(Some(4), || {
+        with_ring!(1, |(sender, receiver): Sides<_>| {
+            let sends = thread::spawn(move || sender.try_send(1));
+            let received = receiver.try_recv();
+            assert_eq!(sends.join().unwrap(), Ok(()));
+            assert_eq!(receiver.snapshot().high_water, 1, "{received:?}");
+        });
+    });
+}
+
 /// What was sent before it was closed is received; what was not comes back.
 fn closed<S>((sender, receiver): Sides<S>)
 where

@@ -269,9 +269,10 @@ impl<T> Aside<T> for Lanes<T> {
             let passed = passed.wrapping_add(1);
             self.tail.publish(passed);
             if passed.wrapping_sub(end.seen) > end.high_water {
-                // Perhaps: what was seen is old. This many there are now, as nobody else sends.
+                // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
+                // even if it has gone by now.
                 end.seen = self.head.passed();
-                end.high_water = end.high_water.max(passed.wrapping_sub(end.seen));
+                end.high_water = end.high_water.max(passed.wrapping_sub(end.seen)).max(1);
             }
             Ok(())
         })
