@@ -234,6 +234,8 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::{Discard, DropOldest};
+    use crate::std_layer::channel::bounded_with;
 
     /// What a sleeper notes down that was woken at once, where waking takes more than twice as long as it should.
     const SLUGGISH: Duration = Duration::from_micros(30);
@@ -296,5 +298,17 @@ mod tests {
                 }
             });
         });
+    }
+
+    #[test]
+    fn a_send_that_replaces_a_value_does_not_wait_for_room() {
+        let (sender, receiver) = bounded_with(2, DropOldest(Discard));
+        let waits = || PATIENCE.with(|patience| patience.waits.get());
+        let before = waits();
+        for value in 0..10 {
+            assert_eq!(sender.blocking_send(value), Ok(()));
+        }
+        assert_eq!(waits(), before);
+        assert!(receiver.drain().eq([8, 9]));
     }
 }
