@@ -3,9 +3,9 @@
 use std::array;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 
+use super::StdRawMutex;
 use super::block_on;
 use super::channel::{Bounded, Receiver, Sender, bounded};
-use super::lock::StdRawMutex;
 use crate::arena::{ArenaRef, Chain, Parcel};
 use crate::channel::byte_stream::{Unread, write_pieces};
 use crate::channel::{ByteReader, ByteRecvError, ByteWriter, Bytes, BytesError, Compete, Strategy};

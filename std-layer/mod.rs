@@ -10,8 +10,11 @@ mod bytes;
 mod calls;
 pub mod channel;
 mod clock;
+#[cfg(not(loom))]
 mod lock;
 mod mapped;
+#[cfg(loom)]
+mod modelled;
 mod park;
 #[cfg(feature = "monitor")]
 pub mod report;
@@ -22,6 +25,9 @@ pub use block_on::{block_on, block_on_by, block_on_until};
 pub use byte_stream::{PipeReader, PipeWriter, pipe};
 pub use calls::block_on_for;
 pub use clock::StdClock;
+#[cfg(not(loom))]
 pub use lock::StdRawMutex;
 pub use mapped::{Backing, MapError, MappedArena};
+#[cfg(loom)]
+pub use modelled::StdRawMutex;
 pub use share::ArcShare;

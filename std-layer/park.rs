@@ -72,7 +72,10 @@ impl Unpark {
         let end = limit.and_then(|limit| begin.checked_add(limit));
         let look = |()| if self.is_woken() { Ok(()) } else { Err(Missed::NotNow(())) };
         let is_soon = PATIENCE.with(Patience::expects_soon);
-        let slept = !(is_soon && wait_awake(1, end, (), look).is_ok()) && self.sleep(end);
+        if is_soon && wait_awake(1, end, (), look).is_ok() {
+            return PATIENCE.with(Patience::note_short);
+        }
+        let slept = self.sleep(end);
         let waited = begin.elapsed();
         PATIENCE.with(|patience| {
             // Most of a short sleep is the waking.
@@ -157,7 +160,7 @@ fn pass_later<V, R>(
     }
     let result = wait_awake(batch, end, value, attempt);
     PATIENCE.with(|patience| match result {
-        Ok(_) => patience.note(Duration::ZERO),
+        Ok(_) => patience.note_short(),
         // It goes to sleep then, and notes down how long that took.
         Err(_) => patience.was_awake.set(true),
     });
@@ -215,9 +218,97 @@ impl Patience {
         !self.was_awake.replace(false) && is_soon
     }
 
+    /// It has waited awake, and not in vain: that is for certain. Of a sleep, most may have been the waking, where that
+    /// takes longer than usual; so this outweighs those before it.
+    fn note_short(&self) {
+        self.usual.set(0);
+    }
+
     fn note(&self, waited: Duration) {
         // One long wait among short ones is forgotten after two more.
         let waited = waited.min(WAKE * 4).as_nanos() as u32;
         self.usual.set(self.usual.get() / 4 * 3 + waited / 4);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{Discard, DropOldest};
+    use crate::std_layer::channel::bounded_with;
+
+    /// What a sleeper notes down that was woken at once, where waking takes more than twice as long as it should.
+    const SLUGGISH: Duration = Duration::from_micros(30);
+
+    /// Waits for what comes at look number `comes`, or else asleep, which is noted down as `slept`. How often it looked,
+    /// and whether it slept.
+    fn wait(comes: u32, slept: Duration) -> (u32, bool) {
+        let mut looks = 0;
+        let awake = pass(1, (), None, |()| {
+            looks += 1;
+            if looks == comes { Ok(()) } else { Err(Missed::NotNow(())) }
+        });
+        if awake.is_err() {
+            PATIENCE.with(|patience| patience.note(slept));
+        }
+        (looks, awake.is_err())
+    }
+
+    /// Runs `f` on a thread that has waited long, often.
+    fn when_idle(f: impl FnOnce() + Send) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..64 {
+                    wait(u32::MAX, Duration::from_secs(1));
+                }
+                f();
+            });
+        });
+    }
+
+    #[test]
+    fn an_idle_thread_hardly_looks() {
+        when_idle(|| {
+            let looks: u32 =
+                (0..PROBE * 10).map(|_| wait(u32::MAX, Duration::from_secs(1)).0).sum();
+            // One each, and now and then a wait that is begun awake.
+            assert!(looks >= PROBE * 10);
+            assert!(looks <= PROBE * 10 + 10 * (LOOKS + YIELDS), "{looks}");
+        });
+    }
+
+    #[test]
+    fn a_thread_whose_waits_become_short_stays_awake_again() {
+        for slept in [Duration::ZERO, SLUGGISH] {
+            when_idle(|| {
+                let sleeps = (0..1000).filter(|_| wait(2, slept).1).count();
+                assert!(sleeps <= PROBE as usize, "{sleeps} sleeps, {slept:?}");
+            });
+        }
+    }
+
+    #[test]
+    fn one_long_wait_among_short_ones_is_forgotten() {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert!(wait(u32::MAX, Duration::from_secs(1)).1);
+                    let sleeps = (0..10).filter(|_| wait(2, Duration::ZERO).1).count();
+                    assert!(sleeps <= 2, "{sleeps}");
+                }
+            });
+        });
+    }
+
+    #[test]
+    fn a_send_that_replaces_a_value_does_not_wait_for_room() {
+        let (sender, receiver) = bounded_with(2, DropOldest(Discard));
+        let waits = || PATIENCE.with(|patience| patience.waits.get());
+        let before = waits();
+        for value in 0..10 {
+            assert_eq!(sender.blocking_send(value), Ok(()));
+        }
+        assert_eq!(waits(), before);
+        assert!(receiver.drain().eq([8, 9]));
     }
 }

@@ -23,7 +23,7 @@ use super::state::{SendToken, State};
 use super::store::{Store, Strategy};
 use crate::arena::{ArenaRef, Parcel, Ticket, TicketDump};
 use crate::sync::wait::Token;
-use crate::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex, SpinRawMutex};
+use crate::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex};
 
 /// A payload, or a [`Ticket`] as a value, that waits in a channel; found by [`Channel::waiting`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -264,8 +264,10 @@ fn identify<M: RawMutex + 'static, T: 'static>(value: &T) -> Option<(Ticket, Opt
     }
     let found = parcel::<M>(value)
         .or_else(|| parcel::<CriticalSectionRawMutex>(value))
-        .or_else(|| parcel::<SpinRawMutex>(value))
         .or_else(|| parcel::<NoopRawMutex>(value));
+    // Under that model checker it is no `RawMutex`.
+    #[cfg(not(loom))]
+    let found = found.or_else(|| parcel::<crate::sync::SpinRawMutex>(value));
     #[cfg(feature = "std")]
     let found = found.or_else(|| parcel::<crate::std_layer::StdRawMutex>(value));
     found.map(|(ticket, arena)| (ticket, Some(arena)))

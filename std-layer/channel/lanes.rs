@@ -7,11 +7,17 @@
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(not(loom))]
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+#[cfg(loom)]
+use loom::sync::atomic::{Ordering, fence};
 
 use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
 use crate::std_layer::StdRawMutex;
+#[cfg(loom)]
+use crate::std_layer::modelled::{AtomicUsize, Watch};
 use crate::sync::RawMutex;
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
@@ -25,6 +31,8 @@ pub struct Lanes<T> {
     lent: Cell<Option<usize>>,
     /// Of senders, and of receivers: whether they stay behind others, if nothing is lent. Under the channel's lock.
     queues: Cell<Option<[bool; 2]>>,
+    #[cfg(loom)]
+    watch: Watch,
 }
 
 /// One side. The alignment keeps the two apart.
@@ -154,9 +162,30 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Acquire)
     }
 
+    /// The same; if that is not `enough`, it is for certain.
+    ///
+    /// A sender that finds it full and a receiver that finds it empty must not both have missed what the other had passed
+    /// before: there would be no order in which both are right. Of two that have each stored their own count and come by
+    /// this fence, the second in its order sees the other's.
+    #[inline]
+    fn passed_for_certain(&self, enough: impl Fn(usize) -> bool) -> usize {
+        let passed = self.passed();
+        if enough(passed) {
+            return passed;
+        }
+        // SeqCst: with Release and Acquire alone each load may pass the store before it.
+        fence(Ordering::SeqCst);
+        self.passed()
+    }
+
     /// The same to this side, which holds the lock that it is written under.
     #[inline]
     fn own_passed(&self) -> usize {
+        // SAFETY: loom makes sure that nobody stores meanwhile. To it a load would be a step that hides the other side's
+        // loads, and with them what may come before what.
+        #[cfg(loom)]
+        return unsafe { self.passed.unsync_load() };
+        #[cfg(not(loom))]
         self.passed.load(Ordering::Relaxed)
     }
 
@@ -188,6 +217,21 @@ impl<T> Lane<T> {
     }
 }
 
+impl<T> Lanes<T> {
+    /// Uses a slot, before the eyes of a model checker, if there is one.
+    #[inline]
+    fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
+        #[cfg(loom)]
+        {
+            // A step, before which others may go on.
+            self.batch();
+            self.watch.uses(slot, f)
+        }
+        #[cfg(not(loom))]
+        f(slot)
+    }
+}
+
 impl<T> Sealed for Lanes<T> {}
 
 impl<T> Aside<T> for Lanes<T> {
@@ -197,6 +241,8 @@ impl<T> Aside<T> for Lanes<T> {
         batch: AtomicUsize::new(0),
         lent: Cell::new(None),
         queues: Cell::new(None),
+        #[cfg(loom)]
+        watch: Watch::new(),
     };
     const LENDS: bool = true;
 
@@ -205,9 +251,11 @@ impl<T> Aside<T> for Lanes<T> {
         self.tail.with(|end| {
             let mut value = end.enter(value, counts)?;
             let passed = self.tail.own_passed();
-            if passed.wrapping_sub(end.seen) >= end.bound {
-                end.seen = self.head.passed();
-                if passed.wrapping_sub(end.seen) >= end.bound {
+            let bound = end.bound;
+            let has_room = |seen| passed.wrapping_sub(seen) < bound;
+            if !has_room(end.seen) {
+                end.seen = self.head.passed_for_certain(has_room);
+                if !has_room(end.seen) {
                     return Err(end.miss(value, counts));
                 }
             }
@@ -217,13 +265,14 @@ impl<T> Aside<T> for Lanes<T> {
             end.weigh(&mut value);
             // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
             // receiver's Release store told, and nobody else sends while the lane is held.
-            unsafe { (*end.pass()).write(value) };
+            self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
             let passed = passed.wrapping_add(1);
             self.tail.publish(passed);
             if passed.wrapping_sub(end.seen) > end.high_water {
-                // Perhaps: what was seen is old. This many there are now, as nobody else sends.
+                // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
+                // even if it has gone by now.
                 end.seen = self.head.passed();
-                end.high_water = end.high_water.max(passed.wrapping_sub(end.seen));
+                end.high_water = end.high_water.max(passed.wrapping_sub(end.seen)).max(1);
             }
             Ok(())
         })
@@ -234,9 +283,11 @@ impl<T> Aside<T> for Lanes<T> {
         self.head.with(|end| {
             end.enter((), counts)?;
             let passed = self.head.own_passed();
-            if end.seen.wrapping_sub(passed) <= end.bound {
-                end.seen = self.tail.passed();
-                if end.seen.wrapping_sub(passed) <= end.bound {
+            let bound = end.bound;
+            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+            if !has_value(end.seen) {
+                end.seen = self.tail.passed_for_certain(has_value);
+                if !has_value(end.seen) {
                     return Err(end.miss((), counts));
                 }
             }
@@ -245,7 +296,7 @@ impl<T> Aside<T> for Lanes<T> {
             }
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
             // has; the value leaves here.
-            let mut value = unsafe { (*end.pass()).assume_init_read() };
+            let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
             self.head.publish(passed.wrapping_add(1));
             end.weigh(&mut value);
             Ok(value)

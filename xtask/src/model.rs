@@ -15,6 +15,7 @@ struct Checker {
     name: &'static str,
     rustflags: &'static str,
     target_dir: &'static str,
+    features: &'static str,
     tests: &'static [&'static str],
     /// The variable that sets the bound, and its value for a run at length.
     bound: (&'static str, &'static str),
@@ -26,7 +27,9 @@ const LOOM: Checker = Checker {
     name: "loom",
     rustflags: "--cfg loom",
     target_dir: "target/loom",
-    tests: &["loom", "loom_broadcast", "loom_channels", "loom_fan_out", "loom_pairs"],
+    // Lanes are beside channels on the heap only.
+    features: "std",
+    tests: &["loom", "loom_broadcast", "loom_channels", "loom_fan_out", "loom_lanes", "loom_pairs"],
     bound: ("CLOAKROOM_PREEMPTIONS", "3"),
     unit: "interleavings",
 };
@@ -35,6 +38,7 @@ const SHUTTLE: Checker = Checker {
     name: "shuttle",
     rustflags: "--cfg shuttle",
     target_dir: "target/shuttle",
+    features: "",
     tests: &["shuttle"],
     bound: ("CLOAKROOM_SCHEDULES", "100000"),
     unit: "schedules",
@@ -90,6 +94,7 @@ impl Checker {
         let mut command = host_cargo();
         command.env("RUSTFLAGS", self.rustflags).env("CARGO_TARGET_DIR", self.target_dir);
         command.args(["test", "--release", "--package", "cloakroom", "--no-fail-fast"]);
+        command.args(["--features", self.features]);
         for test in self.tests {
             command.args(["--test", test]);
         }

@@ -1,0 +1,76 @@
+//! What the model checker loom is given in place of a lock, atomics and slots of which it would know nothing.
+//!
+//! A channel begins as a `const`, but what loom watches can only be made inside a model: so it is made at its first use.
+
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::ops::Deref;
+use std::sync::{Mutex, OnceLock};
+
+use loom::cell::UnsafeCell;
+
+use crate::sync::RawMutex;
+
+/// A lock for threads.
+#[derive(Debug)]
+pub struct StdRawMutex(OnceLock<loom::sync::Mutex<()>>);
+
+impl StdRawMutex {
+    /// A lock nobody holds.
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl Default for StdRawMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+// SAFETY: loom's mutex excludes, and each object has one.
+unsafe impl RawMutex for StdRawMutex {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = Self::new();
+
+    fn lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _held = self.0.get_or_init(Default::default).lock();
+        f()
+    }
+}
+
+/// A number that begins with what a `const` says.
+pub(super) struct AtomicUsize(OnceLock<loom::sync::atomic::AtomicUsize>, usize);
+
+impl AtomicUsize {
+    pub(super) const fn new(value: usize) -> Self {
+        Self(OnceLock::new(), value)
+    }
+}
+
+impl Deref for AtomicUsize {
+    type Target = loom::sync::atomic::AtomicUsize;
+    fn deref(&self) -> &Self::Target {
+        self.0.get_or_init(|| loom::sync::atomic::AtomicUsize::new(self.1))
+    }
+}
+
+/// Who uses which slot when. Two who do it at once, or one who does not see what the other has done, fail the model.
+pub(super) struct Watch(OnceLock<Mutex<HashMap<usize, UnsafeCell<()>>>>);
+
+impl Watch {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// Uses `slot`.
+    pub(super) fn uses<T, R>(
+        &self,
+        slot: *mut MaybeUninit<T>,
+        f: impl FnOnce(*mut MaybeUninit<T>) -> R,
+    ) -> R {
+        let slots = self.0.get_or_init(Mutex::default);
+        let mut slots = slots.lock().expect("no model panics in here");
+        slots.entry(slot.addr()).or_insert_with(|| UnsafeCell::new(())).with_mut(|_| f(slot))
+    }
+}
