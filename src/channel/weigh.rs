@@ -114,15 +114,18 @@ unsafe fn weigh<T>(message: &mut T) -> Weight<'_> {
 
 #[cfg(feature = "std")]
 impl Passed {
+    /// Whether `T` may be a [`Parcel`]; known when the program is built.
+    #[inline]
+    pub(crate) const fn may_weigh<T>() -> bool {
+        size_of::<T>() == size_of::<Parcel<'static, NoopRawMutex>>()
+    }
+
     /// One message, weighed.
     ///
     /// # Safety
     /// `T` is [`Parcel`], for some lock.
     #[inline]
     pub(crate) unsafe fn weigh<T>(message: &mut T) -> Self {
-        if size_of::<T>() != size_of::<Parcel<'static, NoopRawMutex>>() {
-            return Self::default();
-        }
         // SAFETY: passed on.
         let weight = unsafe { weigh(message) };
         Self {

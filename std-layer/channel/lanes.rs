@@ -106,7 +106,7 @@ impl<T> End<T> {
 
     #[inline]
     fn weigh(&mut self, value: &mut T) {
-        if self.weighs {
+        if Passed::may_weigh::<T>() && self.weighs {
             // SAFETY: by the word of who has lent.
             let weight = unsafe { Passed::weigh(value) };
             self.bytes = self.bytes.wrapping_add(weight.bytes);
