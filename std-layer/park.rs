@@ -162,18 +162,20 @@ fn pass_later<V, R>(
     PATIENCE.with(|patience| match result {
         Ok(_) => patience.note_short(),
         // It goes to sleep then, and notes down how long that took.
-        Err(_) => patience.was_awake.set(true),
+        Err(Missed::NotNow(_)) => patience.was_awake.set(true),
+        // It has yet to see whether it must wait.
+        Err(_) => {}
     });
-    result
+    result.map_err(Missed::into_inner)
 }
 
-/// Makes attempts for as long as a wake-up would cost, until `end` at the latest.
+/// Makes attempts for as long as a wake-up would cost, until `end` at the latest, or until the way is another.
 fn wait_awake<V, R>(
     batch: usize,
     end: Option<Instant>,
     mut value: V,
     mut attempt: impl FnMut(V) -> Result<R, Missed<V>>,
-) -> Result<R, V> {
+) -> Result<R, Missed<V>> {
     let mut pause = batch.clamp(1, LONGEST_PAUSE);
     for look in 0..LOOKS + YIELDS {
         if look < LOOKS {
@@ -188,10 +190,10 @@ fn wait_awake<V, R>(
         value = match attempt(value) {
             Ok(result) => return Ok(result),
             Err(Missed::NotNow(value) | Missed::Away(value)) => value,
-            Err(missed) => return Err(missed.into_inner()),
+            Err(missed) => return Err(missed),
         };
     }
-    Err(value)
+    Err(Missed::NotNow(value))
 }
 
 thread_local! {
@@ -296,6 +298,21 @@ mod tests {
                     let sleeps = (0..10).filter(|_| wait(2, Duration::ZERO).1).count();
                     assert!(sleeps <= 2, "{sleeps}");
                 }
+            });
+        });
+    }
+
+    #[test]
+    fn who_goes_another_way_has_not_waited_in_vain() {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut looks = 0;
+                let spent = pass(1, (), None, |()| -> Result<(), _> {
+                    looks += 1;
+                    Err(if looks < 3 { Missed::NotNow(()) } else { Missed::Spent(()) })
+                });
+                assert_eq!((spent, looks), (Err(()), 3));
+                assert_eq!(wait(2, Duration::ZERO), (2, false));
             });
         });
     }

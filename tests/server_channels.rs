@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use cloakroom::channel::{Compete, Delivery, Discard, DropNewest, DropOldest, Kind};
+use cloakroom::channel::{
+    Channel, Compete, Delivery, Discard, DropNewest, DropOldest, Kind, Unlimited,
+};
 use cloakroom::std_layer::channel::{
-    Receiver, Sender, bounded, bounded_with, broadcast, broadcast_with, conflated, priority,
-    rendezvous, unbounded, unbounded_in,
+    OnHeap, Receiver, Sender, bounded, bounded_with, broadcast, broadcast_with, conflated,
+    priority, rendezvous, unbounded, unbounded_in,
 };
 use cloakroom::std_layer::{ArcShare, MappedArena, StdRawMutex, block_on};
 use cloakroom::{Arena, RecvError, TryRecvError, TrySendError};
@@ -319,4 +321,27 @@ fn threads_and_tasks_share_a_channel() {
     threads_and_tasks(|| priority(10));
     static ARENA: Arena<StdRawMutex, 64, 256, 32> = Arena::new();
     threads_and_tasks(|| unbounded(&ARENA));
+}
+
+#[test]
+fn memory_for_promises_goes_with_the_last_value() {
+    let arena = MappedArena::<StdRawMutex>::new(1 << 14, 64, 64).unwrap();
+    let channel: Channel<StdRawMutex, u8, _> =
+        Channel::with(Unlimited::<StdRawMutex, 4, OnHeap>::over(&arena));
+    for value in 0..3 {
+        channel.try_send(value).unwrap();
+    }
+    // One in the first segment, and the others in a second one, of which one is given back.
+    let mut permits = [(); 3].map(|()| channel.try_reserve().unwrap()).into_iter();
+    drop(permits.next());
+    assert_eq!(arena.handle().snapshot().live, 2);
+    for value in 0..3 {
+        assert_eq!(channel.try_recv(), Ok(value));
+    }
+    // Both fit into one segment now.
+    assert_eq!(arena.handle().snapshot().live, 1);
+    for (value, permit) in (3..).zip(permits) {
+        permit.send(value);
+    }
+    assert!(channel.drain().eq([3, 4]));
 }

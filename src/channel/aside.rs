@@ -13,7 +13,8 @@
 //! ```
 //!
 //! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
-//! segments come and go under the channel's lock.
+//! segments come and go under the channel's lock. While one is kept for promises behind the last one with values, it
+//! lends nothing.
 //!
 //! The lock order is: the channel's, then a lane's, one at a time. A lane's holder takes no other lock and runs no
 //! foreign code. Channels in `const` memory have no lanes ([`Aside`] for `()`): there a critical section is short, and

@@ -180,7 +180,8 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
     unsafe fn take_back(&mut self, sent: usize, received: usize) {
         let past = self.head + received % self.room();
         self.head = if past < self.room() { past } else { past - self.room() };
-        self.len = self.len + sent - received;
+        // Wrapping, as so many may have passed that there would be no room for the length beside them.
+        self.len = self.len.wrapping_add(sent).wrapping_sub(received);
     }
 
     fn at(&self, index: usize) -> Option<&T> {
@@ -201,5 +202,22 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
 impl<T, R: Room, P> Drop for Ring<T, R, P> {
     fn drop(&mut self) {
         to_the_end(|| self.take().is_some());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_values_may_pass_a_loan_as_can_be_counted() {
+        let mut ring = Ring::<u8, Inline<4>, Wait>::over(Slots::BLANK);
+        ring.append(1);
+        ring.append(2);
+        // SAFETY: three slots on: where these two values would be, others are written before any is read.
+        unsafe { ring.take_back(usize::MAX, usize::MAX) };
+        assert_eq!((ring.head, ring.len), (3, 2));
+        (ring.head, ring.len) = (0, 2);
+        assert_eq!([ring.take(), ring.take(), ring.take()], [Some(1), Some(2), None]);
     }
 }

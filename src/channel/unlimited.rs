@@ -347,7 +347,10 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
         // SAFETY: segments of the list are alive; a place in one, not a reference to it.
         let slots =
             |segment: *mut Segment<T, SEGMENT>| unsafe { (&raw mut (*segment).slots).cast() };
-        if self.head.is_null() {
+        let tail = NonNull::new(self.tail)?;
+        // SAFETY: alive, as above.
+        if !unsafe { (*tail.as_ptr()).next }.is_null() {
+            // Memory for what has been promised: whoever receives the last value may have to give it back.
             return None;
         }
         Some(Lent {
