@@ -24,6 +24,8 @@ const LONGEST_PAUSE: usize = 16;
 /// 40, eight threads round a single slot on two cores fell asleep behind one another now and then, and then each value
 /// cost a wake-up: 12 µs instead of 0.6.
 const YIELDS: u32 = 100;
+/// How long all that takes where nobody else runs.
+const AWAKE: Duration = Duration::from_micros(40);
 /// One wait in so many is begun awake whatever is expected: otherwise a thread that has once been slow could stay
 /// slow, as a sleeper finds it hard to tell how soon it was woken.
 const PROBE: u32 = 16;
@@ -71,15 +73,17 @@ impl Unpark {
         // A limit beyond what the clock can tell is none.
         let end = limit.and_then(|limit| begin.checked_add(limit));
         let look = |()| if self.is_woken() { Ok(()) } else { Err(Missed::NotNow(())) };
-        let is_soon = PATIENCE.with(Patience::expects_soon);
+        let was_awake = PATIENCE.with(|patience| patience.was_awake.replace(false));
+        let is_soon = !was_awake && PATIENCE.with(Patience::expects_soon);
         if is_soon && wait_awake(1, end, (), look).is_ok() {
             return PATIENCE.with(Patience::note_short);
         }
         let slept = self.sleep(end);
         let waited = begin.elapsed();
         PATIENCE.with(|patience| {
-            // Most of a short sleep is the waking.
-            patience.note(if slept { waited.saturating_sub(WAKE) } else { Duration::ZERO });
+            // Most of a short sleep is the waking. What was waited awake before is part of the wait.
+            let awake = if was_awake { AWAKE } else { Duration::ZERO };
+            patience.note(if slept { waited.saturating_sub(WAKE) + awake } else { Duration::ZERO });
         });
     }
 
@@ -216,8 +220,7 @@ impl Patience {
     fn expects_soon(&self) -> bool {
         let waits = self.waits.get().wrapping_add(1);
         self.waits.set(waits);
-        let is_soon = u128::from(self.usual.get()) < WAKE.as_nanos() || waits % PROBE == 0;
-        !self.was_awake.replace(false) && is_soon
+        u128::from(self.usual.get()) < WAKE.as_nanos() || waits % PROBE == 0
     }
 
     /// It has waited awake, and not in vain: that is for certain. Of a sleep, most may have been the waking, where that
