@@ -45,6 +45,8 @@ macro_rules! with_segments {
         lend(Arena::<StdRawMutex, 16, 64, 16>::new(), |arena| {
             let kind = Unlimited::<StdRawMutex, 2, OnHeap>::over(arena);
             lend(Channel::with(kind), |channel: &'static Channel<_, _, _>| {
+                // Before there are threads: to loom, what they share begins with its first use.
+                assert_eq!(channel.len(), 0);
                 $model((channel.sender(), channel.receiver()))
             });
         })
@@ -263,6 +265,8 @@ fn who_waits_comes_first() {
 fn what_is_replaced_is_not_received() {
     explore(Some(3), || {
         lend(bounded_with(1, DropOldest(Discard)), |(sender, receiver)| {
+            // As above.
+            assert_eq!(sender.len(), 0);
             let sends = thread::spawn(move || {
                 assert_eq!(sender.try_send(1), Ok(()));
                 assert_eq!(sender.try_send(2), Ok(()));

@@ -39,15 +39,16 @@ pub struct Lanes<T> {
 #[repr(align(64))]
 struct Lane<T> {
     lock: StdRawMutex,
+    /// A [`Way`]. Changed under the channel's lock; from open to another, under the lane's, too.
+    way: AtomicUsize,
     end: UnsafeCell<End<T>>,
     /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
     /// lane's lock, or, while nothing is lent, the channel's.
     passed: AtomicUsize,
 }
 
-/// What a lane's lock guards.
+/// What a lane's lock guards while the lane is open, and the channel's lock otherwise.
 struct End<T> {
-    way: Way,
     weighs: bool,
     failures: u32,
     slots: *mut MaybeUninit<T>,
@@ -66,21 +67,43 @@ struct End<T> {
 }
 
 /// Whether a lane can be used.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 enum Way {
+    /// The way is through the channel's lock.
+    Shut,
     /// There are slots, or values, on loan.
     Open,
     /// Others of this side wait in the channel. Who comes now need not go there, too: it can stay behind them here.
     Queue,
     /// They have been called back, for a moment.
     Away,
-    /// The way is through the channel's lock.
-    Shut,
+}
+
+impl Way {
+    /// Back from a number.
+    #[inline]
+    fn of(number: usize) -> Self {
+        match number {
+            1 => Self::Open,
+            2 => Self::Queue,
+            3 => Self::Away,
+            _ => Self::Shut,
+        }
+    }
+
+    /// Why somebody who came with `value` cannot pass here.
+    #[inline]
+    fn refuse<V>(self, value: V, counts: bool) -> Missed<V> {
+        match self {
+            Self::Queue if !counts => Missed::NotNow(value),
+            Self::Away => Missed::Away(value),
+            _ => Missed::Shut(value),
+        }
+    }
 }
 
 impl<T> End<T> {
     const NEW: Self = Self {
-        way: Way::Shut,
         weighs: false,
         failures: 0,
         slots: ptr::null_mut(),
@@ -120,32 +143,28 @@ impl<T> End<T> {
         self.failures = self.failures.wrapping_add(u32::from(counts));
         Missed::NotNow(value)
     }
-
-    /// Whether it is open; or what then.
-    #[inline]
-    fn enter<V>(&self, value: V, counts: bool) -> Result<V, Missed<V>> {
-        match self.way {
-            Way::Open => Ok(value),
-            Way::Queue if !counts => Err(Missed::NotNow(value)),
-            Way::Away => Err(Missed::Away(value)),
-            _ => Err(Missed::Shut(value)),
-        }
-    }
 }
 
 impl<T> Lane<T> {
     #[allow(clippy::declare_interior_mutable_const)] // made anew at each use
     const NEW: Self = Self {
         lock: StdRawMutex::new(),
+        way: AtomicUsize::new(Way::Shut as usize),
         end: UnsafeCell::new(End::NEW),
         passed: AtomicUsize::new(0),
     };
 
+    /// Runs `f` with this end, if the lane is open, or with what it is instead.
     #[inline]
-    fn with<R>(&self, f: impl FnOnce(&mut End<T>) -> R) -> R {
+    fn with<R>(&self, f: impl FnOnce(Result<&mut End<T>, Way>) -> R) -> R {
         self.lock.lock(|| {
-            // SAFETY: the lock is held, which every access to it is under, and no closure enters again.
-            f(unsafe { &mut *self.end.get() })
+            // Acquire pairs with the Release in `open`: the end is seen as it was lent, and both counts.
+            match Way::of(self.way.load(Ordering::Acquire)) {
+                // SAFETY: it is open, and stays so until the lane's lock is given up: who closes it takes that. While
+                // it is, the end is touched under the lane's lock alone, and no closure enters again.
+                Way::Open => f(Ok(unsafe { &mut *self.end.get() })),
+                way => f(Err(way)),
+            }
         })
     }
 
@@ -189,31 +208,32 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Relaxed)
     }
 
+    /// Opens it. Under the channel's lock, with nothing lent.
     fn open(&self, window: Window<T>, bound: usize, turn: usize, high_water: usize, weighs: bool) {
         let Window { slots, at, left } = window;
-        self.with(|end| {
-            *end = End {
-                way: Way::Open,
-                weighs,
-                slots,
-                at,
-                left,
-                turn,
-                bound,
-                high_water,
-                ..End::NEW
-            };
-        });
+        let end = End { weighs, slots, at, left, turn, bound, high_water, ..End::NEW };
+        // SAFETY: it is not open, so the end is the channel's lock's.
+        unsafe { *self.end.get() = end };
+        // Release pairs with the Acquire in `with`.
+        self.way.store(Way::Open as usize, Ordering::Release);
     }
 
-    /// Closes it: the highest depth, and what went by since there were `since`.
+    /// Closes it, for a moment: the highest depth, and what went by since there were `since`. Under the channel's lock.
     fn close(&self, since: usize) -> (usize, Passed) {
-        self.with(|end| {
-            end.way = Way::Away;
-            let values = self.own_passed().wrapping_sub(since);
-            let End { high_water, bytes, copied, failures, .. } = *end;
-            (high_water, Passed { values, bytes, copied, failures })
-        })
+        // Under the lane's lock: what its last holder did is seen, and the next one sees this. So relaxed.
+        self.lock.lock(|| self.way.store(Way::Away as usize, Ordering::Relaxed));
+        // SAFETY: it is not open any more, so the end is the channel's lock's.
+        let end = unsafe { &*self.end.get() };
+        let values = self.own_passed().wrapping_sub(since);
+        let End { high_water, bytes, copied, failures, .. } = *end;
+        (high_water, Passed { values, bytes, copied, failures })
+    }
+
+    /// Says what it is while nothing is lent. Under the channel's lock.
+    fn keep(&self, queues: bool) {
+        let way = if queues { Way::Queue } else { Way::Shut };
+        // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
+        self.way.store(way as usize, Ordering::Relaxed);
     }
 }
 
@@ -249,7 +269,10 @@ impl<T> Aside<T> for Lanes<T> {
     #[inline]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
         self.tail.with(|end| {
-            let mut value = end.enter(value, counts)?;
+            let (end, mut value) = match end {
+                Ok(end) => (end, value),
+                Err(way) => return Err(way.refuse(value, counts)),
+            };
             let passed = self.tail.own_passed();
             let bound = end.bound;
             let has_room = |seen| passed.wrapping_sub(seen) < bound;
@@ -281,7 +304,7 @@ impl<T> Aside<T> for Lanes<T> {
     #[inline]
     fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
         self.head.with(|end| {
-            end.enter((), counts)?;
+            let end = end.map_err(|way| way.refuse((), counts))?;
             let passed = self.head.own_passed();
             let bound = end.bound;
             let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
@@ -335,10 +358,9 @@ impl<T> Aside<T> for Lanes<T> {
     #[inline]
     fn keep(&self, queues: [bool; 2]) {
         if self.queues.replace(Some(queues)) != Some(queues) {
-            let [senders, receivers] =
-                queues.map(|queue| if queue { Way::Queue } else { Way::Shut });
-            self.tail.with(|end| end.way = senders);
-            self.head.with(|end| end.way = receivers);
+            let [senders, receivers] = queues;
+            self.tail.keep(senders);
+            self.head.keep(receivers);
         }
     }
 }
