@@ -78,7 +78,7 @@ mod unwind;
 #[cfg(feature = "std")]
 pub use std_layer::blocking;
 
-pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Shared, Ticket};
+pub use arena::{Arena, ArenaRef, Lease, LeaseMut, Owned, Parcel, Parcels, Shared, Ticket};
 pub use error::{
     AllocError, AllocTimeoutError, AllocValueError, ClosedError, DepositError, HomeError,
     JoinError, PartlySent, RecvError, RecvTimeoutError, RedeemError, SendError, SendTimeoutError,

@@ -170,14 +170,26 @@ impl<'a, M: RawMutex> Lease<'a, M> {
         Ok(Parcel::new(lease.arena, lease.index as u32, generation))
     }
 
-    /// Puts it to rest as so many parcels of the same payload, counted in one step.
+    /// Puts it to rest as so many parcels of the same payload, counted in one step: for one message to several
+    /// receivers, each of which waits in its own channel. ([`fan_out`](crate::channel::fan_out) sends to several channels
+    /// at once, [`fan_out_all`](crate::channel::fan_out_all) to all of them or to none.)
+    ///
+    /// ```
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex};
+    /// # static ARENA: Arena<CriticalSectionRawMutex, 16, 64, 8> = Arena::new();
+    /// let parcels = ARENA.try_alloc_from(b"all of you")?.into_parcels(3).map_err(|_| "too many")?;
+    /// for parcel in parcels {
+    ///     assert_eq!(&*parcel.redeem()?, b"all of you");
+    /// }
+    /// assert_eq!(ARENA.snapshot().live, 0);
+    /// drop(ARENA.try_alloc_from(b"nobody")?.into_parcels(3));
+    /// assert_eq!(ARENA.snapshot().live, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The lease comes back when there would be more tickets than can be counted.
-    pub(crate) fn into_parcels(
-        self,
-        count: usize,
-    ) -> Result<impl Iterator<Item = Parcel<'a, M>>, Self> {
+    pub fn into_parcels(self, count: usize) -> Result<Parcels<'a, M>, Self> {
         let generation = match u32::try_from(count) {
             // There is nothing to rest as: it is given up.
             Ok(0) => Some(0),
@@ -190,7 +202,7 @@ impl<'a, M: RawMutex> Lease<'a, M> {
             // It has become the parcels.
             core::mem::forget(self);
         }
-        Ok((0..count).map(move |_| Parcel::new(arena, index, generation)))
+        Ok(Parcels { arena, index, generation, left: count })
     }
 
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
@@ -221,6 +233,43 @@ fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
     // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
     // counted; the other branch is never taken.
     arena.rest_at_once(index).or_else(|| arena.rest(index)).unwrap_or(0)
+}
+
+/// Parcels of one payload, made by [`Lease::into_parcels`]. Those that are not taken out are given up with it.
+pub struct Parcels<'a, M: RawMutex> {
+    arena: ArenaRef<'a, M>,
+    index: u32,
+    generation: u32,
+    /// Tickets that are counted, and yet to be taken out.
+    left: usize,
+}
+
+impl<'a, M: RawMutex> Iterator for Parcels<'a, M> {
+    type Item = Parcel<'a, M>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Parcel<'a, M>> {
+        self.left = self.left.checked_sub(1)?;
+        Some(Parcel::new(self.arena, self.index, self.generation))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<M: RawMutex> ExactSizeIterator for Parcels<'_, M> {}
+
+impl<M: RawMutex> Drop for Parcels<'_, M> {
+    fn drop(&mut self) {
+        self.for_each(drop);
+    }
+}
+
+impl<M: RawMutex> fmt::Debug for Parcels<'_, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parcels").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {

@@ -44,7 +44,7 @@ use core::ptr::NonNull;
 pub use chain::Chain;
 pub use compact::Compaction;
 pub use layout::ArenaRef;
-pub use lease::{Lease, LeaseMut, Parcel};
+pub use lease::{Lease, LeaseMut, Parcel, Parcels};
 pub use owned::Owned;
 pub use quota::{Home, HomeSnapshot};
 pub use shared::Shared;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use cloakroom::channel::{Broadcast, Bytes, Delivery, fan_out_all};
-use cloakroom::std_layer::{StdRawMutex as Lock, block_on};
+use cloakroom::std_layer::{StdRawMutex as Lock, block_on, channel};
 
 use super::payloads::multicast;
 use crate::crew;
@@ -21,6 +21,7 @@ pub fn all() -> Vec<Workload> {
     use std::sync::mpsc;
     let subjects = vec![
         cloakroom(),
+        cloakroom_all_or_nothing().aside(why::OURS_TOO),
         cloakroom_broadcast().aside(why::OURS_TOO),
         peer(
             "crossbeam + Arc",
@@ -117,9 +118,33 @@ impl Drop for Lines {
     }
 }
 
-/// The same lease into four channels, by its reference count.
+/// Parcels of the same payload into four channels, one after the other, as others send their `Arc`s.
 fn cloakroom() -> Subject {
     Subject::new(OURS, |messages| {
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..RECEIVERS).map(|_| channel::messages(CAPACITY)).unzip();
+        let receivers = receivers.into_iter().map(|receiver| {
+            crew::receiving(move || {
+                let parcel = receiver.blocking_recv().ok()?;
+                Some(read(&parcel.redeem().expect("nobody else has its number")))
+            })
+        });
+        let receivers = receivers.collect();
+        let mut source = Source::new(SIZE);
+        let send = move |number| {
+            let message = filled(arena_for(SIZE), &mut source, number).freeze();
+            let parcels = message.into_parcels(RECEIVERS).expect("there are four");
+            for (sender, parcel) in senders.iter().zip(parcels) {
+                sender.blocking_send(parcel).expect("it is open");
+            }
+        };
+        crew::run(vec![crew::sending(send)], receivers, messages, RECEIVERS as u64)
+    })
+}
+
+/// The same lease into four channels at once, or into none.
+fn cloakroom_all_or_nothing() -> Subject {
+    Subject::new("cloakroom, all or nothing", |messages| {
         let lines: Vec<Arc<Line>> = (0..RECEIVERS).map(|_| Arc::new(Line::new())).collect();
         let receivers =
             lines.clone().into_iter().map(|line| crew::receiving(move || received(&line)));
