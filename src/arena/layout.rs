@@ -252,6 +252,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         unsafe { &*self.part::<Row>(Core::<M>::ROWS).add(index) }
     }
 
+    /// As [`row`](Self::row), where `M` may be another lock than the arena's: the constant would be another's, too.
+    /// The owner map follows the descriptors without a gap.
+    #[inline]
+    pub(super) fn row_whatever_lock(&self, index: usize) -> &'a Row {
+        let geometry = self.geometry();
+        debug_assert!(index < geometry.row_count);
+        let rows = geometry.owners - geometry.row_count * size_of::<Row>();
+        // SAFETY: as in `row`; this is where the descriptors of this arena lie.
+        unsafe { &*self.part::<Row>(rows).add(index) }
+    }
+
     /// The first byte of page `page`.
     #[inline]
     pub(super) fn page(&self, page: usize) -> *mut u8 {

@@ -129,6 +129,10 @@ impl<
         assert!(PAGES <= MAX_PAGES, "more pages than this target can count: use larger ones");
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
         assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
+        assert!(
+            offset_of!(Self, owners) == Core::<M>::ROWS + DESCRIPTORS * size_of::<Row>(),
+            "the owner map lies behind the descriptors, without a gap"
+        );
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
             page_shift: PAGE_SIZE.trailing_zeros(),
@@ -278,7 +282,7 @@ pub(crate) mod mapped {
             end = start.checked_add(size.checked_mul(count)?)?;
             Some(start)
         };
-        // The descriptors come first, at `Core::ROWS`.
+        // The descriptors come first, at `Core::ROWS`, and the owner map follows without a gap.
         part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
             page_shift: page_size.trailing_zeros(),

@@ -155,9 +155,11 @@ pub fn bounded_with<T, P: Overflow<T>>(
 /// use cloakroom::std_layer::channel::messages;
 /// use cloakroom::std_layer::{MappedArena, StdRawMutex};
 ///
-/// let arena = MappedArena::<StdRawMutex>::new(1 << 20, 256, 1 << 12)?;
+/// let arena = MappedArena::<StdRawMutex>::new(1 << 20, 256, 1 << 12)?.leak();
 /// let (sender, receiver) = messages(64);
-/// sender.blocking_send(arena.handle().try_alloc_from(b"hello")?.into_parcel())?;
+/// let mut message = arena.try_alloc(5)?;
+/// message.copy_from_slice(b"hello");
+/// sender.blocking_send(message.into_parcel())?;
 /// assert_eq!(&*receiver.blocking_recv()?.redeem()?, b"hello");
 /// assert_eq!(receiver.snapshot().bytes_received, 5);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
