@@ -55,6 +55,8 @@ pub(super) struct Geometry {
     pub(super) page_count: usize,
     pub(super) row_count: usize,
     pub(super) home_count: usize,
+    /// [`Core::ROWS`], for those who do not know the lock.
+    pub(super) rows: usize,
     pub(super) owners: usize,
     pub(super) homes: usize,
     pub(super) pages: usize,
@@ -67,6 +69,7 @@ impl Geometry {
         page_count: 0,
         row_count: 0,
         home_count: 0,
+        rows: 0,
         owners: 0,
         homes: 0,
         pages: 0,
@@ -253,14 +256,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     }
 
     /// As [`row`](Self::row), where `M` may be another lock than the arena's: the constant would be another's, too.
-    /// The owner map follows the descriptors without a gap.
     #[inline]
     pub(super) fn row_whatever_lock(&self, index: usize) -> &'a Row {
-        let geometry = self.geometry();
-        debug_assert!(index < geometry.row_count);
-        let rows = geometry.owners - geometry.row_count * size_of::<Row>();
+        debug_assert!(index < self.geometry().row_count);
         // SAFETY: as in `row`; this is where the descriptors of this arena lie.
-        unsafe { &*self.part::<Row>(rows).add(index) }
+        unsafe { &*self.part::<Row>(self.geometry().rows).add(index) }
     }
 
     /// The first byte of page `page`.

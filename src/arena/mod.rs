@@ -129,10 +129,6 @@ impl<
         assert!(PAGES <= MAX_PAGES, "more pages than this target can count: use larger ones");
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
         assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
-        assert!(
-            offset_of!(Self, owners) == Core::<M>::ROWS + DESCRIPTORS * size_of::<Row>(),
-            "the owner map lies behind the descriptors, without a gap"
-        );
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
             page_shift: PAGE_SIZE.trailing_zeros(),
@@ -140,6 +136,7 @@ impl<
             page_count: PAGES,
             row_count: DESCRIPTORS,
             home_count: HOMES,
+            rows: Core::<M>::ROWS,
             owners: offset_of!(Self, owners),
             homes: offset_of!(Self, homes),
             pages: offset_of!(Self, pages),
@@ -282,14 +279,15 @@ pub(crate) mod mapped {
             end = start.checked_add(size.checked_mul(count)?)?;
             Some(start)
         };
-        // The descriptors come first, at `Core::ROWS`, and the owner map follows without a gap.
-        part(size_of::<Row>(), rows, align_of::<Row>())?;
+        // The descriptors come first, at `Core::ROWS`.
+        let first = part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
             page_shift: page_size.trailing_zeros(),
             page_size,
             page_count: pages,
             row_count: rows,
             home_count: homes,
+            rows: first,
             owners: part(size_of::<Index>(), pages, align_of::<Index>())?,
             homes: part(size_of::<HomeRow>(), homes, align_of::<HomeRow>())?,
             // Pages begin on a page of the operating system.
