@@ -78,11 +78,16 @@ impl<T, R: Room, P> Ring<T, R, P> {
         self.slots.all().len()
     }
 
+    /// The slot that is so many behind the head, no more than there are.
+    #[inline(always)]
+    fn behind_head(&self, count: usize) -> usize {
+        let (slot, room) = (self.head + count, self.room());
+        if slot < room { slot } else { slot - room }
+    }
+
     #[inline]
     fn append(&mut self, value: T) {
-        let end = self.head + self.len;
-        let room = self.room();
-        let slot = if end < room { end } else { end - room };
+        let slot = self.behind_head(self.len);
         // Always there, as head and len are at most the room; spelled so that no panic is compiled in.
         if let Some(slot) = self.slots.all_mut().get_mut(slot) {
             slot.write(value);
@@ -162,8 +167,7 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
     fn lend(&mut self, promised: [usize; 2]) -> Option<Lent<T>> {
         let (room, len) = (self.room(), self.len);
         let slots = self.slots.all_mut().as_mut_ptr();
-        let end = self.head + len;
-        let end = if end < room { end } else { end - room };
+        let end = self.behind_head(len);
         Some(Lent {
             tail: Window { slots, at: end, left: usize::MAX },
             head: Window { slots, at: self.head, left: usize::MAX },
@@ -178,8 +182,7 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
 
     #[inline]
     unsafe fn take_back(&mut self, sent: usize, received: usize) {
-        let past = self.head + received % self.room();
-        self.head = if past < self.room() { past } else { past - self.room() };
+        self.head = self.behind_head(received % self.room());
         // Wrapping, as so many may have passed that there would be no room for the length beside them.
         self.len = self.len.wrapping_add(sent).wrapping_sub(received);
     }
@@ -188,8 +191,7 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         if index >= self.len {
             return None;
         }
-        let (at, room) = (self.head + index, self.room());
-        let slot = self.slots.all().get(if at < room { at } else { at - room })?;
+        let slot = self.slots.all().get(self.behind_head(index))?;
         // SAFETY: `len` slots from `head` on hold values, and this is one of them.
         Some(unsafe { slot.assume_init_ref() })
     }

@@ -6,7 +6,7 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::aside::{Aside, Missed};
+use super::aside::Aside;
 use super::growth::Growth;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
@@ -359,13 +359,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
         let this = unsafe { self.get_unchecked_mut() };
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
             if let Some(value) = this.node.value.get_mut().take() {
-                let sent = match this.channel.aside.send(value, false) {
-                    Err(Missed::Spent(value)) => this.channel.send_growing(value),
-                    sent => sent.map_err(Missed::into_inner),
-                };
-                match sent {
+                match this.channel.send_aside(value) {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
-                    Err(value) => *this.node.value.get_mut() = Some(value),
+                    Err(missed) => *this.node.value.get_mut() = Some(missed.into_inner()),
                 }
             }
         }
