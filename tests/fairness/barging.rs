@@ -157,11 +157,17 @@ fn wait_once(
     }
 }
 
-/// Lets one waiter wait `ROUNDS` times, and the others have something now and then, too.
+/// Lets one waiter wait `ROUNDS` times, and the others have something as often.
+///
+/// The waiter stays away while the others are behind it: if it came again at once, it would always be the one that
+/// waits, and as nobody is faster than that, the others might never have anything.
 fn until_enough(over: &AtomicBool, successes: &AtomicU32, mut wait: impl FnMut() -> bool) {
     let mut waits = 0;
-    while waits < ROUNDS || successes.load(Ordering::Relaxed) < ROUNDS {
+    while waits < ROUNDS {
         waits += u32::from(wait());
+        while successes.load(Ordering::Relaxed) < waits {
+            thread::yield_now();
+        }
     }
     over.store(true, Ordering::Relaxed);
 }
