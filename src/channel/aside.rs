@@ -56,6 +56,12 @@ pub trait Aside<T>: Sealed {
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 
+    /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
+    fn may_send(&self) -> Result<(), Missed<()>>;
+
+    /// The same of a receive.
+    fn may_recv(&self) -> Result<(), Missed<()>>;
+
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
 
@@ -163,6 +169,16 @@ impl<T> Aside<T> for () {
 
     #[inline(always)]
     fn recv(&self, _counts: bool) -> Result<T, Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    #[inline(always)]
+    fn may_send(&self) -> Result<(), Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    #[inline(always)]
+    fn may_recv(&self) -> Result<(), Missed<()>> {
         Err(Missed::Shut(()))
     }
 

@@ -208,7 +208,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         self.channel.locked(|state| {
             // SAFETY: as in `step`.
             let value = unsafe { &mut *node.value.get() };
-            if S::MEETS || value.is_none() {
+            if value.is_none() {
                 return Quick::No { waits: false };
             }
             // SAFETY: it is there, see above, and taken out once.
@@ -245,6 +245,38 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             self.queue(false, state);
             Quick::Parked
         })
+    }
+
+    /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
+    #[inline(never)]
+    fn poll_beside_lane(
+        &mut self,
+        cx: &mut Context<'_>,
+        waits: bool,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        // Cloned where it is wanted: a foreign one cannot be under the lock.
+        self.poll_locked(cx, waits.then(|| cx.waker().clone()))
+    }
+
+    /// As [`poll`](Future::poll), under the lock; with a waker to leave there, if it has been cloned.
+    #[inline(always)]
+    fn poll_locked(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut cloned: Option<Waker>,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if S::MEETS {
+            return self.poll_slowly(cx, false);
+        }
+        match self.step_quickly(cx.waker(), &mut cloned) {
+            Quick::Sent(replaced, waker) => {
+                self.growth.stop();
+                wake(waker);
+                Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+            }
+            Quick::Parked => Poll::Pending,
+            Quick::No { waits } => self.poll_slowly(cx, waits),
+        }
     }
 
     /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
@@ -356,33 +388,29 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
 impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     type Output = Result<S::Receipt, SendError<T>>;
 
+    // As for a receive.
+    #[cfg_attr(feature = "std", inline)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
-        let mut cloned = None;
-        if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
-            if let Some(value) = this.node.value.get_mut().take() {
+        if !S::Aside::LENDS {
+            return this.poll_locked(cx, None);
+        }
+        let mut waits = false;
+        if !this.node.token.is_known() && !this.node.token.is_arm() {
+            if let Err(missed) = this.channel.aside.may_send() {
+                waits = !S::LOSES && matches!(missed, Missed::NotNow(()));
+            } else if let Some(value) = this.node.value.get_mut().take() {
                 match this.channel.send_aside(value) {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
                     Err(missed) => {
-                        if matches!(missed, Missed::NotNow(_)) && !S::LOSES {
-                            cloned = Some(cx.waker().clone());
-                        }
+                        waits = !S::LOSES && matches!(missed, Missed::NotNow(_));
                         *this.node.value.get_mut() = Some(missed.into_inner());
                     }
                 }
             }
         }
-        match this.step_quickly(cx.waker(), &mut cloned) {
-            Quick::Sent(replaced, waker) => {
-                this.growth.stop();
-                wake(waker);
-                Poll::Ready(Ok(this.channel.strategy.receipt(replaced)))
-            }
-            Quick::Parked => Poll::Pending,
-            Quick::No { waits } => this.poll_slowly(cx, waits),
-        }
+        this.poll_beside_lane(cx, waits)
     }
 }
 

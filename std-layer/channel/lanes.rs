@@ -25,6 +25,9 @@ use crate::sync::RawMutex;
 pub struct Lanes<T> {
     tail: Lane<T>,
     head: Lane<T>,
+    /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
+    /// at a lane takes its line away from those who use it.
+    signs: [AtomicUsize; 2],
     /// What the last loan was worth; see [`Aside::batch`].
     batch: AtomicUsize,
     /// How many values there were when they were lent, if they are. Under the channel's lock.
@@ -168,11 +171,6 @@ impl<T> Lane<T> {
     /// Runs `f` with this end, if the lane is open, or with what it is instead.
     #[inline]
     fn with<R>(&self, f: impl FnOnce(Result<&mut End<T>, Way>) -> R) -> R {
-        // Relaxed: a look whether it is worth the lock. Who sees late that it has been opened takes the other way.
-        match Way::of(self.way.load(Ordering::Relaxed)) {
-            Way::Open => {}
-            way => return f(Err(way)),
-        }
         self.lock.lock(|| {
             // Acquire pairs with the Release in `open`: the end is seen as it was lent, and both counts.
             match Way::of(self.way.load(Ordering::Acquire)) {
@@ -246,14 +244,32 @@ impl<T> Lane<T> {
     }
 
     /// Says what it is while nothing is lent. Under the channel's lock.
-    fn keep(&self, waits: bool) {
-        let way = if waits { Way::Wait } else { Way::Shut };
+    fn keep(&self, way: Way) {
         // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
         self.way.store(way as usize, Ordering::Relaxed);
     }
 }
 
 impl<T> Lanes<T> {
+    /// Tells those who come. Under the channel's lock.
+    #[inline]
+    fn signal(&self, ways: [Way; 2]) {
+        for (sign, way) in self.signs.iter().zip(ways) {
+            // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
+            sign.store(way as usize, Ordering::Relaxed);
+        }
+    }
+
+    /// What those of one side were told.
+    #[inline]
+    fn sign(&self, side: usize) -> Result<(), Missed<()>> {
+        // Relaxed: as above.
+        match Way::of(self.signs[side].load(Ordering::Relaxed)) {
+            Way::Open => Ok(()),
+            way => Err(way.refuse((), false)),
+        }
+    }
+
     /// Uses a slot, before the eyes of a model checker, if there is one.
     #[inline]
     fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
@@ -274,6 +290,7 @@ impl<T> Aside<T> for Lanes<T> {
     const NEW: Self = Self {
         tail: Lane::NEW,
         head: Lane::NEW,
+        signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
         batch: AtomicUsize::new(0),
         lent: Cell::new(None),
         waits: Cell::new(None),
@@ -345,6 +362,16 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
+    fn may_send(&self) -> Result<(), Missed<()>> {
+        self.sign(0)
+    }
+
+    #[inline]
+    fn may_recv(&self) -> Result<(), Missed<()>> {
+        self.sign(1)
+    }
+
+    #[inline]
     fn batch(&self) -> usize {
         // A hint.
         self.batch.load(Ordering::Relaxed)
@@ -383,14 +410,16 @@ impl<T> Aside<T> for Lanes<T> {
         self.head.publish(0);
         self.tail.open(tail, room.saturating_sub(slots), turn, high_water, weighs);
         self.head.open(head, values, turn, 0, weighs);
+        self.signal([Way::Open; 2]);
     }
 
     #[inline]
     fn keep(&self, waits: [bool; 2]) {
         if self.waits.replace(Some(waits)) != Some(waits) {
-            let [senders, receivers] = waits;
-            self.tail.keep(senders);
-            self.head.keep(receivers);
+            let ways = waits.map(|waits| if waits { Way::Wait } else { Way::Shut });
+            self.tail.keep(ways[0]);
+            self.head.keep(ways[1]);
+            self.signal(ways);
         }
     }
 }
