@@ -12,6 +12,10 @@
 //!            └─────────── recall: under the channel's lock, then each lane's ──┘
 //! ```
 //!
+//! A loan costs more than an operation under the lock, so it must let several pass. Where loans have not, as between tasks
+//! of one thread that wait for each other each time, they become rare. Meanwhile each side is told by a sign whether it
+//! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there.
+//!
 //! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
 //! segments come and go under the channel's lock. While one is kept for promises behind the last one with values, it
 //! lends nothing.

@@ -47,8 +47,9 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.receivers.settle_front(TokenState::Granted)
     }
 
-    /// A sender's promise is kept, in the common case: nobody waits for memory, and nobody to receive, or one that is no
-    /// arm of a select. `None` in any other, in which `value` is not called.
+    /// A sender's promise is kept, in the common case: nobody waits for memory, and nobody to receive; where there are lanes,
+    /// also if one does that is no arm of a select. (Firmware takes the long way then.) `None` in any other, in which `value`
+    /// is not called.
     #[inline]
     pub(super) fn fill_quickly(
         &mut self,
@@ -62,8 +63,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         self.promised_slots -= 1;
         let replaced = self.put(value(), rank);
-        let waker = if self.receivers.is_empty() { None } else { self.pass_on() };
-        Some((replaced, waker))
+        let hands_over = S::Aside::LENDS && !self.receivers.is_empty();
+        Some((replaced, if hands_over { self.pass_on() } else { None }))
     }
 
     /// Whether a newcomer that wants to send must wait.

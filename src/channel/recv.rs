@@ -241,6 +241,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     None => Quick::No { waits: false },
                 };
             }
+            if S::MEETS {
+                return Quick::No { waits: false };
+            }
             if state.has_unpromised(self.reader) {
                 // An arm must be claimed first.
                 if token.is_arm() {
@@ -281,7 +284,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         cx: &mut Context<'_>,
         mut cloned: Option<Waker>,
     ) -> Poll<Result<S::Received, RecvError>> {
-        if S::MEETS {
+        // There is no quick way for it. (Firmware finds that out there: saying so twice is no smaller.)
+        if S::MEETS && cfg!(feature = "std") {
             return self.poll_slowly(cx.waker(), false);
         }
         match self.step_quickly(cx.waker(), &mut cloned) {

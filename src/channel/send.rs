@@ -208,7 +208,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         self.channel.locked(|state| {
             // SAFETY: as in `step`.
             let value = unsafe { &mut *node.value.get() };
-            if value.is_none() {
+            if S::MEETS || value.is_none() {
                 return Quick::No { waits: false };
             }
             // SAFETY: it is there, see above, and taken out once.
@@ -265,7 +265,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         cx: &mut Context<'_>,
         mut cloned: Option<Waker>,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
-        if S::MEETS {
+        // As for a receive.
+        if S::MEETS && cfg!(feature = "std") {
             return self.poll_slowly(cx, false);
         }
         match self.step_quickly(cx.waker(), &mut cloned) {
