@@ -1,5 +1,6 @@
 //! Blocking calls, from any thread.
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::park::pass;
@@ -31,6 +32,12 @@ pub fn block_on_for<F: Operation>(operation: F, limit: Duration) -> F::Limited {
     }
 }
 
+/// As [`block_on`], apart from the way that needs none: that one is to be short.
+#[inline(never)]
+fn wait<F: Future>(operation: F) -> F::Output {
+    block_on(operation)
+}
+
 /// Declares the blocking calls of a sending side.
 macro_rules! blocking_sends {
     () => {
@@ -41,7 +48,7 @@ macro_rules! blocking_sends {
         pub fn blocking_send(&self, value: T) -> Result<S::Receipt, SendError<T>> {
             match self.channel().pass_send(value, None) {
                 Ok(receipt) => Ok(receipt),
-                Err(value) => block_on(self.send(value)),
+                Err(value) => wait(self.send(value)),
             }
         }
 
@@ -90,7 +97,7 @@ macro_rules! blocking_receives {
         pub fn blocking_recv(&self) -> Result<T, RecvError> {
             match self.channel().pass_recv(None) {
                 Some(value) => Ok(value),
-                None => block_on(self.recv()),
+                None => wait(self.recv()),
             }
         }
 

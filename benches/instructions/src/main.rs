@@ -6,7 +6,8 @@ use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
 use std::process::ExitCode;
-use std::task::{Context, Waker};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use cloakroom::channel::{Buffered, Bytes, fan_out};
 use cloakroom::select::select;
@@ -48,6 +49,21 @@ const PATHS: &[Path] = &[
             assert!(receive.as_mut().poll(&mut cx).is_pending());
             assert!(sender.try_send(u64::from(number)).is_ok());
             assert!(receive.as_mut().poll(&mut cx).is_ready());
+        }
+    }),
+    ("capacity 1, a foreign waker: a receive and a send that wait, two that need not", |rounds| {
+        let (sender, receiver) = bounded(1);
+        let waker = Waker::from(Arc::new(Foreign));
+        let mut cx = Context::from_waker(&waker);
+        for number in 0..rounds {
+            let mut receive = pin!(receiver.recv());
+            assert!(receive.as_mut().poll(&mut cx).is_pending());
+            assert!(pin!(sender.send(u64::from(number))).poll(&mut cx).is_ready());
+            let mut send = pin!(sender.send(u64::from(number)));
+            assert!(send.as_mut().poll(&mut cx).is_pending());
+            assert!(receive.as_mut().poll(&mut cx).is_ready());
+            assert!(send.as_mut().poll(&mut cx).is_ready());
+            assert!(pin!(receiver.recv()).poll(&mut cx).is_ready());
         }
     }),
     ("64 bytes in an arena: alloc, fill, send, receive, read, release", |rounds| {
@@ -112,6 +128,13 @@ const PATHS: &[Path] = &[
         (0..rounds).for_each(|_| drop(black_box(Vec::<u8>::with_capacity(64))));
     }),
 ];
+
+/// What no channel knows how to clone under its lock.
+struct Foreign;
+
+impl Wake for Foreign {
+    fn wake(self: Arc<Self>) {}
+}
 
 fn arena() -> ArenaRef<'static, Lock> {
     MappedArena::new(1 << 20, 64, 1 << 10).expect("there is memory").leak()
