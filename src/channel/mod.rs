@@ -259,12 +259,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         };
         let mut value = ManuallyDrop::new(value);
         let sent = self.locked(|state| {
-            let quickly = state.sends_quickly();
-            // SAFETY: taken out once, and used below only if it was not.
-            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }, priority))
+            // SAFETY: called once at most, and used below only if it was not.
+            let mut take = || unsafe { ManuallyDrop::take(&mut value) };
+            if state.sends_quickly() {
+                return Some((state.put(take(), priority), None));
+            }
+            // Firmware looks for a receiver that waits in a critical section of its own: that keeps this one short.
+            if S::Aside::LENDS { state.hand_over(take, priority) } else { None }
         });
         match sent {
-            Some(replaced) => Ok(self.strategy.receipt(replaced)),
+            Some((replaced, waker)) => {
+                wake(waker);
+                Ok(self.strategy.receipt(replaced))
+            }
             None => self.try_send_slowly(ManuallyDrop::into_inner(value), priority),
         }
     }
