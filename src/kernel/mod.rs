@@ -122,16 +122,10 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        // The other reference is the kernel's, until the task is done.
         let task = TaskRef::spawn(arena, &self.ready, future)?;
-        let handle = JoinHandle::new(task.clone());
-        // The kernel's own reference, until the task is done.
-        let task = task.into_raw();
-        let parent = self.ready.with(|ready| {
-            ready.tasks += 1;
-            ready.make_ready(task)
-        });
-        wake(parent);
-        Ok(handle)
+        self.ready.welcome(task.as_raw());
+        Ok(JoinHandle::new(task))
     }
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is

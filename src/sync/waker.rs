@@ -31,9 +31,9 @@ pub(crate) struct Acts {
 const STUCK: usize = usize::MAX / 4 * 3;
 
 impl WakeTarget {
-    /// One that has one reference.
-    pub(crate) fn new(acts: &'static Acts) -> Self {
-        Self { references: AtomicUsize::new(1), acts }
+    /// One that has so many references.
+    pub(crate) fn new(acts: &'static Acts, references: usize) -> Self {
+        Self { references: AtomicUsize::new(references), acts }
     }
 
     /// One more reference, for somebody who has one.
