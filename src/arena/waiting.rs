@@ -148,6 +148,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 map.stats.waited = map.stats.waited.wrapping_add(1);
             }
             this.waiter.stalled_at = stalled_at;
+            map.kick = Some(ArenaRef::<M>::KICK);
             match this.waiter.token.state() {
                 // SAFETY: pinned, in no list, and `drop` takes it out again.
                 State::Granted => unsafe {
@@ -431,7 +432,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             self.core().stalled.store(false, Ordering::SeqCst);
             map.changes = map.changes.wrapping_add(1);
         });
-        self.kick();
+        self.run(|map| map.kick);
     }
 
     /// Takes a queued waiter out of the queue or of its home's list.
