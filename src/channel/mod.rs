@@ -88,7 +88,7 @@ use crate::unwind::to_the_end;
 use aside::{Aside, Missed};
 use meeting::Look;
 use snapshot::count;
-use state::{Offer, Settled, State, Take};
+use state::{Offer, Settled, State, Take, Wakers};
 use store::Store;
 
 /// A channel between any number of senders and receivers.
@@ -514,6 +514,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             drop(value);
             true
         });
+    }
+
+    /// What is left to do after a critical section: wakes those who are `told` of it, and unless that has `settled`
+    /// all, deals with waiters.
+    #[inline]
+    fn tell(&self, told: Wakers, settled: bool) {
+        let [first, second] = told;
+        if S::MEETS {
+            wake(second);
+        } else {
+            // Two are told of a meeting only.
+            debug_assert!(second.is_none());
+            core::mem::forget(second);
+        }
+        wake(first);
+        if !settled {
+            self.settle();
+        }
     }
 
     /// Deals with waiters until none can be helped.

@@ -205,21 +205,20 @@ impl<T, S: Strategy<T>> State<T, S> {
         value: &mut Option<T>,
         rank: S::Rank,
     ) -> Offer<T> {
-        if self.closed {
-            if !claim_own(side) {
-                return Offer::Lost;
+        if !self.closed {
+            if S::MEETS {
+                return self.offer_to_meet(side, value);
             }
-            count(&mut self.counters.refused);
-            return Offer::Closed;
-        }
-        if S::MEETS {
-            return self.offer_to_meet(side, value);
-        }
-        if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
-            return Offer::Full;
+            if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
+                return Offer::Full;
+            }
         }
         if !claim_own(side) {
             return Offer::Lost;
+        }
+        if self.closed {
+            count(&mut self.counters.refused);
+            return Offer::Closed;
         }
         let replaced = value.take().and_then(|value| self.put(value, rank));
         Offer::Sent(replaced, self.promise_value())
@@ -254,27 +253,25 @@ impl<T, S: Strategy<T>> State<T, S> {
         side: Side<'_>,
         reader: S::Reader,
     ) -> Take<S::Received, S::Growth> {
-        if self.has_value_for_newcomer(reader) {
-            if !claim_own(side) {
-                return Take::Lost;
-            }
-            return self.pull(reader);
-        }
-        if S::MEETS && self.has_room() && self.sender_waits() {
+        let has_value = self.has_value_for_newcomer(reader);
+        if S::MEETS && !has_value && self.has_room() && self.sender_waits() {
             // Those who wait come first.
             if let Some(wakers) = self.introduce() {
                 return Take::Again(wakers);
             }
             return self.take_from_sender(side);
         }
-        if self.is_drained_for(reader) {
-            if !claim_own(side) {
-                return Take::Lost;
-            }
-            count(&mut self.counters.ended);
-            return Take::Closed;
+        if !has_value && !self.is_drained_for(reader) {
+            return Take::Empty;
         }
-        Take::Empty
+        if !claim_own(side) {
+            return Take::Lost;
+        }
+        if has_value {
+            return self.pull(reader);
+        }
+        count(&mut self.counters.ended);
+        Take::Closed
     }
 
     fn has_value_for_newcomer(&self, reader: S::Reader) -> bool {

@@ -197,6 +197,11 @@ impl Token {
         unsafe { ptr::replace(self.waker.get().cast(), waker) }
     }
 
+    /// Stores `waker`, and leaves the old one there, which the caller drops outside the lock.
+    pub(crate) fn swap_waker(&self, waker: &mut Option<Waker>) {
+        *waker = self.set_waker(waker.take());
+    }
+
     /// Stores `waker` in a token that is about to be queued: it has none.
     #[inline]
     pub(crate) fn leave_waker(&self, waker: Waker) {
