@@ -257,15 +257,26 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(missed) => missed.into_inner(),
         };
         let mut value = ManuallyDrop::new(value);
+        let mut refused = false;
         let sent = self.locked(|state| {
-            let quickly = state.sends_quickly();
-            // SAFETY: taken out once, and used below only if it was not.
-            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }, priority))
+            if state.sends_quickly() {
+                // SAFETY: taken out once, and used below only if it was not.
+                return Some(state.put(unsafe { ManuallyDrop::take(&mut value) }, priority));
+            }
+            if state.is_full_for_certain() {
+                count(&mut state.counters.full);
+                refused = true;
+            }
+            None
         });
-        match sent {
-            Some(replaced) => Ok(self.strategy.receipt(replaced)),
-            None => self.try_send_slowly(ManuallyDrop::into_inner(value), priority),
+        let value = match sent {
+            Some(replaced) => return Ok(self.strategy.receipt(replaced)),
+            None => ManuallyDrop::into_inner(value),
+        };
+        if refused {
+            return Err(TrySendError::Full(value));
         }
+        self.try_send_slowly(value, priority)
     }
 
     /// As [`try_send`](Self::try_send), with a receiver waiting, or in one of the rarer cases.
@@ -273,8 +284,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let sent = self.locked(|state| {
-            // SAFETY: called once at most, and used below only if it was not.
-            state.hand_over(|| unsafe { ManuallyDrop::take(&mut value) }, priority)
+            if !state.sends_at_once() {
+                return None;
+            }
+            // SAFETY: taken out once, and used below only if it was not.
+            Some(state.deliver(unsafe { ManuallyDrop::take(&mut value) }, priority))
         });
         match sent {
             Some((replaced, waker)) => {
@@ -370,12 +384,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
             Err(_) => {}
         }
-        match self.locked(|state| state.take_quickly(reader)) {
+        let mut refused = false;
+        let taken = self.locked(|state| {
+            let taken = state.take_quickly(reader);
+            if taken.is_none() && state.is_empty_for_certain(reader) {
+                count(&mut state.counters.empty);
+                refused = true;
+            }
+            taken
+        });
+        match taken {
             Some((value, None)) => Ok(value),
             Some((value, Some(unused))) => {
                 S::shrink(unused);
                 Ok(value)
             }
+            None if refused => Err(TryRecvError::Empty),
             None => self.try_take_slowly(reader),
         }
     }
@@ -383,7 +407,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        match self.locked(|state| state.take_over(reader)) {
+        let taken = self.locked(|state| {
+            if state.receives_at_once(reader) { state.collect(reader) } else { None }
+        });
+        match taken {
             Some((value, unused, waker)) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);

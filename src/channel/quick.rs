@@ -16,43 +16,49 @@ pub(super) type Pulled<T, S> =
     (<S as Strategy<T>>::Received, Option<<S as Strategy<T>>::Growth>, Option<Waker>);
 
 impl<T, S: Strategy<T>> State<T, S> {
-    /// A newcomer's send to the receiver that has waited longest, when nobody waits to send and that one
-    /// is no arm of a select; `None` in any other case, in which `value` is not called.
+    /// Whether a newcomer's send leaves nobody to be helped: nobody waits to send, and if somebody waits to receive, it
+    /// is no arm of a select. Then it is to be [delivered](Self::deliver).
     #[inline]
-    pub(super) fn hand_over(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<(Option<T>, Option<Waker>)> {
-        let first = self.receivers.front().filter(|first| !first.is_arm());
-        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
-            return None;
-        }
-        if first.is_none() || !self.has_room() {
-            return None;
-        }
-        let replaced = self.put(value(), rank);
-        // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() <= self.promised_values {
-            return Some((replaced, None));
-        }
-        self.promised_values += 1;
-        Some((replaced, self.receivers.settle_front(TokenState::Granted)))
+    pub(super) fn sends_at_once(&self) -> bool {
+        let room = self.has_room() || S::LOSES && self.receivers.is_empty();
+        room && self.senders.is_empty() && self.delivers_at_once()
     }
 
-    /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
-    /// which `value` is not called.
+    /// Whether what is sent can be promised in the same step.
     #[inline]
-    pub(super) fn fill_quickly(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<Option<T>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory() {
-            return None;
+    pub(super) fn delivers_at_once(&self) -> bool {
+        let first = self.receivers.front();
+        !S::MEETS && !self.closed && first.is_none_or(|first| !S::SHARES && !first.is_arm())
+    }
+
+    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
+    #[inline]
+    pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
+        // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
+        let waits = !self.receivers.is_empty();
+        let replaced = self.put(value, rank);
+        // What was promised before, and has been replaced, is made up for by this one.
+        if !waits || self.store.len() <= self.promised_values {
+            return (replaced, None);
         }
-        self.promised_slots -= 1;
-        Some(self.put(value(), rank))
+        self.promised_values += 1;
+        (replaced, self.receivers.settle_front(TokenState::Granted))
+    }
+
+    /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
+    #[inline]
+    pub(super) fn is_full_for_certain(&self) -> bool {
+        !(S::MEETS || S::LOSES || S::GROWS)
+            && self.is_quiet()
+            && !self.closed
+            && !self.has_room()
+    }
+
+    /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
+    /// bring one.
+    #[inline]
+    pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
+        !S::MEETS && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
     }
 
     /// Whether a newcomer that wants to send must wait.
@@ -61,29 +67,26 @@ impl<T, S: Strategy<T>> State<T, S> {
         !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
     }
 
-    /// A receiver's promise is kept, in the common case: nobody waits to send, or one that is no arm of a select.
-    /// `None` in any other.
+    /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
+    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect).
     #[inline]
-    pub(super) fn collect_quickly(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        // Once it is closed, the last value's receiver tells the others.
-        if S::MEETS || S::SHARES || self.closed || !self.leaves_slot_quickly() {
-            return None;
-        }
-        let (value, unused) = self.pop(reader)?;
-        self.promised_values -= 1;
-        Some((value, unused, self.leave_slot()))
+    pub(super) fn receives_at_once(&self, reader: S::Reader) -> bool {
+        !S::MEETS
+            && self.receivers.is_empty()
+            && self.has_unpromised(reader)
+            && self.collects_at_once()
     }
 
-    /// A newcomer's receive, when nobody waits to receive, and nobody to send or one that is no arm of a
-    /// select; `None` in any other case.
+    /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
+    /// receiver tells the others.
     #[inline]
-    pub(super) fn take_over(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || !self.leaves_slot_quickly() {
-            return None;
-        }
-        if !self.has_unpromised(reader) {
-            return None;
-        }
+    pub(super) fn collects_at_once(&self) -> bool {
+        !self.closed && self.leaves_slot_quickly()
+    }
+
+    /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.
+    #[inline]
+    pub(super) fn collect(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
         let (value, unused) = self.pop(reader)?;
         Some((value, unused, self.leave_slot()))
     }

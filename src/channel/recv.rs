@@ -242,39 +242,37 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
         self.channel.locked(|state| {
-            if token.is_known() {
-                if token.state() != TokenState::Granted {
-                    return Quick::No { waits: false };
-                }
-                return match state.collect_quickly(self.reader) {
-                    Some((value, unused, waker)) => {
-                        token.set_state(TokenState::Idle);
-                        token.forget();
-                        Quick::Received(value, unused, waker)
-                    }
-                    None => Quick::No { waits: false },
-                };
-            }
             if S::MEETS {
                 return Quick::No { waits: false };
             }
-            if state.has_unpromised(self.reader) {
-                // An arm must be claimed first.
-                if token.is_arm() {
+            let known = token.is_known();
+            if !known && !state.has_unpromised(self.reader) {
+                if state.closed || state.waits_for_memory() {
                     return Quick::No { waits: false };
                 }
-                return match state.take_over(self.reader) {
-                    Some((value, unused, waker)) => Quick::Received(value, unused, waker),
-                    None => Quick::No { waits: false },
-                };
+                let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
+                token.leave_waker(waker);
+                self.queue(false, state);
+                return Quick::Parked;
             }
-            if state.closed || state.waits_for_memory() {
+            let collects = if known {
+                !S::SHARES && token.state() == TokenState::Granted
+            } else {
+                // An arm must be claimed first.
+                !token.is_arm() && state.receivers.is_empty()
+            };
+            if !collects || !state.collects_at_once() {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
-            token.leave_waker(waker);
-            self.queue(false, state);
-            Quick::Parked
+            let Some((value, unused, waker)) = state.collect(self.reader) else {
+                return Quick::No { waits: false };
+            };
+            if known {
+                state.promised_values -= 1;
+                token.set_state(TokenState::Idle);
+                token.forget();
+            }
+            Quick::Received(value, unused, waker)
         })
     }
 

@@ -211,29 +211,24 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             }
             // SAFETY: it is there, see above, and taken out once.
             let mut take = || unsafe { value.take().unwrap_unchecked() };
-            if token.is_known() {
-                if token.state() != TokenState::Granted {
-                    return Quick::No { waits: false };
+            let known = token.is_known();
+            let passes = if known {
+                let granted = token.state() == TokenState::Granted && !state.waits_for_memory();
+                granted && state.delivers_at_once()
+            } else {
+                // An arm must be claimed first.
+                !token.is_arm() && state.sends_at_once()
+            };
+            if passes {
+                state.promised_slots -= usize::from(known);
+                let (replaced, waker) = state.deliver(take(), rank);
+                if known {
+                    token.set_state(TokenState::Idle);
+                    token.forget();
                 }
-                return match state.fill_quickly(&mut take, rank) {
-                    Some(replaced) => {
-                        token.set_state(TokenState::Idle);
-                        token.forget();
-                        Quick::Sent(replaced, None)
-                    }
-                    None => Quick::No { waits: false },
-                };
+                return Quick::Sent(replaced, waker);
             }
-            // An arm must be claimed first.
-            if !token.is_arm() {
-                if state.sends_quickly() {
-                    return Quick::Sent(state.put(take(), rank), None);
-                }
-                if let Some((replaced, waker)) = state.hand_over(&mut take, rank) {
-                    return Quick::Sent(replaced, waker);
-                }
-            }
-            if S::GROWS || !state.send_waits() {
+            if known || S::GROWS || !state.send_waits() {
                 return Quick::No { waits: false };
             }
             let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };

@@ -156,7 +156,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
     #[inline]
     pub(super) fn sends_quickly(&self) -> bool {
-        !S::MEETS && !self.closed && self.is_quiet() && (S::LOSES || self.has_room())
+        !S::MEETS && self.is_quiet() && !self.closed && (S::LOSES || self.has_room())
     }
 
     /// A newcomer's receive in the common case; `None` in any other.
