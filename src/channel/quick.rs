@@ -9,7 +9,7 @@ use core::task::Waker;
 
 use super::state::State;
 use super::store::{Store, Strategy};
-use crate::sync::wait::State as TokenState;
+use crate::sync::wait::{State as TokenState, Token};
 
 /// What was received, memory no longer needed, and a sender to be told.
 pub(super) type Pulled<T, S> =
@@ -21,14 +21,19 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn sends_at_once(&self) -> bool {
         let room = self.has_room() || S::LOSES && self.receivers.is_empty();
-        room && self.senders.is_empty() && self.delivers_at_once()
+        let delivers = |first: &Token| !S::SHARES && !first.is_arm();
+        !S::MEETS
+            && room
+            && self.senders.is_empty()
+            && !self.closed
+            && self.receivers.front().is_none_or(delivers)
     }
 
-    /// Whether what is sent can be promised in the same step.
+    /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits to receive, or for memory. Then
+    /// its value is to be [put](Self::put) in.
     #[inline]
-    pub(super) fn delivers_at_once(&self) -> bool {
-        let first = self.receivers.front();
-        !S::MEETS && !self.closed && first.is_none_or(|first| !S::SHARES && !first.is_arm())
+    pub(super) fn fills_at_once(&self) -> bool {
+        !(S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory())
     }
 
     /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
@@ -55,10 +60,14 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
-    /// bring one.
+    /// bring one. A broadcast's readers, who find values far more often than they take them, look further for that.
     #[inline]
     pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
-        !S::MEETS && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
+        !S::MEETS
+            && !S::SHARES
+            && self.is_quiet()
+            && !self.closed
+            && !self.has_unpromised(reader)
     }
 
     /// Whether a newcomer that wants to send must wait.

@@ -165,6 +165,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     }
 
     /// Stays in the list, or joins it, perhaps as one that only `looks`.
+    #[inline(never)]
     fn park(
         &self,
         looks: bool,
@@ -211,24 +212,21 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             }
             // SAFETY: it is there, see above, and taken out once.
             let mut take = || unsafe { value.take().unwrap_unchecked() };
-            let known = token.is_known();
-            let passes = if known {
-                let granted = token.state() == TokenState::Granted && !state.waits_for_memory();
-                granted && state.delivers_at_once()
-            } else {
-                // An arm must be claimed first.
-                !token.is_arm() && state.sends_at_once()
-            };
-            if passes {
-                state.promised_slots -= usize::from(known);
-                let (replaced, waker) = state.deliver(take(), rank);
-                if known {
-                    token.set_state(TokenState::Idle);
-                    token.forget();
+            if token.is_known() {
+                if token.state() != TokenState::Granted || !state.fills_at_once() {
+                    return Quick::No { waits: false };
                 }
+                token.set_state(TokenState::Idle);
+                token.forget();
+                state.promised_slots -= 1;
+                return Quick::Sent(state.put(take(), rank), None);
+            }
+            // An arm must be claimed first.
+            if !token.is_arm() && state.sends_at_once() {
+                let (replaced, waker) = state.deliver(take(), rank);
                 return Quick::Sent(replaced, waker);
             }
-            if known || S::GROWS || !state.send_waits() {
+            if S::GROWS || !state.send_waits() {
                 return Quick::No { waits: false };
             }
             let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
