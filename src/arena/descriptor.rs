@@ -473,7 +473,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             self.unshelve_long();
         }
         if chores.kick() {
-            self.run(|map| map.kick);
+            self.call_kick();
         }
     }
 

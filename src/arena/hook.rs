@@ -19,10 +19,10 @@ pub(super) struct Hook(unsafe fn(NonNull<()>));
 pub(super) struct CreditHook(unsafe fn(NonNull<()>, &mut Map, u8, usize));
 
 impl<M: RawMutex> ArenaRef<'_, M> {
-    /// Left by those who wait for memory: [`kick`](Self::kick).
+    /// Left by those who wait for memory: [`unstall_and_kick`](Self::unstall_and_kick).
     pub(super) const KICK: Hook = Hook(|header| {
         // SAFETY: `run` hands over the header of an arena under this lock, which was attached when this was left there.
-        unsafe { ArenaRef::<M>::unattached(header.cast()) }.kick();
+        unsafe { ArenaRef::<M>::unattached(header.cast()) }.unstall_and_kick();
     });
 
     /// Left by who begins to move a payload: [`finish_move`](Self::finish_move).

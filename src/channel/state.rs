@@ -220,8 +220,15 @@ impl<T, S: Strategy<T>> State<T, S> {
             count(&mut self.counters.refused);
             return Offer::Closed;
         }
+        let (replaced, waker) = self.put_for_first(value, rank);
+        Offer::Sent(replaced, waker)
+    }
+
+    /// Puts a value in, and promises it to the receiver that has waited longest.
+    #[inline]
+    fn put_for_first(&mut self, value: &mut Option<T>, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         let replaced = value.take().and_then(|value| self.put(value, rank));
-        Offer::Sent(replaced, self.promise_value())
+        (replaced, self.promise_value())
     }
 
     /// A newcomer's request for a slot.
@@ -313,8 +320,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
             return (value, None);
         }
-        let replaced = value.take().and_then(|value| self.put(value, rank));
-        (replaced, self.promise_value())
+        self.put_for_first(value, rank)
     }
 
     /// A sender goes away without using its promise.
@@ -459,7 +465,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// What is next, and the slot that it leaves to the first sender.
-    #[inline]
+    #[inline(never)]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
         match self.pop(reader) {
             Some((value, unused)) => {

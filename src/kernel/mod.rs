@@ -187,12 +187,11 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Leaves the last task of a batch, for others to go on with.
     #[inline(never)]
     fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
-        let told = self.ready.with(|ready| {
-            let alone = ready.suspend(task.as_raw());
-            if alone { ready.searcher() } else { None }
-        });
+        // As if whoever has woken it while it ran did so now: that is rare, and what a waker does is there anyway.
+        if self.ready.with(|ready| ready.stop(task.as_raw())) {
+            task.wake_as_others_do();
+        }
         keep(task, ended);
-        wake(told);
     }
 
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One

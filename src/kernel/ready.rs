@@ -143,16 +143,24 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         None
     }
 
-    /// A task has been polled. Queues it if it was woken meanwhile and has not ended; whether it is alone in the
-    /// queue, and nobody has been told.
+    /// A task has been polled. Whether it was woken meanwhile, and has not ended.
     #[inline]
-    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
+    pub(super) fn stop(&mut self, pointer: NonNull<Header<M>>) -> bool {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
-        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
-        task.flags.set(idle);
-        flags & flag::NOTIFIED != 0 && self.append(pointer, idle)
+        task.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
+        flags & flag::NOTIFIED != 0
+    }
+
+    /// A task has been polled. Queues it if it was woken meanwhile and has not ended.
+    #[inline]
+    fn suspend(&mut self, pointer: NonNull<Header<M>>) {
+        if self.stop(pointer) {
+            // SAFETY: as in `make_ready`.
+            let flags = unsafe { pointer.as_ref() }.flags.get();
+            self.append(pointer, flags);
+        }
     }
 
     /// Puts a task with these flags into the queue; whether it is alone there.

@@ -246,6 +246,12 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         }
     }
 
+    /// Makes the task ready, by the function that its wakers call: for the rare case.
+    pub(super) fn wake_as_others_do(&self) {
+        // SAFETY: the pointer reaches the whole task, which this reference keeps.
+        unsafe { WakeTarget::wake_by_ref(self.0.cast()) }
+    }
+
     /// Asks the kernel to drop the future instead of polling it again.
     pub(super) fn cancel(&self) {
         let header = self.header();

@@ -412,12 +412,13 @@ impl Parked {
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let first = self.list.first()?;
+        let first = self.list.pop_front()?;
         if self.looked_at == first {
-            self.look_past(first);
+            // On behind it.
+            self.looked_at = self.list.head;
         }
         self.count -= 1;
-        self.list.pop_front()
+        Some(first)
     }
 
     /// Takes the first token out and ends its wait with `outcome`. It must not be an arm of a select.

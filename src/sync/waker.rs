@@ -66,6 +66,16 @@ impl WakeTarget {
         }
     }
 
+    /// Wakes it.
+    ///
+    /// # Safety
+    /// The caller has a reference, and `target` reaches the whole.
+    #[inline]
+    pub(crate) unsafe fn wake_by_ref(target: NonNull<Self>) {
+        // SAFETY: by the caller's word.
+        unsafe { (target.as_ref().acts.wake_by_ref)(target) }
+    }
+
     /// # Safety
     /// No reference is left, or they do not count any more.
     #[inline(never)]
@@ -117,10 +127,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
     },
     |data| {
         // SAFETY: as above.
-        unsafe {
-            let target = WakeTarget::of(data);
-            (target.as_ref().acts.wake_by_ref)(target)
-        }
+        unsafe { WakeTarget::wake_by_ref(WakeTarget::of(data)) }
     },
     // SAFETY: as above; the reference is the waker's, which is given up.
     |data| unsafe { WakeTarget::release(WakeTarget::of(data)) },
