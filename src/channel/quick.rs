@@ -43,11 +43,13 @@ impl<T, S: Strategy<T>> State<T, S> {
         let waits = !self.receivers.is_empty();
         let replaced = self.put(value, rank);
         // What was promised before, and has been replaced, is made up for by this one.
-        if !waits || self.store.len() <= self.promised_values {
-            return (replaced, None);
-        }
-        self.promised_values += 1;
-        (replaced, self.receivers.settle_front(TokenState::Granted))
+        let waker = if waits && self.store.len() > self.promised_values {
+            self.promised_values += 1;
+            self.receivers.settle_front(TokenState::Granted)
+        } else {
+            None
+        };
+        (replaced, waker)
     }
 
     /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
@@ -109,11 +111,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises it to the sender that has waited longest.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
-        if self.senders.is_empty() || !self.has_room() {
-            return None;
+        if !self.senders.is_empty() && self.has_room() {
+            self.promised_slots += 1;
+            self.senders.settle_front(TokenState::Granted)
+        } else {
+            None
         }
-        self.promised_slots += 1;
-        self.senders.settle_front(TokenState::Granted)
     }
 
     /// Whether senders wait for memory: the first of them may have to be told that it is.
