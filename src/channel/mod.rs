@@ -407,9 +407,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        let taken = self.locked(|state| {
-            if state.receives_at_once(reader) { state.collect(reader) } else { None }
-        });
+        let taken =
+            self.locked(
+                |state| {
+                    if state.receives_at_once(reader) { state.collect(reader) } else { None }
+                },
+            );
         match taken {
             Some((value, unused, waker)) => {
                 if let Some(unused) = unused {

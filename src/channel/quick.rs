@@ -43,7 +43,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         let waits = !self.receivers.is_empty();
         let replaced = self.put(value, rank);
         // What was promised before, and has been replaced, is made up for by this one.
-        let waker = if waits && self.store.len() > self.promised_values {
+        debug_assert!(S::LOSES || self.store.len() > self.promised_values);
+        let waker = if waits && (!S::LOSES || self.store.len() > self.promised_values) {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
@@ -55,21 +56,14 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
     #[inline]
     pub(super) fn is_full_for_certain(&self) -> bool {
-        !(S::MEETS || S::LOSES || S::GROWS)
-            && self.is_quiet()
-            && !self.closed
-            && !self.has_room()
+        !(S::MEETS || S::LOSES || S::GROWS) && self.is_quiet() && !self.closed && !self.has_room()
     }
 
     /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
     /// bring one. A broadcast's readers, who find values far more often than they take them, look further for that.
     #[inline]
     pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
-        !S::MEETS
-            && !S::SHARES
-            && self.is_quiet()
-            && !self.closed
-            && !self.has_unpromised(reader)
+        !S::MEETS && !S::SHARES && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
     }
 
     /// Whether a newcomer that wants to send must wait.
@@ -111,7 +105,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises it to the sender that has waited longest.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
-        if !self.senders.is_empty() && self.has_room() {
+        // No more slots are promised than there were free ones, and now there is one more.
+        debug_assert!(S::GROWS || S::SHARES || self.has_room());
+        if !self.senders.is_empty() {
             self.promised_slots += 1;
             self.senders.settle_front(TokenState::Granted)
         } else {

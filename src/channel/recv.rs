@@ -187,8 +187,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let mut told = [None, None];
         let (step, settled) = self.channel.locked(|state| {
             let step = self.step_locked(state, current, waker, &mut told);
-            let settled =
-                !matches!(step, Step::Received(..) | Step::Parked) || state.is_settled();
+            let settled = !matches!(step, Step::Received(..) | Step::Parked) || state.is_settled();
             (step, settled)
         });
         self.channel.tell(told, settled);
@@ -286,7 +285,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let mut waker = waits.then(|| current.clone());
         loop {
             match self.step(current, &mut waker) {
-                Step::Received(value, unused) => return Poll::Ready(Ok(received::<T, S>(value, unused))),
+                Step::Received(value, unused) => {
+                    return Poll::Ready(Ok(received::<T, S>(value, unused)));
+                }
                 Step::Closed => return Poll::Ready(Err(RecvError)),
                 Step::Again => {}
                 Step::NeedWaker => waker = Some(current.clone()),

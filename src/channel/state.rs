@@ -226,7 +226,11 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Puts a value in, and promises it to the receiver that has waited longest.
     #[inline]
-    fn put_for_first(&mut self, value: &mut Option<T>, rank: S::Rank) -> (Option<T>, Option<Waker>) {
+    fn put_for_first(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> (Option<T>, Option<Waker>) {
         let replaced = value.take().and_then(|value| self.put(value, rank));
         (replaced, self.promise_value())
     }

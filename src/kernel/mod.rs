@@ -188,7 +188,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     #[inline(never)]
     fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
         // As if whoever has woken it while it ran did so now: that is rare, and what a waker does is there anyway.
-        if self.ready.with(|ready| ready.stop(task.as_raw())) {
+        if self.ready.with(|ready| ready.suspend(task.as_raw())).is_some() {
             task.wake_as_others_do();
         }
         keep(task, ended);

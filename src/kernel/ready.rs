@@ -143,24 +143,15 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         None
     }
 
-    /// A task has been polled. Whether it was woken meanwhile, and has not ended.
+    /// A task has been polled. Its flags from now on, if it was woken meanwhile and has not ended.
     #[inline]
-    pub(super) fn stop(&mut self, pointer: NonNull<Header<M>>) -> bool {
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<usize> {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
-        task.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED));
-        flags & flag::NOTIFIED != 0
-    }
-
-    /// A task has been polled. Queues it if it was woken meanwhile and has not ended.
-    #[inline]
-    fn suspend(&mut self, pointer: NonNull<Header<M>>) {
-        if self.stop(pointer) {
-            // SAFETY: as in `make_ready`.
-            let flags = unsafe { pointer.as_ref() }.flags.get();
-            self.append(pointer, flags);
-        }
+        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
+        task.flags.set(idle);
+        (flags & flag::NOTIFIED != 0).then_some(idle)
     }
 
     /// Puts a task with these flags into the queue; whether it is alone there.
@@ -264,7 +255,9 @@ impl<M: RawMutex + 'static> Held<'_, M> {
                 task.flags.set(flags & !flag::NOTIFIED);
                 return Some((pointer, flags));
             }
-            self.suspend(pointer);
+            if let Some(flags) = self.suspend(pointer) {
+                self.append(pointer, flags);
+            }
         }
         self.pop()
     }
