@@ -56,7 +56,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
     #[inline]
     pub(super) fn is_full_for_certain(&self) -> bool {
-        !(S::MEETS || S::LOSES || S::GROWS) && self.is_quiet() && !self.closed && !self.has_room()
+        let may_refuse = !(S::MEETS || S::LOSES || S::GROWS);
+        may_refuse && self.is_quiet() && !self.closed && !self.has_room()
     }
 
     /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
