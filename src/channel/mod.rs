@@ -34,6 +34,7 @@ mod endpoint;
 mod fan_out;
 mod growth;
 mod histogram;
+mod landing;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;

@@ -7,9 +7,9 @@
 
 use core::task::Waker;
 
-use super::state::State;
+use super::state::{RecvTokenOf, State};
 use super::store::{Store, Strategy};
-use crate::sync::wait::State as TokenState;
+use crate::sync::wait::{State as TokenState, Token};
 
 /// What was received, memory no longer needed, and a sender to be told.
 pub(super) type Pulled<T, S> =
@@ -21,7 +21,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn hand_over(
         &mut self,
-        value: impl FnOnce() -> T,
+        mut value: impl FnMut() -> T,
         rank: S::Rank,
     ) -> Option<(Option<T>, Option<Waker>)> {
         let first = self.receivers.front().filter(|first| !first.is_arm());
@@ -31,6 +31,9 @@ impl<T, S: Strategy<T>> State<T, S> {
         if first.is_none() || !self.has_room() {
             return None;
         }
+        if let Some(waker) = self.land_at_first(&mut value) {
+            return Some((None, waker));
+        }
         let replaced = self.put(value(), rank);
         // What was promised before, and has been replaced, is made up for by this one.
         if self.store.len() <= self.promised_values {
@@ -38,6 +41,21 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         self.promised_values += 1;
         Some((replaced, self.receivers.settle_front(TokenState::Granted)))
+    }
+
+    /// Puts a value where the receiver that has waited longest finds it, if it stays for that; `None` in any other case, in
+    /// which `value` is not called. Not past values that are promised to others.
+    #[inline]
+    fn land_at_first(&mut self, value: impl FnOnce() -> T) -> Option<Option<Waker>> {
+        let first = self.receivers.first()?;
+        // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
+        // is nobody else's while it is queued.
+        let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).landing.place().as_mut() }?;
+        if self.store.len() > 0 {
+            return None;
+        }
+        *place = Some(self.pass_by(value()));
+        Some(self.receivers.settle_front(TokenState::Taken))
     }
 
     /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
@@ -67,6 +85,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn collect_quickly(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
         // Once it is closed, the last value's receiver tells the others.
         if S::MEETS || S::SHARES || self.closed || !self.leaves_slot_quickly() {
+            return None;
+        }
+        // There would be one more to be told.
+        if !self.receivers.is_empty() && self.admits_first() {
             return None;
         }
         let (value, unused) = self.pop(reader)?;
@@ -100,9 +122,35 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.senders.is_empty() || !self.has_room() {
             return None;
         }
+        if self.admits_first() {
+            return self.admit_first();
+        }
         self.promised_slots += 1;
         self.senders.settle_front(TokenState::Granted)
     }
+
+    /// Whether the sender that has waited longest need not come and keep a promise: it stays, so its value may go in
+    /// without it, and it is told when that has been done.
+    #[inline]
+    pub(super) fn admits_first(&self) -> bool {
+        Self::ADMITS && self.senders.front().is_some_and(Token::stays)
+    }
+
+    /// That is done. There is room.
+    #[inline]
+    pub(super) fn admit_first(&mut self) -> Option<Waker> {
+        let first = self.senders.first()?;
+        // SAFETY: found in this list just now; it stays, so it is not bare, and heads a `SendToken`.
+        let (value, waker) = unsafe { self.collect_from(first) };
+        if let Some(value) = value {
+            let _ = self.put(value, S::Rank::default());
+        }
+        waker
+    }
+
+    /// Whether values of those who wait may go in without them: where it can be told from the value alone where it goes,
+    /// and whom it is for.
+    const ADMITS: bool = !S::MEETS && !S::GROWS && !S::SHARES && size_of::<S::Rank>() == 0;
 
     /// Whether senders wait for memory: the first of them may have to be told that it is.
     #[inline]

@@ -9,9 +9,10 @@ use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::aside::Aside;
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
-use super::state::{RecvToken, State, Take, Wakers};
+use super::state::{RecvToken, RecvTokenOf, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
@@ -33,7 +34,7 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     channel: &'a Channel<M, T, S>,
     /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
     reader: S::Reader,
-    node: RecvToken<S::Mark>,
+    node: RecvTokenOf<T, S>,
     _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
@@ -75,10 +76,23 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         Self {
             channel,
             reader,
-            node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
+            node: RecvToken {
+                token: Token::new(),
+                mark: Cell::new(S::Mark::default()),
+                landing: Landing::none(),
+            },
             _reader: PhantomData,
             _pinned: PhantomPinned,
         }
+    }
+
+    /// The same, by a call that stays until it is told what has come of it: what it receives may be put into `place`, which
+    /// is empty.
+    #[cfg(feature = "std")]
+    pub(crate) fn landing(self, place: &'a mut Option<S::Received>) -> Self {
+        // SAFETY: borrowed uniquely for as long as the future may live.
+        unsafe { self.node.landing.set(place) };
+        self
     }
 
     /// What is there now. That there is nothing is no failure.
@@ -120,6 +134,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 TokenState::Queued | TokenState::First => unsafe { state.remove_receiver(token) },
                 TokenState::Granted => state.return_value(),
+                // What has landed is the place's owner's.
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
@@ -136,7 +151,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     fn give_up(&mut self) -> bool {
         let token = &self.node.token;
         self.channel.locked(|state| match token.state() {
-            TokenState::Granted | TokenState::Closed => false,
+            TokenState::Granted | TokenState::Taken | TokenState::Closed => false,
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.remove_receiver(token) };
@@ -144,7 +159,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 token.set_state(TokenState::Lost);
                 true
             }
-            TokenState::Idle | TokenState::Taken | TokenState::Lost => true,
+            TokenState::Idle | TokenState::Lost => true,
         })
     }
 
@@ -204,7 +219,15 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     token.forget();
                     return Step::Closed;
                 }
-                TokenState::Lost | TokenState::Taken => return Step::Idle,
+                TokenState::Taken => {
+                    token.set_state(TokenState::Idle);
+                    token.forget();
+                    return match self.node.landing.take() {
+                        Some(value) => Step::Received(value, None, None, state.is_settled()),
+                        None => Step::Idle,
+                    };
+                }
+                TokenState::Lost => return Step::Idle,
             };
             match take {
                 Take::Value(value, unused, waker) => {
@@ -226,7 +249,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         self.channel.locked(|state| {
             if token.is_known() {
                 if token.state() != TokenState::Granted {
-                    return Quick::No { waits: false };
+                    return self.collect_landed();
                 }
                 return match state.collect_quickly(self.reader) {
                     Some((value, unused, waker)) => {
@@ -258,6 +281,24 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             self.queue(false, state);
             Quick::Parked
         })
+    }
+
+    /// As [`step_quickly`](Self::step_quickly), when nothing was promised: a value may have been put where it is found. Under
+    /// the lock.
+    #[inline]
+    fn collect_landed(&self) -> Quick<S::Received, S::Growth> {
+        let (token, landing) = (&self.node.token, &self.node.landing);
+        if landing.place().is_null() || token.state() != TokenState::Taken {
+            return Quick::No { waits: false };
+        }
+        match landing.take() {
+            Some(value) => {
+                token.set_state(TokenState::Idle);
+                token.forget();
+                Quick::Received(value, None, None)
+            }
+            None => Quick::No { waits: false },
+        }
     }
 
     /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.

@@ -104,6 +104,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         self
     }
 
+    /// The same, by a call that stays until it is told what has come of it.
+    #[cfg(feature = "std")]
+    pub(crate) fn staying(self) -> Self {
+        self.node.token.make_stay();
+        self
+    }
+
     fn token(&self) -> *const Token {
         core::ptr::from_ref(&self.node).cast()
     }
@@ -209,6 +216,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             // SAFETY: as in `step`.
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
+                if token.stays() && token.is_known() && token.state() == TokenState::Taken {
+                    token.set_state(TokenState::Idle);
+                    token.forget();
+                    return Quick::Sent(None, None);
+                }
                 return Quick::No { waits: false };
             }
             // SAFETY: it is there, see above, and taken out once.

@@ -38,6 +38,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
 use super::aside::{Lent, Returned};
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
@@ -52,13 +53,18 @@ pub(super) struct SendToken<T> {
     pub(super) value: UnsafeCell<Option<T>>,
 }
 
-/// A receiver's token and what it noted down when it was queued. The token comes first.
+/// A receiver's token, what it noted down when it was queued, and where its value may be put. The token comes first.
 #[repr(C)]
-pub(super) struct RecvToken<K> {
+pub(super) struct RecvToken<K, R> {
     pub(super) token: Token,
     /// Under the channel's lock.
     pub(super) mark: Cell<K>,
+    pub(super) landing: Landing<R>,
 }
+
+/// The receivers' tokens of one kind of channel.
+pub(super) type RecvTokenOf<T, S> =
+    RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
@@ -444,6 +450,20 @@ impl<T, S: Strategy<T>> State<T, S> {
             self.weigh_out(received);
         }
         popped
+    }
+
+    /// A value goes from a sender to a receiver, and is in the store at no time.
+    #[inline]
+    pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
+        if !S::MEETS && self.counters.high_water == 0 {
+            self.counters.high_water = 1;
+        }
+        count(&mut self.counters.sent);
+        count(&mut self.counters.received);
+        self.weigh_in(&mut value);
+        let mut received = S::Store::received(value);
+        self.weigh_out(&mut received);
+        received
     }
 
     /// Takes a value out that nobody is there to receive.
