@@ -21,7 +21,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn hand_over(
         &mut self,
-        mut value: impl FnMut() -> T,
+        value: impl FnOnce() -> T,
         rank: S::Rank,
     ) -> Option<(Option<T>, Option<Waker>)> {
         let first = self.receivers.front().filter(|first| !first.is_arm());
@@ -31,8 +31,9 @@ impl<T, S: Strategy<T>> State<T, S> {
         if first.is_none() || !self.has_room() {
             return None;
         }
-        if let Some(waker) = self.land_at_first(&mut value) {
-            return Some((None, waker));
+        if let Some(place) = self.first_landing() {
+            *place = Some(self.pass_by(value()));
+            return Some((None, self.receivers.settle_front(TokenState::Taken)));
         }
         let replaced = self.put(value(), rank);
         // What was promised before, and has been replaced, is made up for by this one.
@@ -43,19 +44,15 @@ impl<T, S: Strategy<T>> State<T, S> {
         Some((replaced, self.receivers.settle_front(TokenState::Granted)))
     }
 
-    /// Puts a value where the receiver that has waited longest finds it, if it stays for that; `None` in any other case, in
-    /// which `value` is not called. Not past values that are promised to others.
+    /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
+    /// others.
     #[inline]
-    fn land_at_first(&mut self, value: impl FnOnce() -> T) -> Option<Option<Waker>> {
+    fn first_landing<'r>(&self) -> Option<&'r mut Option<S::Received>> {
         let first = self.receivers.first()?;
         // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
         // is nobody else's while it is queued.
         let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).landing.place().as_mut() }?;
-        if self.store.len() > 0 {
-            return None;
-        }
-        *place = Some(self.pass_by(value()));
-        Some(self.receivers.settle_front(TokenState::Taken))
+        (self.store.len() == 0).then_some(place)
     }
 
     /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in

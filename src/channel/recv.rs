@@ -151,7 +151,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     fn give_up(&mut self) -> bool {
         let token = &self.node.token;
         self.channel.locked(|state| match token.state() {
-            TokenState::Granted | TokenState::Taken | TokenState::Closed => false,
+            TokenState::Granted | TokenState::Closed => false,
+            // What has landed has been received.
+            TokenState::Taken => self.node.landing.place().is_null(),
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.remove_receiver(token) };
@@ -220,12 +222,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     return Step::Closed;
                 }
                 TokenState::Taken => {
+                    let Some(value) = self.node.landing.take() else { return Step::Idle };
                     token.set_state(TokenState::Idle);
                     token.forget();
-                    return match self.node.landing.take() {
-                        Some(value) => Step::Received(value, None, None, state.is_settled()),
-                        None => Step::Idle,
-                    };
+                    return Step::Received(value, None, None, state.is_settled());
                 }
                 TokenState::Lost => return Step::Idle,
             };
@@ -287,18 +287,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// the lock.
     #[inline]
     fn collect_landed(&self) -> Quick<S::Received, S::Growth> {
-        let (token, landing) = (&self.node.token, &self.node.landing);
-        if landing.place().is_null() || token.state() != TokenState::Taken {
+        let token = &self.node.token;
+        if token.state() != TokenState::Taken {
             return Quick::No { waits: false };
         }
-        match landing.take() {
-            Some(value) => {
-                token.set_state(TokenState::Idle);
-                token.forget();
-                Quick::Received(value, None, None)
-            }
-            None => Quick::No { waits: false },
-        }
+        let Some(value) = self.node.landing.take() else { return Quick::No { waits: false } };
+        token.set_state(TokenState::Idle);
+        token.forget();
+        Quick::Received(value, None, None)
     }
 
     /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
