@@ -7,7 +7,8 @@
 
 use core::task::Waker;
 
-use super::state::State;
+use super::aside::Aside;
+use super::state::{RecvTokenOf, State};
 use super::store::{Store, Strategy};
 use crate::sync::wait::{State as TokenState, Token};
 
@@ -29,11 +30,22 @@ impl<T, S: Strategy<T>> State<T, S> {
             && self.receivers.front().is_none_or(delivers)
     }
 
-    /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits to receive, or for memory. Then
-    /// its value is to be [put](Self::put) in.
+    /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits for memory, and nobody to receive
+    /// (or, where there are threads, one that is no arm of a select). Then it is to be [filled](Self::fill).
     #[inline]
     pub(super) fn fills_at_once(&self) -> bool {
-        !(S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory())
+        let first = self.receivers.front();
+        let is_quick = first.is_none_or(|first| S::Aside::LENDS && !S::SHARES && !first.is_arm());
+        !S::MEETS && !self.closed && is_quick && !self.waits_for_memory()
+    }
+
+    /// Keeps the promise.
+    #[inline]
+    pub(super) fn fill(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
+        self.promised_slots -= 1;
+        let waits = S::Aside::LENDS && !self.receivers.is_empty();
+        let replaced = self.put(value, rank);
+        (replaced, if waits { self.pass_on() } else { None })
     }
 
     /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
@@ -41,15 +53,35 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
         let waits = !self.receivers.is_empty();
+        if let Some(place) = self.first_landing() {
+            *place = Some(self.pass_by(value));
+            return (None, self.receivers.settle_front(TokenState::Taken));
+        }
         let replaced = self.put(value, rank);
+        (replaced, if waits { self.pass_on() } else { None })
+    }
+
+    /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
+    /// others.
+    #[inline]
+    fn first_landing<'r>(&self) -> Option<&'r mut Option<S::Received>> {
+        let first = self.receivers.first()?;
+        // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
+        // is nobody else's while it is queued.
+        let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).landing.place().as_mut() }?;
+        (self.store.len() == 0).then_some(place)
+    }
+
+    /// Promises the value that was just put in to the receiver that has waited longest.
+    #[inline]
+    fn pass_on(&mut self) -> Option<Waker> {
         // What was promised before, and has been replaced, is made up for by this one.
-        let waker = if waits && self.store.len() > self.promised_values {
+        if self.store.len() > self.promised_values {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
             None
-        };
-        (replaced, waker)
+        }
     }
 
     /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
@@ -89,6 +121,14 @@ impl<T, S: Strategy<T>> State<T, S> {
         !self.closed && self.leaves_slot_quickly()
     }
 
+    /// Whether a receiver that keeps its promise leaves nobody to be helped. Were its slot filled in the same step, there
+    /// would be one more to be told.
+    #[inline]
+    pub(super) fn collects_promised(&self) -> bool {
+        let fills = !self.receivers.is_empty() && self.admits_first();
+        !S::SHARES && self.collects_at_once() && !fills
+    }
+
     /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.
     #[inline]
     pub(super) fn collect(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
@@ -107,13 +147,38 @@ impl<T, S: Strategy<T>> State<T, S> {
     fn leave_slot(&mut self) -> Option<Waker> {
         // No more slots are promised than there were free ones, and now there is one more.
         debug_assert!(S::GROWS || S::SHARES || self.has_room());
-        if !self.senders.is_empty() {
+        if self.senders.is_empty() {
+            None
+        } else if self.admits_first() {
+            self.admit_first()
+        } else {
             self.promised_slots += 1;
             self.senders.settle_front(TokenState::Granted)
-        } else {
-            None
         }
     }
+
+    /// Whether the sender that has waited longest need not come and keep a promise: it stays, so its value may go in
+    /// without it, and it is told when that has been done.
+    #[inline]
+    pub(super) fn admits_first(&self) -> bool {
+        Self::ADMITS && self.senders.front().is_some_and(Token::stays)
+    }
+
+    /// That is done. There is room.
+    #[inline]
+    pub(super) fn admit_first(&mut self) -> Option<Waker> {
+        let first = self.senders.first()?;
+        // SAFETY: found in this list just now; it stays, so it is not bare, and heads a `SendToken`.
+        let (value, waker) = unsafe { self.collect_from(first) };
+        if let Some(value) = value {
+            let _ = self.put(value, S::Rank::default());
+        }
+        waker
+    }
+
+    /// Whether values of those who wait may go in without them: where it can be told from the value alone where it goes,
+    /// and whom it is for.
+    const ADMITS: bool = !S::MEETS && !S::GROWS && !S::SHARES && size_of::<S::Rank>() == 0;
 
     /// Whether senders wait for memory: the first of them may have to be told that it is.
     #[inline]

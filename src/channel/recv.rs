@@ -8,10 +8,11 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::aside::Aside;
+use super::aside::{Aside, Missed};
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
-use super::state::{RecvToken, State, Take, Wakers};
+use super::state::{RecvToken, RecvTokenOf, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
@@ -33,7 +34,7 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     channel: &'a Channel<M, T, S>,
     /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
     reader: S::Reader,
-    node: RecvToken<S::Mark>,
+    node: RecvTokenOf<T, S>,
     _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
@@ -73,10 +74,23 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         Self {
             channel,
             reader,
-            node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
+            node: RecvToken {
+                token: Token::new(),
+                mark: Cell::new(S::Mark::default()),
+                landing: Landing::none(),
+            },
             _reader: PhantomData,
             _pinned: PhantomPinned,
         }
+    }
+
+    /// The same, by a call that stays until it is told what has come of it: what it receives may be put into `place`, which
+    /// is empty.
+    #[cfg(feature = "std")]
+    pub(crate) fn landing(self, place: &'a mut Option<S::Received>) -> Self {
+        // SAFETY: borrowed uniquely for as long as the future may live.
+        unsafe { self.node.landing.set(place) };
+        self
     }
 
     /// What is there now. That there is nothing is no failure.
@@ -118,6 +132,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 TokenState::Queued | TokenState::First => unsafe { state.remove_receiver(token) },
                 TokenState::Granted => state.return_value(),
+                // What has landed is the place's owner's.
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
@@ -135,6 +150,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let token = &self.node.token;
         self.channel.locked(|state| match token.state() {
             TokenState::Granted | TokenState::Closed => false,
+            // What has landed has been received.
+            TokenState::Taken => self.node.landing.place().is_null(),
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.remove_receiver(token) };
@@ -142,7 +159,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 token.set_state(TokenState::Lost);
                 true
             }
-            TokenState::Idle | TokenState::Taken | TokenState::Lost => true,
+            TokenState::Idle | TokenState::Lost => true,
         })
     }
 
@@ -218,7 +235,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 token.forget();
                 return Step::Closed;
             }
-            TokenState::Lost | TokenState::Taken => return Step::Idle,
+            TokenState::Taken => {
+                let Some(value) = self.node.landing.take() else { return Step::Idle };
+                token.set_state(TokenState::Idle);
+                token.forget();
+                return Step::Received(value, None);
+            }
+            TokenState::Lost => return Step::Idle,
         };
         match take {
             Take::Value(value, unused, waker) => {
@@ -238,29 +261,38 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
     /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
+    fn step_quickly(
+        &mut self,
+        current: &Waker,
+        cloned: &mut Option<Waker>,
+    ) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
         self.channel.locked(|state| {
+            let known = token.is_known();
+            if known && token.state() != TokenState::Granted {
+                return self.collect_landed();
+            }
             if S::MEETS {
                 return Quick::No { waits: false };
             }
-            let known = token.is_known();
             if !known && !state.has_unpromised(self.reader) {
                 if state.closed || state.waits_for_memory() {
                     return Quick::No { waits: false };
                 }
-                let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
+                let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
+                    return Quick::No { waits: true };
+                };
                 token.leave_waker(waker);
                 self.queue(false, state);
                 return Quick::Parked;
             }
             let collects = if known {
-                !S::SHARES && token.state() == TokenState::Granted
+                state.collects_promised()
             } else {
                 // An arm must be claimed first.
-                !token.is_arm() && state.receivers.is_empty()
+                !token.is_arm() && state.receivers.is_empty() && state.collects_at_once()
             };
-            if !collects || !state.collects_at_once() {
+            if !collects {
                 return Quick::No { waits: false };
             }
             let Some((value, unused, waker)) = state.collect(self.reader) else {
@@ -273,6 +305,20 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             }
             Quick::Received(value, unused, waker)
         })
+    }
+
+    /// As [`step_quickly`](Self::step_quickly), when nothing was promised: a value may have been put where it is found. Under
+    /// the lock.
+    #[inline]
+    fn collect_landed(&self) -> Quick<S::Received, S::Growth> {
+        let token = &self.node.token;
+        if token.state() != TokenState::Taken {
+            return Quick::No { waits: false };
+        }
+        let Some(value) = self.node.landing.take() else { return Quick::No { waits: false } };
+        token.set_state(TokenState::Idle);
+        token.forget();
+        Quick::Received(value, None, None)
     }
 
     /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
@@ -312,12 +358,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
+        let mut cloned = None;
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
-            if let Ok(value) = this.channel.aside.recv(false) {
-                return Poll::Ready(Ok(S::Store::received(value)));
+            match this.channel.aside.recv(false) {
+                Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+                Err(Missed::NotNow(())) => cloned = Some(cx.waker().clone()),
+                Err(_) => {}
             }
         }
-        match this.step_quickly(cx.waker()) {
+        match this.step_quickly(cx.waker(), &mut cloned) {
             Quick::Received(value, unused, waker) => {
                 let value = received::<T, S>(value, unused);
                 wake(waker);

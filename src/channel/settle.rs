@@ -3,7 +3,7 @@
 
 use core::task::Waker;
 
-use super::state::{RecvToken, Settled, State, Wakers};
+use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
 use crate::sync::wait::{Parked, State as TokenState, TokenList};
@@ -18,7 +18,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.receivers.first().is_some_and(|first| {
             // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
             // `RecvToken`.
-            let mark = unsafe { &(*first.cast::<RecvToken<S::Mark>>()).mark };
+            let mark = unsafe { &(*first.cast::<RecvTokenOf<T, S>>()).mark };
             self.store.is_past(mark.get())
         })
     }
@@ -37,6 +37,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn promise_slot(&mut self) -> Option<Waker> {
         if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
             return None;
+        }
+        if self.admits_first() {
+            return self.admit_first();
         }
         end_first(&mut self.senders, TokenState::Granted, &mut self.promised_slots)
     }

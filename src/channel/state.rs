@@ -38,6 +38,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
 use super::aside::{Lent, Returned};
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
@@ -52,13 +53,18 @@ pub(super) struct SendToken<T> {
     pub(super) value: UnsafeCell<Option<T>>,
 }
 
-/// A receiver's token and what it noted down when it was queued. The token comes first.
+/// A receiver's token, what it noted down when it was queued, and where its value may be put. The token comes first.
 #[repr(C)]
-pub(super) struct RecvToken<K> {
+pub(super) struct RecvToken<K, R> {
     pub(super) token: Token,
     /// Under the channel's lock.
     pub(super) mark: Cell<K>,
+    pub(super) landing: Landing<R>,
 }
+
+/// The receivers' tokens of one kind of channel.
+pub(super) type RecvTokenOf<T, S> =
+    RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
@@ -171,20 +177,30 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.pop(reader)
     }
 
-    /// Parts with slots and values, if lanes can do without the rest; or says whether senders, and receivers, are to
-    /// stay behind others.
+    /// Parts with slots and values, if lanes can do without the rest.
     #[inline]
-    pub(super) fn lend(&mut self) -> Result<Lent<T>, [bool; 2]> {
+    pub(super) fn lend(&mut self) -> Option<Lent<T>> {
         // Lanes tell no times.
-        if self.closed || self.deserted || (cfg!(feature = "stamps") && self.weighs) {
-            return Err([false; 2]);
+        if self.closed
+            || self.deserted
+            || !self.is_quiet()
+            || (cfg!(feature = "stamps") && self.weighs)
+        {
+            return None;
         }
-        if !self.is_quiet() {
-            return Err([!self.senders.is_empty(), !self.receivers.is_empty()]);
+        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
+        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+    }
+
+    /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
+    #[inline]
+    pub(super) fn keeps_waiting(&self) -> [bool; 2] {
+        if self.closed {
+            return [false; 2];
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values]);
-        let lent = lent.ok_or([false; 2])?;
-        Ok(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let is_full = !S::GROWS && !S::LOSES && !self.has_room();
+        let is_empty = self.store.len() <= self.promised_values;
+        [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
     /// Has them back.
@@ -451,6 +467,20 @@ impl<T, S: Strategy<T>> State<T, S> {
             self.weigh_out(received);
         }
         popped
+    }
+
+    /// A value goes from a sender to a receiver, and is in the store at no time.
+    #[inline]
+    pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
+        if !S::MEETS && self.counters.high_water == 0 {
+            self.counters.high_water = 1;
+        }
+        count(&mut self.counters.sent);
+        count(&mut self.counters.received);
+        self.weigh_in(&mut value);
+        let mut received = S::Store::received(value);
+        self.weigh_out(&mut received);
+        received
     }
 
     /// Takes a value out that nobody is there to receive.

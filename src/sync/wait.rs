@@ -48,6 +48,9 @@ const BARE: u8 = 1;
 /// Others may know of it: it has been queued, and its owner has yet to see what came of that. Only the owner
 /// reads and changes this, so it needs no lock.
 const KNOWN: u8 = 2;
+/// Its owner stays until it is told what has come of it: a call that blocks its thread. Noted down before it is queued
+/// for the first time; only threads do so, and elsewhere it costs nothing.
+const STAYS: u8 = if cfg!(feature = "std") { 4 } else { 0 };
 
 /// One parked operation.
 ///
@@ -109,7 +112,19 @@ impl Token {
 
     /// Changes that, before it is queued.
     pub(crate) fn set_bare(&self, bare: bool) {
-        self.notes.set(if bare { BARE } else { 0 });
+        self.notes.set(self.notes.get() & STAYS | if bare { BARE } else { 0 });
+    }
+
+    /// Its owner notes down that it stays.
+    #[cfg(feature = "std")]
+    pub(crate) fn make_stay(&self) {
+        self.notes.set(self.notes.get() | STAYS);
+    }
+
+    /// Whether its operation brings a value, or takes one, and its owner stays: then that can be done on its behalf.
+    #[inline]
+    pub(crate) fn stays(&self) -> bool {
+        STAYS != 0 && self.notes.get() & (STAYS | BARE) == STAYS
     }
 
     /// Whether others may know of it. Its owner asks, and needs no lock for that.
