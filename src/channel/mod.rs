@@ -197,10 +197,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 state.take_back(returned);
             }
             let result = f(state);
-            match state.lend() {
+            let lent = if self.aside.is_worth_it() { state.lend() } else { None };
+            match lent {
                 // SAFETY: the state is not used before it is called back, here or when the channel is dropped.
-                Ok(lent) => unsafe { self.aside.lend(lent) },
-                Err(queues) => self.aside.keep(queues),
+                Some(lent) => unsafe { self.aside.lend(lent) },
+                None => self.aside.keep(state.keeps_waiting()),
             }
             result
         })

@@ -7,6 +7,7 @@
 
 use core::task::Waker;
 
+use super::aside::Aside;
 use super::state::{RecvTokenOf, State};
 use super::store::{Store, Strategy};
 use crate::sync::wait::{State as TokenState, Token};
@@ -36,12 +37,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             return Some((None, self.receivers.settle_front(TokenState::Taken)));
         }
         let replaced = self.put(value(), rank);
-        // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() <= self.promised_values {
-            return Some((replaced, None));
-        }
-        self.promised_values += 1;
-        Some((replaced, self.receivers.settle_front(TokenState::Granted)))
+        Some((replaced, self.pass_on()))
     }
 
     /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
@@ -55,19 +51,34 @@ impl<T, S: Strategy<T>> State<T, S> {
         (self.store.len() == 0).then_some(place)
     }
 
-    /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
-    /// which `value` is not called.
+    /// Promises the value that was just put in to the receiver that has waited longest.
+    #[inline]
+    fn pass_on(&mut self) -> Option<Waker> {
+        // What was promised before, and has been replaced, is made up for by this one.
+        if self.store.len() <= self.promised_values {
+            return None;
+        }
+        self.promised_values += 1;
+        self.receivers.settle_front(TokenState::Granted)
+    }
+
+    /// A sender's promise is kept, in the common case: nobody waits for memory, and nobody to receive, or one that is no
+    /// arm of a select. `None` in any other, in which `value` is not called.
     #[inline]
     pub(super) fn fill_quickly(
         &mut self,
         value: impl FnOnce() -> T,
         rank: S::Rank,
-    ) -> Option<Option<T>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory() {
+    ) -> Option<(Option<T>, Option<Waker>)> {
+        let first = self.receivers.front();
+        let is_quick = first.is_none_or(|first| S::Aside::LENDS && !S::SHARES && !first.is_arm());
+        if S::MEETS || self.closed || !is_quick || self.waits_for_memory() {
             return None;
         }
         self.promised_slots -= 1;
-        Some(self.put(value(), rank))
+        let replaced = self.put(value(), rank);
+        let waker = if self.receivers.is_empty() { None } else { self.pass_on() };
+        Some((replaced, waker))
     }
 
     /// Whether a newcomer that wants to send must wait.

@@ -8,7 +8,7 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::aside::Aside;
+use super::aside::{Aside, Missed};
 use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
@@ -244,7 +244,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
     /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
+    fn step_quickly(
+        &mut self,
+        current: &Waker,
+        cloned: &mut Option<Waker>,
+    ) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
         self.channel.locked(|state| {
             if token.is_known() {
@@ -276,7 +280,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             if state.closed || state.waits_for_memory() {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
+            let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
+                return Quick::No { waits: true };
+            };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
@@ -353,12 +359,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
+        let mut cloned = None;
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
-            if let Ok(value) = this.channel.aside.recv(false) {
-                return Poll::Ready(Ok(S::Store::received(value)));
+            match this.channel.aside.recv(false) {
+                Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+                Err(Missed::NotNow(())) => cloned = Some(cx.waker().clone()),
+                Err(_) => {}
             }
         }
-        match this.step_quickly(cx.waker()) {
+        match this.step_quickly(cx.waker(), &mut cloned) {
             Quick::Received(value, unused, waker) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);

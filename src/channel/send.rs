@@ -6,7 +6,7 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::aside::Aside;
+use super::aside::{Aside, Missed};
 use super::growth::Growth;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
@@ -209,7 +209,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// One step in the common cases: a slot was promised to it, or there is room and nobody waits to send; or it
     /// must wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker) -> Quick<T> {
+    fn step_quickly(&mut self, current: &Waker, cloned: &mut Option<Waker>) -> Quick<T> {
         let (node, rank) = (&self.node, self.rank);
         let token = &node.token;
         self.channel.locked(|state| {
@@ -230,10 +230,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     return Quick::No { waits: false };
                 }
                 return match state.fill_quickly(&mut take, rank) {
-                    Some(replaced) => {
+                    Some((replaced, waker)) => {
                         token.set_state(TokenState::Idle);
                         token.forget();
-                        Quick::Sent(replaced, None)
+                        Quick::Sent(replaced, waker)
                     }
                     None => Quick::No { waits: false },
                 };
@@ -250,7 +250,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             if S::GROWS || !state.send_waits() {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
+            let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
+                return Quick::No { waits: true };
+            };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
@@ -369,15 +371,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
+        let mut cloned = None;
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
             if let Some(value) = this.node.value.get_mut().take() {
                 match this.channel.send_aside(value) {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
-                    Err(missed) => *this.node.value.get_mut() = Some(missed.into_inner()),
+                    Err(missed) => {
+                        if matches!(missed, Missed::NotNow(_)) && !S::LOSES {
+                            cloned = Some(cx.waker().clone());
+                        }
+                        *this.node.value.get_mut() = Some(missed.into_inner());
+                    }
                 }
             }
         }
-        match this.step_quickly(cx.waker()) {
+        match this.step_quickly(cx.waker(), &mut cloned) {
             Quick::Sent(replaced, waker) => {
                 this.growth.stop();
                 wake(waker);

@@ -183,20 +183,30 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.pop(reader)
     }
 
-    /// Parts with slots and values, if lanes can do without the rest; or says whether senders, and receivers, are to
-    /// stay behind others.
+    /// Parts with slots and values, if lanes can do without the rest.
     #[inline]
-    pub(super) fn lend(&mut self) -> Result<Lent<T>, [bool; 2]> {
+    pub(super) fn lend(&mut self) -> Option<Lent<T>> {
         // Lanes tell no times.
-        if self.closed || self.deserted || (cfg!(feature = "stamps") && self.weighs) {
-            return Err([false; 2]);
+        if self.closed
+            || self.deserted
+            || !self.is_quiet()
+            || (cfg!(feature = "stamps") && self.weighs)
+        {
+            return None;
         }
-        if !self.is_quiet() {
-            return Err([!self.senders.is_empty(), !self.receivers.is_empty()]);
+        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
+        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+    }
+
+    /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
+    #[inline]
+    pub(super) fn keeps_waiting(&self) -> [bool; 2] {
+        if self.closed {
+            return [false; 2];
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values]);
-        let lent = lent.ok_or([false; 2])?;
-        Ok(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let is_full = !S::GROWS && !S::LOSES && !self.has_room();
+        let is_empty = self.store.len() <= self.promised_values;
+        [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
     /// Has them back.
