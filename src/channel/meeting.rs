@@ -225,12 +225,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Takes a queued sender's value.
     ///
     /// # Safety
-    /// `sender` stands in the list of senders, and not among the bystanders.
+    /// `sender` stands in the list of senders, and is not bare.
     pub(super) unsafe fn collect_from(
         &mut self,
         sender: *const Token,
     ) -> (Option<T>, Option<Waker>) {
-        // SAFETY: by the caller's word. Every token of this list heads a `SendToken`, whose value its owner
+        // SAFETY: by the caller's word. A token of this list that is not bare heads a `SendToken`, whose value its owner
         // does not touch while it is queued.
         unsafe {
             self.senders.remove(sender);

@@ -142,7 +142,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
     }
 
-    /// Promises it to the sender that has waited longest.
+    /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
         // No more slots are promised than there were free ones, and now there is one more.

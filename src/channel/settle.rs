@@ -33,7 +33,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         end_first(&mut self.receivers, TokenState::Granted, granted)
     }
 
-    /// Promises a free slot to the first sender, if both are there.
+    /// Promises a free slot to the first sender, or puts its value there if it stays, if both are there.
     pub(super) fn promise_slot(&mut self) -> Option<Waker> {
         if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
             return None;

@@ -17,12 +17,18 @@
 //! ```text
 //!  send:  Idle ─ room, nobody waiting ──────────────────────────► sent
 //!           └──► Queued ─ settle: slot promised ─► Granted ─poll─► sent
-//!                  │  └── rendezvous: receiver takes the value ──► Taken ─poll─► sent
+//!                  │  ├── rendezvous: receiver takes the value ──► Taken ─poll─► sent
+//!                  │  └── it stays: its value is put in ─────────► Taken ─poll─► sent
 //!                  └── settle: closed ──► Closed ─poll─► error, value given back
 //!  recv:  Idle ─ value, nobody waiting ─────────────────────────► received
 //!           └──► Queued ─ settle: value promised ─► Granted ─poll─► received
+//!                  ├── it stays: a value is put into its place ──► Taken ─poll─► received
 //!                  └── settle: closed, empty, no slot promised ──► Closed ─poll─► error
 //! ```
+//!
+//! An operation *stays* if its owner does nothing else until it is told what has come of it: a call that blocks its thread.
+//! It need not come to keep a promise, so none is made to it: its value is moved for it, in its turn, and its thread is woken
+//! when that has been done. See [`landing`](super::landing).
 //!
 //! A *permit* is a promised slot whose sender has yet to say what it sends: it waits as a sender does, with a
 //! bare token. While one holds the meeting point of a rendezvous, its receiver stays in the list.
