@@ -34,6 +34,7 @@ mod endpoint;
 mod fan_out;
 mod growth;
 mod histogram;
+mod landing;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;
@@ -88,7 +89,7 @@ use crate::unwind::to_the_end;
 use aside::{Aside, Missed};
 use meeting::Look;
 use snapshot::count;
-use state::{Offer, Settled, State, Take};
+use state::{Offer, Settled, State, Take, Wakers};
 use store::Store;
 
 /// A channel between any number of senders and receivers.
@@ -258,22 +259,33 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(missed) => missed.into_inner(),
         };
         let mut value = ManuallyDrop::new(value);
+        let mut refused = false;
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
             if state.sends_quickly() {
                 return Some((state.put(take(), priority), None));
             }
+            if state.is_full_for_certain() {
+                count(&mut state.counters.full);
+                refused = true;
+                return None;
+            }
             // Firmware looks for a receiver that waits in a critical section of its own: that keeps this one short.
-            if S::Aside::LENDS { state.hand_over(take, priority) } else { None }
+            let delivers = S::Aside::LENDS && state.sends_at_once();
+            delivers.then(|| state.deliver(take(), priority))
         });
-        match sent {
+        let value = match sent {
             Some((replaced, waker)) => {
                 wake(waker);
-                Ok(self.strategy.receipt(replaced))
+                return Ok(self.strategy.receipt(replaced));
             }
-            None => self.try_send_slowly(ManuallyDrop::into_inner(value), priority),
+            None => ManuallyDrop::into_inner(value),
+        };
+        if refused {
+            return Err(TrySendError::Full(value));
         }
+        self.try_send_slowly(value, priority)
     }
 
     /// As [`try_send`](Self::try_send), with a receiver waiting, or in one of the rarer cases.
@@ -281,8 +293,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let sent = self.locked(|state| {
-            // SAFETY: called once at most, and used below only if it was not.
-            state.hand_over(|| unsafe { ManuallyDrop::take(&mut value) }, priority)
+            if !state.sends_at_once() {
+                return None;
+            }
+            // SAFETY: taken out once, and used below only if it was not.
+            Some(state.deliver(unsafe { ManuallyDrop::take(&mut value) }, priority))
         });
         match sent {
             Some((replaced, waker)) => {
@@ -378,12 +393,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
             Err(_) => {}
         }
-        match self.locked(|state| state.take_quickly(reader)) {
+        let mut refused = false;
+        let taken = self.locked(|state| {
+            let taken = state.take_quickly(reader);
+            if taken.is_none() && state.is_empty_for_certain(reader) {
+                count(&mut state.counters.empty);
+                refused = true;
+            }
+            taken
+        });
+        match taken {
             Some((value, None)) => Ok(value),
             Some((value, Some(unused))) => {
                 S::shrink(unused);
                 Ok(value)
             }
+            None if refused => Err(TryRecvError::Empty),
             None => self.try_take_slowly(reader),
         }
     }
@@ -391,7 +416,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        match self.locked(|state| state.take_over(reader)) {
+        let taken =
+            self.locked(
+                |state| {
+                    if state.receives_at_once(reader) { state.collect(reader) } else { None }
+                },
+            );
+        match taken {
             Some((value, unused, waker)) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);
@@ -522,6 +553,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             drop(value);
             true
         });
+    }
+
+    /// What is left to do after a critical section: wakes those who are `told` of it, and unless that has `settled`
+    /// all, deals with waiters.
+    #[inline]
+    fn tell(&self, told: Wakers, settled: bool) {
+        let [first, second] = told;
+        if S::MEETS {
+            wake(second);
+        } else {
+            // Two are told of a meeting only.
+            debug_assert!(second.is_none());
+            core::mem::forget(second);
+        }
+        wake(first);
+        if !settled {
+            self.settle();
+        }
     }
 
     /// Deals with waiters until none can be helped.
