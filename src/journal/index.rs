@@ -96,6 +96,23 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         self.entries.as_ref().iter().filter(|live| live.taken)
     }
 
+    /// Looks at up to `most` places of the table, from `place` on, for an entry that is `wanted`. Returns it, and the place to go
+    /// on at; `None` in place of that if the table is at its end. Entries that are taken out meanwhile move others backward, so
+    /// one may be missed by who goes through a table that changes.
+    pub fn next_in(
+        &self,
+        place: usize,
+        most: usize,
+        wanted: impl Fn(&Live) -> bool,
+    ) -> (Option<usize>, Option<Live>) {
+        let entries = self.entries.as_ref();
+        let end = place.saturating_add(most).min(entries.len());
+        let looked = entries.get(place..end).unwrap_or(&[]);
+        let found = looked.iter().position(|live| live.taken && wanted(live));
+        let next = found.map_or(end, |skip| place + skip + 1);
+        ((next < entries.len()).then_some(next), found.map(|skip| entries[place + skip]))
+    }
+
     /// Puts an entry in, in place of one for the same message, which it returns.
     ///
     /// # Errors

@@ -252,6 +252,13 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// With the checksum that its body had elsewhere.
+    #[cfg(feature = "wal")]
+    pub(crate) fn summed(mut self, body_crc: u32) -> Self {
+        self.header.body_crc = body_crc;
+        self
+    }
+
     /// With marks.
     pub fn flagged(mut self, flags: Flags) -> Self {
         self.header.flags = flags;
