@@ -166,6 +166,8 @@ impl<F: LogFiles> Log<F> {
         let mut state = self.make_room(self.lock(), 0, For::TheLog)?;
         let durable = state.durable;
         state.stage.put_frame(durable, Flags::CLEAN);
+        // No other frame comes behind it.
+        state.framed = durable;
         let end = state.stage.end();
         self.sync_to(state, end)?.closed = true;
         self.work.notify_all();

@@ -45,14 +45,14 @@ pub enum Fault {
     FullFrom(u64),
     /// Writes and reads are cut short, and interrupted in between.
     Short,
-    None,
+    /// Syncs take a while.
+    Slow,
 }
 
 #[derive(Default)]
 struct Inner {
     files: BTreeMap<u32, SimFile>,
     calls: u64,
-    syncs: u64,
     fault: Option<Fault>,
     hiccup: u64,
     /// The kind of each call that changes something.
@@ -75,7 +75,6 @@ impl Inner {
         let call = self.calls;
         self.calls += 1;
         self.kinds.push(kind);
-        self.syncs += u64::from(kind == "sync");
         match self.fault {
             Some(Fault::PowerAt(at)) if call >= at => Err(io::Error::from_raw_os_error(EIO)),
             Some(Fault::FailAt(at, errno)) if call == at => {
@@ -122,14 +121,14 @@ impl Disk {
         self
     }
 
+    /// Calls from now on do not fail.
+    pub fn repair(&self) {
+        self.0.lock().unwrap().fault = None;
+    }
+
     /// How many calls there were that change something.
     pub fn calls(&self) -> u64 {
         self.0.lock().unwrap().calls
-    }
-
-    /// How many of them were syncs of files.
-    pub fn syncs(&self) -> u64 {
-        self.0.lock().unwrap().syncs
     }
 
     /// The calls that change something, in words.
@@ -273,6 +272,9 @@ impl LogFile for Handle {
     }
 
     fn sync(&self) -> io::Result<()> {
+        if self.with(|inner, _| inner.fault == Some(Fault::Slow)) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
         self.with(|inner, slot| {
             let outcome = inner.call("sync");
             let power = matches!(inner.fault, Some(Fault::PowerAt(_)));

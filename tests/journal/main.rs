@@ -13,6 +13,11 @@
 #[path = "../common/random.rs"]
 mod random;
 
+mod damage;
+mod directory;
 mod disk;
+mod faults;
+mod format;
 mod power;
 mod script;
+mod threads;

@@ -120,3 +120,22 @@ fn a_sync_fails_and_then_the_power() {
         judge(&disk.image(), &ledger, false);
     }
 }
+
+/// What a recovery hands out after a kill may be in the system's memory only: it is made durable first.
+#[test]
+fn killed_and_opened_and_then_the_power_fails() {
+    let disk = Disk::default();
+    run_on(&disk, &mut Ledger::new());
+    let mut random = Random(4);
+    for call in (0..disk.calls()).step_by(3) {
+        let disk = Disk::default().with(Fault::PowerAt(call));
+        run_on(&disk, &mut Ledger::new());
+        disk.repair();
+        let (log, _) = open(&disk);
+        let expected = handed_out(&log);
+        for _ in 0..2 {
+            let (log, _) = open(&Disk::of(&disk.after_power_cut(&mut random)));
+            assert_eq!(handed_out(&log), expected, "killed at {call}");
+        }
+    }
+}
