@@ -11,9 +11,6 @@
 //! | R6 messages are told apart by channel and number, the newest record counts | `Fold::record` |
 //! | R7 a crash on the way changes nothing | nothing is written; a begun segment without records is begun again |
 
-// A refusal carries the whole report: it happens once, at opening, and there is no heap to put it on.
-#![allow(clippy::result_large_err)]
-
 use super::device::LogDevice;
 use super::index::{Index, Live};
 use super::record::{
@@ -32,6 +29,8 @@ pub struct Memory<'m, L = &'m mut [Live]> {
     pub slots: &'m mut [SlotState],
     /// One for each piece of damage.
     pub damage: &'m mut [Damage],
+    /// Where the report goes, of a log that is refused, too.
+    pub report: &'m mut RecoveryReport,
     /// For what lives: 8 entries for 7 messages, one at least left free.
     pub live: L,
 }
@@ -56,7 +55,7 @@ pub struct SlotState {
 #[derive(Debug)]
 pub struct Recovered<'m, L = &'m mut [Live]> {
     /// In numbers.
-    pub report: RecoveryReport,
+    pub report: &'m RecoveryReport,
     /// The log's id; `None` if there is no log yet.
     pub log_id: Option<u128>,
     /// The number of the segment that is to be begun.
@@ -87,7 +86,9 @@ pub struct Recovered<'m, L = &'m mut [Live]> {
 /// # Example
 ///
 /// ```
-/// use cloakroom::journal::{Damage, Live, LogDevice, Memory, OpenPolicy, SlotState, recover};
+/// use cloakroom::journal::{
+///     Damage, Live, LogDevice, Memory, OpenPolicy, RecoveryReport, SlotState, recover,
+/// };
 ///
 /// /// Two sectors that were never written.
 /// struct Blank;
@@ -105,6 +106,7 @@ pub struct Recovered<'m, L = &'m mut [Live]> {
 ///     window: &mut [0; 256],
 ///     slots: &mut [SlotState::default(); 2],
 ///     damage: &mut [Damage::default(); 8],
+///     report: &mut RecoveryReport::default(),
 ///     live: &mut [Live::default(); 64][..],
 /// };
 /// let found = recover(&mut Blank, memory, OpenPolicy::Strict, 0).unwrap();
@@ -116,13 +118,14 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
     policy: OpenPolicy,
     geometry: u32,
 ) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
-    let Memory { window, slots, damage, live } = memory;
+    let Memory { window, slots, damage, report, live } = memory;
     if window.len() < MIN_WINDOW {
         return Err(RecoverError::WindowTooSmall);
     }
+    *report = RecoveryReport::default();
     let mut window = Window::new(window);
     let mut fold = Fold {
-        report: RecoveryReport::default(),
+        report,
         checkpoint: Checkpoint { first: 1, ..Checkpoint::default() },
         durable: Position::default(),
         live: Index::new(live),
@@ -211,7 +214,7 @@ impl Survey {
 
 /// What the records come to.
 struct Fold<'m, L> {
-    report: RecoveryReport,
+    report: &'m mut RecoveryReport,
     checkpoint: Checkpoint,
     /// The latest that a frame says of what was durable.
     durable: Position,
@@ -399,7 +402,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         let durable = self.durable;
         let damage = self.damage;
         let damage = &mut damage[..self.damages];
-        let report = &mut self.report;
+        let report = self.report;
         for damage in damage.iter_mut() {
             damage.acknowledged = damage.kind != DamageKind::Records || damage.from < durable;
             if damage.kind == DamageKind::Records && !damage.acknowledged {
@@ -417,10 +420,10 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         report.max_seq = self.checkpoint.max_seq;
         report.max_generation = self.checkpoint.max_generation;
         if let (OpenPolicy::Strict, true, Some(worst)) = (policy, report.acked_damage, worst) {
-            return Err(RecoverError::Refused { damage: *worst, report: *report });
+            return Err(RecoverError::Refused { damage: *worst });
         }
         Ok(Recovered {
-            report: self.report,
+            report,
             log_id,
             next,
             previous_end,

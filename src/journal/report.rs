@@ -121,10 +121,8 @@ pub enum RecoverError<E> {
     Device(E),
     /// Something is damaged that had been durable, and the policy is strict.
     Refused {
-        /// The first of it.
+        /// The first of it. The report has all of it, in numbers.
         damage: Damage,
-        /// All of it, in numbers.
-        report: RecoveryReport,
     },
     /// It is of a later format, and was left as it is.
     NewerFormat {
@@ -168,7 +166,7 @@ impl<E: fmt::Display> fmt::Display for RecoverError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Device(error) => write!(f, "the device failed: {error}"),
-            Self::Refused { damage, .. } => write!(f, "acknowledged data is damaged: {damage}"),
+            Self::Refused { damage } => write!(f, "acknowledged data is damaged: {damage}"),
             Self::NewerFormat { major, incompatible } => {
                 write!(f, "the log is of format {major}, with extensions {incompatible:#x}")
             }

@@ -63,9 +63,6 @@ impl From<io::Error> for OpenError {
 impl From<RecoverError<io::Error>> for OpenError {
     fn from(error: RecoverError<io::Error>) -> Self {
         match error {
-            RecoverError::Refused { damage, report } => {
-                Self::Refused { damage, report: Box::new(report) }
-            }
             RecoverError::NewerFormat { major, incompatible } => {
                 Self::NewerFormat { major, incompatible }
             }

@@ -112,11 +112,18 @@ fn recovered<F: LogFile>(device: &mut Files<'_, F>, options: &Options) -> Result
         let mut damage = vec![Damage::default(); damages];
         // Of 8 entries of an index 7 can be used.
         let live = vec![Live::default(); messages + messages / 7 + 2].into_boxed_slice();
-        let memory = Memory { window: &mut window, slots: &mut slots, damage: &mut damage, live };
+        let mut report = RecoveryReport::default();
+        let memory = Memory {
+            window: &mut window,
+            slots: &mut slots,
+            damage: &mut damage,
+            report: &mut report,
+            live,
+        };
         match recover(device, memory, options.policy, options.geometry) {
             Ok(found) => {
                 return Ok(Found {
-                    report: found.report,
+                    report: *found.report,
                     log_id: found.log_id,
                     next: found.next,
                     previous_end: found.previous_end,
@@ -128,6 +135,9 @@ fn recovered<F: LogFile>(device: &mut Files<'_, F>, options: &Options) -> Result
             }
             Err(RecoverError::TooMuchDamage { have }) => damages = have * 2,
             Err(RecoverError::TooManyMessages { have }) => messages = have * 2,
+            Err(RecoverError::Refused { damage }) => {
+                return Err(OpenError::Refused { damage, report: Box::new(report) });
+            }
             Err(error) => return Err(error.into()),
         }
     }

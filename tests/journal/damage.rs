@@ -266,10 +266,12 @@ fn a_recovery_in_little_memory_and_past_sectors_that_cannot_be_read() {
     let (image, all) = log(300, false);
     let slots: Vec<&[u8]> = image.values().map(|bytes| &bytes[..]).collect();
     let recovered = |window: usize, live: usize, bad| {
+        let mut report = RecoveryReport::default();
         let memory = Memory {
             window: &mut vec![0; window],
             slots: &mut [SlotState::default(); 8],
             damage: &mut [Damage::default(); 16],
+            report: &mut report,
             live: &mut vec![Live::default(); live][..],
         };
         let mut device = Sectors(slots.clone(), bad);
@@ -277,7 +279,7 @@ fn a_recovery_in_little_memory_and_past_sectors_that_cannot_be_read() {
             let (live, len) = found.live.into_sorted();
             let keys: Vec<(u16, u64)> =
                 live[..len].iter().map(|live| (live.chan, live.seq)).collect();
-            (keys, found.report)
+            (keys, *found.report)
         })
     };
     for window in [64, 72, 500, 4096, 100_000] {

@@ -3,7 +3,8 @@
 
 use cloakroom::journal::{
     Binding, CLOSED, Checkpoint, Damage, Flags, HeaderError, Kind, Live, LogDevice, Memory,
-    OpenPolicy, Position, Record, RecoverError, SegmentHeader, SlotState, Span, recover,
+    OpenPolicy, Position, Record, RecoverError, RecoveryReport, SegmentHeader, SlotState, Span,
+    recover,
 };
 
 const GOLDEN: &[u8] = include_bytes!("v1.log");
@@ -88,10 +89,12 @@ fn it_is_written_as_ever() {
 
 #[test]
 fn it_is_read_as_ever() {
+    let mut report = RecoveryReport::default();
     let memory = Memory {
         window: &mut [0; 256],
         slots: &mut [SlotState::default(); 1],
         damage: &mut [Damage::default(); 4],
+        report: &mut report,
         live: &mut [Live::default(); 16][..],
     };
     let found = recover(&mut One(GOLDEN), memory, OpenPolicy::Strict, 0x0102_0304).unwrap();
@@ -121,10 +124,12 @@ fn what_is_newer_is_refused_and_what_is_unknown_is_passed_over() {
     unknown.kind = 200;
     bytes[624..656].copy_from_slice(&unknown.encode(&binding, 624));
     let read = |bytes: &[u8]| {
+        let mut report = RecoveryReport::default();
         let memory = Memory {
             window: &mut [0; 256],
             slots: &mut [SlotState::default(); 1],
             damage: &mut [Damage::default(); 4],
+            report: &mut report,
             live: &mut [Live::default(); 16][..],
         };
         recover(&mut One(bytes), memory, OpenPolicy::Strict, 0x0102_0304)
