@@ -142,6 +142,14 @@ impl Disk {
         inner.files.iter().map(|(&slot, file)| (slot, file.now.clone())).collect()
     }
 
+    /// What a power cut leaves behind at the least.
+    #[cfg_attr(not(shuttle), expect(dead_code, reason = "models look at it"))]
+    pub fn durable(&self) -> Image {
+        let inner = self.0.lock().unwrap();
+        let named = inner.files.iter().filter(|(_, file)| file.named);
+        named.map(|(&slot, file)| (slot, file.durable.clone())).collect()
+    }
+
     /// What a power cut leaves behind, as chance has it.
     pub fn after_power_cut(&self, random: &mut Random) -> Image {
         let inner = self.0.lock().unwrap();

@@ -56,6 +56,10 @@ const STEPS: &[Step] = &[
 const FEATURES: &[&str] =
     &["std", "defmt", "checksum", "stamps", "correlation", "embedded-io-async"];
 
+/// Features of the journal, and what else changes what is built of it.
+const JOURNAL: &[&[&str]] =
+    &[&["journal"], &["journal", "defmt"], &["journal", "std"], &["wal"], &["wal", "defmt"]];
+
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.
 const REPORTING: &[&str] = &["histograms", "serde", "report", "monitor"];
@@ -114,7 +118,8 @@ fn lint_feature_combinations() -> Result {
         let others = FEATURES.iter().copied().filter(|&other| other != "std");
         [vec![feature], others.chain(["histograms", feature]).collect()]
     });
-    for chosen in sets.chain(reporting) {
+    let journal = JOURNAL.iter().map(|set| set.to_vec());
+    for chosen in sets.chain(reporting).chain(journal) {
         let mut clippy = host_cargo();
         clippy.args(["clippy", "--quiet", "--package", "cloakroom", "--all-targets"]);
         clippy.args(["--no-default-features", "--features", &chosen.join(",")]);
