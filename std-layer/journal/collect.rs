@@ -42,7 +42,7 @@ impl<F: LogFiles> Log<F> {
         };
         state.payload = payload;
         state.collecting = false;
-        self.changed.notify_all();
+        self.tell(&state);
         outcome.map(|()| state)
     }
 

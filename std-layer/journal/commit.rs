@@ -28,9 +28,30 @@ impl<F: LogFiles> Log<F> {
         })
     }
 
-    /// Waits until something has changed.
-    pub(super) fn wait<'s>(&'s self, state: Guard<'s, F>) -> Guard<'s, F> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    /// Waits until something has changed, but for the syncer's role.
+    pub(super) fn wait<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
+        state.waiting += 1;
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
+    }
+
+    /// Tells those who wait that something has changed: a call of the system's, so only if there are any.
+    pub(super) fn tell(&self, state: &State<F::File>) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+        if state.failed.is_some() {
+            self.synced.notify_all();
+        }
+    }
+
+    /// Gives the syncer's role up.
+    fn end_sync(&self, state: &mut State<F::File>) {
+        state.syncing = false;
+        if state.waiting_for_sync > 0 {
+            self.synced.notify_all();
+        }
     }
 
     /// Writes what is staged; returns when nothing is that was when it was called.
@@ -84,7 +105,7 @@ impl<F: LogFiles> Log<F> {
             Ok(()) => state.written = upto,
             Err(error) => state.fail(&error),
         }
-        self.changed.notify_all();
+        self.tell(&state);
         state.usable()?;
         Ok(state)
     }
@@ -112,7 +133,9 @@ impl<F: LogFiles> Log<F> {
         while state.durable < upto {
             state.usable()?;
             if state.syncing {
-                state = self.wait(state);
+                state.waiting_for_sync += 1;
+                state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting_for_sync -= 1;
                 continue;
             }
             state.syncing = true;
@@ -128,8 +151,7 @@ impl<F: LogFiles> Log<F> {
         let mut state = match self.write_out(state, true) {
             Ok(state) => state,
             Err(error) => {
-                self.lock().syncing = false;
-                self.changed.notify_all();
+                self.end_sync(&mut self.lock());
                 return Err(error);
             }
         };
@@ -153,8 +175,8 @@ impl<F: LogFiles> Log<F> {
             }
             segment += 1;
         }
-        state.syncing = false;
-        self.changed.notify_all();
+        self.end_sync(&mut state);
+        self.tell(&state);
         // What became durable is, even if the log has failed meanwhile: the caller looks.
         Ok(state)
     }

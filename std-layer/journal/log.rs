@@ -46,8 +46,11 @@ pub struct Log<F: LogFiles> {
     pub(super) files: F,
     pub(super) options: Options,
     pub(super) state: Mutex<State<F::File>>,
-    /// For who waits for a role, or for what somebody else brings about.
+    /// For who waits for a role, or for what somebody else brings about, but for the syncer's: while it syncs others write, which
+    /// is nothing to wake all those for who wait for a sync.
     pub(super) changed: Condvar,
+    /// For who waits for the syncer.
+    pub(super) synced: Condvar,
     /// For the helper.
     pub(super) work: Condvar,
 }

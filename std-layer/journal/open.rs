@@ -45,8 +45,9 @@ impl<F: LogFiles> Log<F> {
         let unknown = state.slots.iter().filter(|slot| slot.holds == Holds::Unknown).count();
         let slots = options.slots + unknown as u32;
         let options = Options { slots, ..options };
-        let (state, changed, work) = (Mutex::new(state), Condvar::new(), Condvar::new());
-        Ok((Self { files, options, state, changed, work }, report))
+        let state = Mutex::new(state);
+        let [changed, synced, work] = [(); 3].map(|()| Condvar::new());
+        Ok((Self { files, options, state, changed, synced, work }, report))
     }
 }
 
@@ -207,6 +208,8 @@ fn begin<F: LogFiles>(
         syncing: false,
         collecting: false,
         preparing: false,
+        waiting: 0,
+        waiting_for_sync: 0,
         failed: None,
         draining: drain,
         closed: false,

@@ -69,7 +69,7 @@ impl<F: LogFiles> Log<F> {
             Ok(()) => state.written = state.written.max(first_of(header.segment)),
             Err(error) => state.fail(&error),
         }
-        self.changed.notify_all();
+        self.tell(&state);
         self.work.notify_one();
         state.usable()?;
         Ok(state)
@@ -129,7 +129,7 @@ impl<F: LogFiles> Log<F> {
                 state.usable()
             }
         };
-        self.changed.notify_all();
+        self.tell(&state);
         outcome.map(|()| state)
     }
 }

@@ -30,7 +30,7 @@ pub(super) enum Holds {
     Unknown,
 }
 
-/// The log's state. Whoever waits for something to change in it waits on one condition.
+/// The log's state. Who waits for something to change in it counts as waiting.
 pub(super) struct State<F> {
     pub(super) stage: Stage,
     pub(super) slots: Vec<Slot<F>>,
@@ -47,6 +47,9 @@ pub(super) struct State<F> {
     pub(super) syncing: bool,
     pub(super) collecting: bool,
     pub(super) preparing: bool,
+    /// How many wait for something to change; and for the syncer's role.
+    pub(super) waiting: usize,
+    pub(super) waiting_for_sync: usize,
     /// The error after which nothing is trusted.
     pub(super) failed: Option<i32>,
     pub(super) draining: bool,

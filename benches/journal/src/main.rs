@@ -85,7 +85,9 @@ impl okaywal::LogManager for Forget {
 }
 
 fn ours(folder: &Path, level: Level) -> Ours {
-    let options = Options { segment_bytes: 64 << 20, slots: 6, ..Options::default() };
+    // Zeros in advance are for those who sync.
+    let zeros = level == Level::Sync;
+    let options = Options { segment_bytes: 64 << 20, slots: 6, zeros, ..Options::default() };
     Ours(Journal::open(&folder.join("log"), options).expect("it opens").0, level)
 }
 
