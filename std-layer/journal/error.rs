@@ -119,6 +119,8 @@ pub enum LogError {
         /// What it was opened for.
         most: u32,
     },
+    /// That number is no message's: it stands for a closed channel.
+    Reserved,
     /// A write or a sync failed, now or before. Nothing is written any more; whether what was not durable will be found
     /// again is not known. The log can be opened anew.
     Failed {
@@ -136,6 +138,7 @@ impl fmt::Display for LogError {
         match self {
             Self::Full => f.write_str("the log is full"),
             Self::TooLong { most } => write!(f, "the payload is longer than {most} bytes"),
+            Self::Reserved => f.write_str("the number stands for a closed channel"),
             Self::Failed { errno, durable_upto: Position { segment, offset } } => {
                 let error = io::Error::from_raw_os_error(*errno);
                 write!(f, "the log has failed ({error}); durable up to {segment}:{offset}")

@@ -63,7 +63,7 @@ impl<F: LogFiles> Log<F> {
     ///
     /// # Errors
     ///
-    /// [`LogError`]. At `Full` and `TooLong` nothing was written. At `Failed` the message may be found by a recovery, or not:
+    /// [`LogError`]. At `Full`, `TooLong` and `Reserved` nothing was written. At `Failed` the message may be found by a recovery, or not:
     /// it was not acknowledged.
     ///
     /// # Example
@@ -83,6 +83,9 @@ impl<F: LogFiles> Log<F> {
         let too_long = LogError::TooLong { most: self.options.max_payload };
         if message.payload.len() > self.options.max_payload as usize {
             return Err(too_long);
+        }
+        if message.seq == CLOSED {
+            return Err(LogError::Reserved);
         }
         // Before the lock is taken: this reads all of the payload.
         let record = Record::new(Kind::Send, message.chan, message.seq, message.payload);

@@ -10,7 +10,7 @@ use super::files::{LogFile, LogFiles, blank, write_all};
 use super::log::Log;
 use super::options::{KEPT_FREE, Options};
 use super::state::{Holds, Slot, State};
-use crate::journal::{Checkpoint, Kind, Position, Record, SEGMENT_HEADER, SegmentHeader};
+use crate::journal::{Checkpoint, Kind, Position, Record, SEGMENT_HEADER, SegmentHeader, Span};
 
 /// For whom there must be room.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,16 @@ impl<F: LogFiles> Log<F> {
         state.stage.binding.segment = segment;
         state.stage.start = SEGMENT_HEADER as u32;
         stage_checkpoint(state);
+        // What is not understood stays where it is, so that it was passed over must not go with an older segment.
+        for (place, slot) in (0..).zip(&state.slots) {
+            let body =
+                Span { from: Position { segment: 0, offset: place }, to: place + 1 }.encode();
+            if let (Holds::Unknown, Some(scar)) = (slot.holds, Record::new(Kind::Scar, 0, 0, &body))
+                && state.stage.has_room(scar.len())
+            {
+                state.stage.put(&scar);
+            }
+        }
         header(&self.options, state.stage.binding.log_id, segment, previous_end)
     }
 

@@ -202,6 +202,31 @@ fn rot_at_the_very_end_looks_torn() {
     }
 }
 
+/// A file that is not understood stays as it is, and is passed over for good: also when the segments have gone in which
+/// that was noted down.
+#[test]
+fn what_was_passed_over_stays_so() {
+    let (mut image, _) = log(300, false);
+    image.insert(9, vec![7; SEGMENT as usize]);
+    assert!(matches!(
+        Log::open(Disk::of(&image), options()),
+        Err(OpenError::Refused { damage, .. }) if damage.kind == DamageKind::Header
+    ));
+    let disk = Disk::of(&image);
+    let (log, _) = Log::open(disk.clone(), salvaging()).unwrap();
+    let first = log.durable().segment;
+    let mut ledger = Ledger::new();
+    while log.durable().segment < first + 20 {
+        run(&log, &mut ledger, first + 1000 * log.durable().segment, 100, 5);
+        log.ack(0, 0, u64::MAX - 1).and(log.ack(1, 0, u64::MAX - 1)).unwrap();
+        log.ack(2, 0, u64::MAX - 1).unwrap();
+        ledger.clear();
+    }
+    assert_eq!(disk.image()[&9], image[&9]);
+    let (_, report) = open(&Disk::of(&disk.image()));
+    assert_eq!(report.damaged, 0, "{report:?}");
+}
+
 #[test]
 fn what_does_not_belong_is_refused() {
     let (image, _) = log(300, false);

@@ -119,6 +119,8 @@ fn limits_are_told() {
     let (log, _) = open(&Disk::default());
     let long = log.send(&Message::new(0, 1, &[0; 601]), Level::Sync);
     assert_eq!(long, Err(LogError::TooLong { most: 600 }));
+    let closing = log.send(&Message::new(0, u64::MAX, b""), Level::Sync);
+    assert_eq!(closing, Err(LogError::Reserved));
     assert_eq!(log.pending(), []);
 
     // As many messages as the index was made for, and no more.
