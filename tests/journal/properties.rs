@@ -89,7 +89,7 @@ proptest! {
 
         let mut header: [u8; 32] = bytes[..32].try_into().unwrap();
         prop_assert_eq!(RecordHeader::decode(&header, &binding, offset), Some(*record.header()));
-        prop_assert_eq!(RecordHeader::decode(&header, &binding, offset ^ elsewhere * 8), None);
+        prop_assert_eq!(RecordHeader::decode(&header, &binding, offset ^ (elsewhere * 8)), None);
         let other = Binding { segment: segment ^ u64::from(elsewhere), ..binding };
         prop_assert_eq!(RecordHeader::decode(&header, &other, offset), None);
         let other = Binding { log_id: log_id ^ u128::from(elsewhere), ..binding };
