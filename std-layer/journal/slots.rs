@@ -85,12 +85,12 @@ impl<F: LogFiles> Log<F> {
         state.stage.start = SEGMENT_HEADER as u32;
         stage_checkpoint(state);
         // What is not understood stays where it is, so that it was passed over must not go with an older segment.
-        for (place, slot) in (0..).zip(&state.slots) {
-            let body =
-                Span { from: Position { segment: 0, offset: place }, to: place + 1 }.encode();
-            if let (Holds::Unknown, Some(scar)) = (slot.holds, Record::new(Kind::Scar, 0, 0, &body))
-                && state.stage.has_room(scar.len())
-            {
+        let unknown = |slot: &Slot<F::File>| slot.holds == Holds::Unknown;
+        for (place, _) in (0..).zip(&state.slots).filter(|(_, slot)| unknown(slot)) {
+            let from = Position { segment: 0, offset: place };
+            let body = Span { from, to: place + 1 }.encode();
+            let scar = Record::new(Kind::Scar, 0, 0, &body);
+            if let Some(scar) = scar.filter(|scar| state.stage.has_room(scar.len())) {
                 state.stage.put(&scar);
             }
         }

@@ -17,10 +17,10 @@ type Step = (&'static str, fn() -> Result);
 const STEPS: &[Step] = &[
     ("formatting", || cargo("fmt --all --check")),
     ("formatting of firmware", || {
-        // What others are compared with is a workspace of its own.
+        // What others are compared with, and the journal, are workspaces of their own.
         let fmt =
             |folder| run(host_cargo().args(["fmt", "--check"]).current_dir(root().join(folder)));
-        ["boards", "boards/peers"].into_iter().try_for_each(fmt)
+        ["boards", "boards/peers", "benches/journal"].into_iter().try_for_each(fmt)
     }),
     ("lints", || cargo("clippy --workspace --all-targets --all-features -- -D warnings")),
     ("lints of every combination of features", lint_feature_combinations),
