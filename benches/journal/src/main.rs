@@ -119,7 +119,9 @@ fn measure(subject: &dyn Subject, threads: u16) -> f64 {
 type Make = fn(&Path) -> Box<dyn Subject>;
 
 /// A row: its name, how many threads, and the subjects, ours first.
-const ROWS: &[(&str, u16, &[(&str, Make)])] = &[
+type Row = (&'static str, u16, &'static [(&'static str, Make)]);
+
+const ROWS: &[Row] = &[
     (
         "Sync, 256 bytes, 8 threads",
         8,
