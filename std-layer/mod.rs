@@ -10,6 +10,8 @@ mod bytes;
 mod calls;
 pub mod channel;
 mod clock;
+#[cfg(all(feature = "wal", unix))]
+pub mod journal;
 #[cfg(not(loom))]
 mod lock;
 mod mapped;

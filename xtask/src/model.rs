@@ -38,8 +38,9 @@ const SHUTTLE: Checker = Checker {
     name: "shuttle",
     rustflags: "--cfg shuttle",
     target_dir: "target/shuttle",
-    features: "",
-    tests: &["shuttle"],
+    // The journal's roles are between threads only.
+    features: "wal",
+    tests: &["shuttle", "shuttle_journal"],
     bound: ("CLOAKROOM_SCHEDULES", "100000"),
     unit: "schedules",
 };

@@ -17,10 +17,10 @@ type Step = (&'static str, fn() -> Result);
 const STEPS: &[Step] = &[
     ("formatting", || cargo("fmt --all --check")),
     ("formatting of firmware", || {
-        // What others are compared with is a workspace of its own.
+        // What others are compared with, and the journal, are workspaces of their own.
         let fmt =
             |folder| run(host_cargo().args(["fmt", "--check"]).current_dir(root().join(folder)));
-        ["boards", "boards/peers"].into_iter().try_for_each(fmt)
+        ["boards", "boards/peers", "benches/journal"].into_iter().try_for_each(fmt)
     }),
     ("lints", || cargo("clippy --workspace --all-targets --all-features -- -D warnings")),
     ("lints of every combination of features", lint_feature_combinations),
@@ -55,6 +55,10 @@ const STEPS: &[Step] = &[
 /// The features of the library, for trying every combination.
 const FEATURES: &[&str] =
     &["std", "defmt", "checksum", "stamps", "correlation", "embedded-io-async"];
+
+/// Features of the journal, and what else changes what is built of it.
+const JOURNAL: &[&[&str]] =
+    &[&["journal"], &["journal", "defmt"], &["journal", "std"], &["wal"], &["wal", "defmt"]];
 
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.
@@ -114,7 +118,8 @@ fn lint_feature_combinations() -> Result {
         let others = FEATURES.iter().copied().filter(|&other| other != "std");
         [vec![feature], others.chain(["histograms", feature]).collect()]
     });
-    for chosen in sets.chain(reporting) {
+    let journal = JOURNAL.iter().map(|set| set.to_vec());
+    for chosen in sets.chain(reporting).chain(journal) {
         let mut clippy = host_cargo();
         clippy.args(["clippy", "--quiet", "--package", "cloakroom", "--all-targets"]);
         clippy.args(["--no-default-features", "--features", &chosen.join(",")]);

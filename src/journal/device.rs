@@ -1,0 +1,54 @@
+//! What a log lies on.
+
+/// Slots of equal size that hold segments: files, or sectors of a flash.
+///
+/// Recovery reads only. What writes, writes whole records, in order.
+pub trait LogDevice {
+    /// What the device says when it fails.
+    type Error;
+
+    /// How many slots there are.
+    fn slots(&self) -> u32;
+
+    /// Bytes of a slot, a multiple of 8 from 256 on. Files are as long as they are made at run time, so this is no constant.
+    fn segment_bytes(&self) -> u32;
+
+    /// Bytes that `slot` really has. Fewer than [`segment_bytes`](Self::segment_bytes) mean that something has cut it off,
+    /// or that it was never made whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device.
+    fn available(&mut self, slot: u32) -> Result<u32, Self::Error> {
+        let _ = slot;
+        Ok(self.segment_bytes())
+    }
+
+    /// Fills `buffer` with what is at `offset`; the range is within [`available`](Self::available).
+    ///
+    /// # Errors
+    ///
+    /// Those of the device. A sector that cannot be read is an error here, never a trap: recovery goes on behind it.
+    fn read(&mut self, slot: u32, offset: u32, buffer: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device; then nobody knows what was written.
+    fn write(&mut self, slot: u32, offset: u32, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// Returns when all that was written to `slot` survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device. A caller must not try again: what could not be written may be forgotten by then.
+    fn sync(&mut self, slot: u32) -> Result<(), Self::Error>;
+
+    /// Makes `slot` read as zeros, and durably so.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device.
+    fn renew(&mut self, slot: u32) -> Result<(), Self::Error>;
+}

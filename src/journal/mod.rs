@@ -1,0 +1,44 @@
+//! The journal: what is written ahead of a crash, so that messages at rest survive it.
+//!
+//! This is its format, version 1, and how it is read again, over any [`LogDevice`], in memory of the caller's. What
+//! writes it into files, for threads, is `std_layer::journal` (feature `wal`).
+//!
+//! A log is a run of *segments* of equal size, each in a *slot* of the device. A segment begins and ends with a header
+//! ([`SegmentHeader`]); between them are records ([`RecordHeader`]), and behind the last one zeros. Everything is little
+//! endian. A message is known by its channel and its number there; where it lay in an arena is noted down, too, but means
+//! nothing after a crash.
+//!
+//! ```text
+//!   slot:  header │ record │ record │ … │ zeros │ header again
+//!   record:  32 bytes │ body │ zeros up to a multiple of 8
+//! ```
+//!
+//! [`recover`] folds a log into the [`Index`] of what lives, tells damage from a torn end ([`Damage`]), and leaves
+//! everything as it is. Delivery is *at least once*: acknowledgements may be lost, messages are not.
+//!
+//! | to learn about | read |
+//! |---|---|
+//! | a segment's header, byte by byte | `segment.rs` |
+//! | a record, byte by byte | `record.rs` |
+//! | getting past damage | `scan.rs` |
+//! | the rules of recovery | `recover.rs` |
+
+mod device;
+mod index;
+mod record;
+mod recover;
+mod report;
+mod scan;
+mod segment;
+mod sum;
+
+pub use device::LogDevice;
+pub use index::{Index, IndexFullError, Live};
+pub use record::{
+    ALIGN, Binding, CLOSED, Checkpoint, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record,
+    RecordHeader, Span, record_len,
+};
+pub use recover::{Memory, Recovered, SlotState, recover};
+pub use report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
+pub use scan::MIN_WINDOW;
+pub use segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, VERSION};

@@ -1,0 +1,355 @@
+//! Records: a header of 32 bytes, a body, and zeros up to the next multiple of 8.
+//!
+//! | at | bytes | what |
+//! |---:|---:|---|
+//! | 0 | 4 | CRC-32 of log id, segment, offset (16 + 8 + 4 bytes that are not written) and of bytes 4 to 31 |
+//! | 4 | 4 | CRC-32 of the body |
+//! | 8 | 4 | the body's length, without the zeros behind it |
+//! | 12 | 1 | [`Kind`], never 0 |
+//! | 13 | 1 | [`Flags`] |
+//! | 14 | 2 | channel |
+//! | 16 | 8 | sequence number |
+//! | 24 | 4 | arena slot |
+//! | 28 | 4 | its generation |
+//!
+//! The first sum binds a record to where it is: bytes of another log, of a segment before in the same file, or moved ones
+//! never verify. A length is believed after that only. CRC-32 finds any three flipped bits in bodies up to 11 KiB, and
+//! all but one in four thousand million changes of longer ones.
+//!
+//! Bodies of the kinds that are the log's own:
+//!
+//! | kind | body |
+//! |---|---|
+//! | `Ack` | pairs of `u64`: first and last sequence number of a range, 1 to [`MAX_RANGES`] of them |
+//! | `Checkpoint` | `u64` first segment of the log, `u64` highest sequence number, `u32` highest generation, `u32` 0 |
+//! | `Batch` | `u64` segment, `u32` offset, `u32` 0: all before that was durable when this was written |
+//! | `Scar` | `u64` segment, `u32` from, `u32` to: bytes that a recovery has passed over |
+
+use super::segment::field;
+use super::sum::sum;
+
+/// Bytes of a record's header.
+pub const RECORD_HEADER: usize = 32;
+/// What a record's place is a multiple of.
+pub const ALIGN: usize = 8;
+/// Ranges of one acknowledgement at the most.
+pub const MAX_RANGES: usize = 64;
+/// The sequence number under which a closed channel is remembered: the last there is.
+pub const CLOSED: u64 = u64::MAX;
+
+/// What a record says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Kind {
+    /// A message was sent.
+    Send = 1,
+    /// Messages need not be kept any longer.
+    Ack = 2,
+    /// A channel was closed. Its sequence number is [`CLOSED`].
+    Close = 3,
+    /// Where the log begins.
+    Checkpoint = 4,
+    /// A message or a closing that was copied forward.
+    Reloc = 5,
+    /// What was durable.
+    Batch = 6,
+    /// Bytes that a recovery has passed over.
+    Scar = 7,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Send,
+            2 => Self::Ack,
+            3 => Self::Close,
+            4 => Self::Checkpoint,
+            5 => Self::Reloc,
+            6 => Self::Batch,
+            7 => Self::Scar,
+            _ => return None,
+        })
+    }
+}
+
+/// Marks of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Of an acknowledgement: the message was cancelled, not received.
+    pub const CANCELLED: Self = Self(1);
+    /// Of a batch: the log was closed after it.
+    pub const CLEAN: Self = Self(2);
+
+    /// Whether all marks of `other` are there.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Where a record is. Positions are ordered as records were written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Position {
+    /// The segment's number.
+    pub segment: u64,
+    /// Bytes from its beginning.
+    pub offset: u32,
+}
+
+/// What records' checksums are bound to, beside their offset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// The log's id.
+    pub log_id: u128,
+    /// The segment's number.
+    pub segment: u64,
+}
+
+/// A record's header, its checksum apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordHeader {
+    /// Of the body.
+    pub body_crc: u32,
+    /// Bytes of the body.
+    pub body_len: u32,
+    /// What it says, as a byte: later versions may have more kinds.
+    pub kind: u8,
+    /// Marks.
+    pub flags: Flags,
+    /// The channel.
+    pub chan: u16,
+    /// The message's number in its channel.
+    pub seq: u64,
+    /// Where the payload was in an arena.
+    pub slot: u32,
+    /// That slot's generation.
+    pub generation: u32,
+}
+
+impl RecordHeader {
+    /// As it is written at `offset`.
+    pub fn encode(&self, binding: &Binding, offset: u32) -> [u8; RECORD_HEADER] {
+        let mut bytes = [0; RECORD_HEADER];
+        bytes[4..8].copy_from_slice(&self.body_crc.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.body_len.to_le_bytes());
+        bytes[12] = self.kind;
+        bytes[13] = self.flags.0;
+        bytes[14..16].copy_from_slice(&self.chan.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.seq.to_le_bytes());
+        bytes[24..28].copy_from_slice(&self.slot.to_le_bytes());
+        bytes[28..32].copy_from_slice(&self.generation.to_le_bytes());
+        let sum = seal(&bytes, binding, offset);
+        bytes[0..4].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// What was written at `offset`; `None` if that, whatever these bytes are, was not it.
+    pub fn decode(bytes: &[u8; RECORD_HEADER], binding: &Binding, offset: u32) -> Option<Self> {
+        // Of bytes at random, and of zeros, this leaves few to be summed up.
+        if bytes[12] == 0 || field(bytes, 0) != seal(bytes, binding, offset).to_le_bytes() {
+            return None;
+        }
+        Some(Self {
+            body_crc: u32::from_le_bytes(field(bytes, 4)),
+            body_len: u32::from_le_bytes(field(bytes, 8)),
+            kind: bytes[12],
+            flags: Flags(bytes[13]),
+            chan: u16::from_le_bytes(field(bytes, 14)),
+            seq: u64::from_le_bytes(field(bytes, 16)),
+            slot: u32::from_le_bytes(field(bytes, 24)),
+            generation: u32::from_le_bytes(field(bytes, 28)),
+        })
+    }
+
+    /// What it says, if that is known to this version.
+    pub fn kind(&self) -> Option<Kind> {
+        Kind::of(self.kind)
+    }
+
+    /// Bytes that the record takes in all; `None` if that cannot be counted.
+    pub fn len(&self) -> Option<u32> {
+        record_len(self.body_len as usize)
+    }
+
+    /// Never: the header alone takes 32 bytes.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// The checksum of a header at a place.
+fn seal(header: &[u8; RECORD_HEADER], binding: &Binding, offset: u32) -> u32 {
+    let mut bytes = [0; 28 + RECORD_HEADER - 4];
+    bytes[0..16].copy_from_slice(&binding.log_id.to_le_bytes());
+    bytes[16..24].copy_from_slice(&binding.segment.to_le_bytes());
+    bytes[24..28].copy_from_slice(&offset.to_le_bytes());
+    bytes[28..].copy_from_slice(&header[4..]);
+    sum(&bytes)
+}
+
+/// Bytes of a record whose body has `body` bytes; `None` if that cannot be counted.
+///
+/// ```
+/// use cloakroom::journal::record_len;
+/// assert_eq!([0, 1, 8, 9].map(record_len), [Some(32), Some(40), Some(40), Some(48)]);
+/// ```
+pub const fn record_len(body: usize) -> Option<u32> {
+    const MOST: usize = u32::MAX as usize - RECORD_HEADER - ALIGN;
+    // The cast keeps the value: it was just compared.
+    if body > MOST { None } else { Some((RECORD_HEADER + body.next_multiple_of(ALIGN)) as u32) }
+}
+
+/// A record that is to be written: its body is summed up, its place is not known yet.
+///
+/// ```
+/// use cloakroom::journal::{Binding, Flags, Kind, Record, RecordHeader};
+///
+/// let binding = Binding { log_id: 1, segment: 1 };
+/// let record = Record::new(Kind::Send, 3, 17, b"a message").unwrap();
+/// let mut bytes = [0; 64];
+/// let len = record.encode(&binding, 64, &mut bytes).unwrap();
+/// assert_eq!(len, 48);
+///
+/// let header = RecordHeader::decode(bytes[..32].try_into()?, &binding, 64).unwrap();
+/// assert_eq!((header.chan, header.seq), (3, 17));
+/// // Nowhere else:
+/// assert_eq!(RecordHeader::decode(bytes[..32].try_into()?, &binding, 72), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    header: RecordHeader,
+    len: u32,
+    body: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// A record of that kind; `None` if the body is too long to be counted.
+    pub fn new(kind: Kind, chan: u16, seq: u64, body: &'a [u8]) -> Option<Self> {
+        let len = record_len(body.len())?;
+        let header = RecordHeader {
+            body_crc: sum(body),
+            // The cast keeps the value: the record's length could be counted.
+            body_len: body.len() as u32,
+            kind: kind as u8,
+            flags: Flags::NONE,
+            chan,
+            seq,
+            slot: 0,
+            generation: 0,
+        };
+        Some(Self { header, len, body })
+    }
+
+    /// With a payload's place in an arena.
+    pub fn at_slot(mut self, slot: u32, generation: u32) -> Self {
+        (self.header.slot, self.header.generation) = (slot, generation);
+        self
+    }
+
+    /// With the checksum that its body had elsewhere.
+    #[cfg(feature = "wal")]
+    pub(crate) fn summed(mut self, body_crc: u32) -> Self {
+        self.header.body_crc = body_crc;
+        self
+    }
+
+    /// With marks.
+    pub fn flagged(mut self, flags: Flags) -> Self {
+        self.header.flags = flags;
+        self
+    }
+
+    /// Its header.
+    pub fn header(&self) -> &RecordHeader {
+        &self.header
+    }
+
+    /// Bytes that it takes.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Writes it to the beginning of `buffer`, for `offset`, and returns how many bytes that took; `None` if it does
+    /// not fit.
+    pub fn encode(&self, binding: &Binding, offset: u32, buffer: &mut [u8]) -> Option<usize> {
+        let len = self.len as usize;
+        let buffer = buffer.get_mut(..len)?;
+        let (head, rest) = buffer.split_at_mut(RECORD_HEADER);
+        head.copy_from_slice(&self.header.encode(binding, offset));
+        let (body, zeros) = rest.split_at_mut(self.body.len());
+        body.copy_from_slice(self.body);
+        zeros.fill(0);
+        Some(len)
+    }
+}
+
+/// The body of a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Checkpoint {
+    /// The first segment that is part of the log.
+    pub first: u64,
+    /// The highest sequence number there was, of a message, in any channel.
+    pub max_seq: u64,
+    /// The highest generation there was of any slot.
+    pub max_generation: u32,
+}
+
+impl Checkpoint {
+    /// Bytes of the body.
+    pub const LEN: usize = 24;
+
+    /// As it is written.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[0..8].copy_from_slice(&self.first.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.max_seq.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.max_generation.to_le_bytes());
+        bytes
+    }
+
+    /// What was written.
+    pub fn decode(bytes: &[u8; Self::LEN]) -> Self {
+        Self {
+            first: u64::from_le_bytes(field(bytes, 0)),
+            max_seq: u64::from_le_bytes(field(bytes, 8)),
+            max_generation: u32::from_le_bytes(field(bytes, 16)),
+        }
+    }
+}
+
+/// Bytes of a segment: the body of a scar, and without `to` that of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The first of them.
+    pub from: Position,
+    /// The first behind them, in the same segment.
+    pub to: u32,
+}
+
+impl Span {
+    /// Bytes of the body.
+    pub const LEN: usize = 16;
+
+    /// As it is written.
+    pub fn encode(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[0..8].copy_from_slice(&self.from.segment.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.from.offset.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.to.to_le_bytes());
+        bytes
+    }
+
+    /// What was written.
+    pub fn decode(bytes: &[u8; Self::LEN]) -> Self {
+        let segment = u64::from_le_bytes(field(bytes, 0));
+        let from = Position { segment, offset: u32::from_le_bytes(field(bytes, 8)) };
+        Self { from, to: u32::from_le_bytes(field(bytes, 12)) }
+    }
+}

@@ -1,0 +1,443 @@
+//! Recovery: from what lies in the slots to what lives, and what became of the rest. It writes nothing.
+//!
+//! | rule | here |
+//! |---|---|
+//! | R0 the log is whole: numbers without gaps, of one log | `Survey` |
+//! | R1 what does not verify is passed over, to the next record that verifies where it is | [`scan`](super::scan) |
+//! | R2 damage before what a frame calls durable is damage of acknowledged data; the rest is a torn end | `Fold::judge` |
+//! | R3 what to do about it is the caller's choice | [`OpenPolicy`] |
+//! | R4 nothing is appended to a segment that was recovered | [`Recovered::next`] |
+//! | R5 what is handed out is durable first | who opens the log; [`Recovered::segments`] says what to sync |
+//! | R6 messages are told apart by channel and number, the newest record counts | `Fold::record` |
+//! | R7 a crash on the way changes nothing | nothing is written; a begun segment without records is begun again |
+
+use super::device::LogDevice;
+use super::index::{Index, Live};
+use super::record::{
+    Binding, CLOSED, Checkpoint, Flags, Kind, Position, RECORD_HEADER, RecordHeader, Span,
+};
+use super::report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
+use super::scan::{Item, MIN_WINDOW, Scanner, Window};
+use super::segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, field};
+
+/// The memory that a recovery works in.
+#[derive(Debug)]
+pub struct Memory<'m, L = &'m mut [Live]> {
+    /// What is read at a time, from [`MIN_WINDOW`] bytes on.
+    pub window: &'m mut [u8],
+    /// One for each slot.
+    pub slots: &'m mut [SlotState],
+    /// One for each piece of damage.
+    pub damage: &'m mut [Damage],
+    /// Where the report goes, of a log that is refused, too.
+    pub report: &'m mut RecoveryReport,
+    /// For what lives: 8 entries for 7 messages, one at least left free.
+    pub live: L,
+}
+
+/// What is in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlotState {
+    /// Which slot.
+    pub slot: u32,
+    /// The number of the segment in it; 0 if there is none.
+    pub segment: u64,
+    /// Whether it may be written over. If not, and there is no segment, it holds something that is not understood.
+    pub spare: bool,
+    /// Where its records end.
+    pub end: u32,
+    available: u32,
+    previous_end: u32,
+    one_header: bool,
+}
+
+/// What a recovery has found.
+#[derive(Debug)]
+pub struct Recovered<'m, L = &'m mut [Live]> {
+    /// In numbers.
+    pub report: &'m RecoveryReport,
+    /// The log's id; `None` if there is no log yet.
+    pub log_id: Option<u128>,
+    /// The number of the segment that is to be begun.
+    pub next: u64,
+    /// Its `previous_end`.
+    pub previous_end: u32,
+    /// The newest checkpoint, brought up to date: what the new segment is to begin with.
+    pub checkpoint: Checkpoint,
+    /// All slots: segments first, from the oldest to the newest.
+    pub slots: &'m [SlotState],
+    /// How many of the slots are segments of the log.
+    pub segments: usize,
+    /// The damage that no scar says was passed over before: the scars that the new segment is to begin with.
+    pub damage: &'m [Damage],
+    /// What lives.
+    pub live: Index<L>,
+}
+
+/// Reads a log.
+///
+/// `geometry` is compared with that of the segments. The same log gives the same result however often it is read.
+///
+/// # Errors
+///
+/// [`RecoverError`]: the memory is too small for it, it is another log or of a later format, or it is damaged and `policy`
+/// is [`OpenPolicy::Strict`].
+///
+/// # Example
+///
+/// ```
+/// use cloakroom::journal::{
+///     Damage, Live, LogDevice, Memory, OpenPolicy, RecoveryReport, SlotState, recover,
+/// };
+///
+/// /// Two sectors that were never written.
+/// struct Blank;
+/// impl LogDevice for Blank {
+///     type Error = ();
+///     fn slots(&self) -> u32 { 2 }
+///     fn segment_bytes(&self) -> u32 { 4096 }
+///     fn read(&mut self, _: u32, _: u32, buffer: &mut [u8]) -> Result<(), ()> { buffer.fill(0); Ok(()) }
+///     fn write(&mut self, _: u32, _: u32, _: &[u8]) -> Result<(), ()> { Err(()) }
+///     fn sync(&mut self, _: u32) -> Result<(), ()> { Err(()) }
+///     fn renew(&mut self, _: u32) -> Result<(), ()> { Err(()) }
+/// }
+///
+/// let memory = Memory {
+///     window: &mut [0; 256],
+///     slots: &mut [SlotState::default(); 2],
+///     damage: &mut [Damage::default(); 8],
+///     report: &mut RecoveryReport::default(),
+///     live: &mut [Live::default(); 64][..],
+/// };
+/// let found = recover(&mut Blank, memory, OpenPolicy::Strict, 0).unwrap();
+/// assert_eq!((found.log_id, found.next, found.live.len()), (None, 1, 0));
+/// ```
+pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+    device: &mut D,
+    memory: Memory<'m, L>,
+    policy: OpenPolicy,
+    geometry: u32,
+) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
+    let Memory { window, slots, damage, report, live } = memory;
+    if window.len() < MIN_WINDOW {
+        return Err(RecoverError::WindowTooSmall);
+    }
+    *report = RecoveryReport::default();
+    let mut window = Window::new(window);
+    let mut fold = Fold {
+        report,
+        checkpoint: Checkpoint { first: 1, ..Checkpoint::default() },
+        durable: Position::default(),
+        live: Index::new(live),
+        damage,
+        damages: 0,
+    };
+    let survey = Survey::take(device, &mut window, slots, &mut fold, geometry)?;
+    let segments = survey.segments;
+    for index in 0..segments {
+        let (state, follows) = (slots[index], slots[..segments].get(index + 1).copied());
+        let follows = follows.filter(|next| next.segment == state.segment + 1);
+        let log_id = survey.log_id.unwrap_or_default();
+        slots[index] = fold.segment(device, &mut window, log_id, state, follows.as_ref())?;
+    }
+    fold.finish(policy, &mut slots[..device.slots() as usize], segments, survey.log_id)
+}
+
+/// What the headers say.
+struct Survey {
+    log_id: Option<u128>,
+    segments: usize,
+}
+
+impl Survey {
+    fn take<D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+        device: &mut D,
+        window: &mut Window<'_>,
+        slots: &mut [SlotState],
+        fold: &mut Fold<'_, L>,
+        geometry: u32,
+    ) -> Result<Self, RecoverError<D::Error>> {
+        let count = device.slots() as usize;
+        let have = slots.len();
+        let slots = slots.get_mut(..count).ok_or(RecoverError::TooManySlots { have })?;
+        let mut log_id = None;
+        let mut segments = 0;
+        for (slot, state) in (0..).zip(slots.iter_mut()) {
+            let bytes = device.segment_bytes();
+            let available = device.available(slot).map_err(RecoverError::Device)?.min(bytes);
+            *state = SlotState { slot, available: available & !7, ..SlotState::default() };
+            window.open(slot, available);
+            let last = bytes.saturating_sub(SEGMENT_HEADER as u32);
+            let copies = [0, last].map(|at| match window.array(device, at) {
+                Some(bytes) => SegmentHeader::decode(&bytes),
+                None => Err(HeaderError::Damaged),
+            });
+            let header = match copies {
+                [Ok(header), copy] | [copy, Ok(header)] => {
+                    state.one_header = copy != Ok(header);
+                    header
+                }
+                [Err(HeaderError::Newer { major, incompatible }), _]
+                | [_, Err(HeaderError::Newer { major, incompatible })] => {
+                    return Err(RecoverError::NewerFormat { major, incompatible });
+                }
+                _ => {
+                    state.spare = window.past_zeros(device, 0, available) == Some(available);
+                    if !state.spare {
+                        let from = Position { segment: 0, offset: slot };
+                        fold.damaged(Damage::new(DamageKind::Header, from, slot + 1))?;
+                    }
+                    continue;
+                }
+            };
+            if header.geometry != geometry || header.segment_bytes != u64::from(bytes) {
+                let (geometry, segment_bytes) = (header.geometry, header.segment_bytes);
+                return Err(RecoverError::Geometry { geometry, segment_bytes });
+            }
+            if *log_id.get_or_insert(header.log_id) != header.log_id || header.segment == 0 {
+                return Err(RecoverError::Foreign { slot });
+            }
+            (state.segment, state.previous_end) = (header.segment, header.previous_end);
+            segments += 1;
+        }
+        slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));
+        for pair in slots[..segments].windows(2) {
+            let (before, after) = (pair[0].segment, pair[1].segment);
+            if before == after {
+                return Err(RecoverError::Foreign { slot: pair[1].slot });
+            }
+            fold.missing(before + 1, after)?;
+        }
+        Ok(Self { log_id, segments })
+    }
+}
+
+/// What the records come to.
+struct Fold<'m, L> {
+    report: &'m mut RecoveryReport,
+    checkpoint: Checkpoint,
+    /// The latest that a frame says of what was durable.
+    durable: Position,
+    live: Index<L>,
+    damage: &'m mut [Damage],
+    damages: usize,
+}
+
+impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
+    /// One segment; `next` is the one that follows it, if it is there.
+    fn segment<D: LogDevice>(
+        &mut self,
+        device: &mut D,
+        window: &mut Window<'_>,
+        log_id: u128,
+        mut state: SlotState,
+        next: Option<&SlotState>,
+    ) -> Result<SlotState, RecoverError<D::Error>> {
+        let whole = device.segment_bytes();
+        let room = whole - SEGMENT_HEADER as u32;
+        // Whoever began the next segment knew where this one ends: what is behind that was passed over then.
+        let known = next.map(|next| next.previous_end.min(room));
+        let limit = known.unwrap_or(room);
+        window.open(state.slot, state.available);
+        let binding = Binding { log_id, segment: state.segment };
+        let mut scanner = Scanner::new(binding, limit.min(state.available));
+        let at = |offset| Position { segment: state.segment, offset };
+        let mut records = 0_u64;
+        let (end, garbage) = loop {
+            match scanner.next(window, device) {
+                Item::Record { offset, header } => {
+                    records += 1;
+                    self.record(device, window, at(offset), &header)?;
+                }
+                Item::Damage { from, to, header } => {
+                    let mut damage = Damage::new(DamageKind::Records, at(from), to);
+                    damage.message = header.and_then(message_of);
+                    self.damaged(damage)?;
+                }
+                Item::End { offset, garbage } => break (offset, garbage),
+            }
+        };
+        state.end = end;
+        // What should be there, as the next segment says.
+        let to = garbage.max(known.unwrap_or(0));
+        if to > end {
+            self.damaged(Damage::new(DamageKind::Records, at(end), to))?;
+        }
+        if state.available < whole {
+            let from = at(state.available.max(end));
+            self.damaged(Damage::new(DamageKind::Cut, from, whole))?;
+        } else if state.one_header && records > 0 {
+            self.report.headers_damaged += 1;
+        }
+        // A segment that was begun, and nothing more, is begun again.
+        state.spare = records == 0 && garbage == end && next.is_none();
+        Ok(state)
+    }
+
+    fn record<D: LogDevice>(
+        &mut self,
+        device: &mut D,
+        window: &mut Window<'_>,
+        at: Position,
+        header: &RecordHeader,
+    ) -> Result<(), RecoverError<D::Error>> {
+        let body = at.offset + RECORD_HEADER as u32;
+        match header.kind() {
+            Some(Kind::Send | Kind::Reloc | Kind::Close) => {
+                let live = Live::new(header.chan, header.seq, at, header.body_len)
+                    .at_slot(header.slot, header.generation);
+                let have = self.live.capacity();
+                self.live.insert(live).map_err(|_| RecoverError::TooManyMessages { have })?;
+                self.report.sends += u64::from(header.kind() == Some(Kind::Send));
+                if header.seq != CLOSED {
+                    self.checkpoint.max_seq = self.checkpoint.max_seq.max(header.seq);
+                    let generation = &mut self.checkpoint.max_generation;
+                    *generation = (*generation).max(header.generation);
+                }
+            }
+            Some(Kind::Ack) => {
+                for skip in (0..header.body_len / 16).map(|range| range * 16) {
+                    let Some(range) = window.array::<16, D>(device, body + skip) else { break };
+                    let first = u64::from_le_bytes(field(&range, 0));
+                    let last = u64::from_le_bytes(field(&range, 8));
+                    self.live.remove_range(header.chan, first, last, |_| {});
+                }
+                self.report.acks += 1;
+            }
+            Some(Kind::Checkpoint) if header.body_len as usize == Checkpoint::LEN => {
+                if let Some(bytes) = window.array(device, body) {
+                    let found = Checkpoint::decode(&bytes);
+                    let known = &mut self.checkpoint;
+                    known.first = known.first.max(found.first);
+                    known.max_seq = known.max_seq.max(found.max_seq);
+                    known.max_generation = known.max_generation.max(found.max_generation);
+                }
+            }
+            Some(Kind::Batch) if header.body_len as usize == Span::LEN => {
+                if let Some(bytes) = window.array(device, body) {
+                    self.durable = self.durable.max(Span::decode(&bytes).from);
+                }
+            }
+            Some(Kind::Scar) if header.body_len as usize == Span::LEN => {
+                if let Some(bytes) = window.array(device, body) {
+                    self.passed_over(Span::decode(&bytes));
+                }
+            }
+            _ => self.report.unknown += 1,
+        }
+        self.report.clean = header.kind() == Some(Kind::Batch) && header.flags.has(Flags::CLEAN);
+        Ok(())
+    }
+
+    /// Segments from `from` on, before `to`, are not there.
+    fn missing<E>(&mut self, from: u64, to: u64) -> Result<(), RecoverError<E>> {
+        for segment in from..to {
+            let at = Position { segment, offset: 0 };
+            self.damaged(Damage::new(DamageKind::Missing, at, u32::MAX))?;
+        }
+        Ok(())
+    }
+
+    fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
+        let have = self.damage.len();
+        let place =
+            self.damage.get_mut(self.damages).ok_or(RecoverError::TooMuchDamage { have })?;
+        *place = damage;
+        self.damages += 1;
+        Ok(())
+    }
+
+    fn passed_over(&mut self, scar: Span) {
+        self.keep_damage(|damage| {
+            damage.from.segment != scar.from.segment
+                || damage.from.offset < scar.from.offset
+                || damage.to > scar.to
+        });
+    }
+
+    fn keep_damage(&mut self, keep: impl Fn(&Damage) -> bool) {
+        let mut kept = 0;
+        for index in 0..self.damages {
+            let damage = self.damage[index];
+            if keep(&damage) {
+                self.damage[kept] = damage;
+                kept += 1;
+            }
+        }
+        self.damages = kept;
+    }
+
+    /// R2 and R3, and what is left of the log.
+    fn finish<E>(
+        mut self,
+        policy: OpenPolicy,
+        slots: &'m mut [SlotState],
+        mut segments: usize,
+        log_id: Option<u128>,
+    ) -> Result<Recovered<'m, L>, RecoverError<E>> {
+        let first = self.checkpoint.first;
+        if let Some(oldest) = slots[..segments].first() {
+            self.missing(first, oldest.segment)?;
+            // If that is passed over, it is once and for all.
+            self.checkpoint.first = first.max(oldest.segment);
+        }
+        // Segments before the checkpoint's are done with, whatever is in them.
+        self.keep_damage(|damage| damage.from.segment == 0 || damage.from.segment >= first);
+        self.live.retain(|live| live.at.segment >= first);
+
+        let newest = segments.checked_sub(1).map(|index| slots[index]);
+        let (next, previous_end) = match newest {
+            None => (1, 0),
+            Some(state) if state.spare => (state.segment, state.previous_end),
+            Some(state) => (state.segment + 1, state.end),
+        };
+        for state in slots[..segments].iter_mut() {
+            if state.spare || state.segment < first {
+                *state = SlotState { segment: 0, spare: true, ..*state };
+            }
+        }
+        slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));
+        segments = slots.iter().take_while(|state| state.segment != 0).count();
+
+        let durable = self.durable;
+        let damage = self.damage;
+        let damage = &mut damage[..self.damages];
+        let report = self.report;
+        for damage in damage.iter_mut() {
+            damage.acknowledged = damage.kind != DamageKind::Records || damage.from < durable;
+            if damage.kind == DamageKind::Records && !damage.acknowledged {
+                report.torn_bytes += u64::from(damage.to - damage.from.offset);
+            }
+        }
+        report.segments = segments as u32;
+        report.pending = self.live.iter().filter(|live| !live.is_closing()).count() as u64;
+        report.closed = self.live.len() as u64 - report.pending;
+        report.damaged = damage.len() as u32;
+        report.acked_damage = damage.iter().any(|damage| damage.acknowledged);
+        let worst = damage.iter().find(|damage| damage.acknowledged).or(damage.first());
+        report.first_damage = worst.copied();
+        report.durable = durable;
+        report.max_seq = self.checkpoint.max_seq;
+        report.max_generation = self.checkpoint.max_generation;
+        if let (OpenPolicy::Strict, true, Some(worst)) = (policy, report.acked_damage, worst) {
+            return Err(RecoverError::Refused { damage: *worst });
+        }
+        Ok(Recovered {
+            report,
+            log_id,
+            next,
+            previous_end,
+            checkpoint: self.checkpoint,
+            slots,
+            segments,
+            damage,
+            live: self.live,
+        })
+    }
+}
+
+/// Whose a damaged body was.
+fn message_of(header: RecordHeader) -> Option<(u16, u64)> {
+    let known = matches!(header.kind(), Some(Kind::Send | Kind::Reloc));
+    known.then_some((header.chan, header.seq))
+}

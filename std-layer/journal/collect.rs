@@ -1,0 +1,128 @@
+//! Bounded space: what lives in the oldest segment is copied forward, then its slot is spare.
+
+use super::commit::Guard;
+use super::error::LogError;
+use super::files::{LogFiles, read_all};
+use super::log::Log;
+use super::slots::{For, stage_checkpoint};
+use super::state::Holds;
+use crate::journal::{Kind, Live, Position, RECORD_HEADER, Record, RecordHeader, record_len};
+
+/// Entries of the index that are looked at while the lock is held.
+const AT_ONCE: usize = 1024;
+
+impl<F: LogFiles> Log<F> {
+    /// Makes room for sends.
+    pub(super) fn collect_some<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+    ) -> Result<Guard<'s, F>, LogError> {
+        if state.collecting {
+            state = self.wait(state);
+            state.usable()?;
+            return Ok(state);
+        }
+        if state.oldest() == state.segment() {
+            return Err(LogError::Full);
+        }
+        self.collect_oldest(state)
+    }
+
+    /// Frees the slot of the oldest segment, which is not the current one. Nobody has the collector's role.
+    pub(super) fn collect_oldest<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+    ) -> Result<Guard<'s, F>, LogError> {
+        state.collecting = true;
+        let mut payload = core::mem::take(&mut state.payload);
+        let outcome = self.copy_and_free(state, &mut payload);
+        let (mut state, outcome) = match outcome {
+            Ok(state) => (state, Ok(())),
+            Err(error) => (self.lock(), Err(error)),
+        };
+        state.payload = payload;
+        state.collecting = false;
+        self.tell(&state);
+        outcome.map(|()| state)
+    }
+
+    fn copy_and_free<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        payload: &mut [u8],
+    ) -> Result<Guard<'s, F>, LogError> {
+        let oldest = state.oldest();
+        // Entries move in the index while others are taken out, so it is gone through until there is none left.
+        let mut cursor = Some(0);
+        let mut copied = false;
+        while let Some(place) = cursor {
+            let (next, found) =
+                state.index.next_in(place, AT_ONCE, |live| live.at.segment == oldest);
+            cursor = match (next, found) {
+                (None, None) if !core::mem::take(&mut copied) => None,
+                (next, _) => Some(next.unwrap_or(0)),
+            };
+            state = match found {
+                Some(live) => {
+                    copied = true;
+                    self.copy(state, &live, payload)?
+                }
+                None => {
+                    drop(state);
+                    self.lock()
+                }
+            };
+        }
+        // Durable first, then not needed any more, and that durable, too, before it is gone.
+        let end = state.stage.end();
+        state = self.sync_to(state, end)?;
+        state.checkpoint.first = oldest + 1;
+        state = self.make_room(state, record_len(64).unwrap_or(0), For::TheLog)?;
+        stage_checkpoint(&mut state);
+        let end = state.stage.end();
+        state = self.sync_to(state, end)?;
+        if let Some(place) = state.place_of(oldest) {
+            state.slots[place].holds = Holds::Spare { blank: false };
+        }
+        // Before the next one is freed: recovery relies on segments being gone in order.
+        while state.slots.iter().any(|slot| slot.holds == Holds::Spare { blank: false }) {
+            state = self.prepare(state)?;
+        }
+        Ok(state)
+    }
+
+    /// Copies a message forward, if it still lives where it did.
+    fn copy<'s>(
+        &'s self,
+        state: Guard<'s, F>,
+        live: &Live,
+        payload: &mut [u8],
+    ) -> Result<Guard<'s, F>, LogError> {
+        let (log_id, at) = (state.stage.binding.log_id, live.at);
+        let body = &mut payload[..live.body_len as usize];
+        let file = state.file_of(at.segment);
+        drop(state);
+        // Its checksum goes with it: what was damaged stays so, and is reported by whoever reads it.
+        let sum = file.and_then(|file| {
+            let mut header = [0; RECORD_HEADER];
+            read_all(&*file, &mut header, u64::from(at.offset)).ok()?;
+            read_all(&*file, body, u64::from(at.offset) + RECORD_HEADER as u64).ok()?;
+            let binding = crate::journal::Binding { log_id, segment: at.segment };
+            RecordHeader::decode(&header, &binding, at.offset).map(|header| header.body_crc)
+        });
+        let kind = if live.is_closing() { Kind::Close } else { Kind::Reloc };
+        let Some(record) = Record::new(kind, live.chan, live.seq, body) else {
+            return Ok(self.lock());
+        };
+        let sum = sum.unwrap_or(!record.header().body_crc);
+        let record = record.at_slot(live.slot, live.generation).summed(sum);
+        let mut state = self.make_room(self.lock(), record.len(), For::TheLog)?;
+        let still: Option<Position> = state.index.get(live.chan, live.seq).map(|live| live.at);
+        if still == Some(at) {
+            let mut moved = *live;
+            moved.at = state.stage.put(&record);
+            state.insert(moved);
+        }
+        Ok(state)
+    }
+}

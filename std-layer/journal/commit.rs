@@ -1,0 +1,183 @@
+//! Getting records from the stage to the file, and from the file to the disk: the writer's role, and the syncer's.
+//!
+//! ```text
+//!   stage ──── writer: swaps the stages, writes one ────► written ──── syncer: syncs what is written ────► durable
+//! ```
+//!
+//! Each role is somebody's, or free; it is taken and given up under the lock, and files are touched between the two. The syncer
+//! takes the writer's role for a moment, the writer never waits for the syncer.
+
+use std::sync::PoisonError;
+
+use super::error::LogError;
+use super::files::{LogFile, LogFiles, write_all};
+use super::log::Log;
+use super::state::State;
+use super::sync::MutexGuard;
+use crate::journal::{Flags, Position};
+
+pub(super) type Guard<'s, F> = MutexGuard<'s, State<<F as LogFiles>::File>>;
+
+impl<F: LogFiles> Log<F> {
+    pub(super) fn lock(&self) -> Guard<'_, F> {
+        self.state.lock().unwrap_or_else(|poisoned| {
+            // Somebody panicked while they changed the state: it is trusted no more than a file after an error.
+            let mut state = PoisonError::into_inner(poisoned);
+            state.failed.get_or_insert(0);
+            state
+        })
+    }
+
+    /// Waits until something has changed, but for the syncer's role.
+    pub(super) fn wait<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
+        state.waiting += 1;
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
+    }
+
+    /// Tells those who wait that something has changed: a call of the system's, so only if there are any.
+    pub(super) fn tell(&self, state: &State<F::File>) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+        if state.failed.is_some() {
+            self.synced.notify_all();
+        }
+    }
+
+    /// Gives the syncer's role up.
+    fn end_sync(&self, state: &mut State<F::File>) {
+        state.syncing = false;
+        if state.waiting_for_sync > 0 {
+            self.synced.notify_all();
+        }
+    }
+
+    /// Writes what is staged; returns when nothing is that was when it was called.
+    pub(super) fn write_out<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        frame: bool,
+    ) -> Result<Guard<'s, F>, LogError> {
+        let upto = state.stage.end();
+        while state.writing {
+            state = self.wait(state);
+            state.usable()?;
+            // Somebody has written all of it, and need not do so again for acknowledgements: they are in no hurry.
+            if state.written >= upto && !frame {
+                return Ok(state);
+            }
+        }
+        state.usable()?;
+        // Both may go behind the limit, but only once: what is staged keeps to it.
+        if !state.stage.is_empty() && state.stage.end().offset <= state.limit(&self.options) {
+            state.stage.put_acks();
+            if frame && state.durable > state.framed {
+                let durable = state.durable;
+                state.stage.put_frame(durable, Flags::NONE);
+                state.framed = durable;
+            }
+        }
+        self.write(state)
+    }
+
+    /// Writes the stage as it is. Nobody has the writer's role.
+    pub(super) fn write<'s>(&'s self, mut state: Guard<'s, F>) -> Result<Guard<'s, F>, LogError> {
+        debug_assert!(!state.writing, "the caller has waited for that");
+        if state.stage.len == 0 {
+            return Ok(state);
+        }
+        // There is another stage whenever nobody writes.
+        let Some(other) = state.stage.other.take() else { return Ok(state) };
+        let full = core::mem::replace(&mut state.stage.filling, other);
+        let (len, at) = (core::mem::take(&mut state.stage.len), state.stage.start);
+        state.stage.start += len as u32;
+        let upto = state.stage.end();
+        let file = state.slots[state.current].file.clone();
+        state.writing = true;
+        drop(state);
+        let outcome = write_all(&*file, &full[..len], u64::from(at));
+        let mut state = self.lock();
+        state.stage.other = Some(full);
+        state.writing = false;
+        match outcome {
+            Ok(()) => state.written = upto,
+            Err(error) => state.fail(&error),
+        }
+        self.tell(&state);
+        state.usable()?;
+        Ok(state)
+    }
+
+    /// Returns when everything before `upto` is written.
+    pub(super) fn written_to<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        upto: Position,
+    ) -> Result<Guard<'s, F>, LogError> {
+        while state.written < upto {
+            state.usable()?;
+            state = self.write_out(state, false)?;
+        }
+        Ok(state)
+    }
+
+    /// Returns when everything before `upto`, which is staged, is durable: by a sync of one's own, for all who have come until
+    /// it begins, or by somebody else's.
+    pub(super) fn sync_to<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        upto: Position,
+    ) -> Result<Guard<'s, F>, LogError> {
+        while state.durable < upto {
+            state.usable()?;
+            if state.syncing {
+                state.waiting_for_sync += 1;
+                state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting_for_sync -= 1;
+                continue;
+            }
+            state.syncing = true;
+            state.dirty = None;
+            let led = self.lead(state);
+            state = led?;
+        }
+        Ok(state)
+    }
+
+    /// The syncer's work. The role is given up at the end, whatever that is.
+    fn lead<'s>(&'s self, state: Guard<'s, F>) -> Result<Guard<'s, F>, LogError> {
+        let mut state = match self.write_out(state, true) {
+            Ok(state) => state,
+            Err(error) => {
+                self.end_sync(&mut self.lock());
+                return Err(error);
+            }
+        };
+        // A sync that begins now covers everything that is written now, and nothing else.
+        let target = state.written;
+        let mut segment = state.durable.segment;
+        while segment <= target.segment && state.failed.is_none() {
+            // One that was collected meanwhile was synced by the collector.
+            if let Some(file) = state.file_of(segment) {
+                drop(state);
+                let outcome = file.sync();
+                state = self.lock();
+                match outcome {
+                    Ok(()) if segment < target.segment => {
+                        let next = Position { segment: segment + 1, offset: 0 };
+                        state.durable = state.durable.max(next);
+                    }
+                    Ok(()) => state.durable = state.durable.max(target),
+                    Err(error) => state.fail(&error),
+                }
+            }
+            segment += 1;
+        }
+        self.end_sync(&mut state);
+        self.tell(&state);
+        // What became durable is, even if the log has failed meanwhile: the caller looks.
+        Ok(state)
+    }
+}

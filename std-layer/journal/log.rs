@@ -1,0 +1,380 @@
+//! The log, as its users see it.
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+use std::vec::Vec;
+
+use super::commit::Guard;
+use super::error::{LogError, ReadError};
+use super::files::{LogFiles, read_all};
+use super::options::{KEPT_FREE, Level, Options};
+use super::slots::For;
+use super::state::{Holds, State};
+use super::sync::{Condvar, Mutex};
+use crate::journal::{
+    Binding, CLOSED, Flags, Kind, Live, Position, RECORD_HEADER, Record, RecordHeader,
+};
+
+/// A message that is to be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// Its channel.
+    pub chan: u16,
+    /// Its number there. No number comes twice, also not after the message was acknowledged, and the last, [`CLOSED`], is
+    /// no message's.
+    pub seq: u64,
+    /// Where its payload is in an arena, for who wants to know.
+    pub slot: u32,
+    /// That slot's generation.
+    pub generation: u32,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// A message whose payload is in no arena.
+    pub fn new(chan: u16, seq: u64, payload: &'a [u8]) -> Self {
+        Self { chan, seq, slot: 0, generation: 0, payload }
+    }
+}
+
+/// A write-ahead log over any [`LogFiles`]. [`Journal`](super::Journal) is one in a directory, with a thread that helps it.
+///
+/// All methods may be called by any number of threads at once.
+pub struct Log<F: LogFiles> {
+    pub(super) files: F,
+    pub(super) options: Options,
+    pub(super) state: Mutex<State<F::File>>,
+    /// For who waits for a role, or for what somebody else brings about, but for the syncer's: while it syncs others write, which
+    /// is nothing to wake all those for who wait for a sync.
+    pub(super) changed: Condvar,
+    /// For who waits for the syncer.
+    pub(super) synced: Condvar,
+    /// For the helper.
+    pub(super) work: Condvar,
+}
+
+impl<F: LogFiles> Log<F> {
+    /// Keeps a message, and returns when that is done at `level`: then everything before the position that it returns is.
+    ///
+    /// *Cost:* no allocation. A copy of the payload and its checksum; at `Buffered` and `Interval` one write, at `Sync` one
+    /// write and one sync for all who wait at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`]. At `Full`, `TooLong` and `Reserved` nothing was written. At `Failed` the message may be found by a recovery, or not:
+    /// it was not acknowledged.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use cloakroom::std_layer::journal::{Journal, Level, Message, Options};
+    ///
+    /// let place = std::env::temp_dir().join(format!("cloakroom-send-{}", std::process::id()));
+    /// let (log, report) = Journal::open(&place, Options::default())?;
+    /// log.send(&Message::new(1, report.max_seq + 1, b"paid"), Level::Sync)?;
+    /// assert_eq!(log.pending().len(), 1);
+    /// # drop(log);
+    /// # std::fs::remove_dir_all(place)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send(&self, message: &Message<'_>, level: Level) -> Result<Position, LogError> {
+        let too_long = LogError::TooLong { most: self.options.max_payload };
+        if message.payload.len() > self.options.max_payload as usize {
+            return Err(too_long);
+        }
+        if message.seq == CLOSED {
+            return Err(LogError::Reserved);
+        }
+        // Before the lock is taken: this reads all of the payload.
+        let record = Record::new(Kind::Send, message.chan, message.seq, message.payload);
+        let record = record.ok_or(too_long)?.at_slot(message.slot, message.generation);
+        let (mut state, end) = self.stage(self.lock(), &record, For::Sends)?;
+        let known = &mut state.checkpoint;
+        known.max_seq = known.max_seq.max(message.seq);
+        known.max_generation = known.max_generation.max(message.generation);
+        self.reach(state, end, level)
+    }
+
+    /// Keeps in mind that a channel was closed, until `ack(chan, CLOSED, CLOSED)`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn close_channel(&self, chan: u16, level: Level) -> Result<Position, LogError> {
+        // Acknowledgements of a closing before must not come behind this one.
+        let state = self.put_acks(self.lock())?;
+        let record = Record::new(Kind::Close, chan, CLOSED, &[]);
+        let record = record.ok_or(LogError::TooLong { most: self.options.max_payload })?;
+        let (state, end) = self.stage(state, &record, For::Sends)?;
+        self.reach(state, end, level)
+    }
+
+    /// Forgets messages `first` to `last` of a channel: their payloads are not needed any longer. That is written with what is
+    /// written next, so a crash may bring them back; after [`sync`](Self::sync) it does not.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Failed`]; `Full`, if not even acknowledgements have room. A log that is drained forgets at once, and takes
+    /// no note of it.
+    pub fn ack(&self, chan: u16, first: u64, last: u64) -> Result<(), LogError> {
+        self.forget(chan, Flags::NONE, first, last)
+    }
+
+    /// As [`ack`](Self::ack), for one message that was cancelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn cancel(&self, chan: u16, seq: u64) -> Result<(), LogError> {
+        self.forget(chan, Flags::CANCELLED, seq, seq)
+    }
+
+    fn forget(&self, chan: u16, flags: Flags, first: u64, last: u64) -> Result<(), LogError> {
+        let mut state = self.lock();
+        if !state.draining {
+            state.usable()?;
+            while !state.stage.note(chan, flags, first, last) {
+                state = self.put_acks(state)?;
+            }
+        }
+        state.forget(chan, first, last);
+        Ok(())
+    }
+
+    /// Returns when everything that was sent, closed and acknowledged before is durable, and up to where that is.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn sync(&self) -> Result<Position, LogError> {
+        let state = self.lock();
+        state.usable()?;
+        let state = self.put_acks(state)?;
+        let end = state.stage.end();
+        Ok(self.sync_to(state, end)?.durable)
+    }
+
+    /// Up to where the log is durable.
+    pub fn durable(&self) -> Position {
+        self.lock().durable
+    }
+
+    /// Syncs, and notes down that the log was closed in order: after that a recovery can tell damage even at its very end.
+    /// Nothing is taken any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn close(&self) -> Result<(), LogError> {
+        self.sync()?;
+        let mut state = self.make_room(self.lock(), 0, For::TheLog)?;
+        let durable = state.durable;
+        state.stage.put_frame(durable, Flags::CLEAN);
+        // No other frame comes behind it.
+        state.framed = durable;
+        let end = state.stage.end();
+        self.sync_to(state, end)?.closed = true;
+        self.work.notify_all();
+        Ok(())
+    }
+
+    /// What lives, in order of channels and numbers: right after opening what a crash has left. Each may have been delivered
+    /// before.
+    pub fn pending(&self) -> Vec<Live> {
+        let mut pending: Vec<Live> = self.lock().index.iter().copied().collect();
+        pending.sort_unstable_by_key(|live| (live.chan, live.seq));
+        pending
+    }
+
+    /// Reads a message that lives into `buffer`, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]; other messages can be read all the same.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use cloakroom::std_layer::journal::{Journal, Level, Message, Options};
+    /// let place = std::env::temp_dir().join(format!("cloakroom-read-{}", std::process::id()));
+    /// let (log, _) = Journal::open(&place, Options::default())?;
+    /// log.send(&Message::new(1, 1, b"paid"), Level::Sync)?;
+    /// drop(log);
+    ///
+    /// let (log, report) = Journal::open(&place, Options::default())?;
+    /// assert_eq!(report.pending, 1);
+    /// let mut buffer = [0; 64];
+    /// for live in log.pending() {
+    ///     let len = log.read(live.chan, live.seq, &mut buffer)?;
+    ///     assert_eq!(&buffer[..len], b"paid");
+    ///     log.ack(live.chan, live.seq, live.seq)?;
+    /// }
+    /// # drop(log);
+    /// # std::fs::remove_dir_all(place)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read(&self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<usize, ReadError> {
+        let mut state = self.lock();
+        loop {
+            let live = *state.index.get(chan, seq).ok_or(ReadError::Unknown)?;
+            let body = buffer.get_mut(..live.body_len as usize);
+            let body = body.ok_or(ReadError::TooShort { need: live.body_len })?;
+            if live.at >= state.written {
+                state = self
+                    .written_to(state, live.at)
+                    .and_then(|state| self.write_out(state, false))
+                    .map_err(|error| ReadError::Io(io::Error::other(error)))?;
+                continue;
+            }
+            let log_id = state.stage.binding.log_id;
+            let file = state.file_of(live.at.segment).ok_or(ReadError::Corrupt)?;
+            drop(state);
+            let outcome = read_record(&*file, log_id, &live, body);
+            state = self.lock();
+            // It may have been copied forward meanwhile, and its slot made blank.
+            let now = state.index.get(chan, seq).map(|live| live.at);
+            if now.is_none_or(|at| at == live.at) {
+                return outcome.map(|()| body.len());
+            }
+        }
+    }
+
+    /// Does what is due, so that others need not: syncs for [`Level::Interval`] and what was left behind in earlier
+    /// segments, makes the next slot, frees old ones. The helper of a [`Journal`](super::Journal) calls it; who has a
+    /// [`Log`] may, now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Failed`]. That there is no room is no error here.
+    pub fn maintain(&self) -> Result<(), LogError> {
+        let mut state = self.lock();
+        state.usable()?;
+        let due = state.dirty.is_some_and(|since| since.elapsed() >= self.options.interval);
+        let sealed = state.durable.segment < state.segment();
+        if due || sealed {
+            let end = state.stage.end();
+            state = self.sync_to(state, end)?;
+        }
+        let room = |outcome: Result<Guard<'_, F>, LogError>| match outcome {
+            Ok(_) | Err(LogError::Full) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let blank = Holds::Spare { blank: true };
+        if !state.slots.iter().any(|slot| slot.holds == blank) && !state.preparing {
+            room(self.prepare(state))?;
+            state = self.lock();
+        }
+        if self.is_short(&state) {
+            room(self.collect_oldest(state))?;
+        }
+        Ok(())
+    }
+
+    /// Whether `maintain` has something to do.
+    pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
+        let blank = Holds::Spare { blank: true };
+        state.durable.segment < state.segment()
+            || !state.slots.iter().any(|slot| slot.holds == blank)
+            || self.is_short(state)
+    }
+
+    /// Whether a segment is to be freed before sends can go on in the next one.
+    pub(super) fn is_short(&self, state: &State<F::File>) -> bool {
+        // With more than that alive, after it was opened with fewer slots, copying would gain nothing.
+        state.free(&self.options) <= KEPT_FREE
+            && state.live_bytes <= self.options.most_live_bytes()
+            && !state.collecting
+            && state.oldest() != state.segment()
+    }
+
+    /// Stages a record of a message, and returns where it ends.
+    fn stage<'s>(
+        &'s self,
+        state: Guard<'s, F>,
+        record: &Record<'_>,
+        whom: For,
+    ) -> Result<(Guard<'s, F>, Position), LogError> {
+        let full = |state: &State<F::File>| {
+            state.index.len() >= state.index.capacity()
+                || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
+        };
+        state.usable()?;
+        if full(&state) {
+            return Err(LogError::Full);
+        }
+        let mut state = self.make_room(state, record.len(), whom)?;
+        // Others may have come first while there was no room.
+        if full(&state) {
+            return Err(LogError::Full);
+        }
+        let at = state.stage.put(record);
+        let header = record.header();
+        let live = Live::new(header.chan, header.seq, at, header.body_len);
+        state.insert(live.at_slot(header.slot, header.generation));
+        let end = state.stage.end();
+        Ok((state, end))
+    }
+
+    /// Returns when everything before `end` is done at `level`.
+    fn reach(
+        &self,
+        mut state: Guard<'_, F>,
+        end: Position,
+        level: Level,
+    ) -> Result<Position, LogError> {
+        if level == Level::Sync {
+            return self.sync_to(state, end).map(|_| end);
+        }
+        if level == Level::Interval && state.dirty.is_none() {
+            state.dirty = Some(Instant::now());
+            self.work.notify_one();
+        }
+        self.written_to(state, end).map(|_| end)
+    }
+
+    /// Writes out the acknowledgements that are only noted down.
+    fn put_acks<'s>(&'s self, mut state: Guard<'s, F>) -> Result<Guard<'s, F>, LogError> {
+        while state.stage.has_acks() {
+            state = self.make_room(state, 0, For::TheLog)?;
+            state = self.write_out(state, true)?;
+        }
+        Ok(state)
+    }
+}
+
+/// Reads the payload of a record, and compares all that can be compared.
+fn read_record(
+    file: &impl super::files::LogFile,
+    log_id: u128,
+    live: &Live,
+    body: &mut [u8],
+) -> Result<(), ReadError> {
+    let mut bytes = [0; RECORD_HEADER];
+    let at = u64::from(live.at.offset);
+    read_all(file, &mut bytes, at).map_err(ReadError::Io)?;
+    read_all(file, body, at + RECORD_HEADER as u64).map_err(ReadError::Io)?;
+    let binding = Binding { log_id, segment: live.at.segment };
+    let header = RecordHeader::decode(&bytes, &binding, live.at.offset);
+    let header = header.ok_or(ReadError::Corrupt)?;
+    let same = (header.chan, header.seq, header.body_len) == (live.chan, live.seq, live.body_len);
+    let found = Record::new(Kind::Send, live.chan, live.seq, body);
+    if same && found.is_some_and(|found| found.header().body_crc == header.body_crc) {
+        Ok(())
+    } else {
+        Err(ReadError::Corrupt)
+    }
+}
+
+impl<F: LogFiles> fmt::Debug for Log<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Log")
+            .field("written", &state.written)
+            .field("durable", &state.durable)
+            .field("live", &state.index.len())
+            .field("failed", &state.failed)
+            .finish_non_exhaustive()
+    }
+}

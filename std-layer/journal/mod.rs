@@ -1,0 +1,40 @@
+//! The journal in files: a write-ahead log for threads, on Unix.
+//!
+//! A [`Journal`] is a directory of segments. [`Log::send`] keeps a message, [`Log::ack`] forgets it; what was sent and not
+//! acknowledged is there again when the directory is opened after a crash, of whatever kind: [`Log::pending`],
+//! [`Log::read`]. How much of it depends on the [`Level`] of each send; `DURABILITY.md` has the table.
+//!
+//! Threads that wait for a sync at the same time share it. Space is bounded by [`Options`]: what lives in the oldest segment is
+//! copied forward, and its file used again. After an error of a write or a sync nothing is written any more
+//! ([`LogError::Failed`]), as nobody knows what is on the disk; the log is then to be opened anew.
+//!
+//! | to learn about | read |
+//! |---|---|
+//! | the format, and recovery | [`cloakroom::journal`](crate::journal) |
+//! | opening | `open.rs` |
+//! | who writes and who syncs | `commit.rs` |
+//! | the next segment | `slots.rs` |
+//! | bounded space | `collect.rs` |
+//! | what is asked of a file system | `files.rs`; the real one `directory.rs` |
+
+mod collect;
+mod commit;
+mod directory;
+mod error;
+mod files;
+mod helper;
+mod log;
+mod open;
+mod options;
+mod slots;
+mod stage;
+mod state;
+mod sync;
+
+pub use crate::journal::{CLOSED, Damage, DamageKind, Live, OpenPolicy, Position, RecoveryReport};
+pub use directory::Directory;
+pub use error::{LogError, OpenError, ReadError};
+pub use files::{LogFile, LogFiles};
+pub use helper::Journal;
+pub use log::{Log, Message};
+pub use options::{Level, Options};

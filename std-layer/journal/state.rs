@@ -1,0 +1,138 @@
+//! What is under the log's lock.
+
+use std::boxed::Box;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use std::vec::Vec;
+
+use super::error::LogError;
+use super::files::LogFile;
+use super::options::Options;
+use super::stage::{RESERVE, Stage};
+use crate::journal::{Checkpoint, Index, Live, Position, SEGMENT_HEADER, record_len};
+
+/// A slot: its file stays open.
+pub(super) struct Slot<F> {
+    pub(super) file: Arc<F>,
+    pub(super) number: u32,
+    pub(super) holds: Holds,
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Holds {
+    /// Nothing that is needed; if `blank`, zeros, durably.
+    Spare { blank: bool },
+    /// A segment.
+    Segment(u64),
+    /// Something that is not understood, and is left as it is.
+    Unknown,
+}
+
+/// The log's state. Who waits for something to change in it counts as waiting.
+pub(super) struct State<F> {
+    pub(super) stage: Stage,
+    pub(super) slots: Vec<Slot<F>>,
+    /// The place, among `slots`, of the current segment.
+    pub(super) current: usize,
+    /// Everything before is written.
+    pub(super) written: Position,
+    /// Everything before is durable.
+    pub(super) durable: Position,
+    /// What a frame has last said of that.
+    pub(super) framed: Position,
+    /// The roles: whether somebody has them.
+    pub(super) writing: bool,
+    pub(super) syncing: bool,
+    pub(super) collecting: bool,
+    pub(super) preparing: bool,
+    /// How many wait for something to change; and for the syncer's role.
+    pub(super) waiting: usize,
+    pub(super) waiting_for_sync: usize,
+    /// The error after which nothing is trusted.
+    pub(super) failed: Option<i32>,
+    pub(super) draining: bool,
+    pub(super) closed: bool,
+    pub(super) index: Index<Box<[Live]>>,
+    pub(super) live_bytes: u64,
+    pub(super) checkpoint: Checkpoint,
+    /// Since when something waits for the interval's sync.
+    pub(super) dirty: Option<Instant>,
+    /// The collector's, for one payload.
+    pub(super) payload: Box<[u8]>,
+}
+
+impl<F: LogFile> State<F> {
+    /// Whether something can be staged at all.
+    pub(super) fn usable(&self) -> Result<(), LogError> {
+        match self.failed {
+            Some(errno) => Err(LogError::Failed { errno, durable_upto: self.durable }),
+            None if self.draining || self.closed => Err(LogError::ReadOnly),
+            None => Ok(()),
+        }
+    }
+
+    /// From now on nothing is trusted. The first error is the one that is told.
+    pub(super) fn fail(&mut self, error: &io::Error) {
+        self.failed.get_or_insert(error.raw_os_error().unwrap_or(0));
+    }
+
+    /// Where the current segment's records have to end, acknowledgements and frames apart.
+    pub(super) fn limit(&self, options: &Options) -> u32 {
+        options.segment_bytes - (SEGMENT_HEADER + RESERVE) as u32
+    }
+
+    /// The number of the current segment.
+    pub(super) fn segment(&self) -> u64 {
+        self.stage.binding.segment
+    }
+
+    /// The place of a segment among the slots.
+    pub(super) fn place_of(&self, segment: u64) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.holds == Holds::Segment(segment))
+    }
+
+    /// The file of a segment.
+    pub(super) fn file_of(&self, segment: u64) -> Option<Arc<F>> {
+        self.place_of(segment).map(|place| self.slots[place].file.clone())
+    }
+
+    /// The oldest segment.
+    pub(super) fn oldest(&self) -> u64 {
+        let segments = self.slots.iter().filter_map(|slot| match slot.holds {
+            Holds::Segment(segment) => Some(segment),
+            _ => None,
+        });
+        segments.min().unwrap_or(self.segment())
+    }
+
+    /// Slots that can be used: those that are spare, and those that may yet be made.
+    pub(super) fn free(&self, options: &Options) -> usize {
+        let spare = |slot: &&Slot<F>| matches!(slot.holds, Holds::Spare { .. });
+        let spares = self.slots.iter().filter(spare).count();
+        spares + (options.slots as usize).saturating_sub(self.slots.len())
+    }
+
+    /// Puts a record of a message in the index.
+    pub(super) fn insert(&mut self, live: Live) {
+        self.live_bytes += bytes_of(&live);
+        match self.index.insert(live) {
+            Ok(Some(before)) => self.live_bytes -= bytes_of(&before),
+            Ok(None) => {}
+            Err(_) => debug_assert!(false, "room was looked for"),
+        }
+    }
+
+    /// Takes messages out of it.
+    pub(super) fn forget(&mut self, chan: u16, first: u64, last: u64) {
+        let mut bytes = 0;
+        self.index.remove_range(chan, first, last, |live| bytes += bytes_of(live));
+        self.live_bytes -= bytes;
+    }
+}
+
+/// What a message's record takes.
+pub(super) fn bytes_of(live: &Live) -> u64 {
+    record_len(live.body_len as usize).map_or(0, u64::from)
+}

@@ -1,0 +1,192 @@
+//! No room, errors of writes, syncs and reads, calls that are cut short and interrupted.
+
+use cloakroom::std_layer::journal::{
+    Level, Log, LogError, Message, OpenError, OpenPolicy, Options, ReadError,
+};
+
+use crate::disk::{Disk, EIO, ENOSPC, Fault};
+use crate::random::Random;
+use crate::script::{Ledger, check, handed_out, open, options, payload, run, send, sync};
+
+#[test]
+fn short_and_interrupted_calls_change_nothing() {
+    let (plain, short) = (Disk::default(), Disk::default().with(Fault::Short));
+    for disk in [&plain, &short] {
+        let (log, _) = open(disk);
+        assert!(run(&log, &mut Ledger::new(), 1, 60, 5));
+    }
+    assert!(short.calls() > plain.calls() * 2, "they were cut short");
+    let image = short.image();
+    let (log, _) = open(&Disk::of(&image).with(Fault::Short));
+    let (other, _) = open(&Disk::of(&plain.image()));
+    assert_eq!(handed_out(&log), handed_out(&other));
+    assert!(!handed_out(&log).is_empty());
+}
+
+/// A full disk is no reason to fail: sends are refused, and taken again when there is room.
+#[test]
+fn no_room_for_another_slot() {
+    let disk = Disk::default();
+    let (log, _) = open(&disk);
+    disk.clone().with(Fault::FullFrom(0));
+    let mut ledger = Ledger::new();
+    let mut seq = 0;
+    let full = loop {
+        seq += 1;
+        if let Err(error) = send(&log, &mut ledger, 1, seq, Level::Sync) {
+            break error;
+        }
+    };
+    assert_eq!(full, LogError::Full);
+    assert!(seq > 10, "the first segment has room");
+    // Nothing was written of it, and everything else is there, and can be forgotten.
+    assert_eq!(handed_out(&log).len() as u64, seq - 1);
+    assert_eq!(send(&log, &mut ledger, 1, seq, Level::Buffered), Err(LogError::Full));
+    log.ack(1, 1, 5).unwrap();
+    disk.repair();
+    send(&log, &mut ledger, 1, seq, Level::Sync).unwrap();
+    (1..=5).for_each(|seq| ledger.get_mut(&(1, seq)).unwrap().acked = true);
+    sync(&log, &mut ledger).unwrap();
+    check(&open(&Disk::of(&disk.image())).0, &ledger, true);
+}
+
+/// At every point of a run: it goes on as far as there is room, and nothing is lost.
+#[test]
+fn no_room_from_any_call_on() {
+    let disk = Disk::default();
+    run(&open(&disk).0, &mut Ledger::new(), 1, 300, 9);
+    let mut random = Random(6);
+    for call in 0..disk.calls() {
+        let disk = Disk::default().with(Fault::FullFrom(call));
+        let mut ledger = Ledger::new();
+        match Log::open(disk.clone(), options()) {
+            Ok((log, _)) => assert!(run(&log, &mut ledger, 1, 300, 9), "it has not failed"),
+            Err(error) => assert!(matches!(error, OpenError::Full), "{error}"),
+        }
+        // On a disk that is still full it can be read, at least; and after a power cut, too.
+        for image in [disk.image(), disk.after_power_cut(&mut random)] {
+            let full = Disk::of(&image).with(Fault::FullFrom(0));
+            let drain = Options { policy: OpenPolicy::Drain, ..options() };
+            let (log, _) = Log::open(full.clone(), drain).unwrap();
+            assert_eq!(full.calls(), 0, "nothing is changed");
+            check(&log, &ledger, true);
+            let refused = log.send(&Message::new(1, 1 << 40, b"no"), Level::Sync);
+            assert_eq!(refused, Err(LogError::ReadOnly));
+            let first = handed_out(&log).first().copied();
+            if let Some((chan, seq)) = first {
+                log.ack(chan, seq, seq).unwrap();
+                assert!(!handed_out(&log).contains(&(chan, seq)));
+            }
+        }
+    }
+}
+
+/// Any write or sync that fails, with any error: the log has failed for good, says up to where it is durable, and keeps that.
+#[test]
+fn any_call_fails() {
+    let disk = Disk::default();
+    run(&open(&disk).0, &mut Ledger::new(), 1, 200, 11);
+    let kinds = disk.kinds();
+    let mut random = Random(8);
+    let mut failures = 0;
+    for (call, errno) in (0..disk.calls()).flat_map(|call| [(call, EIO), (call, ENOSPC)]) {
+        let disk = Disk::default().with(Fault::FailAt(call, errno));
+        let mut ledger = Ledger::new();
+        let Ok((log, _)) = Log::open(disk.clone(), options()) else { continue };
+        let finished = run(&log, &mut ledger, 1, 200, 11);
+        // While a slot is made, no room is a reason to wait.
+        let making = errno == ENOSPC && finished;
+        if !making {
+            failures += 1;
+            let calls = disk.calls();
+            assert_eq!(calls, call + 1, "nothing is tried again: {}", kinds[call as usize]);
+            let failed = LogError::Failed { errno, durable_upto: log.durable() };
+            let again = log.send(&Message::new(0, 1 << 40, b"no"), Level::Buffered);
+            assert_eq!(again, Err(failed));
+            assert_eq!(log.ack(0, 1, 1), Err(failed));
+            assert_eq!(log.sync(), Err(failed));
+            assert_eq!(log.close(), Err(failed));
+            assert_eq!(log.maintain(), Err(failed));
+            assert_eq!(disk.calls(), calls);
+        }
+        check(&open(&Disk::of(&disk.after_power_cut(&mut random))).0, &ledger, true);
+    }
+    assert!(failures > 100, "{failures}");
+}
+
+#[test]
+fn limits_are_told() {
+    let (log, _) = open(&Disk::default());
+    let long = log.send(&Message::new(0, 1, &[0; 601]), Level::Sync);
+    assert_eq!(long, Err(LogError::TooLong { most: 600 }));
+    let closing = log.send(&Message::new(0, u64::MAX, b""), Level::Sync);
+    assert_eq!(closing, Err(LogError::Reserved));
+    assert_eq!(log.pending(), []);
+
+    // As many messages as the index was made for, and no more.
+    let mut taken = 0;
+    while log.send(&Message::new(0, taken + 1, b""), Level::Buffered).is_ok() {
+        taken += 1;
+    }
+    assert!((200..=203).contains(&taken), "{taken}");
+    assert_eq!(log.send(&Message::new(0, 999, b""), Level::Buffered), Err(LogError::Full));
+    log.ack(0, 1, 1).unwrap();
+    log.send(&Message::new(0, 999, b""), Level::Buffered).unwrap();
+
+    // As many bytes as leave room to copy them.
+    let (log, _) = open(&Disk::default());
+    let mut bytes = 0;
+    let mut seq = 0;
+    while log.send(&Message::new(0, seq, &[1; 600]), Level::Buffered).is_ok() {
+        seq += 1;
+        bytes += 632;
+    }
+    let most = options().most_live_bytes();
+    assert!(bytes <= most && bytes + 632 > most, "{bytes} of {most}");
+    // However often: the space is bounded, and acknowledged messages make room.
+    for more in 0..2000 {
+        log.ack(0, more, more).unwrap();
+        log.send(&Message::new(0, seq + more, &[2; 600]), Level::Buffered).unwrap();
+    }
+    assert_eq!(log.pending().len() as u64, seq);
+
+    let mut short = [0; 10];
+    let read = log.read(0, seq + 1999, &mut short);
+    assert!(matches!(read, Err(ReadError::TooShort { need: 600 })), "{read:?}");
+    assert!(matches!(log.read(7, 7, &mut short), Err(ReadError::Unknown)));
+    let options = Options { slots: 3, ..options() };
+    assert!(matches!(Log::open(Disk::default(), options), Err(OpenError::Options(_))));
+}
+
+#[test]
+fn channels_that_were_closed_and_messages_that_were_cancelled() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    send(&log, &mut ledger, 4, 1, Level::Sync).unwrap();
+    send(&log, &mut ledger, 4, 2, Level::Sync).unwrap();
+    log.cancel(4, 1).unwrap();
+    log.close_channel(4, Level::Buffered).unwrap();
+    // Copied forward with everything else.
+    for seq in 0..1000 {
+        log.send(&Message::new(9, seq, &payload(9, seq)), Level::Buffered).unwrap();
+        log.ack(9, seq, seq).unwrap();
+    }
+    log.close().unwrap();
+    assert_eq!(log.sync(), Err(LogError::ReadOnly), "it was closed");
+
+    let disk = Disk::of(&disk.image());
+    let (log, report) = open(&disk);
+    let (pending, closed) = (report.pending, report.closed);
+    assert_eq!((pending, closed, report.clean, report.max_seq), (1, 1, true, 999));
+    assert!(log.pending().last().unwrap().is_closing());
+    assert_eq!(handed_out(&log), [(4, 2), (4, u64::MAX)]);
+    // Opened, and closed again: the later counts.
+    log.ack(4, u64::MAX, u64::MAX).unwrap();
+    log.close_channel(4, Level::Sync).unwrap();
+    let (again, report) = open(&Disk::of(&disk.image()));
+    assert_eq!((again.pending().len(), report.closed, report.clean), (2, 1, false));
+    log.ack(4, 0, u64::MAX).unwrap();
+    log.sync().unwrap();
+    assert_eq!(open(&Disk::of(&disk.image())).0.pending(), []);
+}

@@ -1,0 +1,25 @@
+//! The journal in files, on a disk that is simulated and on a real one.
+//!
+//! | module | what is shown |
+//! |---|---|
+//! | `power` | kills and power cuts at every call: nothing durable is lost, nothing is made up, the log opens |
+//! | `faults` | no room, errors of reads, writes and syncs, short and interrupted calls |
+//! | `damage` | cut off at every byte, every bit flipped, ends of zeros and of garbage: what is lost is named |
+//! | `format` | a log of version 1 as it was written once, and other versions |
+//! | `properties` | the format, the index and the fold, against plain models |
+//! | `threads` | group commit on a real disk: who waits together syncs together |
+//! | `directory` | locks, owners, permissions |
+#![cfg(all(unix, not(any(loom, shuttle))))]
+
+#[path = "../common/random.rs"]
+mod random;
+
+mod damage;
+mod directory;
+mod disk;
+mod faults;
+mod format;
+mod power;
+mod properties;
+mod script;
+mod threads;

@@ -1,0 +1,150 @@
+//! A run of a log that is the same each time, and what it has been promised by it.
+
+use std::collections::BTreeMap;
+
+use cloakroom::std_layer::journal::{
+    CLOSED, Level, Log, LogError, Message, OpenPolicy, Options, RecoveryReport,
+};
+
+use crate::disk::Disk;
+use crate::random::Random;
+
+pub const SEGMENT: u32 = 16 << 10;
+
+/// Small, so that segments are gone through.
+pub fn options() -> Options {
+    Options {
+        segment_bytes: SEGMENT,
+        slots: 5,
+        max_payload: 600,
+        max_messages: 200,
+        stage_bytes: 8 << 10,
+        ..Options::default()
+    }
+}
+
+/// What became of a message, as far as its sender knows.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Fate {
+    /// The log has taken it, at some level.
+    pub taken: bool,
+    /// The log has said that it is durable.
+    pub durable: bool,
+    /// It was acknowledged, or that was tried.
+    pub acked: bool,
+    /// That is durable.
+    pub ack_durable: bool,
+}
+
+/// By channel and number.
+pub type Ledger = BTreeMap<(u16, u64), Fate>;
+
+/// Any message's payload follows from its number.
+pub fn payload(chan: u16, seq: u64) -> Vec<u8> {
+    let mut random = Random(seq << 16 | u64::from(chan));
+    let len = random.below(600);
+    (0..len).map(|_| random.next() as u8).collect()
+}
+
+/// Sends, acknowledges, syncs and maintains, until that is done or the log fails. Returns what it was promised.
+pub fn run(log: &Log<Disk>, ledger: &mut Ledger, first: u64, steps: u32, seed: u64) -> bool {
+    let mut random = Random(seed);
+    let mut next = [first; 3];
+    for _ in 0..steps {
+        let outcome = match random.below(20) {
+            0 => log.maintain(),
+            1 | 2 => sync(log, ledger),
+            3..=10 => {
+                // Of the oldest ones, mostly, as receivers do.
+                let live = ledger.iter().filter(|(_, fate)| fate.taken && !fate.acked);
+                let skip = random.below(3) as usize;
+                let Some((&(chan, seq), _)) = live.into_iter().nth(skip) else { continue };
+                ledger.get_mut(&(chan, seq)).unwrap().acked = true;
+                log.ack(chan, seq, seq)
+            }
+            _ => {
+                let chan = random.below(3) as u16;
+                let seq = next[chan as usize];
+                next[chan as usize] += 1;
+                let level = [Level::Buffered, Level::Interval, Level::Sync, Level::Sync];
+                send(log, ledger, chan, seq, level[random.below(4) as usize])
+            }
+        };
+        match outcome {
+            Ok(()) | Err(LogError::Full) => {}
+            Err(LogError::Failed { .. }) => return false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    true
+}
+
+pub fn send(
+    log: &Log<Disk>,
+    ledger: &mut Ledger,
+    chan: u16,
+    seq: u64,
+    level: Level,
+) -> Result<(), LogError> {
+    let fate = ledger.entry((chan, seq)).or_default();
+    let sent = log.send(&Message::new(chan, seq, &payload(chan, seq)), level);
+    match sent {
+        Ok(_) => {
+            fate.taken = true;
+            fate.durable = level == Level::Sync;
+            Ok(())
+        }
+        Err(error) => {
+            if error == LogError::Full {
+                ledger.remove(&(chan, seq));
+            }
+            Err(error)
+        }
+    }
+}
+
+pub fn sync(log: &Log<Disk>, ledger: &mut Ledger) -> Result<(), LogError> {
+    log.sync()?;
+    for fate in ledger.values_mut() {
+        fate.durable |= fate.taken;
+        fate.ack_durable |= fate.acked;
+    }
+    Ok(())
+}
+
+/// Opens, strictly.
+pub fn open(disk: &Disk) -> (Log<Disk>, RecoveryReport) {
+    Log::open(disk.clone(), options()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a log hands out, compared with what its messages were.
+pub fn handed_out(log: &Log<Disk>) -> Vec<(u16, u64)> {
+    let mut buffer = [0; 600];
+    let pending = log.pending();
+    for live in pending.iter().filter(|live| live.seq != CLOSED) {
+        let len = log.read(live.chan, live.seq, &mut buffer);
+        let len = len.unwrap_or_else(|error| panic!("{live:?}: {error}"));
+        assert!(buffer[..len] == payload(live.chan, live.seq), "another payload: {live:?}");
+    }
+    pending.iter().map(|live| (live.chan, live.seq)).collect()
+}
+
+/// Whether everything is kept that was promised, after a process was killed, or (`power_cut`) the power has failed.
+pub fn check(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
+    let there = handed_out(log);
+    for key in &there {
+        let fate = ledger.get(key).unwrap_or_else(|| panic!("nobody has sent {key:?}"));
+        assert!(!fate.ack_durable, "{key:?} was acknowledged, durably: {fate:?}");
+    }
+    for (key, fate) in ledger {
+        let promised = if power_cut { fate.durable } else { fate.taken };
+        if promised && !fate.acked {
+            assert!(there.binary_search(key).is_ok(), "{key:?} is lost: {fate:?}");
+        }
+    }
+}
+
+/// With damage passed over.
+pub fn salvaging() -> Options {
+    Options { policy: OpenPolicy::Salvage, ..options() }
+}

@@ -1,0 +1,144 @@
+//! Group commit under shuttle: roles taken and given up by several threads, rotation and collection in between, a failure at
+//! any call.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg shuttle" cargo test --release --features wal --test shuttle_journal
+//! ```
+//!
+//! Shuttle finds threads that wait for ever; what was acknowledged is looked for on the simulated disk, as a power cut at that
+//! moment would leave it.
+#![cfg(all(shuttle, unix))]
+
+#[path = "journal/disk.rs"]
+#[allow(dead_code, reason = "tests on the real scheduler use all of it")]
+mod disk;
+#[path = "common/random.rs"]
+mod random;
+#[path = "common/shuttle_lock.rs"]
+#[allow(dead_code, reason = "channels' models use all of it")]
+mod shuttle_lock;
+
+use std::sync::Arc;
+
+use cloakroom::std_layer::journal::{Level, Log, LogError, Message, Options};
+use shuttle::thread;
+
+use disk::{Disk, EIO, Fault};
+use random::Random;
+use shuttle_lock::{below, explore};
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 10_000,
+        slots: 4,
+        max_payload: 600,
+        max_messages: 64,
+        stage_bytes: 4 << 10,
+        ..Options::default()
+    }
+}
+
+fn open(disk: &Disk) -> Log<Disk> {
+    Log::open(disk.clone(), options()).map(|(log, _)| log).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether the power may fail now, and the message is there all the same.
+fn is_durable(disk: &Disk, chan: u16, seq: u64) -> bool {
+    let log = open(&Disk::of(&disk.durable()));
+    let mut buffer = [0; 600];
+    log.read(chan, seq, &mut buffer).is_ok_and(|len| buffer[..len].iter().all(|&byte| byte == 7))
+}
+
+#[test]
+fn what_is_acknowledged_is_durable() {
+    explore(|| {
+        let disk = Disk::default();
+        let log = Arc::new(open(&disk));
+        let threads: Vec<_> = (0..3)
+            .map(|chan| {
+                let (log, disk) = (log.clone(), disk.clone());
+                thread::spawn(move || {
+                    for seq in 0..2 {
+                        let level = [Level::Sync, Level::Buffered][usize::from(chan == 2)];
+                        log.send(&Message::new(chan, seq, &[7; 40]), level).unwrap();
+                        if level == Level::Sync {
+                            assert!(is_durable(&disk, chan, seq));
+                        }
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        log.sync().unwrap();
+        assert!((0..3).all(|chan| is_durable(&disk, chan, 1)));
+    });
+}
+
+#[test]
+fn segments_change_under_way() {
+    explore(|| {
+        let disk = Disk::default();
+        let log = Arc::new(open(&disk));
+        let kept = Message::new(9, 0, &[7; 600]);
+        log.send(&kept, Level::Sync).unwrap();
+        let threads: Vec<_> = (0..2)
+            .map(|chan| {
+                let log = log.clone();
+                thread::spawn(move || {
+                    for seq in 0..24 {
+                        let level = [Level::Sync, Level::Buffered][usize::from(seq % 4 > 0)];
+                        log.send(&Message::new(chan, seq, &[7; 600]), level).unwrap();
+                        log.ack(chan, seq, seq).unwrap();
+                    }
+                })
+            })
+            .collect();
+        let helper = {
+            let log = log.clone();
+            thread::spawn(move || {
+                for _ in 0..4 {
+                    log.maintain().unwrap();
+                    thread::yield_now();
+                }
+            })
+        };
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        helper.join().unwrap();
+        // The only one that lives was copied forward, and each copy was durable before the one before was gone.
+        assert!(log.pending()[0].at.segment > 1 && log.pending().len() == 1);
+        assert!(is_durable(&disk, 9, 0));
+    });
+}
+
+#[test]
+fn a_failure_is_told_to_all() {
+    explore(|| {
+        let disk = Disk::default();
+        let log = Arc::new(open(&disk));
+        let call = disk.calls() + u64::from(below(8));
+        disk.clone().with(Fault::FailAt(call, EIO));
+        let threads: Vec<_> = (0..3)
+            .map(|chan| {
+                let (log, disk) = (log.clone(), disk.clone());
+                thread::spawn(move || {
+                    let mut acknowledged = Vec::new();
+                    for seq in 0..4 {
+                        match log.send(&Message::new(chan, seq, &[7; 40]), Level::Sync) {
+                            Ok(_) => acknowledged.push(seq),
+                            Err(error) => {
+                                assert!(matches!(error, LogError::Failed { errno: EIO, .. }));
+                                break;
+                            }
+                        }
+                    }
+                    assert!(acknowledged.iter().all(|&seq| is_durable(&disk, chan, seq)));
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        // The failing call was the last one, or all was done before it came.
+        assert!(log.sync().is_err() || disk.calls() <= call);
+        let image = disk.after_power_cut(&mut Random(call));
+        drop(open(&Disk::of(&image)));
+    });
+}
