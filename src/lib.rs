@@ -66,6 +66,8 @@ pub mod channel;
 pub mod error;
 pub mod kernel;
 pub mod limit;
+#[cfg(any(feature = "std", loom))]
+mod prefetch;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod select;
