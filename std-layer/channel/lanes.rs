@@ -355,8 +355,11 @@ impl<T> Aside<T> for Lanes<T> {
                 if !has_room(end.seen) {
                     return Err(end.miss(value, counts));
                 }
-                let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-                closed_up = (room < bound / CLOSE && !counts).then_some((passed, bound));
+                // Other values are passed so soon that the time it gives would be lost.
+                if Passed::may_weigh::<T>() && end.weighs && !counts {
+                    let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
+                    closed_up = (room < bound / CLOSE).then_some((passed, bound));
+                }
             }
             if passed == end.last {
                 return Err(Missed::Spent(value));
