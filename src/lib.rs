@@ -71,6 +71,8 @@ pub mod error;
 pub mod journal;
 pub mod kernel;
 pub mod limit;
+#[cfg(any(feature = "std", loom))]
+mod prefetch;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod select;

@@ -168,7 +168,19 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// The bare descriptor that will be used next.
     fn next_bare(self, map: &Map) -> Option<usize> {
         let fresh = map.fresh_row as usize;
-        map.free_rows.get().or_else(|| (fresh < self.geometry().row_count).then_some(fresh))
+        map.free_rows
+            .get()
+            .or_else(|| (fresh < self.geometry().row_count).then(|| self.fresh_row(fresh)))
+    }
+
+    /// The descriptor that is the first one to be used after so many others. With threads it is every other one first:
+    /// two lie in a cache line, and those that are handed out one after the other often go to two threads.
+    pub(super) fn fresh_row(self, earlier: usize) -> usize {
+        if !HasTrays::<M>::YES {
+            return earlier;
+        }
+        let even = self.geometry().row_count.div_ceil(2);
+        if earlier < even { 2 * earlier } else { 2 * (earlier - even) + 1 }
     }
 
     /// One step towards a descriptor and a loose run of `pages`: places a loose run that is too short,

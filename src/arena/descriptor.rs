@@ -291,16 +291,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ok(chores)
     }
 
-    /// Turns the only lease of a plain payload into its only ticket: the common case, under a lock of size
-    /// zero. `None`, and nothing changed, for all others.
+    /// Turns the only lease of a plain payload into its only ticket: the common case. `None`, and nothing changed,
+    /// for all others.
     #[inline]
     pub(super) fn rest_at_once(self, index: usize) -> Option<u32> {
-        // Where the word is changed by compare-exchange, there is nothing to be saved. A payload that is to have a
-        // checksum is not that plain.
-        if CasWords::<M>::YES || cfg!(feature = "checksum") {
+        // A payload that is to have a checksum is not that plain.
+        if cfg!(feature = "checksum") {
             return None;
         }
         let row = self.row(index);
+        #[cfg(target_has_atomic = "64")]
+        if CasWords::<M>::YES {
+            let bits = row.word.peek();
+            return bits.is_leased_once().then(|| {
+                row.word.set_resting(bits.parked());
+                self.tell_stalled();
+                bits.generation()
+            });
+        }
         self.core().map.with(|map| {
             let bits = row.word.read(map);
             // Relaxed: the lock orders all of it.
@@ -318,8 +326,10 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
         let row = self.row(index);
         let parked = Bits::parked_in(generation);
+        #[cfg(target_has_atomic = "64")]
         if CasWords::<M>::YES {
-            return row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
+            return row.word.exchange(parked, parked.leased())
+                || row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
         }
         self.core().map.with(|map| {
             let bits = row.word.read(map);

@@ -269,7 +269,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         unsafe { &*self.part::<Row>(self.geometry().rows).add(index) }
     }
 
-    /// The first byte of page `page`.
+    /// The first byte of page `page`. `M` may be another lock than the arena's.
     #[inline]
     pub(super) fn page(&self, page: usize) -> *mut u8 {
         let geometry = self.geometry();

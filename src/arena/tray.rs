@@ -3,19 +3,24 @@
 //! ```text
 //!   thread ──► tray ──► a pile for each size class       take, put: the tray's lock, hardly ever contended
 //!                │ ▲
-//!          CHAIN │ │ CHAIN                               the arena's lock, once for so many payloads
+//!          CHAIN │ │ CHAIN                               the sideboard's lock, once for so many payloads
 //!                ▼ │
-//!              shelf
+//!            sideboard                                   what one thread frees and another one takes
+//!                                                        if it is full, or empty:
+//!              shelf                                     the arena's lock
 //! ```
 //!
-//! A tray is tried, never waited for: who finds another thread at it goes to the arena. What lies on one is free,
+//! Where there is nothing to be had, half of what lies on another thread's tray is: otherwise a receiver's tray could
+//! hold all that its sender waits for. All of this passes numbers on, and touches no payload and no descriptor.
+//!
+//! Nobody waits for a tray: who finds another thread at it, and that one stays, goes to the arena. What lies on one is free,
 //! with its pages and its next generation, but counts as in use in the arena's [`Stock`](super::stock::Stock): so
 //! free pages there may be too few, never too many. Whoever must know exactly [clears](ArenaRef::clear_trays) all
 //! trays first: to refuse a request, to raise the high-water mark, to show figures. A refusal, and a waiter, *close*
 //! them before that, or what is cleared from one tray could turn up on another; nothing is put on a closed tray,
 //! or taken off it. Closed means barred in the stock, and ends with it.
 //!
-//! Lock order: a tray's, then the arena's. There are trays where state words change by compare-exchange, and there are
+//! Lock order: a tray's, then the sideboard's or the arena's; a second tray is only tried. There are trays where state words change by compare-exchange, and there are
 //! threads; elsewhere a critical section costs less than a tray would save.
 
 use core::cell::UnsafeCell;
@@ -23,14 +28,22 @@ use core::cell::UnsafeCell;
 use super::descriptor::Row;
 use super::layout::ArenaRef;
 use super::map::{Link, Map, QUICK};
+use super::pile::Piles;
 use super::word::{Bits, CasWords, LAST_GENERATION};
+use crate::prefetch;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::sync::{RawMutex, SpinRawMutex, const_fn};
 
-/// Payloads that change between a tray and a shelf in one critical section.
-const CHAIN: u8 = 8;
+/// Payloads that change their place in one critical section.
+const CHAIN: usize = 8;
+/// How many of a class lie on a tray at the most.
+const TRAY: usize = 2 * CHAIN;
+/// How many of a class lie on the sideboard at the most.
+const SIDEBOARD: usize = 4 * CHAIN;
 /// Threads beyond so many share trays.
 const TRAYS: usize = if cfg!(loom) { 2 } else { 8 };
+/// How often who finds another thread at a tray looks whether it is gone: that one is there for a chain at the most.
+const LOOKS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 64 };
 
 /// Whether arenas under the lock `M` have trays.
 pub(super) struct HasTrays<M>(core::marker::PhantomData<M>);
@@ -51,45 +64,58 @@ impl Closings {
     }
 }
 
-/// Freed payloads of each class, last freed first.
-struct Piles {
-    tops: [Link; QUICK],
-    heights: [u8; QUICK],
-}
-
-/// A cache line of its own: other threads do not touch it.
-#[repr(align(64))]
-struct Tray {
+/// Cache lines of its own: other threads hardly touch them.
+#[repr(C, align(64))]
+struct Tray<const MOST: usize> {
     lock: SpinRawMutex,
-    piles: UnsafeCell<Piles>,
+    piles: UnsafeCell<Piles<MOST>>,
 }
 
 /// All trays of an arena.
 pub(super) struct Trays {
-    trays: [Tray; TRAYS],
+    trays: [Tray<TRAY>; TRAYS],
+    sideboard: Tray<SIDEBOARD>,
     /// Changes under the arena's lock; looked at with a tray's lock held.
     closed: AtomicBool,
 }
 
 // SAFETY: the piles are touched with the tray's lock held only.
-unsafe impl Sync for Tray {}
+unsafe impl<const MOST: usize> Sync for Tray<MOST> {}
 
-impl Tray {
+impl<const MOST: usize> Tray<MOST> {
     const_fn! {
         const fn new() -> Self {
-            let piles = Piles { tops: [Link::NONE; QUICK], heights: [0; QUICK] };
-            Self { lock: SpinRawMutex::new(), piles: UnsafeCell::new(piles) }
+            Self { lock: SpinRawMutex::new(), piles: UnsafeCell::new(Piles::EMPTY) }
         }
     }
 
     /// Runs `f` on the piles, unless somebody else is at the tray.
     #[inline]
-    fn try_with<R>(&self, f: impl FnOnce(&mut Piles) -> R) -> Option<R> {
-        // SAFETY: the lock is held, and `f` is this module's: none comes back to a tray.
+    fn try_with<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> Option<R> {
+        // SAFETY: the lock is held, and `f` is this module's: none comes back to this tray.
         self.lock.try_lock(|| f(unsafe { &mut *self.piles.get() }))
     }
 
-    fn with<R>(&self, f: impl FnOnce(&mut Piles) -> R) -> R {
+    /// The same, unless somebody else stays there.
+    #[inline]
+    fn visit<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> Option<R> {
+        if self.lock.is_held() {
+            self.look();
+        }
+        self.try_with(f)
+    }
+
+    /// Until it looks free, but not for ever.
+    #[cold]
+    fn look(&self) {
+        let mut looks = 0;
+        while self.lock.is_held() && looks < LOOKS {
+            crate::sync::pause();
+            looks += 1;
+        }
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> R {
         // SAFETY: as above.
         self.lock.lock(|| f(unsafe { &mut *self.piles.get() }))
     }
@@ -98,12 +124,20 @@ impl Tray {
 impl Trays {
     #[cfg(not(loom))]
     pub(super) const fn new() -> Self {
-        Self { trays: [const { Tray::new() }; TRAYS], closed: AtomicBool::new(false) }
+        Self {
+            trays: [const { Tray::new() }; TRAYS],
+            sideboard: Tray::new(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     #[cfg(loom)]
     pub(super) fn new() -> Self {
-        Self { trays: core::array::from_fn(|_| Tray::new()), closed: AtomicBool::new(false) }
+        Self {
+            trays: core::array::from_fn(|_| Tray::new()),
+            sideboard: Tray::new(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// The arena's lock is held.
@@ -114,27 +148,36 @@ impl Trays {
     }
 
     #[inline]
-    fn mine(&self) -> &Tray {
-        // In bounds: there are more than none, and the number is taken modulo theirs.
-        &self.trays[thread::number() % TRAYS]
+    fn mine(&self) -> usize {
+        thread::number() % TRAYS
     }
 }
 
 impl<M: RawMutex> ArenaRef<'_, M> {
     /// A plain payload off this thread's tray, in hand once; see [`take_shelved`](Self::take_shelved).
-    #[inline]
+    // A call, so that what calls it is short enough to become part of its caller, and the lease need not pass memory: an
+    // allocation and its release take 14 ns instead of 20.
+    #[inline(never)]
     pub(super) fn take_from_tray(self, class: usize, len: usize) -> Option<usize> {
         let trays = &self.core().trays;
-        let index = trays.mine().try_with(|piles| {
-            let top = piles.tops.get_mut(class)?;
+        let mine = trays.mine();
+        let mut next = None;
+        let index = trays.trays.get(mine)?.visit(|piles| {
             if trays.closed.load(Relaxed) {
                 return None;
             }
-            if *top == Link::NONE {
-                self.refill(piles, class);
-            }
-            self.pop(piles, class)
+            let index = match piles.pop(class) {
+                Some(index) => index,
+                None => self.refill(mine, piles, class)?,
+            };
+            next = piles.below(class, 1);
+            Some(index)
         })??;
+        if let Some(next) = next {
+            // Whoever frees what others have filled has left it in another processor's cache.
+            let start = self.page(self.row(next).start());
+            prefetch::lines(start, len, prefetch::to_write);
+        }
         let row = self.row(index);
         row.set_len(len);
         #[cfg(feature = "stamps")]
@@ -154,40 +197,65 @@ impl<M: RawMutex> ArenaRef<'_, M> {
             return false;
         }
         let trays = &self.core().trays;
-        let put = trays.mine().try_with(|piles| {
-            if trays.closed.load(Relaxed) {
-                return false;
-            }
-            if piles.heights.get(class).is_none_or(|&height| height >= 2 * CHAIN) {
-                self.lower(piles, class);
-            }
-            row.word.set_alone(bits.freed());
-            self.push(piles, class, index);
-            true
+        let put = trays.trays.get(trays.mine()).and_then(|tray| {
+            tray.visit(|piles| {
+                if trays.closed.load(Relaxed) {
+                    return false;
+                }
+                if piles.height(class) == TRAY {
+                    self.pass_on(piles, class);
+                }
+                // Before it lies there: whoever takes it comes after this by the tray's lock.
+                row.word.set_alone(bits.freed());
+                piles.push(class, index)
+            })
         });
         put == Some(true)
     }
 
-    #[inline]
-    fn push(self, piles: &mut Piles, class: usize, index: usize) {
-        if let (Some(top), Some(height)) = (piles.tops.get_mut(class), piles.heights.get_mut(class))
-        {
-            Map::push_row(self, top, index);
-            *height += 1;
-        }
-    }
-
-    #[inline]
-    fn pop(self, piles: &mut Piles, class: usize) -> Option<usize> {
-        let (index, _) = Map::pop_row(self, piles.tops.get_mut(class)?)?;
-        *piles.heights.get_mut(class)? -= 1;
-        Some(index)
-    }
-
-    /// A chain from the shelf, as far as there is one and nothing else is to be looked at.
+    /// A chain onto tray `mine`, as far as there is one and nothing else is to be looked at: from the sideboard, or else
+    /// from the shelf, or else off another tray. The first of it is taken.
     #[cold]
     #[inline(never)]
-    fn refill(self, piles: &mut Piles, class: usize) {
+    fn refill(self, mine: usize, piles: &mut Piles<TRAY>, class: usize) -> Option<usize> {
+        let trays = &self.core().trays;
+        let _ = trays.sideboard.visit(|sideboard| sideboard.hand_over(class, CHAIN, piles));
+        if piles.height(class) == 0 {
+            self.take_down(piles, class);
+        }
+        if piles.height(class) == 0 {
+            // The last one of a tray only if there is none elsewhere: two threads would take it away from each other.
+            let _ = self.share_with_others(mine, piles, class, 2)
+                || self.share_with_others(mine, piles, class, 1);
+        }
+        // All at once, as each is written to when it is taken.
+        (0..CHAIN)
+            .map_while(|taken| piles.below(class, taken))
+            .for_each(|index| prefetch::to_write(self.row(index)));
+        piles.pop(class)
+    }
+
+    /// Takes half of what lies on the first other tray with at least so many; `false` if there is none.
+    fn share_with_others(
+        self,
+        mine: usize,
+        piles: &mut Piles<TRAY>,
+        class: usize,
+        least: usize,
+    ) -> bool {
+        let others =
+            self.core().trays.trays.iter().enumerate().filter(|&(number, _)| number != mine);
+        others.map(|(_, tray)| tray).any(|tray| {
+            let taken = tray.try_with(|other| {
+                let height = other.height(class);
+                if height < least { 0 } else { other.hand_over(class, height.div_ceil(2), piles) }
+            });
+            taken.is_some_and(|taken| taken > 0)
+        })
+    }
+
+    /// A chain from the shelf, in a critical section.
+    fn take_down(self, piles: &mut Piles<TRAY>, class: usize) {
         self.core().map.with(|map| {
             for _ in 0..CHAIN {
                 let Some(shelf) = map.quick.get_mut(class) else { return };
@@ -195,29 +263,37 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                     return;
                 }
                 if let Some((index, _)) = Map::pop_row(self, shelf) {
-                    self.push(piles, class, index);
+                    // There is room: the pile was empty.
+                    piles.push(class, index);
                 }
             }
         });
     }
 
-    /// A chain back to the shelf, in a critical section.
+    /// A chain from a full tray to the sideboard, or else back to the shelf.
     #[cold]
     #[inline(never)]
-    fn lower(self, piles: &mut Piles, class: usize) -> bool {
-        self.core().map.with(|map| self.clear_chain(map, piles, class))
+    fn pass_on(self, piles: &mut Piles<TRAY>, class: usize) {
+        let sideboard = &self.core().trays.sideboard;
+        if sideboard.visit(|sideboard| piles.hand_over(class, CHAIN, sideboard)).unwrap_or(0) == 0 {
+            self.lower(piles, class);
+        }
     }
 
-    /// A chain back to the shelf; `false` if the pile is empty then.
-    fn clear_chain(self, map: &mut Map, piles: &mut Piles, class: usize) -> bool {
-        for _ in 0..CHAIN {
-            let Some(index) = self.pop(piles, class) else { return false };
-            if let Some(shelf) = map.quick.get_mut(class) {
-                Map::push_row(self, shelf, index);
-                map.stock.put(class + 1);
+    /// A chain back to the shelf, in a critical section; `false` if the pile is empty then.
+    #[cold]
+    #[inline(never)]
+    fn lower<const MOST: usize>(self, piles: &mut Piles<MOST>, class: usize) -> bool {
+        self.core().map.with(|map| {
+            for _ in 0..CHAIN {
+                let Some(index) = piles.pop(class) else { return false };
+                if let Some(shelf) = map.quick.get_mut(class) {
+                    Map::push_row(self, shelf, index);
+                    map.stock.put(class + 1);
+                }
             }
-        }
-        true
+            true
+        })
     }
 
     /// Brings all that lies on trays to the shelves, a chain in a critical section. If the trays are closed, and
@@ -227,16 +303,20 @@ impl<M: RawMutex> ArenaRef<'_, M> {
             return;
         }
         let closing = self.core().map.with(|map| map.closings);
-        for tray in &self.core().trays.trays {
-            tray.with(|piles| {
-                for class in 0..QUICK {
-                    while piles.heights.get(class).is_some_and(|&height| height > 0)
-                        && self.lower(piles, class)
-                    {}
-                }
-            });
+        let Trays { trays, sideboard, .. } = &self.core().trays;
+        for tray in trays {
+            tray.with(|piles| self.clear(piles));
         }
+        // Last: who still passes something on to it is at a tray that has not been cleared yet. (And who takes
+        // something off another tray, or off this one, takes it to such a one.)
+        sideboard.with(|piles| self.clear(piles));
         self.core().map.with(|map| map.cleared = closing);
+    }
+
+    fn clear<const MOST: usize>(self, piles: &mut Piles<MOST>) {
+        for class in 0..QUICK {
+            while piles.height(class) > 0 && self.lower(piles, class) {}
+        }
     }
 }
 

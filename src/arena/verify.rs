@@ -193,7 +193,8 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     /// Checks that rows in use own their runs; returns how many there are.
     fn verify_rows(self, map: &Map, report: &mut impl FnMut(Violation)) -> usize {
         let mut live = 0;
-        for index in 0..map.fresh_row as usize {
+        for earlier in 0..map.fresh_row as usize {
+            let index = self.fresh_row(earlier);
             let row = self.row(index);
             let bits = row.word.read(map);
             if bits.is_free() {

@@ -38,6 +38,22 @@ impl<M: RawMutex> Parcel<'_, M> {
         self
     }
 
+    /// Fetches its descriptor, which is about to be changed. As for `weigh`, `M` need not be its arena's.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn fetch_row(&self) {
+        crate::prefetch::to_write(self.arena.row_whatever_lock(self.index()));
+    }
+
+    /// Fetches its payload, or the beginning of it. The descriptor should have been fetched before.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn fetch_payload(&self) {
+        let row = self.arena.row_whatever_lock(self.index());
+        // If it is being moved, that may be where it was.
+        crate::prefetch::lines(self.arena.page(row.start()), row.len(), crate::prefetch::to_read);
+    }
+
     /// Weighs it, and takes the mark off. Constant time, without a lock, so `M` need not be its arena's: the length
     /// of a payload at rest does not change. (If somebody has redeemed its number behind its back it may be another payload's.)
     #[inline]

@@ -264,6 +264,26 @@ impl Word {
         self.0.store(bits.to_word(), Ordering::Relaxed);
     }
 
+    /// Puts a payload to rest whose one lease is the caller's, where threads change words without the lock.
+    #[inline]
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn set_resting(&self, bits: Bits) {
+        // Release publishes the payload and the row to who redeems it; SeqCst, and a swap, as in `update_cas`. It cannot
+        // overwrite anything: nobody else has a handle, and who has a ticket that is no longer good changes nothing.
+        self.0.swap(bits.to_word(), Ordering::SeqCst);
+    }
+
+    /// From one value to another, if it is that one: the step for who knows what to expect. It asks for the cache line
+    /// once, where a look first would ask for it twice.
+    #[inline]
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn exchange(&self, old: Bits, new: Bits) -> bool {
+        let (old, new) = (old.to_word(), new.to_word());
+        // Acquire pairs with the Release of who put it to rest, whose writes to payload and row are seen. Nothing is
+        // published by taking something in hand, and a failure is looked into by `update_cas`.
+        self.0.compare_exchange(old, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
     #[inline]
     #[cfg(not(target_has_atomic = "64"))]
     pub(super) fn set(&self, _held: &mut Map, bits: Bits) {

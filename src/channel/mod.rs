@@ -53,7 +53,7 @@ pub(crate) mod store;
 mod subscriber;
 mod unlimited;
 mod walk;
-mod weigh;
+pub(crate) mod weigh;
 
 pub use batch::{RecvMany, SendMany};
 pub use broadcast::{Broadcast, Delivery};

@@ -112,12 +112,36 @@ unsafe fn weigh<T>(message: &mut T) -> Weight<'_> {
     parcel.weigh()
 }
 
+/// What of a message is fetched before it is received.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy)]
+pub(crate) enum Fetch {
+    /// Its descriptor.
+    Row,
+    /// Its bytes, which the descriptor tells the place of.
+    Payload,
+}
+
 #[cfg(feature = "std")]
 impl Passed {
     /// Whether `T` may be a [`Parcel`]; known when the program is built.
     #[inline]
     pub(crate) const fn may_weigh<T>() -> bool {
         size_of::<T>() == size_of::<Parcel<'static, NoopRawMutex>>()
+    }
+
+    /// Fetches what of a message will be needed soon into this processor's cache.
+    ///
+    /// # Safety
+    /// As for `weigh`.
+    #[inline]
+    pub(crate) unsafe fn fetch<T>(message: &T, what: Fetch) {
+        // SAFETY: it is a parcel by the caller's word; see `weigh`.
+        let parcel = unsafe { &*core::ptr::from_ref(message).cast::<Parcel<'_, NoopRawMutex>>() };
+        match what {
+            Fetch::Row => parcel.fetch_row(),
+            Fetch::Payload => parcel.fetch_payload(),
+        }
     }
 
     /// One message, weighed.

@@ -50,6 +50,14 @@ impl SpinRawMutex {
         })
     }
 
+    /// Whether somebody holds it at this moment.
+    #[cfg(any(feature = "std", loom))]
+    #[inline]
+    pub(crate) fn is_held(&self) -> bool {
+        // A hint.
+        self.held.load(Ordering::Relaxed)
+    }
+
     fn acquire(&self) {
         let mut tries = 0u32;
         // Acquire pairs with the Release in `Held::drop`: what the last holder wrote is seen.

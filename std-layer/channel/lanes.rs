@@ -15,10 +15,19 @@ use loom::sync::atomic::{Ordering, fence};
 
 use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
+use crate::channel::weigh::Fetch;
 use crate::std_layer::StdRawMutex;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Watch};
 use crate::sync::RawMutex;
+
+/// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
+const CLOSE: usize = 8;
+/// How long it gives them time, in processor pauses: after each, it looks.
+const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
+/// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
+const ROW_AHEAD: usize = 3;
+const PAYLOAD_AHEAD: usize = 1;
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
 #[doc(hidden)]
@@ -151,6 +160,24 @@ impl<T> End<T> {
         self.at = 0;
     }
 
+    /// Fetches what of the next messages will be needed, when so many have gone by.
+    #[inline]
+    fn fetch(&self, passed: usize) {
+        if cfg!(loom) || !Passed::may_weigh::<T>() || !self.weighs {
+            return;
+        }
+        let more = self.seen.wrapping_sub(passed).min(self.last.wrapping_sub(passed));
+        for (ahead, what) in [(ROW_AHEAD, Fetch::Row), (PAYLOAD_AHEAD, Fetch::Payload)] {
+            if ahead < more {
+                let at = self.at + ahead;
+                let at = if at < self.turn { at } else { at - self.turn };
+                // SAFETY: the slot is on loan, as are all that may still be passed, and it holds a value: senders have passed
+                // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
+                unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
+            }
+        }
+    }
+
     #[inline]
     fn weigh(&mut self, value: &mut T) {
         if Passed::may_weigh::<T>() && self.weighs {
@@ -281,6 +308,23 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Gives receivers time to get ahead of a sender that has closed up with them: one that stays close asks for their
+    /// count for each value, and each time takes a line away from them that they need for each value. The two are then as
+    /// slow as each other, at two to three times what a value takes, and stay so: nothing is ever full.
+    #[cold]
+    fn fall_back(&self, passed: usize, bound: usize) {
+        let mut before = 0;
+        for pauses in FALL_BACK {
+            (0..pauses).for_each(|_| core::hint::spin_loop());
+            let room = bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
+            // Or they do not receive at all.
+            if room >= bound / 2 || room == before {
+                return;
+            }
+            before = room;
+        }
+    }
+
     /// Uses a slot, before the eyes of a model checker, if there is one.
     #[inline]
     fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
@@ -314,7 +358,8 @@ impl<T> Aside<T> for Lanes<T> {
 
     #[inline]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
-        self.tail.with(|end| {
+        let mut closed_up = None;
+        let sent = self.tail.with(|end| {
             let (end, mut value) = match end {
                 Ok(end) => (end, value),
                 Err(way) => return Err(way.refuse(value, counts)),
@@ -326,6 +371,11 @@ impl<T> Aside<T> for Lanes<T> {
                 end.seen = self.head.passed_for_certain(has_room);
                 if !has_room(end.seen) {
                     return Err(end.miss(value, counts));
+                }
+                // Other values are passed so soon that the time it gives would be lost.
+                if Passed::may_weigh::<T>() && end.weighs && !counts {
+                    let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
+                    closed_up = (room < bound / CLOSE).then_some((passed, bound));
                 }
             }
             if passed == end.last {
@@ -347,7 +397,11 @@ impl<T> Aside<T> for Lanes<T> {
                 }
             }
             Ok(())
-        })
+        });
+        if let Some((passed, bound)) = closed_up {
+            self.fall_back(passed, bound);
+        }
+        sent
     }
 
     #[inline]
@@ -370,6 +424,7 @@ impl<T> Aside<T> for Lanes<T> {
             // has; the value leaves here.
             let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
             self.head.publish(passed.wrapping_add(1));
+            end.fetch(passed.wrapping_add(1));
             end.weigh(&mut value);
             Ok(value)
         })
