@@ -56,6 +56,9 @@ pub trait Aside<T>: Sealed {
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 
+    /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
+    fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>>;
+
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
 
@@ -160,6 +163,11 @@ impl<T> Aside<T> for () {
 
     #[inline(always)]
     fn recv(&self, _counts: bool) -> Result<T, Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    #[inline(always)]
+    fn recv_many(&self, _into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         Err(Missed::Shut(()))
     }
 

@@ -2,11 +2,13 @@
 
 use core::future::Future;
 use core::marker::PhantomPinned;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
+use super::aside::{Aside, Missed};
 use super::endpoint::{ChannelRef, KindOf, LockOf, Receiver, Sender, ValueOf};
-use super::store::{Compete, Strategy};
+use super::store::{Compete, Store, Strategy};
 use super::subscriber::{Listen, Subscriber};
 use super::{Channel, RecvFuture, SendFuture};
 use crate::error::{
@@ -16,6 +18,7 @@ use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
 use crate::sync::RawMutex;
 use crate::sync::claim::Claim;
+use crate::unwind::to_the_end;
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Sends values, in order, until there are no more or one is refused. Lend the iterator
@@ -227,6 +230,22 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, I> SendMany<'a, M, T, S, I> {
     fn partly<E>(&self, error: E) -> PartlySent<E> {
         PartlySent { sent: self.sent, error }
     }
+
+    /// Sends by the lane what goes that way, and returns the first value that may have to wait.
+    fn next_to_wait(&mut self) -> Option<T>
+    where
+        I: Iterator<Item = T>,
+    {
+        if !S::Aside::LENDS {
+            return self.values.next();
+        }
+        loop {
+            match self.channel.send_aside(self.values.next()?) {
+                Ok(()) => self.sent += 1,
+                Err(missed) => return Some(missed.into_inner()),
+            }
+        }
+    }
 }
 
 impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Future for SendMany<'_, M, T, S, I> {
@@ -246,7 +265,7 @@ impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Future for SendMany<
             }
             // SAFETY: the iterator is not pinned, and there is no future to be moved.
             let this = unsafe { self.as_mut().get_unchecked_mut() };
-            match this.values.next() {
+            match this.next_to_wait() {
                 Some(value) => this.sending = Some(this.channel.send(value)),
                 None => return Poll::Ready(Ok(this.sent)),
             }
@@ -309,11 +328,71 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> RecvMany<'a, M,
         let mut count = 1;
         this.buffer.extend([first]);
         while count < this.limit {
+            if S::Aside::LENDS && size_of::<T>() <= LARGEST_HELD {
+                match this.take_several(this.limit - count) {
+                    Ok(several) => {
+                        count += several;
+                        continue;
+                    }
+                    Err(Missed::NotNow(())) => break,
+                    Err(_) => {}
+                }
+            }
             let Some(next) = this.inner.try_next() else { break };
             this.buffer.extend([next]);
             count += 1;
         }
         count
+    }
+
+    /// As many values as a lane has at once, up to `limit`.
+    #[inline(never)]
+    fn take_several(&mut self, limit: usize) -> Result<usize, Missed<()>> {
+        let mut held = Held { values: [const { MaybeUninit::uninit() }; HELD], next: 0, len: 0 };
+        let places = &mut held.values[..limit.min(HELD)];
+        held.len = self.inner.try_several(places)?;
+        let len = held.len;
+        // Outside the lane's lock, as it is foreign code.
+        self.buffer.extend(held.by_ref().map(S::Store::received));
+        Ok(len)
+    }
+}
+
+/// How many values are taken out of a lane at once, on their way to the buffer, and how large they may be: a page of stack
+/// at the most.
+const HELD: usize = 32;
+const LARGEST_HELD: usize = 128;
+
+/// Values that have been taken out of a lane.
+struct Held<T> {
+    /// From `next` up to `len` there are values.
+    values: [MaybeUninit<T>; HELD],
+    next: usize,
+    len: usize,
+}
+
+impl<T> Iterator for Held<T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        let value = self.values[..self.len].get(self.next)?;
+        self.next += 1;
+        // SAFETY: there is a value, which leaves here: `next` is behind it now.
+        Some(unsafe { value.assume_init_read() })
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.len - self.next;
+        (left, Some(left))
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // What the buffer did not want, or did not get as it panicked.
+        to_the_end(|| self.next().map(drop).is_some());
     }
 }
 

@@ -3,12 +3,13 @@
 use core::cell::Cell;
 use core::future::Future;
 use core::marker::{PhantomData, PhantomPinned};
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use super::aside::Aside;
+use super::aside::{Aside, Missed};
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
 use super::state::{RecvToken, State, Take, Wakers};
@@ -90,6 +91,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Look::Again => {}
             }
         }
+    }
+
+    /// What a lane has at once, into the first of these places: how many.
+    #[inline]
+    pub(super) fn try_several(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
+        self.channel.aside.recv_many(into)
     }
 
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
