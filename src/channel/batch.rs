@@ -90,7 +90,9 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// * *Wake-ups:* the future is woken once.
     /// * *Interrupts:* polled in a handler it is safe as the buffer is; it is filled outside the
     ///   lock.
-    /// * *Cost:* one pending receive; a `try_recv` for each further value.
+    /// * *Cost:* one pending receive; a `try_recv` for each further value. Where a channel on the heap has lanes,
+    ///   up to 32 values in one step instead. Should the buffer panic, those that it was about to be given are
+    ///   dropped.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Channel};
@@ -321,15 +323,19 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> RecvMany<'a, M,
         unsafe { self.map_unchecked_mut(|this| &mut this.inner) }
     }
 
+    /// The first value has come another way: takes the others.
+    #[cfg(feature = "std")]
+    pub(crate) fn begin_with(mut self, first: S::Received) -> usize {
+        self.take_more(first)
+    }
+
     /// The first value has come: takes the others.
-    fn take_more(self: Pin<&mut Self>, first: S::Received) -> usize {
-        // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
+    fn take_more(&mut self, first: S::Received) -> usize {
         let mut count = 1;
-        this.buffer.extend([first]);
-        while count < this.limit {
+        self.buffer.extend([first]);
+        while count < self.limit {
             if S::Aside::LENDS && size_of::<T>() <= LARGEST_HELD {
-                match this.take_several(this.limit - count) {
+                match self.take_several(self.limit - count) {
                     Ok(several) => {
                         count += several;
                         continue;
@@ -338,8 +344,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> RecvMany<'a, M,
                     Err(_) => {}
                 }
             }
-            let Some(next) = this.inner.try_next() else { break };
-            this.buffer.extend([next]);
+            let Some(next) = self.inner.try_next() else { break };
+            self.buffer.extend([next]);
             count += 1;
         }
         count
@@ -405,7 +411,8 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Future for RecvMany
             return if self.inner.wins() { Poll::Ready(Ok(0)) } else { Poll::Pending };
         }
         let first = ready!(self.as_mut().inner().poll(cx));
-        Poll::Ready(first.map(|first| self.take_more(first)))
+        // SAFETY: nothing pinned is moved.
+        Poll::Ready(first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 }
 
@@ -423,7 +430,8 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Operation
             return Some(Ok(0));
         }
         let first = self.as_mut().inner().abandon(why)?;
-        Some(first.map(|first| self.take_more(first)))
+        // SAFETY: nothing pinned is moved.
+        Some(first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 }
 
