@@ -15,7 +15,7 @@ use crate::error::{
     PartlySent, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TrySendError,
 };
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::Claim;
 use crate::unwind::to_the_end;
@@ -445,6 +445,19 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Arm for RecvMany<'_
 
     fn withdraw(self: Pin<&mut Self>) {
         self.inner().withdraw();
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.inner.is_fresh()
+    }
+
+    fn attempt(mut self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        if self.limit == 0 {
+            return Attempt::Done(Ok(0));
+        }
+        let first = self.as_mut().inner().attempt();
+        // SAFETY: nothing pinned is moved.
+        first.map(|first| first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

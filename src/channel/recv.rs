@@ -17,7 +17,7 @@ use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
@@ -404,6 +404,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
         unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
+    }
+
+    #[inline]
+    fn is_fresh(&self) -> bool {
+        !self.node.token.is_known()
+    }
+
+    #[inline]
+    fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        self.channel.attempt_take(self.reader).map(Ok)
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
