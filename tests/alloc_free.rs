@@ -191,15 +191,18 @@ fn nothing_is_allocated_after_set_up() {
     assert_eq!(ARENA.snapshot().live, 0);
 }
 
+/// Both sides of a channel of values that just fit into what a select keeps in place.
+type Line = (blocking::Sender<[u64; 5]>, blocking::Receiver<[u64; 5]>);
+
 /// Selects of a thread over what is ready, or in vain.
 fn choosing_what_is_ready() {
     thread_local! {
         /// Channels are set-up.
-        static LINES: [(blocking::Sender<[u64; 3]>, blocking::Receiver<[u64; 3]>); 3] = {
+        static LINES: [Line; 3] = {
             ARMED.set(false);
             let lines = [blocking::bounded(2), blocking::unbounded(), blocking::bounded(0)];
             // Its first segment, and the arena for it.
-            lines[1].0.send([0; 3]).expect("memory");
+            lines[1].0.send([0; 5]).expect("memory");
             lines[1].1.recv().expect("a value");
             ARMED.set(true);
             lines
@@ -218,21 +221,21 @@ fn choosing_what_is_ready() {
             for _ in 0..2 {
                 blocking::select! {
                     recv(meeting) -> _ => panic!("nobody sends there"),
-                    send(ring, [round; 3]) -> sent => assert!(sent.is_ok()),
+                    send(ring, [round; 5]) -> sent => assert!(sent.is_ok()),
                 }
             }
-            list.send([round; 3]).expect("memory");
+            list.send([round; 5]).expect("memory");
             // Full: what is received first is not.
             let mut taken = [0; 2];
             for _ in 0..3 {
                 blocking::select! {
                     recv(from_ring) -> value => {
                         taken[0] += 1;
-                        assert_eq!(value, Ok([round; 3]));
+                        assert_eq!(value, Ok([round; 5]));
                     }
                     recv(from_list) -> value => {
                         taken[1] += 1;
-                        assert_eq!(value, Ok([round; 3]));
+                        assert_eq!(value, Ok([round; 5]));
                     }
                 }
             }

@@ -3,8 +3,8 @@
 use std::boxed::Box;
 use std::mem::{self, MaybeUninit};
 
-/// Room for what is kept in place: four words. A value of three fits, whatever is said beside it.
-type Room = MaybeUninit<[usize; 4]>;
+/// Room for what is kept in place: six words. A value of five fits, whatever is said beside it. (Four words cost the same.)
+type Room = MaybeUninit<[usize; 6]>;
 
 /// What came of an operation: a value whose type only who takes it says. It is dropped if nobody does.
 pub(super) struct Outcome {

@@ -30,7 +30,7 @@ const MOST: usize = 65_533;
 ///
 /// There may be 65,533 operations. Where one is ready nothing is allocated. When it first has to wait, each operation is
 /// allocated, and kept for the next time. Two things are allocated when they happen: what takes the value across when a
-/// select sends at a rendezvous, and a place for a received value that is larger than three words.
+/// select sends at a rendezvous, and a place for a received value that is larger than five words.
 ///
 /// ```
 /// use cloakroom::blocking::{Select, unbounded};
@@ -150,9 +150,8 @@ impl Tour {
         if biased || len < 2 {
             return whole;
         }
-        // One draw does for both: in a list of up to 256 they are of different bits.
-        let drawn = fair::below(u16::MAX);
-        let [at, step] = [drawn, drawn.rotate_left(8)].map(|bits| usize::from(bits) & mask);
+        // Lossless: no more than 16 bits, as there are no more than `MOST`.
+        let [at, step] = [len, mask].map(|below| usize::from(fair::below(below as u16)));
         Self { at, step: step | 1, ..whole }
     }
 }
