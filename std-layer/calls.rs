@@ -41,7 +41,7 @@ macro_rules! blocking_sends {
         pub fn blocking_send(&self, value: T) -> Result<S::Receipt, SendError<T>> {
             match self.channel().pass_send(value, None) {
                 Ok(receipt) => Ok(receipt),
-                Err(value) => block_on(self.send(value)),
+                Err(value) => block_on(self.send(value).staying()),
             }
         }
 
@@ -92,7 +92,7 @@ macro_rules! blocking_sends {
         ) -> Result<S::Receipt, SendTimeoutError<T>> {
             match self.channel().pass_send(value, Some(deadline)) {
                 Ok(receipt) => Ok(receipt),
-                Err(value) => block_on_by(self.send(value), deadline),
+                Err(value) => block_on_by(self.send(value).staying(), deadline),
             }
         }
     };
@@ -108,7 +108,10 @@ macro_rules! blocking_receives {
         pub fn blocking_recv(&self) -> Result<T, RecvError> {
             match self.channel().pass_recv(None) {
                 Some(value) => Ok(value),
-                None => block_on(self.recv()),
+                None => {
+                    let mut place = None;
+                    block_on(self.recv().landing(&mut place))
+                }
             }
         }
 
@@ -131,7 +134,10 @@ macro_rules! blocking_receives {
         pub fn blocking_recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
             match self.channel().pass_recv(Some(deadline)) {
                 Some(value) => Ok(value),
-                None => block_on_by(self.recv(), deadline),
+                None => {
+                    let mut place = None;
+                    block_on_by(self.recv().landing(&mut place), deadline)
+                }
             }
         }
 

@@ -114,7 +114,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 Take::Supply => {
                     match self.core().map.with(|map| self.supply(map, request.pages, exact)) {
                         Supply::Again => {}
-                        Supply::Move => _ = self.finish_move(),
+                        Supply::Move => self.run(Map::mover),
                         Supply::Refused(refusal) => return Err(refusal),
                     }
                 }

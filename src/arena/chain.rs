@@ -156,8 +156,7 @@ impl<'a, M: RawMutex> Chain<'a, M> {
 
 impl<M: RawMutex> Drop for Chain<'_, M> {
     fn drop(&mut self) {
-        // Frees the parts behind the head, too: see `finish_free`.
-        self.arena.release(self.head);
+        self.arena.release_scattered(self.head);
     }
 }
 

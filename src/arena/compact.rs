@@ -16,6 +16,7 @@
 //! other: a block is four words on a microcontroller. Payloads in hand are never touched, and no
 //! allocation, send or receive copies anything under a lock.
 
+use super::hook::Hook;
 use super::layout::{ArenaRef, Index};
 use super::map::{Map, Owner, Run};
 use crate::sync::RawMutex;
@@ -38,6 +39,8 @@ pub(super) struct Move {
     gap: Index,
     /// Bytes that are in their new place. A payload's pages may be 4 GiB in all.
     done: usize,
+    /// How others finish it.
+    pub(super) finish: Hook,
 }
 
 impl Move {
@@ -190,6 +193,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             pages: length as Index,
             gap: gap.len() as Index,
             done: 0,
+            finish: Self::FINISH_MOVE,
         });
         Next::Begun(length)
     }

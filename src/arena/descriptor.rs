@@ -17,7 +17,6 @@
 //! free row belongs to the map. Any transition on a `Moving` row first finishes the move (it never
 //! waits for whoever began it).
 
-use super::compact::Step;
 use super::layout::{ArenaRef, AtomicIndex, Index};
 use super::map::{Link, Map, Run};
 use super::ticket::Ticket;
@@ -213,7 +212,17 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline(never)]
     fn release_slowly(self, index: usize) {
         // Infallible: a row in hand is not being moved, so the closure always has a next value.
-        let _ = self.drop_handle(index, |bits| Some(bits.released()));
+        if let Ok(chores) = self.drop_handle(index, |bits| Some(bits.released())) {
+            self.finish_free(chores);
+        }
+    }
+
+    /// As [`release`](Self::release), for a scattered payload.
+    pub(super) fn release_scattered(self, head: usize) {
+        // Infallible, as above.
+        if let Ok(chores) = self.drop_handle(head, |bits| Some(bits.released())) {
+            self.finish_free_parts(chores);
+        }
     }
 
     /// As [`retain`](Self::retain), for leases taken apart by `LeaseMut::into_raw`.
@@ -246,23 +255,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                 Err(bits) if bits.generation() == generation && bits.is_moving() => {
                     self.settle_move(index);
                 }
-                _ => return,
+                Err(_) => return,
+                Ok(chores) => return self.finish_free_parts(chores),
             }
         }
     }
 
-    /// Takes one handle away by `f` and frees the row when it was the last. `Err`, and nothing
+    /// Takes one handle away by `f` and frees the row when it was the last; what is left to do then. `Err`, and nothing
     /// changed, when `f` says `None`.
     #[inline]
-    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Option<Bits>) -> Result<(), Bits> {
+    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Option<Bits>) -> Result<Chores, Bits> {
         let row = self.row(index);
-        let after = if CasWords::<M>::YES {
+        let chores = if CasWords::<M>::YES {
             let (old, new) = row.word.update_cas(f)?;
             if old.generation() == new.generation() {
                 if new.is_movable() {
                     self.tell_stalled();
                 }
-                return Ok(());
+                return Ok(Chores::NONE);
             }
             self.core().map.with(|map| self.free(map, index, row, old))
         } else {
@@ -278,10 +288,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             }
             chores
         };
-        if after != Chores::NONE {
-            self.finish_free(after);
-        }
-        Ok(())
+        Ok(chores)
     }
 
     /// Turns the only lease of a plain payload into its only ticket: the common case, under a lock of size
@@ -431,9 +438,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Finishes the move of `index`, if it is the one being moved.
     pub(super) fn settle_move(self, index: usize) {
         while self.state(self.row(index)).is_moving() {
-            if self.move_step() == Step::Idle {
-                crate::sync::pause();
-            }
+            // Where words change without the lock, it may be over already, and the word yet to be changed.
+            self.run(Map::mover);
+            crate::sync::pause();
         }
     }
 
@@ -441,7 +448,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Chores {
         let pages = row.pages();
         map.stock.put(pages);
-        self.credit_home(map, row.home(), pages);
+        if row.home() != 0 {
+            self.credit(map, row.home(), pages);
+        }
         map.changes = map.changes.wrapping_add(1);
         let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);
         let shelved = self.shelve(map, index, row, old.generation() == LAST_GENERATION);
@@ -449,15 +458,38 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Chores::new(!shelved, kick, more)
     }
 
+    /// What is left to do after a payload in one run was freed.
+    #[inline]
+    fn finish_free(self, chores: Chores) {
+        if chores != Chores::NONE {
+            self.do_chores(chores);
+        }
+    }
+
     #[cold]
-    fn finish_free(self, mut chores: Chores) {
+    #[inline(never)]
+    fn do_chores(self, chores: Chores) {
+        if chores.long() {
+            self.unshelve_long();
+        }
+        if chores.kick() {
+            self.call_kick();
+        }
+    }
+
+    /// What is left to do after a payload was freed that may be scattered.
+    #[inline]
+    fn finish_free_parts(self, chores: Chores) {
+        if chores != Chores::NONE {
+            self.do_chores_of_parts(chores);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn do_chores_of_parts(self, mut chores: Chores) {
         loop {
-            if chores.long() {
-                self.unshelve_long();
-            }
-            if chores.kick() {
-                self.kick();
-            }
+            self.finish_free(chores);
             let Some(part) = chores.more() else { return };
             let row = self.row(part);
             let next = self.core().map.with(|map| {

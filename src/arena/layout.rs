@@ -48,13 +48,13 @@ pub(super) const MIN_PAGE_SIZE: usize = 16;
 /// Sizes, and offsets from the header in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Geometry {
-    /// The page size is two to this.
-    pub(super) page_shift: u32,
+    /// The page size is two to this. In one byte, as is the number of homes: the header is RAM.
+    pub(super) page_shift: u8,
     /// The same again: for some uses a multiplication is shorter than a shift.
     pub(super) page_size: usize,
     pub(super) page_count: usize,
     pub(super) row_count: usize,
-    pub(super) home_count: usize,
+    pub(super) home_count: u8,
     /// [`Core::ROWS`], for those who do not know the lock.
     pub(super) rows: usize,
     pub(super) owners: usize,
@@ -217,6 +217,12 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         });
     }
 
+    /// The header, without its lock's type.
+    #[inline]
+    pub(super) fn header(self) -> NonNull<()> {
+        self.core.cast()
+    }
+
     /// Where it is, which tells it from every other arena.
     pub(crate) fn address(&self) -> usize {
         self.core.addr().get()
@@ -283,7 +289,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// The quota row of home `home`; use with the map's lock held.
     #[inline]
     pub(super) fn home_row(&self, home: u8) -> *mut HomeRow {
-        debug_assert!((home as usize) < self.geometry().home_count);
+        debug_assert!(home < self.geometry().home_count);
         // SAFETY: `home` was handed out by `open_home`, which checks it.
         unsafe { self.part::<HomeRow>(self.geometry().homes).add(home as usize) }
     }

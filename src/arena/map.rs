@@ -16,6 +16,7 @@
 
 use super::compact::Move;
 use super::descriptor::Row;
+use super::hook::{CreditHook, Hook};
 use super::layout::{ArenaRef, Index};
 use super::stock::Stock;
 use super::tray::Closings;
@@ -120,6 +121,10 @@ pub(crate) struct Map {
     pub(super) closings: Closings,
     pub(super) cleared: Closings,
     pub(super) moving: Option<Move>,
+    /// Left by those who wait.
+    pub(super) kick: Option<Hook>,
+    /// Left by homes.
+    pub(super) credit: Option<CreditHook>,
     /// Where compaction goes on.
     pub(super) cursor: Index,
     /// First page, and last, of the loose run; see [`loose`](Self::loose).
@@ -166,6 +171,8 @@ impl Map {
             closings: Closings::NONE,
             cleared: Closings::NONE,
             moving: None,
+            kick: None,
+            credit: None,
             cursor: 0,
             loose: Link::NONE,
             loose_last: 0,
@@ -181,6 +188,11 @@ impl Map {
                 passes: 0,
             },
         }
+    }
+
+    /// How to finish the running move, if there is one.
+    pub(super) fn mover(&self) -> Option<Hook> {
+        self.moving.as_ref().map(|running| running.finish)
     }
 
     /// The first use: one free run of everything.

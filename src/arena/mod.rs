@@ -16,6 +16,7 @@ mod compact;
 #[cfg(feature = "correlation")]
 mod correlation;
 mod descriptor;
+mod hook;
 pub(crate) mod layout;
 mod lease;
 mod map;
@@ -131,11 +132,11 @@ impl<
         assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
         Geometry {
-            page_shift: PAGE_SIZE.trailing_zeros(),
+            page_shift: PAGE_SIZE.trailing_zeros() as u8,
             page_size: PAGE_SIZE,
             page_count: PAGES,
             row_count: DESCRIPTORS,
-            home_count: HOMES,
+            home_count: HOMES as u8,
             rows: Core::<M>::ROWS,
             owners: offset_of!(Self, owners),
             homes: offset_of!(Self, homes),
@@ -282,11 +283,11 @@ pub(crate) mod mapped {
         // The descriptors come first, at `Core::ROWS`.
         let first = part(size_of::<Row>(), rows, align_of::<Row>())?;
         let geometry = Geometry {
-            page_shift: page_size.trailing_zeros(),
+            page_shift: page_size.trailing_zeros() as u8,
             page_size,
             page_count: pages,
             row_count: rows,
-            home_count: homes,
+            home_count: homes as u8,
             rows: first,
             owners: part(size_of::<Index>(), pages, align_of::<Index>())?,
             homes: part(size_of::<HomeRow>(), homes, align_of::<HomeRow>())?,

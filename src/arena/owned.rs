@@ -67,7 +67,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// What every payload's first byte is aligned to.
     pub(crate) fn page_align(self) -> usize {
         let base = self.page(0).addr();
-        1 << base.trailing_zeros().min(self.geometry().page_shift)
+        1 << base.trailing_zeros().min(u32::from(self.geometry().page_shift))
     }
 }
 

@@ -134,7 +134,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let cap = cap.min(self.geometry().page_count);
         self.clear_trays();
         self.core().map.with(|map| {
-            if map.homes as usize >= self.geometry().home_count {
+            if map.homes >= self.geometry().home_count {
                 return Err(HomeError::TooMany);
             }
             if min > cap || min > map.stock.free() - map.stock.promised() {
@@ -142,6 +142,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             }
             let id = map.homes;
             map.homes += 1;
+            map.credit = Some(Self::CREDIT);
             map.stock.promise(min as Index, 0);
             let row = self.home(map, id);
             row.cap = cap as Index;
@@ -231,18 +232,16 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
-    #[inline]
+    /// Pages come back to a home that was opened.
     pub(super) fn credit_home(self, map: &mut Map, id: u8, pages: usize) {
-        if id != 0 {
-            let own = self.home(map, id);
-            let before = own.unused_minimum();
-            own.used -= pages as Index;
-            let after = own.unused_minimum();
-            let mut returning = core::mem::replace(&mut own.capped, TokenList::new());
-            map.stock.promise(after - before, 0);
-            map.housed -= pages as Index;
-            map.waiters.prepend(&mut returning);
-            self.mind_waiters(map);
-        }
+        let own = self.home(map, id);
+        let before = own.unused_minimum();
+        own.used -= pages as Index;
+        let after = own.unused_minimum();
+        let mut returning = core::mem::replace(&mut own.capped, TokenList::new());
+        map.stock.promise(after - before, 0);
+        map.housed -= pages as Index;
+        map.waiters.prepend(&mut returning);
+        self.mind_waiters(map);
     }
 }

@@ -148,6 +148,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                 map.stats.waited = map.stats.waited.wrapping_add(1);
             }
             this.waiter.stalled_at = stalled_at;
+            map.kick = Some(ArenaRef::<M>::KICK);
             match this.waiter.token.state() {
                 // SAFETY: pinned, in no list, and `drop` takes it out again.
                 State::Granted => unsafe {
@@ -203,6 +204,8 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         let arena = self.arena();
         let changes = arena.core().map.with(|map| {
             map.looking += u16::from(!core::mem::replace(&mut self.looking, true));
+            // Before anybody is told that it is stalled.
+            map.kick = Some(ArenaRef::<M>::KICK);
             arena.mind_waiters(map);
             map.changes
         });
@@ -421,16 +424,24 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     pub(super) fn tell_stalled(self) {
         // SeqCst, as is the change of the state word before it: see `Alloc::advance`.
         if self.core().stalled.load(Ordering::SeqCst) {
-            self.unstall();
+            self.call_kick();
         }
     }
 
+    /// After memory was freed, or a payload became movable, while somebody waits.
     #[cold]
-    fn unstall(self) {
-        self.core().map.with(|map| {
-            self.core().stalled.store(false, Ordering::SeqCst);
-            map.changes = map.changes.wrapping_add(1);
-        });
+    pub(super) fn call_kick(self) {
+        self.run(|map| map.kick);
+    }
+
+    /// As [`kick`](Self::kick), after counting that a payload became movable, if somebody is to be told of that.
+    pub(super) fn unstall_and_kick(self) {
+        if self.core().stalled.load(Ordering::SeqCst) {
+            self.core().map.with(|map| {
+                self.core().stalled.store(false, Ordering::SeqCst);
+                map.changes = map.changes.wrapping_add(1);
+            });
+        }
         self.kick();
     }
 

@@ -65,22 +65,25 @@ pub trait Aside<T>: Sealed {
     /// Calls back what was lent. Under the channel's lock.
     fn recall(&self) -> Option<Returned>;
 
+    /// Whether to lend: not while loans have been worth nothing of late. Under the channel's lock, with nothing lent.
+    fn is_worth_it(&self) -> bool;
+
     /// Lends. Under the channel's lock, with nothing lent.
     ///
     /// # Safety
     /// Until `recall`, or until this is dropped, the windows are as they say, and nobody else uses them.
     unsafe fn lend(&self, lent: Lent<T>);
 
-    /// Does not lend. Whether senders, and receivers, who have time are to stay behind those that wait in the channel,
-    /// who come first. Under the channel's lock, with nothing lent.
-    fn keep(&self, queues: [bool; 2]);
+    /// Does not lend. Whether senders, and receivers, who come now would have to wait: those who have time for that need
+    /// not look into the channel. Under the channel's lock, with nothing lent.
+    fn keep(&self, waits: [bool; 2]);
 }
 
 /// Why a lane does not do.
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Missed<T> {
-    /// There is no slot, or no value; or there is none for who tries without `counts`, since others wait for one.
+    /// There is no slot, or no value; or, as it was a moment ago, none for who tries without `counts`.
     NotNow(T),
     /// What was lent has been called back, for a moment: a critical section.
     Away(T),
@@ -182,8 +185,13 @@ impl<T> Aside<T> for () {
     }
 
     #[inline(always)]
+    fn is_worth_it(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
     unsafe fn lend(&self, _lent: Lent<T>) {}
 
     #[inline(always)]
-    fn keep(&self, _queues: [bool; 2]) {}
+    fn keep(&self, _waits: [bool; 2]) {}
 }

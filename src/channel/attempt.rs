@@ -23,10 +23,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`attempt_take`](Self::attempt_take), past the lanes.
     #[inline(never)]
     fn attempt_take_slowly(&self, reader: S::Reader) -> Attempt<S::Received> {
-        let taken = self.locked(|state| match state.take_over(reader) {
-            Some(taken) => Attempt::Done(taken),
-            None if S::MEETS || state.closed || state.has_unpromised(reader) => Attempt::Unclear,
-            None => Attempt::NotNow,
+        let taken = self.locked(|state| {
+            let at_once = state.receives_at_once(reader);
+            match if at_once { state.collect(reader) } else { None } {
+                Some(taken) => Attempt::Done(taken),
+                None if S::MEETS || state.closed || state.has_unpromised(reader) => {
+                    Attempt::Unclear
+                }
+                None => Attempt::NotNow,
+            }
         });
         taken.map(|(value, unused, waker)| {
             if let Some(unused) = unused {
@@ -55,17 +60,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn attempt_send_slowly(&self, value: &mut Option<T>, rank: S::Rank) -> Attempt<S::Receipt> {
         let sent = self.locked(|state| {
-            // SAFETY: there is one, and it is taken out once.
-            let mut take = || unsafe { value.take().unwrap_unchecked() };
-            if state.sends_quickly() {
-                return Attempt::Done((state.put(take(), rank), None));
+            if state.sends_at_once() {
+                // SAFETY: there is one.
+                let value = unsafe { value.take().unwrap_unchecked() };
+                return Attempt::Done(state.deliver(value, rank));
             }
-            match state.hand_over(&mut take, rank) {
-                Some(sent) => Attempt::Done(sent),
-                // Without a limit it may still find memory.
-                None if !S::MEETS && !S::GROWS && state.send_waits() => Attempt::NotNow,
-                None => Attempt::Unclear,
-            }
+            // Without a limit it may still find memory.
+            let waits = !S::MEETS && !S::GROWS && state.send_waits();
+            if waits { Attempt::NotNow } else { Attempt::Unclear }
         });
         sent.map(|(replaced, waker)| {
             wake(waker);

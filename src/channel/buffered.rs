@@ -85,14 +85,16 @@ impl<T, R: Room, P> Ring<T, R, P> {
         if slot < room { slot } else { slot - room }
     }
 
+    /// # Safety
+    /// There is room.
     #[inline]
-    fn append(&mut self, value: T) {
+    unsafe fn append(&mut self, value: T) {
         let slot = self.behind_head(self.len);
-        // Always there, as head and len are at most the room; spelled so that no panic is compiled in.
-        if let Some(slot) = self.slots.all_mut().get_mut(slot) {
-            slot.write(value);
-            self.len += 1;
-        }
+        debug_assert!(self.len < self.room() && slot < self.room());
+        // SAFETY: the head is below the room, and so, by the caller's word, is the length: less than a round from the
+        // head, this is counted round into the room.
+        unsafe { self.slots.all_mut().get_unchecked_mut(slot) }.write(value);
+        self.len += 1;
     }
 
     #[inline]
@@ -100,9 +102,10 @@ impl<T, R: Room, P> Ring<T, R, P> {
         if self.len == 0 {
             return None;
         }
-        let slot = self.slots.all_mut().get_mut(self.head)?;
-        // SAFETY: `len > 0`, so the slot at `head` holds a value, and it leaves the ring here.
-        let value = unsafe { slot.assume_init_read() };
+        debug_assert!(self.head < self.room());
+        // SAFETY: the head is below the room: it begins as zero, there is room for a value, as there is one, and whoever
+        // moves it counts it round. `len > 0`, so the slot there holds a value, and it leaves the ring here.
+        let value = unsafe { self.slots.all_mut().get_unchecked_mut(self.head).assume_init_read() };
         self.head = if self.head + 1 == self.room() { 0 } else { self.head + 1 };
         self.len -= 1;
         Some(value)
@@ -145,7 +148,8 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
                 None => return Some(value),
             },
         };
-        self.append(value);
+        // SAFETY: there was room by the caller's word, or it has been made, or there is besides what is promised.
+        unsafe { self.append(value) };
         victim
     }
 
@@ -214,8 +218,11 @@ mod tests {
     #[test]
     fn as_many_values_may_pass_a_loan_as_can_be_counted() {
         let mut ring = Ring::<u8, Inline<4>, Wait>::over(Slots::BLANK);
-        ring.append(1);
-        ring.append(2);
+        // SAFETY: there is room for four.
+        unsafe {
+            ring.append(1);
+            ring.append(2);
+        }
         // SAFETY: three slots on: where these two values would be, others are written before any is read.
         unsafe { ring.take_back(usize::MAX, usize::MAX) };
         assert_eq!((ring.head, ring.len), (3, 2));

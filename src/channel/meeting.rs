@@ -28,8 +28,7 @@
 
 use core::task::Waker;
 
-use super::snapshot::count;
-use super::state::{Hold, Offer, SendToken, State, Take, Wakers};
+use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
@@ -123,13 +122,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         // SAFETY: in the list, hence alive while the lock is held.
         match claim_pair(side, unsafe { (*receiver).side() }) {
             PairClaim::Both => {
-                // SAFETY: found in this list just now.
-                unsafe { self.receivers.remove(receiver) };
-                let replaced = value.take().and_then(|value| self.put(value, S::Rank::default()));
-                self.promised_values += 1;
-                // SAFETY: alive, as the lock is held and it was queued until now.
-                let waker = unsafe { (*receiver).settle(TokenState::Granted) };
-                Offer::Sent(replaced, waker)
+                // SAFETY: found in this list just now; alive, as the lock is held.
+                let waker = unsafe {
+                    self.receivers.remove(receiver);
+                    self.hand_to(receiver, value.take())
+                };
+                Offer::Sent(None, waker)
             }
             PairClaim::FirstLost => Offer::Lost,
             PairClaim::SecondLost => {
@@ -195,14 +193,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                 // SAFETY: found in this list just now.
                 let (value, waker) = unsafe { self.collect_from(sender) };
                 match value {
-                    Some(mut value) => {
-                        count(&mut self.counters.sent);
-                        count(&mut self.counters.received);
-                        self.weigh_in(&mut value);
-                        let mut received = S::Store::received(value);
-                        self.weigh_out(&mut received);
-                        Take::Value(received, None, waker)
-                    }
+                    Some(value) => Take::Value(self.pass_by(value), None, waker),
                     None => Take::Again([waker, None]),
                 }
             }
@@ -234,14 +225,39 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Takes a queued sender's value.
     ///
     /// # Safety
-    /// `sender` stands in the list of senders, and not among the bystanders.
-    unsafe fn collect_from(&mut self, sender: *const Token) -> (Option<T>, Option<Waker>) {
-        // SAFETY: by the caller's word. Every token of this list heads a `SendToken`, whose value its owner
+    /// `sender` stands in the list of senders, and is not bare.
+    pub(super) unsafe fn collect_from(
+        &mut self,
+        sender: *const Token,
+    ) -> (Option<T>, Option<Waker>) {
+        // SAFETY: by the caller's word. A token of this list that is not bare heads a `SendToken`, whose value its owner
         // does not touch while it is queued.
         unsafe {
             self.senders.remove(sender);
             let value = (*(*sender.cast::<SendToken<T>>()).value.get()).take();
             (value, (*sender).settle(TokenState::Taken))
+        }
+    }
+
+    /// A receiver that has been taken out of the list has met a sender with this value: it is put where the receiver finds
+    /// it, or else into the meeting point, promised to it.
+    ///
+    /// # Safety
+    /// The receiver's token heads a [`RecvToken`](super::state::RecvToken), and is alive.
+    #[inline]
+    unsafe fn hand_to(&mut self, receiver: *const Token, value: Option<T>) -> Option<Waker> {
+        // SAFETY: by the caller's word.
+        unsafe {
+            let place = (*receiver.cast::<RecvTokenOf<T, S>>()).landing.place();
+            if let Some(place) = place.as_mut() {
+                *place = value.map(|value| self.pass_by(value));
+                return (*receiver).settle(TokenState::Taken);
+            }
+            if let Some(value) = value {
+                let _ = self.put(value, S::Rank::default());
+                self.promised_values += 1;
+            }
+            (*receiver).settle(TokenState::Granted)
         }
     }
 
@@ -320,11 +336,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                 PairClaim::Both => {
                     self.receivers.remove(receiver);
                     let (value, told) = self.collect_from(sender);
-                    if let Some(value) = value {
-                        let _ = self.put(value, S::Rank::default());
-                        self.promised_values += 1;
-                    }
-                    return [told, (*receiver).settle(TokenState::Granted)];
+                    return [told, self.hand_to(receiver, value)];
                 }
                 PairClaim::FirstLost => lose(&mut self.senders, sender),
                 PairClaim::SecondLost => lose(&mut self.receivers, receiver),

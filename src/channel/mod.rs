@@ -35,6 +35,7 @@ mod endpoint;
 mod fan_out;
 mod growth;
 mod histogram;
+mod landing;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;
@@ -89,7 +90,7 @@ use crate::unwind::to_the_end;
 use aside::{Aside, Missed};
 use meeting::Look;
 use snapshot::count;
-use state::{Offer, Settled, State, Take};
+use state::{Offer, Settled, State, Take, Wakers};
 use store::Store;
 
 /// A channel between any number of senders and receivers.
@@ -197,10 +198,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 state.take_back(returned);
             }
             let result = f(state);
-            match state.lend() {
+            let lent = if self.aside.is_worth_it() { state.lend() } else { None };
+            match lent {
                 // SAFETY: the state is not used before it is called back, here or when the channel is dropped.
-                Ok(lent) => unsafe { self.aside.lend(lent) },
-                Err(queues) => self.aside.keep(queues),
+                Some(lent) => unsafe { self.aside.lend(lent) },
+                None => self.aside.keep(state.keeps_waiting()),
             }
             result
         })
@@ -258,15 +260,26 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(missed) => missed.into_inner(),
         };
         let mut value = ManuallyDrop::new(value);
+        let mut refused = false;
         let sent = self.locked(|state| {
-            let quickly = state.sends_quickly();
-            // SAFETY: taken out once, and used below only if it was not.
-            quickly.then(|| state.put(unsafe { ManuallyDrop::take(&mut value) }, priority))
+            if state.sends_quickly() {
+                // SAFETY: taken out once, and used below only if it was not.
+                return Some(state.put(unsafe { ManuallyDrop::take(&mut value) }, priority));
+            }
+            if state.is_full_for_certain() {
+                count(&mut state.counters.full);
+                refused = true;
+            }
+            None
         });
-        match sent {
-            Some(replaced) => Ok(self.strategy.receipt(replaced)),
-            None => self.try_send_slowly(ManuallyDrop::into_inner(value), priority),
+        let value = match sent {
+            Some(replaced) => return Ok(self.strategy.receipt(replaced)),
+            None => ManuallyDrop::into_inner(value),
+        };
+        if refused {
+            return Err(TrySendError::Full(value));
         }
+        self.try_send_slowly(value, priority)
     }
 
     /// As [`try_send`](Self::try_send), with a receiver waiting, or in one of the rarer cases.
@@ -274,8 +287,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn try_send_slowly(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let sent = self.locked(|state| {
-            // SAFETY: called once at most, and used below only if it was not.
-            state.hand_over(|| unsafe { ManuallyDrop::take(&mut value) }, priority)
+            if !state.sends_at_once() {
+                return None;
+            }
+            // SAFETY: taken out once, and used below only if it was not.
+            Some(state.deliver(unsafe { ManuallyDrop::take(&mut value) }, priority))
         });
         match sent {
             Some((replaced, waker)) => {
@@ -371,12 +387,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
             Err(_) => {}
         }
-        match self.locked(|state| state.take_quickly(reader)) {
+        let mut refused = false;
+        let taken = self.locked(|state| {
+            let taken = state.take_quickly(reader);
+            if taken.is_none() && state.is_empty_for_certain(reader) {
+                count(&mut state.counters.empty);
+                refused = true;
+            }
+            taken
+        });
+        match taken {
             Some((value, None)) => Ok(value),
             Some((value, Some(unused))) => {
                 S::shrink(unused);
                 Ok(value)
             }
+            None if refused => Err(TryRecvError::Empty),
             None => self.try_take_slowly(reader),
         }
     }
@@ -384,7 +410,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        match self.locked(|state| state.take_over(reader)) {
+        let taken =
+            self.locked(
+                |state| {
+                    if state.receives_at_once(reader) { state.collect(reader) } else { None }
+                },
+            );
+        match taken {
             Some((value, unused, waker)) => {
                 if let Some(unused) = unused {
                     S::shrink(unused);
@@ -515,6 +547,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             drop(value);
             true
         });
+    }
+
+    /// What is left to do after a critical section: wakes those who are `told` of it, and unless that has `settled`
+    /// all, deals with waiters.
+    #[inline]
+    fn tell(&self, told: Wakers, settled: bool) {
+        let [first, second] = told;
+        if S::MEETS {
+            wake(second);
+        } else {
+            // Two are told of a meeting only.
+            debug_assert!(second.is_none());
+            core::mem::forget(second);
+        }
+        wake(first);
+        if !settled {
+            self.settle();
+        }
     }
 
     /// Deals with waiters until none can be helped.

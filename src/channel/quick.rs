@@ -7,52 +7,95 @@
 
 use core::task::Waker;
 
-use super::state::State;
+use super::aside::Aside;
+use super::state::{RecvTokenOf, State};
 use super::store::{Store, Strategy};
-use crate::sync::wait::State as TokenState;
+use crate::sync::wait::{State as TokenState, Token};
 
 /// What was received, memory no longer needed, and a sender to be told.
 pub(super) type Pulled<T, S> =
     (<S as Strategy<T>>::Received, Option<<S as Strategy<T>>::Growth>, Option<Waker>);
 
 impl<T, S: Strategy<T>> State<T, S> {
-    /// A newcomer's send to the receiver that has waited longest, when nobody waits to send and that one
-    /// is no arm of a select; `None` in any other case, in which `value` is not called.
+    /// Whether a newcomer's send leaves nobody to be helped: nobody waits to send, and if somebody waits to receive, it
+    /// is no arm of a select. Then it is to be [delivered](Self::deliver).
     #[inline]
-    pub(super) fn hand_over(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<(Option<T>, Option<Waker>)> {
-        let first = self.receivers.front().filter(|first| !first.is_arm());
-        if S::MEETS || S::SHARES || self.closed || !self.senders.is_empty() {
-            return None;
-        }
-        if first.is_none() || !self.has_room() {
-            return None;
-        }
-        let replaced = self.put(value(), rank);
-        // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() <= self.promised_values {
-            return Some((replaced, None));
-        }
-        self.promised_values += 1;
-        Some((replaced, self.receivers.settle_front(TokenState::Granted)))
+    pub(super) fn sends_at_once(&self) -> bool {
+        let room = self.has_room() || S::LOSES && self.receivers.is_empty();
+        let delivers = |first: &Token| !S::SHARES && !first.is_arm();
+        !S::MEETS
+            && room
+            && self.senders.is_empty()
+            && !self.closed
+            && self.receivers.front().is_none_or(delivers)
     }
 
-    /// A sender's promise is kept, in the common case: nobody waits to receive, or for memory. `None` in any other, in
-    /// which `value` is not called.
+    /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits for memory, and nobody to receive
+    /// (or, where there are threads, one that is no arm of a select). Then it is to be [filled](Self::fill).
     #[inline]
-    pub(super) fn fill_quickly(
-        &mut self,
-        value: impl FnOnce() -> T,
-        rank: S::Rank,
-    ) -> Option<Option<T>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || self.waits_for_memory() {
-            return None;
-        }
+    pub(super) fn fills_at_once(&self) -> bool {
+        let first = self.receivers.front();
+        let is_quick = first.is_none_or(|first| S::Aside::LENDS && !S::SHARES && !first.is_arm());
+        !S::MEETS && !self.closed && is_quick && !self.waits_for_memory()
+    }
+
+    /// Keeps the promise.
+    #[inline]
+    pub(super) fn fill(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         self.promised_slots -= 1;
-        Some(self.put(value(), rank))
+        let waits = S::Aside::LENDS && !self.receivers.is_empty();
+        let replaced = self.put(value, rank);
+        (replaced, if waits { self.pass_on() } else { None })
+    }
+
+    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
+    #[inline]
+    pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
+        // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
+        let waits = !self.receivers.is_empty();
+        if let Some(place) = self.first_landing() {
+            *place = Some(self.pass_by(value));
+            return (None, self.receivers.settle_front(TokenState::Taken));
+        }
+        let replaced = self.put(value, rank);
+        (replaced, if waits { self.pass_on() } else { None })
+    }
+
+    /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
+    /// others.
+    #[inline]
+    fn first_landing<'r>(&self) -> Option<&'r mut Option<S::Received>> {
+        let first = self.receivers.first()?;
+        // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
+        // is nobody else's while it is queued.
+        let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).landing.place().as_mut() }?;
+        (self.store.len() == 0).then_some(place)
+    }
+
+    /// Promises the value that was just put in to the receiver that has waited longest.
+    #[inline]
+    fn pass_on(&mut self) -> Option<Waker> {
+        // What was promised before, and has been replaced, is made up for by this one.
+        if self.store.len() > self.promised_values {
+            self.promised_values += 1;
+            self.receivers.settle_front(TokenState::Granted)
+        } else {
+            None
+        }
+    }
+
+    /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
+    #[inline]
+    pub(super) fn is_full_for_certain(&self) -> bool {
+        let may_refuse = !(S::MEETS || S::LOSES || S::GROWS);
+        may_refuse && self.is_quiet() && !self.closed && !self.has_room()
+    }
+
+    /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
+    /// bring one. A broadcast's readers, who find values far more often than they take them, look further for that.
+    #[inline]
+    pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
+        !S::MEETS && !S::SHARES && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
     }
 
     /// Whether a newcomer that wants to send must wait.
@@ -61,29 +104,34 @@ impl<T, S: Strategy<T>> State<T, S> {
         !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
     }
 
-    /// A receiver's promise is kept, in the common case: nobody waits to send, or one that is no arm of a select.
-    /// `None` in any other.
+    /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
+    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect).
     #[inline]
-    pub(super) fn collect_quickly(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        // Once it is closed, the last value's receiver tells the others.
-        if S::MEETS || S::SHARES || self.closed || !self.leaves_slot_quickly() {
-            return None;
-        }
-        let (value, unused) = self.pop(reader)?;
-        self.promised_values -= 1;
-        Some((value, unused, self.leave_slot()))
+    pub(super) fn receives_at_once(&self, reader: S::Reader) -> bool {
+        !S::MEETS
+            && self.receivers.is_empty()
+            && self.has_unpromised(reader)
+            && self.collects_at_once()
     }
 
-    /// A newcomer's receive, when nobody waits to receive, and nobody to send or one that is no arm of a
-    /// select; `None` in any other case.
+    /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
+    /// receiver tells the others.
     #[inline]
-    pub(super) fn take_over(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
-        if S::MEETS || self.closed || !self.receivers.is_empty() || !self.leaves_slot_quickly() {
-            return None;
-        }
-        if !self.has_unpromised(reader) {
-            return None;
-        }
+    pub(super) fn collects_at_once(&self) -> bool {
+        !self.closed && self.leaves_slot_quickly()
+    }
+
+    /// Whether a receiver that keeps its promise leaves nobody to be helped. Were its slot filled in the same step, there
+    /// would be one more to be told.
+    #[inline]
+    pub(super) fn collects_promised(&self) -> bool {
+        let fills = !self.receivers.is_empty() && self.admits_first();
+        !S::SHARES && self.collects_at_once() && !fills
+    }
+
+    /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.
+    #[inline]
+    pub(super) fn collect(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
         let (value, unused) = self.pop(reader)?;
         Some((value, unused, self.leave_slot()))
     }
@@ -94,15 +142,43 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
     }
 
-    /// Promises it to the sender that has waited longest.
+    /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
-        if self.senders.is_empty() || !self.has_room() {
-            return None;
+        // No more slots are promised than there were free ones, and now there is one more.
+        debug_assert!(S::GROWS || S::SHARES || self.has_room());
+        if self.senders.is_empty() {
+            None
+        } else if self.admits_first() {
+            self.admit_first()
+        } else {
+            self.promised_slots += 1;
+            self.senders.settle_front(TokenState::Granted)
         }
-        self.promised_slots += 1;
-        self.senders.settle_front(TokenState::Granted)
     }
+
+    /// Whether the sender that has waited longest need not come and keep a promise: it stays, so its value may go in
+    /// without it, and it is told when that has been done.
+    #[inline]
+    pub(super) fn admits_first(&self) -> bool {
+        Self::ADMITS && self.senders.front().is_some_and(Token::stays)
+    }
+
+    /// That is done. There is room.
+    #[inline]
+    pub(super) fn admit_first(&mut self) -> Option<Waker> {
+        let first = self.senders.first()?;
+        // SAFETY: found in this list just now; it stays, so it is not bare, and heads a `SendToken`.
+        let (value, waker) = unsafe { self.collect_from(first) };
+        if let Some(value) = value {
+            let _ = self.put(value, S::Rank::default());
+        }
+        waker
+    }
+
+    /// Whether values of those who wait may go in without them: where it can be told from the value alone where it goes,
+    /// and whom it is for.
+    const ADMITS: bool = !S::MEETS && !S::GROWS && !S::SHARES && size_of::<S::Rank>() == 0;
 
     /// Whether senders wait for memory: the first of them may have to be told that it is.
     #[inline]

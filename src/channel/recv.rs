@@ -10,9 +10,10 @@ use core::task::{Context, Poll, Waker};
 use futures_core::Stream;
 
 use super::aside::{Aside, Missed};
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
-use super::state::{RecvToken, State, Take, Wakers};
+use super::state::{RecvToken, RecvTokenOf, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
@@ -34,7 +35,7 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
     channel: &'a Channel<M, T, S>,
     /// Points to a cursor that is borrowed uniquely for `'a`, if it points to anything.
     reader: S::Reader,
-    node: RecvToken<S::Mark>,
+    node: RecvTokenOf<T, S>,
     _reader: PhantomData<&'a mut ()>,
     _pinned: PhantomPinned,
 }
@@ -44,20 +45,18 @@ unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for RecvFut
 
 /// What a step came to.
 enum Step<T, G> {
-    Received(T, Option<G>, Option<Waker>, Settled),
+    /// What was received, and memory no longer needed.
+    Received(T, Option<G>),
     Closed,
     /// Waiters were dealt with first.
-    Again(Wakers),
+    Again,
     /// It must wait, and the waker it shall leave is missing.
     NeedWaker,
-    /// It waits. The waker it replaced, to be dropped outside the lock.
-    Parked(Option<Waker>, Settled),
+    /// It waits. A waker that it had left before is where the new one was, to be dropped outside the lock.
+    Parked,
     /// Its select has been decided otherwise.
     Idle,
 }
-
-/// Whether no other waiter needs help.
-type Settled = bool;
 
 /// What came of a poll that tries the common cases only.
 enum Quick<T, G> {
@@ -76,10 +75,23 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         Self {
             channel,
             reader,
-            node: RecvToken { token: Token::new(), mark: Cell::new(S::Mark::default()) },
+            node: RecvToken {
+                token: Token::new(),
+                mark: Cell::new(S::Mark::default()),
+                landing: Landing::none(),
+            },
             _reader: PhantomData,
             _pinned: PhantomPinned,
         }
+    }
+
+    /// The same, by a call that stays until it is told what has come of it: what it receives may be put into `place`, which
+    /// is empty.
+    #[cfg(feature = "std")]
+    pub(crate) fn landing(self, place: &'a mut Option<S::Received>) -> Self {
+        // SAFETY: borrowed uniquely for as long as the future may live.
+        unsafe { self.node.landing.set(place) };
+        self
     }
 
     /// What is there now. That there is nothing is no failure.
@@ -127,6 +139,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 TokenState::Queued | TokenState::First => unsafe { state.remove_receiver(token) },
                 TokenState::Granted => state.return_value(),
+                // What has landed is the place's owner's.
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
@@ -144,6 +157,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let token = &self.node.token;
         self.channel.locked(|state| match token.state() {
             TokenState::Granted | TokenState::Closed => false,
+            // What has landed has been received.
+            TokenState::Taken => self.node.landing.place().is_null(),
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.remove_receiver(token) };
@@ -151,7 +166,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 token.set_state(TokenState::Lost);
                 true
             }
-            TokenState::Idle | TokenState::Taken | TokenState::Lost => true,
+            TokenState::Idle | TokenState::Lost => true,
         })
     }
 
@@ -166,17 +181,16 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let token = &self.node.token;
         let queued = token.state() != TokenState::Idle;
         if queued && token.will_wake(current) {
-            return Step::Parked(None, true);
+            return Step::Parked;
         }
         if waker.is_none() {
             return Step::NeedWaker;
         }
-        let old = token.set_waker(waker.take());
-        if queued {
-            return Step::Parked(old, true);
+        token.swap_waker(waker);
+        if !queued {
+            self.queue(looks, state);
         }
-        self.queue(looks, state);
-        Step::Parked(old, state.is_settled())
+        Step::Parked
     }
 
     /// Joins the list, perhaps as one that only `looks`.
@@ -191,80 +205,127 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         unsafe { state.queue_receiver((&raw const self.node).cast()) };
     }
 
-    /// One step under the lock: what the token's state allows, or else queueing with `waker`.
+    /// One step: what the token's state allows, or else queueing with `waker`; and what is to be done for others
+    /// after it.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<S::Received, S::Growth> {
+        let mut told = [None, None];
+        let (step, settled) = self.channel.locked(|state| {
+            let step = self.step_locked(state, current, waker, &mut told);
+            let settled = !matches!(step, Step::Received(..) | Step::Parked) || state.is_settled();
+            (step, settled)
+        });
+        self.channel.tell(told, settled);
+        step
+    }
+
+    /// The part of [`step`](Self::step) that is done with the lock held; who is `told` of it outside.
+    #[inline]
+    fn step_locked(
+        &self,
+        state: &mut State<T, S>,
+        current: &Waker,
+        waker: &mut Option<Waker>,
+        told: &mut Wakers,
+    ) -> Step<S::Received, S::Growth> {
         let token = &self.node.token;
-        self.channel.locked(|state| {
-            let take = match token.state() {
-                TokenState::Idle => state.take(token.side(), self.reader),
-                TokenState::Granted => {
-                    token.set_state(TokenState::Idle);
-                    token.forget();
-                    state.keep_value(self.reader)
-                }
-                TokenState::Queued | TokenState::First => {
-                    return self.park(false, state, current, waker);
-                }
-                TokenState::Closed => {
-                    count(&mut state.counters.ended);
-                    token.set_state(TokenState::Idle);
-                    token.forget();
-                    return Step::Closed;
-                }
-                TokenState::Lost | TokenState::Taken => return Step::Idle,
-            };
-            match take {
-                Take::Value(value, unused, waker) => {
-                    Step::Received(value, unused, waker, state.is_settled())
-                }
-                Take::Closed => Step::Closed,
-                Take::Lost => Step::Idle,
-                Take::Again(wakers) => Step::Again(wakers),
-                Take::Empty => self.park(false, state, current, waker),
+        let take = match token.state() {
+            TokenState::Idle => state.take(token.side(), self.reader),
+            TokenState::Granted => {
+                token.set_state(TokenState::Idle);
+                token.forget();
+                state.keep_value(self.reader)
             }
-        })
+            TokenState::Queued | TokenState::First => Take::Empty,
+            TokenState::Closed => {
+                count(&mut state.counters.ended);
+                token.set_state(TokenState::Idle);
+                token.forget();
+                return Step::Closed;
+            }
+            TokenState::Taken => {
+                let Some(value) = self.node.landing.take() else { return Step::Idle };
+                token.set_state(TokenState::Idle);
+                token.forget();
+                return Step::Received(value, None);
+            }
+            TokenState::Lost => return Step::Idle,
+        };
+        match take {
+            Take::Value(value, unused, waker) => {
+                told[0] = waker;
+                Step::Received(value, unused)
+            }
+            Take::Closed => Step::Closed,
+            Take::Lost => Step::Idle,
+            Take::Again(wakers) => {
+                *told = wakers;
+                Step::Again
+            }
+            Take::Empty => self.park(false, state, current, waker),
+        }
     }
 
     /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
     /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker) -> Quick<S::Received, S::Growth> {
+    fn step_quickly(
+        &mut self,
+        current: &Waker,
+        cloned: &mut Option<Waker>,
+    ) -> Quick<S::Received, S::Growth> {
         let token = &self.node.token;
         self.channel.locked(|state| {
-            if token.is_known() {
-                if token.state() != TokenState::Granted {
-                    return Quick::No { waits: false };
-                }
-                return match state.collect_quickly(self.reader) {
-                    Some((value, unused, waker)) => {
-                        token.set_state(TokenState::Idle);
-                        token.forget();
-                        Quick::Received(value, unused, waker)
-                    }
-                    None => Quick::No { waits: false },
-                };
+            let known = token.is_known();
+            if known && token.state() != TokenState::Granted {
+                return self.collect_landed();
             }
             if S::MEETS {
                 return Quick::No { waits: false };
             }
-            if state.has_unpromised(self.reader) {
-                // An arm must be claimed first.
-                if token.is_arm() {
+            if !known && !state.has_unpromised(self.reader) {
+                if state.closed || state.waits_for_memory() {
                     return Quick::No { waits: false };
                 }
-                return match state.take_over(self.reader) {
-                    Some((value, unused, waker)) => Quick::Received(value, unused, waker),
-                    None => Quick::No { waits: false },
+                let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
+                    return Quick::No { waits: true };
                 };
+                token.leave_waker(waker);
+                self.queue(false, state);
+                return Quick::Parked;
             }
-            if state.closed || state.waits_for_memory() {
+            let collects = if known {
+                state.collects_promised()
+            } else {
+                // An arm must be claimed first.
+                !token.is_arm() && state.receivers.is_empty() && state.collects_at_once()
+            };
+            if !collects {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
-            token.leave_waker(waker);
-            self.queue(false, state);
-            Quick::Parked
+            let Some((value, unused, waker)) = state.collect(self.reader) else {
+                return Quick::No { waits: false };
+            };
+            if known {
+                state.promised_values -= 1;
+                token.set_state(TokenState::Idle);
+                token.forget();
+            }
+            Quick::Received(value, unused, waker)
         })
+    }
+
+    /// As [`step_quickly`](Self::step_quickly), when nothing was promised: a value may have been put where it is found. Under
+    /// the lock.
+    #[inline]
+    fn collect_landed(&self) -> Quick<S::Received, S::Growth> {
+        let token = &self.node.token;
+        if token.state() != TokenState::Taken {
+            return Quick::No { waits: false };
+        }
+        let Some(value) = self.node.landing.take() else { return Quick::No { waits: false } };
+        token.set_state(TokenState::Idle);
+        token.forget();
+        Quick::Received(value, None, None)
     }
 
     /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
@@ -277,44 +338,25 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let mut waker = waits.then(|| current.clone());
         loop {
             match self.step(current, &mut waker) {
-                Step::Received(value, unused, waker, settled) => {
-                    return Poll::Ready(Ok(self.received(value, unused, waker, settled)));
+                Step::Received(value, unused) => {
+                    return Poll::Ready(Ok(received::<T, S>(value, unused)));
                 }
                 Step::Closed => return Poll::Ready(Err(RecvError)),
-                Step::Again(wakers) => wakers.into_iter().for_each(wake),
+                Step::Again => {}
                 Step::NeedWaker => waker = Some(current.clone()),
-                Step::Parked(old, settled) => {
-                    self.parked(old, settled);
-                    return Poll::Pending;
-                }
-                Step::Idle => return Poll::Pending,
+                Step::Parked | Step::Idle => return Poll::Pending,
             }
         }
     }
+}
 
-    fn received(
-        &self,
-        value: S::Received,
-        unused: Option<S::Growth>,
-        waker: Option<Waker>,
-        settled: Settled,
-    ) -> S::Received {
-        if let Some(unused) = unused {
-            S::shrink(unused);
-        }
-        wake(waker);
-        if !settled {
-            self.channel.settle();
-        }
-        value
+/// What was received; memory that is no longer needed is given back.
+#[inline]
+fn received<T, S: Strategy<T>>(value: S::Received, unused: Option<S::Growth>) -> S::Received {
+    if let Some(unused) = unused {
+        S::shrink(unused);
     }
-
-    fn parked(&self, old: Option<Waker>, settled: Settled) {
-        drop(old);
-        if !settled {
-            self.channel.settle();
-        }
-    }
+    value
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
@@ -323,16 +365,18 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
+        let mut cloned = None;
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
-            if let Ok(value) = this.channel.aside.recv(false) {
-                return Poll::Ready(Ok(S::Store::received(value)));
+            match this.channel.aside.recv(false) {
+                Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+                Err(Missed::NotNow(())) => cloned = Some(cx.waker().clone()),
+                Err(_) => {}
             }
         }
-        match this.step_quickly(cx.waker()) {
+        match this.step_quickly(cx.waker(), &mut cloned) {
             Quick::Received(value, unused, waker) => {
-                if let Some(unused) = unused {
-                    S::shrink(unused);
-                }
+                let value = received::<T, S>(value, unused);
                 wake(waker);
                 Poll::Ready(Ok(value))
             }
@@ -365,8 +409,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
         this.channel.settle();
         if !this.give_up() {
             match this.step(Waker::noop(), &mut None) {
-                Step::Received(value, unused, waker, settled) => {
-                    return Some(Ok(this.received(value, unused, waker, settled)));
+                Step::Received(value, unused) => {
+                    return Some(Ok(received::<T, S>(value, unused)));
                 }
                 Step::Closed => return Some(Err(RecvTimeoutError::Closed)),
                 _ => {}
@@ -420,22 +464,27 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
         let token = &self.node.token;
         let mut waker = None;
         loop {
-            let step = self.channel.locked(|state| match token.state() {
-                TokenState::Idle => match state.would_take(token.side(), self.reader) {
-                    Look::Ready => Step::Closed,
-                    Look::NotYet => self.park(true, state, cx.waker(), &mut waker),
-                    Look::Again => Step::Again([None, None]),
-                },
-                TokenState::Granted | TokenState::Closed => Step::Closed,
-                TokenState::Lost | TokenState::Taken => Step::Idle,
-                _ => self.park(true, state, cx.waker(), &mut waker),
+            let (step, settled) = self.channel.locked(|state| {
+                let step = match token.state() {
+                    TokenState::Idle => match state.would_take(token.side(), self.reader) {
+                        Look::Ready => Step::Closed,
+                        Look::NotYet => self.park(true, state, cx.waker(), &mut waker),
+                        Look::Again => Step::Again,
+                    },
+                    TokenState::Granted | TokenState::Closed => Step::Closed,
+                    TokenState::Lost | TokenState::Taken => Step::Idle,
+                    _ => self.park(true, state, cx.waker(), &mut waker),
+                };
+                let settled = !matches!(step, Step::Parked) || state.is_settled();
+                (step, settled)
             });
             match step {
                 Step::Closed => return Poll::Ready(()),
-                Step::Again(_) => {}
+                Step::Again => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    self.parked(old, settled);
+                Step::Parked => {
+                    drop(waker);
+                    self.channel.tell([None, None], settled);
                     return Poll::Pending;
                 }
                 _ => return Poll::Pending,

@@ -6,7 +6,7 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-use super::aside::Aside;
+use super::aside::{Aside, Missed};
 use super::growth::Growth;
 use super::meeting::Look;
 use super::snapshot::{Leaves, Sided, count};
@@ -42,20 +42,19 @@ unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for SendFut
 
 /// What a step came to.
 enum Step<T> {
-    Sent(Option<T>, Option<Waker>, Settled),
-    Closed(T),
+    /// It is in. The value it replaced.
+    Sent(Option<T>),
+    /// The value is its own again.
+    Closed,
     /// Waiters were dealt with first.
-    Again(Wakers),
+    Again,
     /// It must wait, and the waker it shall leave is missing.
     NeedWaker,
-    /// It waits. The waker it replaced, to be dropped outside the lock.
-    Parked(Option<Waker>, Settled),
+    /// It waits. A waker that it had left before is where the new one was, to be dropped outside the lock.
+    Parked,
     /// Its select has been decided otherwise, or it has ended.
     Idle,
 }
-
-/// Whether no other waiter needs help.
-type Settled = bool;
 
 /// What came of a poll that tries the common cases only.
 enum Quick<T> {
@@ -101,6 +100,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// See there for an example.
     pub fn priority(mut self, priority: S::Rank) -> Self {
         self.rank = priority;
+        self
+    }
+
+    /// The same, by a call that stays until it is told what has come of it.
+    #[cfg(feature = "std")]
+    pub(crate) fn staying(self) -> Self {
+        self.node.token.make_stay();
         self
     }
 
@@ -166,6 +172,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     }
 
     /// Stays in the list, or joins it, perhaps as one that only `looks`.
+    #[inline(never)]
     fn park(
         &self,
         looks: bool,
@@ -176,17 +183,16 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         let token = &self.node.token;
         let queued = token.state() != TokenState::Idle;
         if queued && token.will_wake(current) {
-            return Step::Parked(None, true);
+            return Step::Parked;
         }
         if waker.is_none() {
             return Step::NeedWaker;
         }
-        let old = token.set_waker(waker.take());
-        if queued {
-            return Step::Parked(old, true);
+        token.swap_waker(waker);
+        if !queued {
+            self.queue(looks, state);
         }
-        self.queue(looks, state);
-        Step::Parked(old, state.is_settled())
+        Step::Parked
     }
 
     /// Joins the list, perhaps as one that only `looks`.
@@ -202,43 +208,42 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// One step in the common cases: a slot was promised to it, or there is room and nobody waits to send; or it
     /// must wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker) -> Quick<T> {
+    fn step_quickly(&mut self, current: &Waker, cloned: &mut Option<Waker>) -> Quick<T> {
         let (node, rank) = (&self.node, self.rank);
         let token = &node.token;
         self.channel.locked(|state| {
-            // SAFETY: as in `step`.
+            // SAFETY: as in `step_locked`.
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
+                if token.stays() && token.is_known() && token.state() == TokenState::Taken {
+                    token.set_state(TokenState::Idle);
+                    token.forget();
+                    return Quick::Sent(None, None);
+                }
                 return Quick::No { waits: false };
             }
             // SAFETY: it is there, see above, and taken out once.
             let mut take = || unsafe { value.take().unwrap_unchecked() };
             if token.is_known() {
-                if token.state() != TokenState::Granted {
+                if token.state() != TokenState::Granted || !state.fills_at_once() {
                     return Quick::No { waits: false };
                 }
-                return match state.fill_quickly(&mut take, rank) {
-                    Some(replaced) => {
-                        token.set_state(TokenState::Idle);
-                        token.forget();
-                        Quick::Sent(replaced, None)
-                    }
-                    None => Quick::No { waits: false },
-                };
+                token.set_state(TokenState::Idle);
+                token.forget();
+                let (replaced, waker) = state.fill(take(), rank);
+                return Quick::Sent(replaced, waker);
             }
             // An arm must be claimed first.
-            if !token.is_arm() {
-                if state.sends_quickly() {
-                    return Quick::Sent(state.put(take(), rank), None);
-                }
-                if let Some((replaced, waker)) = state.hand_over(&mut take, rank) {
-                    return Quick::Sent(replaced, waker);
-                }
+            if !token.is_arm() && state.sends_at_once() {
+                let (replaced, waker) = state.deliver(take(), rank);
+                return Quick::Sent(replaced, waker);
             }
             if S::GROWS || !state.send_waits() {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = clone_own(current) else { return Quick::No { waits: true } };
+            let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
+                return Quick::No { waits: true };
+            };
             token.leave_waker(waker);
             self.queue(false, state);
             Quick::Parked
@@ -255,19 +260,15 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         let mut waker = waits.then(|| cx.waker().clone());
         loop {
             match self.step(cx.waker(), &mut waker) {
-                Step::Sent(replaced, waker, settled) => {
-                    self.growth.stop();
-                    return Poll::Ready(Ok(self.sent(replaced, waker, settled)));
+                Step::Sent(replaced) => {
+                    return Poll::Ready(Ok(self.channel.strategy.receipt(replaced)));
                 }
-                Step::Closed(value) => {
-                    self.growth.stop();
-                    return Poll::Ready(Err(SendError(value)));
-                }
-                Step::Again(wakers) => wakers.into_iter().for_each(wake),
+                Step::Closed => return self.refused(),
+                Step::Again => {}
                 Step::NeedWaker if S::GROWS && self.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    self.parked(old, settled);
+                Step::Parked => {
+                    drop(waker.take());
                     if !S::GROWS {
                         return Poll::Pending;
                     }
@@ -276,9 +277,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                             return Poll::Pending;
                         }
                         self.leave(Leaves::Otherwise);
-                        let value = self.node.value.get_mut().take();
-                        return value
-                            .map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))));
+                        return self.refused();
                     }
                 }
                 Step::Idle => return Poll::Pending,
@@ -286,60 +285,81 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         }
     }
 
-    /// One step under the lock: what the token's state allows, or else queueing with `waker`.
+    /// The value goes back, if it has not gone yet.
+    fn refused(&mut self) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let value = self.node.value.get_mut().take();
+        value.map_or(Poll::Pending, |value| Poll::Ready(Err(SendError(value))))
+    }
+
+    /// One step: what the token's state allows, or else queueing with `waker`; and what is to be done for others
+    /// after it.
     fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<T> {
-        let node = &self.node;
-        self.channel.locked(|state| {
-            // SAFETY: the value's cell is this future's, or the channel's while the token is queued;
-            // the lock is held, so either way nobody else is at it.
-            let value = unsafe { &mut *node.value.get() };
-            match node.token.state() {
-                TokenState::Idle if value.is_none() => Step::Idle,
-                TokenState::Idle => match state.offer(node.token.side(), value, self.rank) {
-                    // At a rendezvous the meeting point is taken now, so nobody else can be helped.
-                    Offer::Sent(replaced, waker) => {
-                        Step::Sent(replaced, waker, S::MEETS || state.is_settled())
-                    }
-                    Offer::Closed => value.take().map_or(Step::Idle, Step::Closed),
-                    Offer::Lost => Step::Idle,
-                    Offer::Again(wakers) => Step::Again(wakers),
-                    Offer::Full => self.park(false, state, current, waker),
-                },
-                TokenState::Queued | TokenState::First => self.park(false, state, current, waker),
-                TokenState::Granted => {
-                    node.token.set_state(TokenState::Idle);
-                    node.token.forget();
-                    let (replaced, waker) = state.keep_slot(value, self.rank);
-                    Step::Sent(replaced, waker, state.is_settled())
-                }
-                TokenState::Taken => {
-                    node.token.set_state(TokenState::Idle);
-                    node.token.forget();
-                    Step::Sent(None, None, state.is_settled())
-                }
-                TokenState::Closed => {
-                    count(&mut state.counters.refused);
-                    node.token.set_state(TokenState::Idle);
-                    node.token.forget();
-                    value.take().map_or(Step::Idle, Step::Closed)
-                }
-                TokenState::Lost => Step::Idle,
-            }
-        })
-    }
-
-    fn sent(&self, replaced: Option<T>, waker: Option<Waker>, settled: Settled) -> S::Receipt {
-        wake(waker);
-        if !settled {
-            self.channel.settle();
+        let mut told = [None, None];
+        let (step, settled) = self.channel.locked(|state| {
+            let step = self.step_locked(state, current, waker, &mut told);
+            let settled = match step {
+                // At a rendezvous the meeting point is taken now, so nobody else can be helped.
+                Step::Sent(_) => S::MEETS || state.is_settled(),
+                Step::Parked => state.is_settled(),
+                _ => true,
+            };
+            (step, settled)
+        });
+        if matches!(step, Step::Sent(_) | Step::Closed) {
+            self.growth.stop();
         }
-        self.channel.strategy.receipt(replaced)
+        self.channel.tell(told, settled);
+        step
     }
 
-    fn parked(&self, old: Option<Waker>, settled: Settled) {
-        drop(old);
-        if !settled {
-            self.channel.settle();
+    /// The part of [`step`](Self::step) that is done with the lock held; who is `told` of it outside.
+    #[inline]
+    fn step_locked(
+        &self,
+        state: &mut State<T, S>,
+        current: &Waker,
+        waker: &mut Option<Waker>,
+        told: &mut Wakers,
+    ) -> Step<T> {
+        let node = &self.node;
+        // SAFETY: the value's cell is this future's, or the channel's while the token is queued;
+        // the lock is held, so either way nobody else is at it.
+        let value = unsafe { &mut *node.value.get() };
+        let offer = match node.token.state() {
+            TokenState::Idle if value.is_none() => Offer::Lost,
+            TokenState::Idle => state.offer(node.token.side(), value, self.rank),
+            TokenState::Queued | TokenState::First => Offer::Full,
+            TokenState::Granted => {
+                node.token.set_state(TokenState::Idle);
+                node.token.forget();
+                let (replaced, waker) = state.keep_slot(value, self.rank);
+                Offer::Sent(replaced, waker)
+            }
+            TokenState::Taken if S::MEETS => {
+                node.token.set_state(TokenState::Idle);
+                node.token.forget();
+                Offer::Sent(None, None)
+            }
+            TokenState::Closed => {
+                count(&mut state.counters.refused);
+                node.token.set_state(TokenState::Idle);
+                node.token.forget();
+                Offer::Closed
+            }
+            TokenState::Taken | TokenState::Lost => Offer::Lost,
+        };
+        match offer {
+            Offer::Sent(replaced, waker) => {
+                told[0] = waker;
+                Step::Sent(replaced)
+            }
+            Offer::Closed => Step::Closed,
+            Offer::Lost => Step::Idle,
+            Offer::Again(wakers) => {
+                *told = wakers;
+                Step::Again
+            }
+            Offer::Full => self.park(false, state, current, waker),
         }
     }
 
@@ -357,15 +377,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        // Cloned where it will probably be wanted: a foreign one cannot be under the lock.
+        let mut cloned = None;
         if S::Aside::LENDS && !this.node.token.is_known() && !this.node.token.is_arm() {
             if let Some(value) = this.node.value.get_mut().take() {
                 match this.channel.send_aside(value) {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
-                    Err(missed) => *this.node.value.get_mut() = Some(missed.into_inner()),
+                    Err(missed) => {
+                        if matches!(missed, Missed::NotNow(_)) && !S::LOSES {
+                            cloned = Some(cx.waker().clone());
+                        }
+                        *this.node.value.get_mut() = Some(missed.into_inner());
+                    }
                 }
             }
         }
-        match this.step_quickly(cx.waker()) {
+        match this.step_quickly(cx.waker(), &mut cloned) {
             Quick::Sent(replaced, waker) => {
                 this.growth.stop();
                 wake(waker);
@@ -393,10 +420,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for SendFuture<'_, M, T, S> {
         if !this.give_up() {
             this.growth.stop();
             match this.step(Waker::noop(), &mut None) {
-                Step::Sent(replaced, waker, settled) => {
-                    return Some(Ok(this.sent(replaced, waker, settled)));
+                Step::Sent(replaced) => return Some(Ok(this.channel.strategy.receipt(replaced))),
+                Step::Closed => {
+                    let value = this.node.value.get_mut().take()?;
+                    return Some(Err(SendTimeoutError::Closed(value)));
                 }
-                Step::Closed(value) => return Some(Err(SendTimeoutError::Closed(value))),
                 _ => {}
             }
         }
@@ -456,27 +484,32 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
         let mut waker = None;
         loop {
             let node = &this.node;
-            let step = this.channel.locked(|state| match node.token.state() {
-                // SAFETY: as in `step`.
-                TokenState::Idle if unsafe { (*node.value.get()).is_none() } => Step::Idle,
-                TokenState::Idle => match state.would_send(node.token.side()) {
-                    Look::Ready => Step::Sent(None, None, true),
-                    Look::NotYet => this.park(true, state, cx.waker(), &mut waker),
-                    Look::Again => Step::Again([None, None]),
-                },
-                TokenState::Granted | TokenState::Taken | TokenState::Closed => {
-                    Step::Sent(None, None, true)
-                }
-                TokenState::Lost => Step::Idle,
-                _ => this.park(true, state, cx.waker(), &mut waker),
+            let (step, settled) = this.channel.locked(|state| {
+                let step = match node.token.state() {
+                    // SAFETY: as in `step_locked`.
+                    TokenState::Idle if unsafe { (*node.value.get()).is_none() } => Step::Idle,
+                    TokenState::Idle => match state.would_send(node.token.side()) {
+                        Look::Ready => Step::Sent(None),
+                        Look::NotYet => this.park(true, state, cx.waker(), &mut waker),
+                        Look::Again => Step::Again,
+                    },
+                    TokenState::Granted | TokenState::Taken | TokenState::Closed => {
+                        Step::Sent(None)
+                    }
+                    TokenState::Lost => Step::Idle,
+                    _ => this.park(true, state, cx.waker(), &mut waker),
+                };
+                let settled = !matches!(step, Step::Parked) || state.is_settled();
+                (step, settled)
             });
             match step {
-                Step::Sent(..) => return Poll::Ready(()),
-                Step::Again(_) => {}
+                Step::Sent(_) => return Poll::Ready(()),
+                Step::Again => {}
                 Step::NeedWaker if S::GROWS && this.channel.grow_for_newcomer() => {}
                 Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked(old, settled) => {
-                    this.parked(old, settled);
+                Step::Parked => {
+                    drop(waker);
+                    this.channel.tell([None, None], settled);
                     if !S::GROWS {
                         return Poll::Pending;
                     }

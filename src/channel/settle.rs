@@ -3,7 +3,7 @@
 
 use core::task::Waker;
 
-use super::state::{RecvToken, Settled, State, Wakers};
+use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
 use crate::sync::wait::{Parked, State as TokenState, TokenList};
@@ -18,7 +18,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.receivers.first().is_some_and(|first| {
             // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
             // `RecvToken`.
-            let mark = unsafe { &(*first.cast::<RecvToken<S::Mark>>()).mark };
+            let mark = unsafe { &(*first.cast::<RecvTokenOf<T, S>>()).mark };
             self.store.is_past(mark.get())
         })
     }
@@ -29,19 +29,19 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.receivers.is_empty() || !self.has_value_for_first() {
             return None;
         }
-        let (granted, waker) = grant(&mut self.receivers);
-        self.promised_values += usize::from(granted && !S::SHARES);
-        waker
+        let granted = if S::SHARES { &mut 0 } else { &mut self.promised_values };
+        end_first(&mut self.receivers, TokenState::Granted, granted)
     }
 
-    /// Promises a free slot to the first sender, if both are there.
+    /// Promises a free slot to the first sender, or puts its value there if it stays, if both are there.
     pub(super) fn promise_slot(&mut self) -> Option<Waker> {
         if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
             return None;
         }
-        let (granted, waker) = grant(&mut self.senders);
-        self.promised_slots += usize::from(granted);
-        waker
+        if self.admits_first() {
+            return self.admit_first();
+        }
+        end_first(&mut self.senders, TokenState::Granted, &mut self.promised_slots)
     }
 
     /// Whether a waiter could be dealt with: the question before each [`settle`](Self::settle), cheap
@@ -114,21 +114,20 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Tells one waiter that the channel is closed.
     fn dismiss_one(&mut self) -> Option<Option<Waker>> {
         let drained = self.is_drained();
-        dismiss(self.first_senders())
-            .or_else(|| dismiss(drained.then_some(&mut self.receivers)?))
-            .or_else(|| dismiss(&mut self.store.bystanders().filter(|_| drained)?.receivers))
-            .or_else(|| tell(&mut self.closers))
+        let mut list = self.first_senders();
+        if list.is_empty() && drained {
+            list = &mut self.receivers;
+            if list.is_empty() {
+                if let Some(bystanders) = self.store.bystanders() {
+                    list = &mut bystanders.receivers;
+                }
+            }
+        }
+        if list.is_empty() {
+            return tell(&mut self.closers);
+        }
+        Some(end_first(list, TokenState::Closed, &mut 0))
     }
-}
-
-/// Takes the first token and grants it, unless its select was lost.
-fn grant(list: &mut Parked) -> (bool, Option<Waker>) {
-    end_first(list, TokenState::Granted).unwrap_or((false, None))
-}
-
-/// Takes the first token and tells it that the channel is closed.
-fn dismiss(list: &mut Parked) -> Option<Option<Waker>> {
-    end_first(list, TokenState::Closed).map(|(_, waker)| waker)
 }
 
 /// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
@@ -144,15 +143,17 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
     Some(token.settle(TokenState::Closed))
 }
 
-/// Takes the first token and ends its wait with `outcome`, or as lost.
-fn end_first(list: &mut Parked, outcome: TokenState) -> Option<(bool, Option<Waker>)> {
+/// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
+#[inline(never)]
+fn end_first(list: &mut Parked, outcome: TokenState, ended: &mut usize) -> Option<Waker> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };
     if claim_own(token.side()) {
-        Some((true, token.settle(outcome)))
+        *ended += 1;
+        token.settle(outcome)
     } else {
         token.set_state(TokenState::Lost);
-        Some((false, None))
+        None
     }
 }

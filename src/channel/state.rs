@@ -17,12 +17,18 @@
 //! ```text
 //!  send:  Idle ─ room, nobody waiting ──────────────────────────► sent
 //!           └──► Queued ─ settle: slot promised ─► Granted ─poll─► sent
-//!                  │  └── rendezvous: receiver takes the value ──► Taken ─poll─► sent
+//!                  │  ├── rendezvous: receiver takes the value ──► Taken ─poll─► sent
+//!                  │  └── it stays: its value is put in ─────────► Taken ─poll─► sent
 //!                  └── settle: closed ──► Closed ─poll─► error, value given back
 //!  recv:  Idle ─ value, nobody waiting ─────────────────────────► received
 //!           └──► Queued ─ settle: value promised ─► Granted ─poll─► received
+//!                  ├── it stays: a value is put into its place ──► Taken ─poll─► received
 //!                  └── settle: closed, empty, no slot promised ──► Closed ─poll─► error
 //! ```
+//!
+//! An operation *stays* if its owner does nothing else until it is told what has come of it: a call that blocks its thread.
+//! It need not come to keep a promise, so none is made to it: its value is moved for it, in its turn, and its thread is woken
+//! when that has been done. See [`landing`](super::landing).
 //!
 //! A *permit* is a promised slot whose sender has yet to say what it sends: it waits as a sender does, with a
 //! bare token. While one holds the meeting point of a rendezvous, its receiver stays in the list.
@@ -38,6 +44,7 @@ use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
 use super::aside::{Lent, Returned};
+use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
@@ -52,13 +59,18 @@ pub(super) struct SendToken<T> {
     pub(super) value: UnsafeCell<Option<T>>,
 }
 
-/// A receiver's token and what it noted down when it was queued. The token comes first.
+/// A receiver's token, what it noted down when it was queued, and where its value may be put. The token comes first.
 #[repr(C)]
-pub(super) struct RecvToken<K> {
+pub(super) struct RecvToken<K, R> {
     pub(super) token: Token,
     /// Under the channel's lock.
     pub(super) mark: Cell<K>,
+    pub(super) landing: Landing<R>,
 }
+
+/// The receivers' tokens of one kind of channel.
+pub(super) type RecvTokenOf<T, S> =
+    RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
@@ -156,7 +168,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
     #[inline]
     pub(super) fn sends_quickly(&self) -> bool {
-        !S::MEETS && !self.closed && self.is_quiet() && (S::LOSES || self.has_room())
+        !S::MEETS && self.is_quiet() && !self.closed && (S::LOSES || self.has_room())
     }
 
     /// A newcomer's receive in the common case; `None` in any other.
@@ -171,20 +183,30 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.pop(reader)
     }
 
-    /// Parts with slots and values, if lanes can do without the rest; or says whether senders, and receivers, are to
-    /// stay behind others.
+    /// Parts with slots and values, if lanes can do without the rest.
     #[inline]
-    pub(super) fn lend(&mut self) -> Result<Lent<T>, [bool; 2]> {
+    pub(super) fn lend(&mut self) -> Option<Lent<T>> {
         // Lanes tell no times.
-        if self.closed || self.deserted || (cfg!(feature = "stamps") && self.weighs) {
-            return Err([false; 2]);
+        if self.closed
+            || self.deserted
+            || !self.is_quiet()
+            || (cfg!(feature = "stamps") && self.weighs)
+        {
+            return None;
         }
-        if !self.is_quiet() {
-            return Err([!self.senders.is_empty(), !self.receivers.is_empty()]);
+        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
+        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+    }
+
+    /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
+    #[inline]
+    pub(super) fn keeps_waiting(&self) -> [bool; 2] {
+        if self.closed {
+            return [false; 2];
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values]);
-        let lent = lent.ok_or([false; 2])?;
-        Ok(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let is_full = !S::GROWS && !S::LOSES && !self.has_room();
+        let is_empty = self.store.len() <= self.promised_values;
+        [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
     /// Has them back.
@@ -205,24 +227,34 @@ impl<T, S: Strategy<T>> State<T, S> {
         value: &mut Option<T>,
         rank: S::Rank,
     ) -> Offer<T> {
-        if self.closed {
-            if !claim_own(side) {
-                return Offer::Lost;
+        if !self.closed {
+            if S::MEETS {
+                return self.offer_to_meet(side, value);
             }
-            count(&mut self.counters.refused);
-            return Offer::Closed;
-        }
-        if S::MEETS {
-            return self.offer_to_meet(side, value);
-        }
-        if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
-            return Offer::Full;
+            if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
+                return Offer::Full;
+            }
         }
         if !claim_own(side) {
             return Offer::Lost;
         }
+        if self.closed {
+            count(&mut self.counters.refused);
+            return Offer::Closed;
+        }
+        let (replaced, waker) = self.put_for_first(value, rank);
+        Offer::Sent(replaced, waker)
+    }
+
+    /// Puts a value in, and promises it to the receiver that has waited longest.
+    #[inline]
+    fn put_for_first(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> (Option<T>, Option<Waker>) {
         let replaced = value.take().and_then(|value| self.put(value, rank));
-        Offer::Sent(replaced, self.promise_value())
+        (replaced, self.promise_value())
     }
 
     /// A newcomer's request for a slot.
@@ -254,27 +286,25 @@ impl<T, S: Strategy<T>> State<T, S> {
         side: Side<'_>,
         reader: S::Reader,
     ) -> Take<S::Received, S::Growth> {
-        if self.has_value_for_newcomer(reader) {
-            if !claim_own(side) {
-                return Take::Lost;
-            }
-            return self.pull(reader);
-        }
-        if S::MEETS && self.has_room() && self.sender_waits() {
+        let has_value = self.has_value_for_newcomer(reader);
+        if S::MEETS && !has_value && self.has_room() && self.sender_waits() {
             // Those who wait come first.
             if let Some(wakers) = self.introduce() {
                 return Take::Again(wakers);
             }
             return self.take_from_sender(side);
         }
-        if self.is_drained_for(reader) {
-            if !claim_own(side) {
-                return Take::Lost;
-            }
-            count(&mut self.counters.ended);
-            return Take::Closed;
+        if !has_value && !self.is_drained_for(reader) {
+            return Take::Empty;
         }
-        Take::Empty
+        if !claim_own(side) {
+            return Take::Lost;
+        }
+        if has_value {
+            return self.pull(reader);
+        }
+        count(&mut self.counters.ended);
+        Take::Closed
     }
 
     fn has_value_for_newcomer(&self, reader: S::Reader) -> bool {
@@ -316,8 +346,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
             return (value, None);
         }
-        let replaced = value.take().and_then(|value| self.put(value, rank));
-        (replaced, self.promise_value())
+        self.put_for_first(value, rank)
     }
 
     /// A sender goes away without using its promise.
@@ -446,6 +475,20 @@ impl<T, S: Strategy<T>> State<T, S> {
         popped
     }
 
+    /// A value goes from a sender to a receiver, and is in the store at no time.
+    #[inline]
+    pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
+        if !S::MEETS && self.counters.high_water == 0 {
+            self.counters.high_water = 1;
+        }
+        count(&mut self.counters.sent);
+        count(&mut self.counters.received);
+        self.weigh_in(&mut value);
+        let mut received = S::Store::received(value);
+        self.weigh_out(&mut received);
+        received
+    }
+
     /// Takes a value out that nobody is there to receive.
     pub(super) fn discard(&mut self) -> Option<(S::Received, Option<S::Growth>)>
     where
@@ -462,7 +505,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// What is next, and the slot that it leaves to the first sender.
-    #[inline]
+    #[inline(never)]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
         match self.pop(reader) {
             Some((value, unused)) => {

@@ -122,16 +122,10 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        // The other reference is the kernel's, until the task is done.
         let task = TaskRef::spawn(arena, &self.ready, future)?;
-        let handle = JoinHandle::new(task.clone());
-        // The kernel's own reference, until the task is done.
-        let task = task.into_raw();
-        let parent = self.ready.with(|ready| {
-            ready.tasks += 1;
-            ready.make_ready(task)
-        });
-        wake(parent);
-        Ok(handle)
+        self.ready.welcome(task.as_raw());
+        Ok(JoinHandle::new(task))
     }
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
@@ -193,12 +187,11 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// Leaves the last task of a batch, for others to go on with.
     #[inline(never)]
     fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
-        let told = self.ready.with(|ready| {
-            let alone = ready.suspend(task.as_raw());
-            if alone { ready.searcher() } else { None }
-        });
+        // As if whoever has woken it while it ran did so now: that is rare, and what a waker does is there anyway.
+        if self.ready.with(|ready| ready.suspend(task.as_raw())).is_some() {
+            task.wake_as_others_do();
+        }
         keep(task, ended);
-        wake(told);
     }
 
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One

@@ -5,6 +5,7 @@ use core::ptr::{self, NonNull};
 use core::task::Waker;
 
 use super::task::{Header, flag};
+use super::wake;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
@@ -93,6 +94,16 @@ impl<M: RawMutex + 'static> Ready<M> {
         self.shared.with(|shared| f(&mut Held { head: &self.head, shared }))
     }
 
+    /// Queues a task that has just been spawned, and tells who drives the kernel.
+    #[inline(never)]
+    pub(super) fn welcome(&self, task: NonNull<Header<M>>) {
+        let told = self.with(|ready| {
+            ready.tasks += 1;
+            ready.make_ready(task)
+        });
+        wake(told);
+    }
+
     /// Whether no task is ready, as far as this thread has been told.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
@@ -132,16 +143,15 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         None
     }
 
-    /// A task has been polled. Queues it if it was woken meanwhile and has not ended; whether it is alone in the
-    /// queue, and nobody has been told.
+    /// A task has been polled. Its flags from now on, if it was woken meanwhile and has not ended.
     #[inline]
-    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<usize> {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
         let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
         task.flags.set(idle);
-        flags & flag::NOTIFIED != 0 && self.append(pointer, idle)
+        (flags & flag::NOTIFIED != 0).then_some(idle)
     }
 
     /// Puts a task with these flags into the queue; whether it is alone there.
@@ -168,11 +178,17 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// Who shall be told that there is something to do, unless somebody is searching.
     #[inline]
     pub(super) fn searcher(&mut self) -> Option<Waker> {
-        if self.searching > 0 { None } else { self.driver() }
+        if self.searching > 0 || !self.is_driven() { None } else { self.driver() }
+    }
+
+    /// Whether there is anybody to be told: on a microcontroller with one kernel there is not.
+    #[inline]
+    fn is_driven(&self) -> bool {
+        cfg!(feature = "std") || self.parent.is_some() || !self.drives.is_empty()
     }
 
     /// Who shall be told that there is something to do.
-    #[inline]
+    #[inline(never)]
     pub(super) fn driver(&mut self) -> Option<Waker> {
         self.parked_driver().or_else(|| self.parent.take())
     }
@@ -239,7 +255,9 @@ impl<M: RawMutex + 'static> Held<'_, M> {
                 task.flags.set(flags & !flag::NOTIFIED);
                 return Some((pointer, flags));
             }
-            self.suspend(pointer);
+            if let Some(flags) = self.suspend(pointer) {
+                self.append(pointer, flags);
+            }
         }
         self.pop()
     }

@@ -15,6 +15,7 @@
 //! The memory is one payload in hand. Each waker, the join handle, and the kernel for as long as the
 //! task is not done, hold a reference to it, which the header counts; the last one to go gives up the lease.
 
+use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
 use core::future::Future;
 use core::mem::ManuallyDrop;
@@ -62,6 +63,8 @@ pub(super) struct Header<M: RawMutex + 'static> {
 
 /// What depends on the future's type.
 struct VTable<M: RawMutex + 'static> {
+    /// What the task takes.
+    layout: Layout,
     /// Polls the future; stores the output and returns true when it is ready.
     poll: unsafe fn(NonNull<Header<M>>, &mut Context<'_>) -> bool,
     /// Drops what the stage holds, and clears it.
@@ -108,7 +111,8 @@ impl<M: RawMutex + 'static> Drop for TaskRef<M> {
 }
 
 impl<M: RawMutex + Sync + 'static> TaskRef<M> {
-    /// Puts a future into the arena. The reference that is returned is the kernel's.
+    /// Puts a future into the arena. There are two references: the one that is returned, and the kernel's.
+    #[inline]
     pub(super) fn spawn<F>(
         arena: ArenaRef<'static, M>,
         kernel: &'static Ready<M>,
@@ -118,33 +122,54 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if align_of::<Task<F, M>>() > arena.page_align() {
-            return Err(SpawnError { why: TryAllocError::TooLarge, future });
-        }
-        let (memory, index) = match arena.try_alloc(size_of::<Task<F, M>>()) {
-            Ok(lease) => lease.into_raw(),
+        let vtable = const {
+            &VTable {
+                layout: Layout::new::<Task<F, M>>(),
+                poll: poll::<F, M>,
+                clear: clear::<F, M>,
+                take: take::<F, M>,
+            }
+        };
+        let task = match Self::begin(arena, kernel, vtable) {
+            Ok(task) => task,
             Err(why) => return Err(SpawnError { why, future }),
         };
-        let task = memory.cast::<Task<F, M>>();
-        // SAFETY: the memory is this task's alone, large enough and aligned (checked above). The fields
-        // are written one by one, so that what lies between them stays bytes.
+        // SAFETY: the memory is this task's alone, of its layout, and nobody else knows of it yet.
         unsafe {
-            (&raw mut (*task.as_ptr()).header).write(Header {
-                target: WakeTarget::new(Self::ACTS),
+            let whole = task.0.cast::<Task<F, M>>().as_ptr();
+            (&raw mut (*whole).stage).cast::<F>().write(future);
+        }
+        Ok(task)
+    }
+
+    /// Memory for a task, with the header in it: the same for futures of all types. The stage is yet to be written.
+    #[inline(never)]
+    fn begin(
+        arena: ArenaRef<'static, M>,
+        kernel: &'static Ready<M>,
+        vtable: &'static VTable<M>,
+    ) -> Result<Self, TryAllocError> {
+        if vtable.layout.align() > arena.page_align() {
+            return Err(TryAllocError::TooLarge);
+        }
+        let (memory, index) = arena.try_alloc(vtable.layout.size())?.into_raw();
+        let task = memory.cast::<Header<M>>();
+        // SAFETY: the memory is this task's alone, large enough and aligned (checked above). The header is written,
+        // and later the stage, so that what lies between them stays bytes.
+        unsafe {
+            task.write(Header {
+                target: WakeTarget::new(Self::ACTS, 2),
                 next: Cell::new(ptr::null()),
                 flags: Cell::new(0),
                 joiner: UnsafeCell::new(Waker::noop().clone()),
                 holds: Cell::new(holds::FUTURE),
-                vtable: &const {
-                    VTable { poll: poll::<F, M>, clear: clear::<F, M>, take: take::<F, M> }
-                },
+                vtable,
                 kernel,
                 arena,
                 index,
             });
-            (&raw mut (*task.as_ptr()).stage).cast::<F>().write(future);
         }
-        Ok(Self(task.cast()))
+        Ok(Self(task))
     }
 
     /// # Safety
@@ -219,6 +244,12 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         if let Some(parent) = parent {
             parent.wake();
         }
+    }
+
+    /// Makes the task ready, by the function that its wakers call: for the rare case.
+    pub(super) fn wake_as_others_do(&self) {
+        // SAFETY: the pointer reaches the whole task, which this reference keeps.
+        unsafe { WakeTarget::wake_by_ref(self.0.cast()) }
     }
 
     /// Asks the kernel to drop the future instead of polling it again.

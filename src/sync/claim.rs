@@ -44,7 +44,9 @@ impl Claim {
         }
     }
 
-    /// Claims `arm` unless something has been claimed already.
+    /// Claims `arm` unless something has been claimed already. Not inlined: most operations are no arms, and the loop
+    /// takes seventy bytes of flash.
+    #[inline(never)]
     pub(crate) fn claim(&self, arm: u16) -> bool {
         self.enter(arm + 1)
     }

@@ -48,6 +48,9 @@ const BARE: u8 = 1;
 /// Others may know of it: it has been queued, and its owner has yet to see what came of that. Only the owner
 /// reads and changes this, so it needs no lock.
 const KNOWN: u8 = 2;
+/// Its owner stays until it is told what has come of it: a call that blocks its thread. Noted down before it is queued
+/// for the first time; only threads do so, and elsewhere it costs nothing.
+const STAYS: u8 = if cfg!(feature = "std") { 4 } else { 0 };
 
 /// One parked operation.
 ///
@@ -109,7 +112,19 @@ impl Token {
 
     /// Changes that, before it is queued.
     pub(crate) fn set_bare(&self, bare: bool) {
-        self.notes.set(if bare { BARE } else { 0 });
+        self.notes.set(self.notes.get() & STAYS | if bare { BARE } else { 0 });
+    }
+
+    /// Its owner notes down that it stays.
+    #[cfg(feature = "std")]
+    pub(crate) fn make_stay(&self) {
+        self.notes.set(self.notes.get() | STAYS);
+    }
+
+    /// Whether its operation brings a value, or takes one, and its owner stays: then that can be done on its behalf.
+    #[inline]
+    pub(crate) fn stays(&self) -> bool {
+        STAYS != 0 && self.notes.get() & (STAYS | BARE) == STAYS
     }
 
     /// Whether others may know of it. Its owner asks, and needs no lock for that.
@@ -195,6 +210,11 @@ impl Token {
     pub(crate) fn set_waker(&self, waker: Option<Waker>) -> Option<Waker> {
         // SAFETY: as in `will_wake`.
         unsafe { ptr::replace(self.waker.get().cast(), waker) }
+    }
+
+    /// Stores `waker`, and leaves the old one there, which the caller drops outside the lock.
+    pub(crate) fn swap_waker(&self, waker: &mut Option<Waker>) {
+        *waker = self.set_waker(waker.take());
     }
 
     /// Stores `waker` in a token that is about to be queued: it has none.
@@ -407,12 +427,13 @@ impl Parked {
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let first = self.list.first()?;
+        let first = self.list.pop_front()?;
         if self.looked_at == first {
-            self.look_past(first);
+            // On behind it.
+            self.looked_at = self.list.head;
         }
         self.count -= 1;
-        self.list.pop_front()
+        Some(first)
     }
 
     /// Takes the first token out and ends its wait with `outcome`. It must not be an arm of a select.

@@ -31,9 +31,9 @@ pub(crate) struct Acts {
 const STUCK: usize = usize::MAX / 4 * 3;
 
 impl WakeTarget {
-    /// One that has one reference.
-    pub(crate) fn new(acts: &'static Acts) -> Self {
-        Self { references: AtomicUsize::new(1), acts }
+    /// One that has so many references.
+    pub(crate) fn new(acts: &'static Acts, references: usize) -> Self {
+        Self { references: AtomicUsize::new(references), acts }
     }
 
     /// One more reference, for somebody who has one.
@@ -64,6 +64,16 @@ impl WakeTarget {
             // SAFETY: the last reference, or one that does not count: it is there still.
             unsafe { Self::end(target, before) };
         }
+    }
+
+    /// Wakes it.
+    ///
+    /// # Safety
+    /// The caller has a reference, and `target` reaches the whole.
+    #[inline]
+    pub(crate) unsafe fn wake_by_ref(target: NonNull<Self>) {
+        // SAFETY: by the caller's word.
+        unsafe { (target.as_ref().acts.wake_by_ref)(target) }
     }
 
     /// # Safety
@@ -117,10 +127,7 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(
     },
     |data| {
         // SAFETY: as above.
-        unsafe {
-            let target = WakeTarget::of(data);
-            (target.as_ref().acts.wake_by_ref)(target)
-        }
+        unsafe { WakeTarget::wake_by_ref(WakeTarget::of(data)) }
     },
     // SAFETY: as above; the reference is the waker's, which is given up.
     |data| unsafe { WakeTarget::release(WakeTarget::of(data)) },

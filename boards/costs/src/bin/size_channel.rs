@@ -10,7 +10,7 @@ use cloakroom::sync::CriticalSectionRawMutex as Lock;
 use cortex_m as _;
 use cortex_m_rt::entry;
 
-static ARENA: Arena<Lock, 2, 128, 2, 1> = Arena::new();
+static ARENA: Arena<Lock, 6, 32, 2, 1> = Arena::new();
 static KERNEL: Kernel<Lock, NoTimers> = Kernel::without_timers();
 static NUMBERS: Channel<Lock, u32, Buffered<1>> = Channel::new();
 
