@@ -7,7 +7,7 @@ use super::park::pass;
 use super::{block_on, block_on_by};
 use crate::channel::aside::{Aside, Missed};
 use crate::channel::{Channel, Compete, HasChannel, Receiver, Sender, Strategy};
-use crate::error::{RecvError, RecvTimeoutError, SendError, SendTimeoutError};
+use crate::error::{PartlySent, RecvError, RecvTimeoutError, SendError, SendTimeoutError};
 use crate::limit::Operation;
 use crate::sync::RawMutex;
 
@@ -50,6 +50,24 @@ macro_rules! blocking_sends {
                 Ok(receipt) => Ok(receipt),
                 Err(value) => wait(self.send(value).staying()),
             }
+        }
+
+        /// As `send_many`, blocking this thread while there is no room for the next value.
+        ///
+        /// # Errors
+        /// How many were sent, and the first one that was not, when the channel is closed.
+        pub fn blocking_send_many(
+            &self,
+            values: impl IntoIterator<Item = T>,
+        ) -> Result<usize, PartlySent<SendError<T>>> {
+            let mut sent = 0;
+            for value in values {
+                if let Err(error) = self.blocking_send(value) {
+                    return Err(PartlySent { sent, error });
+                }
+                sent += 1;
+            }
+            Ok(sent)
         }
 
         /// As `send`, blocking this thread for `limit` at the most.
@@ -128,6 +146,22 @@ macro_rules! blocking_receives {
                     block_on_by(self.recv().landing(&mut place), deadline)
                 }
             }
+        }
+
+        /// As `recv_many`, blocking this thread until there is a value.
+        ///
+        /// # Errors
+        /// When the channel is closed and empty.
+        pub fn blocking_recv_many<B: Extend<T>>(
+            &self,
+            buffer: &mut B,
+            limit: usize,
+        ) -> Result<usize, RecvError> {
+            if limit == 0 {
+                return Ok(0);
+            }
+            let first = self.blocking_recv()?;
+            Ok(self.recv_many(buffer, limit).begin_with(first))
         }
 
         /// The values as they come, blocking this thread, until the channel is closed and empty.

@@ -175,6 +175,10 @@ fn nothing_is_allocated_after_set_up() {
         .for_each(serving_threads);
     assert_eq!(CALLS.load(Ordering::Relaxed), 0);
 
+    without_allocating(choosing_what_is_ready);
+    choosing_what_is_waited_for();
+    assert_eq!(CALLS.load(Ordering::Relaxed), 0);
+
     without_allocating(selects_and_limits);
     without_allocating(|| messages(ARENA.handle()));
     without_allocating(|| to_several(ARENA.handle()));
@@ -185,6 +189,103 @@ fn nothing_is_allocated_after_set_up() {
     both_without_allocating(|| drive_tasks(&ARENA, &KERNEL), || drive_tasks(&ARENA, &KERNEL));
     assert_eq!(CALLS.load(Ordering::Relaxed), 0);
     assert_eq!(ARENA.snapshot().live, 0);
+}
+
+/// Both sides of a channel of values that just fit into what a select keeps in place.
+type Line = (blocking::Sender<[u64; 5]>, blocking::Receiver<[u64; 5]>);
+
+/// Selects of a thread over what is ready, or in vain.
+fn choosing_what_is_ready() {
+    thread_local! {
+        /// Channels are set-up.
+        static LINES: [Line; 3] = {
+            ARMED.set(false);
+            let lines = [blocking::bounded(2), blocking::unbounded(), blocking::bounded(0)];
+            // Its first segment, and the arena for it.
+            lines[1].0.send([0; 5]).expect("memory");
+            lines[1].1.recv().expect("a value");
+            ARMED.set(true);
+            lines
+        };
+    }
+    LINES.with(|lines| {
+        let [(ring, from_ring), (list, from_list), (_nobody, meeting)] = lines;
+        for round in 0..100 {
+            let nothing = blocking::select! {
+                recv(from_ring) -> _ => false,
+                recv(from_list) -> _ => false,
+                recv(meeting) -> _ => false,
+                default => true,
+            };
+            assert!(nothing);
+            for _ in 0..2 {
+                blocking::select! {
+                    recv(meeting) -> _ => panic!("nobody sends there"),
+                    send(ring, [round; 5]) -> sent => assert!(sent.is_ok()),
+                }
+            }
+            list.send([round; 5]).expect("memory");
+            // Full: what is received first is not.
+            let mut taken = [0; 2];
+            for _ in 0..3 {
+                blocking::select! {
+                    recv(from_ring) -> value => {
+                        taken[0] += 1;
+                        assert_eq!(value, Ok([round; 5]));
+                    }
+                    recv(from_list) -> value => {
+                        taken[1] += 1;
+                        assert_eq!(value, Ok([round; 5]));
+                    }
+                }
+            }
+            assert_eq!(taken, [2, 1]);
+        }
+    });
+}
+
+/// Selects of two threads that wait for each other. They have waited once, which is set-up.
+fn choosing_what_is_waited_for() {
+    let (quiet, never) = blocking::bounded::<u64>(1);
+    let (ping, pinged) = blocking::bounded(1);
+    let (pong, ponged) = blocking::unbounded();
+    let mut server = blocking::Select::new();
+    let mut client = blocking::Select::new();
+    let (request, _) = (server.recv(&pinged), server.recv(&never));
+    let (_, reply) = (client.recv(&never), client.recv(&ponged));
+    let mut sending = blocking::Select::new_biased();
+    let (send, _) = (sending.send(&ping), sending.recv(&never));
+    let moment = Duration::from_millis(1);
+    assert!(server.select_timeout(moment).is_err() && client.select_timeout(moment).is_err());
+    ping.send(0).expect("room");
+    assert!(sending.select_timeout(moment).is_err());
+    assert_eq!(pinged.recv(), Ok(0));
+    both_without_allocating(
+        || {
+            for _ in 0..2_000 {
+                let operation = server.select();
+                assert_eq!(operation.index(), request);
+                let number = operation.recv(&pinged).expect("a request");
+                pong.send(number).expect("open");
+            }
+        },
+        || {
+            for number in 0..1_000 {
+                // The second one waits for room, or for what the server does.
+                for number in [number, number + 1] {
+                    let operation = sending.select();
+                    assert_eq!(operation.index(), send);
+                    operation.send(&ping, number).expect("open");
+                }
+                for number in [number, number + 1] {
+                    let operation = client.select();
+                    assert_eq!(operation.index(), reply);
+                    assert_eq!(operation.recv(&ponged), Ok(number));
+                }
+            }
+        },
+    );
+    drop(quiet);
 }
 
 fn selects_and_limits() {

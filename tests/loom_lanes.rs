@@ -146,6 +146,33 @@ fn segments_are_called_back_under_way() {
     explore(Some(2), || with_segments!(called_back));
 }
 
+/// A receiver takes several values in one step of its lane, while their sender goes on.
+fn batched<S>((sender, receiver): Sides<S>)
+where
+    S: Compete<u32, Receipt = ()> + Send + Sync + 'static,
+{
+    let sends = thread::spawn(move || assert_eq!(block_on(sender.send_many(1..=3)), Ok(3)));
+    let mut received = Vec::new();
+    while received.len() < 3 {
+        let before = received.len();
+        let count = block_on(receiver.recv_many(&mut received, 3)).unwrap();
+        assert_eq!(received.len(), before + count);
+    }
+    assert_eq!(received, [1, 2, 3]);
+    sends.join().unwrap();
+    assert_done(receiver, 3);
+}
+
+#[test]
+fn a_batch_leaves_a_ring_under_way() {
+    explore(Some(3), || with_ring!(2, batched));
+}
+
+#[test]
+fn a_batch_leaves_segments_under_way() {
+    explore(Some(3), || with_segments!(batched));
+}
+
 /// Whoever only tries is told the truth.
 #[test]
 fn a_lane_is_full_or_empty_only_if_the_channel_is() {

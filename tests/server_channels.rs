@@ -2,8 +2,12 @@
 #![cfg(all(feature = "std", not(any(loom, shuttle))))]
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use cloakroom::channel::{
@@ -195,6 +199,118 @@ fn a_static_arena_serves_as_well() {
     thread.join().unwrap();
     drop(receiver);
     assert_eq!(ARENA.snapshot().live, 0);
+}
+
+/// Batches of many sizes between two threads: in order, none lost, none doubled, and counted.
+fn batched<K>((sender, receiver): (Sender<u64, K>, Receiver<u64, K>))
+where
+    K: Compete<u64, Receipt = ()> + Send + Sync + 'static,
+{
+    const VALUES: u64 = 20_000;
+    let watch = receiver.clone();
+    let sends = thread::spawn(move || {
+        let (mut values, mut dice) = (0..VALUES, Dice(5));
+        while !values.is_empty() {
+            let size = 1 + dice.below(70) as usize;
+            let expected = size.min(values.clone().count());
+            assert_eq!(sender.blocking_send_many(values.by_ref().take(size)), Ok(expected));
+        }
+        sender.close();
+        let refused = sender.blocking_send_many([7, 8]).unwrap_err();
+        assert_eq!((refused.sent, refused.error.0), (0, 7));
+    });
+    let (mut received, mut dice) = (Vec::new(), Dice(9));
+    assert_eq!(receiver.blocking_recv_many(&mut received, 0), Ok(0));
+    loop {
+        let (before, limit) = (received.len(), 1 + dice.below(90) as usize);
+        match receiver.blocking_recv_many(&mut received, limit) {
+            Ok(count) => {
+                assert!((1..=limit).contains(&count), "{count} of {limit}");
+                assert_eq!(received.len(), before + count);
+            }
+            Err(RecvError) => break,
+        }
+    }
+    sends.join().unwrap();
+    assert!(received.into_iter().eq(0..VALUES));
+    let seen = watch.snapshot();
+    assert_eq!((u64::from(seen.sent), u64::from(seen.received), seen.depth), (VALUES, VALUES, 0));
+}
+
+#[test]
+fn batches_pass_between_threads() {
+    let arena = Arc::new(MappedArena::new(64 << 10, 256, 128).unwrap());
+    [1, 2, 31, 32, 33, 128].into_iter().for_each(|capacity| batched(bounded(capacity)));
+    batched(rendezvous());
+    let (sender, receiver) = unbounded_in(arena);
+    let sends = thread::spawn(move || sender.blocking_send_many(0..20_000));
+    let mut received = Vec::new();
+    while receiver.blocking_recv_many(&mut received, 300).is_ok() {}
+    assert_eq!(sends.join().unwrap().ok(), Some(20_000));
+    assert!(received.into_iter().eq(0..20_000));
+}
+
+/// Values too large to be held in between, and a batch that ends in the middle of what there is.
+#[test]
+fn a_batch_takes_no_more_than_its_limit() {
+    let (sender, receiver) = bounded(100);
+    assert_eq!(sender.try_send_many((0..80).map(|number| [number; 300])).ok(), Some(80));
+    let mut large = Vec::new();
+    assert_eq!(receiver.blocking_recv_many(&mut large, 33), Ok(33));
+    assert_eq!(receiver.blocking_recv_many(&mut large, 100), Ok(47));
+    assert!(large.into_iter().eq((0..80).map(|number| [number; 300])));
+
+    let (sender, receiver) = bounded(100);
+    assert_eq!(sender.try_send_many(0..80).ok(), Some(80));
+    let permit = sender.try_reserve().unwrap();
+    let mut small = Vec::new();
+    assert_eq!(receiver.blocking_recv_many(&mut small, 33), Ok(33));
+    assert_eq!((receiver.len(), receiver.try_recv()), (47, Ok(33)));
+    permit.send(80);
+    assert_eq!(receiver.blocking_recv_many(&mut small, 100), Ok(47));
+    assert_eq!((small.len(), small.last(), receiver.snapshot().empty), (80, Some(&80), 0));
+}
+
+/// What waits for a receiver that has been served is not taken by a batch.
+#[test]
+fn a_batch_leaves_what_was_promised() {
+    let (sender, receiver) = bounded(8);
+    let mut waits = pin!(receiver.recv());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(waits.as_mut().poll(&mut cx).is_pending());
+    assert_eq!(sender.try_send_many(0..4).ok(), Some(4));
+    let mut batch = Vec::new();
+    assert_eq!(receiver.blocking_recv_many(&mut batch, 8), Ok(3));
+    assert_eq!((batch, receiver.len()), (vec![0, 1, 2], 1));
+    assert_eq!(waits.as_mut().poll(&mut cx), Poll::Ready(Ok(3)));
+}
+
+/// Takes two values, and then panics.
+struct Two(Vec<Counted>);
+
+impl Extend<Counted> for Two {
+    fn extend<I: IntoIterator<Item = Counted>>(&mut self, values: I) {
+        for value in values {
+            assert!(self.0.len() < 2, "no room");
+            self.0.push(value);
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_panics_doubles_nothing() {
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (sender, receiver) = bounded(100);
+    assert!(sender.try_send_many((0..50).map(|_| Counted(dropped.clone()))).is_ok());
+    let mut two = Two(Vec::new());
+    let ends = AssertUnwindSafe(|| receiver.blocking_recv_many(&mut two, 40));
+    assert!(catch_unwind(ends).is_err());
+    let gone = 50 - receiver.len();
+    assert_eq!((dropped.load(Relaxed), two.0.len()), (gone - 2, 2));
+    assert!(gone <= 40);
+    assert_eq!(receiver.snapshot().received as usize, gone);
+    drop((two, sender, receiver));
+    assert_eq!(dropped.load(Relaxed), 50);
 }
 
 /// The last endpoint of either side closes, and each value is dropped once.

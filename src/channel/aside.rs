@@ -66,6 +66,9 @@ pub trait Aside<T>: Sealed {
     /// The same of a receive.
     fn may_recv(&self) -> Result<(), Missed<()>>;
 
+    /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
+    fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>>;
+
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
 
@@ -183,6 +186,11 @@ impl<T> Aside<T> for () {
 
     #[inline(always)]
     fn may_recv(&self) -> Result<(), Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    #[inline(always)]
+    fn recv_many(&self, _into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         Err(Missed::Shut(()))
     }
 

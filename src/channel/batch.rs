@@ -2,20 +2,23 @@
 
 use core::future::Future;
 use core::marker::PhantomPinned;
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
+use super::aside::{Aside, Missed};
 use super::endpoint::{ChannelRef, KindOf, LockOf, Receiver, Sender, ValueOf};
-use super::store::{Compete, Strategy};
+use super::store::{Compete, Store, Strategy};
 use super::subscriber::{Listen, Subscriber};
 use super::{Channel, RecvFuture, SendFuture};
 use crate::error::{
     PartlySent, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TrySendError,
 };
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::Claim;
+use crate::unwind::to_the_end;
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Sends values, in order, until there are no more or one is refused. Lend the iterator
@@ -87,7 +90,9 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// * *Wake-ups:* the future is woken once.
     /// * *Interrupts:* polled in a handler it is safe as the buffer is; it is filled outside the
     ///   lock.
-    /// * *Cost:* one pending receive; a `try_recv` for each further value.
+    /// * *Cost:* one pending receive; a `try_recv` for each further value. Where a channel on the heap has lanes,
+    ///   up to 32 values in one step instead. Should the buffer panic, those that it was about to be given are
+    ///   dropped.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Channel};
@@ -227,6 +232,22 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, I> SendMany<'a, M, T, S, I> {
     fn partly<E>(&self, error: E) -> PartlySent<E> {
         PartlySent { sent: self.sent, error }
     }
+
+    /// Sends by the lane what goes that way, and returns the first value that may have to wait.
+    fn next_to_wait(&mut self) -> Option<T>
+    where
+        I: Iterator<Item = T>,
+    {
+        if !S::Aside::LENDS {
+            return self.values.next();
+        }
+        loop {
+            match self.channel.send_aside(self.values.next()?) {
+                Ok(()) => self.sent += 1,
+                Err(missed) => return Some(missed.into_inner()),
+            }
+        }
+    }
 }
 
 impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Future for SendMany<'_, M, T, S, I> {
@@ -246,7 +267,7 @@ impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Future for SendMany<
             }
             // SAFETY: the iterator is not pinned, and there is no future to be moved.
             let this = unsafe { self.as_mut().get_unchecked_mut() };
-            match this.values.next() {
+            match this.next_to_wait() {
                 Some(value) => this.sending = Some(this.channel.send(value)),
                 None => return Poll::Ready(Ok(this.sent)),
             }
@@ -302,18 +323,82 @@ impl<'a, M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> RecvMany<'a, M,
         unsafe { self.map_unchecked_mut(|this| &mut this.inner) }
     }
 
+    /// The first value has come another way: takes the others.
+    #[cfg(feature = "std")]
+    pub(crate) fn begin_with(mut self, first: S::Received) -> usize {
+        self.take_more(first)
+    }
+
     /// The first value has come: takes the others.
-    fn take_more(self: Pin<&mut Self>, first: S::Received) -> usize {
-        // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
+    fn take_more(&mut self, first: S::Received) -> usize {
         let mut count = 1;
-        this.buffer.extend([first]);
-        while count < this.limit {
-            let Some(next) = this.inner.try_next() else { break };
-            this.buffer.extend([next]);
+        self.buffer.extend([first]);
+        while count < self.limit {
+            if S::Aside::LENDS && size_of::<T>() <= LARGEST_HELD {
+                match self.take_several(self.limit - count) {
+                    Ok(several) => {
+                        count += several;
+                        continue;
+                    }
+                    Err(Missed::NotNow(())) => break,
+                    Err(_) => {}
+                }
+            }
+            let Some(next) = self.inner.try_next() else { break };
+            self.buffer.extend([next]);
             count += 1;
         }
         count
+    }
+
+    /// As many values as a lane has at once, up to `limit`.
+    #[inline(never)]
+    fn take_several(&mut self, limit: usize) -> Result<usize, Missed<()>> {
+        let mut held = Held { values: [const { MaybeUninit::uninit() }; HELD], next: 0, len: 0 };
+        let places = &mut held.values[..limit.min(HELD)];
+        held.len = self.inner.try_several(places)?;
+        let len = held.len;
+        // Outside the lane's lock, as it is foreign code.
+        self.buffer.extend(held.by_ref().map(S::Store::received));
+        Ok(len)
+    }
+}
+
+/// How many values are taken out of a lane at once, on their way to the buffer, and how large they may be: a page of stack
+/// at the most.
+const HELD: usize = 32;
+const LARGEST_HELD: usize = 128;
+
+/// Values that have been taken out of a lane.
+struct Held<T> {
+    /// From `next` up to `len` there are values.
+    values: [MaybeUninit<T>; HELD],
+    next: usize,
+    len: usize,
+}
+
+impl<T> Iterator for Held<T> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        let value = self.values[..self.len].get(self.next)?;
+        self.next += 1;
+        // SAFETY: there is a value, which leaves here: `next` is behind it now.
+        Some(unsafe { value.assume_init_read() })
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.len - self.next;
+        (left, Some(left))
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        // What the buffer did not want, or did not get as it panicked.
+        to_the_end(|| self.next().map(drop).is_some());
     }
 }
 
@@ -326,7 +411,8 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Future for RecvMany
             return if self.inner.wins() { Poll::Ready(Ok(0)) } else { Poll::Pending };
         }
         let first = ready!(self.as_mut().inner().poll(cx));
-        Poll::Ready(first.map(|first| self.take_more(first)))
+        // SAFETY: nothing pinned is moved.
+        Poll::Ready(first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 }
 
@@ -344,7 +430,8 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Operation
             return Some(Ok(0));
         }
         let first = self.as_mut().inner().abandon(why)?;
-        Some(first.map(|first| self.take_more(first)))
+        // SAFETY: nothing pinned is moved.
+        Some(first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 }
 
@@ -358,6 +445,19 @@ impl<M: RawMutex, T, S: Strategy<T>, B: Extend<S::Received>> Arm for RecvMany<'_
 
     fn withdraw(self: Pin<&mut Self>) {
         self.inner().withdraw();
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.inner.is_fresh()
+    }
+
+    fn attempt(mut self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        if self.limit == 0 {
+            return Attempt::Done(Ok(0));
+        }
+        let first = self.as_mut().inner().attempt();
+        // SAFETY: nothing pinned is moved.
+        first.map(|first| first.map(|first| unsafe { self.get_unchecked_mut() }.take_more(first)))
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -12,7 +12,7 @@ use crate::error::{
     RecvError, RecvTimeoutError, SendError, TryAllocError, TryRecvError, TrySendError,
 };
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::claim::Claim;
 use crate::sync::{RawMutex, const_fn};
 
@@ -426,6 +426,16 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Arm for RecvBytes<'_, 'a, M, S>
 
     fn withdraw(self: Pin<&mut Self>) {
         self.inner().withdraw();
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.inner.is_fresh()
+    }
+
+    fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        let received = self.inner().attempt();
+        received
+            .map(|result| result.map_err(|RecvError| ByteRecvError::Closed).and_then(Self::open))
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

@@ -20,6 +20,7 @@
 //! the arena.
 
 pub(crate) mod aside;
+mod attempt;
 mod batch;
 pub(crate) mod broadcast;
 pub(crate) mod buffered;

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 use core::future::Future;
 use core::marker::{PhantomData, PhantomPinned};
+use core::mem::MaybeUninit;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
@@ -17,7 +18,7 @@ use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::error::{RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
@@ -102,6 +103,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Look::Again => {}
             }
         }
+    }
+
+    /// What a lane has at once, into the first of these places: how many.
+    #[inline]
+    pub(super) fn try_several(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
+        self.channel.aside.recv_many(into)
     }
 
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
@@ -476,6 +483,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
         unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
+    }
+
+    #[inline]
+    fn is_fresh(&self) -> bool {
+        !self.node.token.is_known()
+    }
+
+    #[inline]
+    fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        self.channel.attempt_take(self.reader).map(Ok)
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

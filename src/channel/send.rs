@@ -15,7 +15,7 @@ use super::store::Strategy;
 use super::{Channel, wake};
 use crate::error::{SendError, SendTimeoutError};
 use crate::limit::{Operation, Stopped};
-use crate::select::Arm;
+use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
@@ -493,6 +493,18 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
         unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
+    }
+
+    #[inline]
+    fn is_fresh(&self) -> bool {
+        !self.node.token.is_known()
+    }
+
+    #[inline]
+    fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
+        // SAFETY: nothing pinned is moved.
+        let this = unsafe { self.get_unchecked_mut() };
+        this.channel.attempt_send(this.node.value.get_mut(), this.rank).map(Ok)
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {

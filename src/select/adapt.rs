@@ -7,7 +7,7 @@ use core::pin::Pin;
 use core::ptr;
 use core::task::{Context, Poll};
 
-use super::{Arm, sealed};
+use super::{Arm, Attempt, sealed};
 use crate::sync::claim::{Claim, claim_own};
 
 /// An arm with another result, made by [`Arm::mapped`].
@@ -54,6 +54,16 @@ impl<A: Arm, U, F: FnMut(A::Output) -> U> Arm for Mapped<A, F> {
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.arm().poll_ready(cx)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.arm.is_fresh()
+    }
+
+    fn attempt(mut self: Pin<&mut Self>) -> Attempt<U> {
+        let attempted = self.as_mut().arm().attempt();
+        // SAFETY: as in `poll`.
+        attempted.map(|output| (unsafe { &mut self.get_unchecked_mut().map })(output))
     }
 }
 
@@ -146,6 +156,11 @@ impl<F: Future> Arm for Plain<F> {
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.advance(cx).map(drop)
     }
+
+    fn is_fresh(&self) -> bool {
+        // Where its future waits is not a select's business, and stays so.
+        true
+    }
 }
 
 /// An arm that never happens: to switch one off without another type.
@@ -182,5 +197,11 @@ impl<T> Arm for Never<T> {
     fn withdraw(self: Pin<&mut Self>) {}
     fn poll_ready(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+    fn is_fresh(&self) -> bool {
+        true
+    }
+    fn attempt(self: Pin<&mut Self>) -> Attempt<T> {
+        Attempt::NotNow
     }
 }

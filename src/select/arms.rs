@@ -4,7 +4,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::{Arm, Arms, MOST, sealed};
+use super::{Arm, Arms, Attempt, MOST, sealed};
 use crate::sync::claim::Claim;
 use crate::unwind::to_the_end;
 
@@ -58,6 +58,23 @@ macro_rules! tuple_of_arms {
                         unsafe { Pin::new_unchecked(&mut this.$field) }.poll_ready(cx)
                     })+
                     _ => Poll::Pending,
+                }
+            }
+
+            fn are_fresh(&self) -> bool {
+                $(self.$field.is_fresh())&&+
+            }
+
+            fn attempt_arm(self: Pin<&mut Self>, arm: u16) -> Attempt<Self::Output> {
+                // SAFETY: as in `join`.
+                let this = unsafe { self.get_unchecked_mut() };
+                match arm {
+                    $($field => {
+                        // SAFETY: as in `join`.
+                        let arm = unsafe { Pin::new_unchecked(&mut this.$field) };
+                        arm.attempt().map($either::$variant)
+                    })+
+                    _ => Attempt::NotNow,
                 }
             }
 
@@ -123,6 +140,20 @@ impl<A: Arm, const N: usize> Arms for [A; N] {
         }
     }
 
+    fn are_fresh(&self) -> bool {
+        self.iter().all(Arm::is_fresh)
+    }
+
+    fn attempt_arm(self: Pin<&mut Self>, number: u16) -> Attempt<Self::Output> {
+        let number = usize::from(number);
+        // SAFETY: as in `join`.
+        let Some(arm) = unsafe { self.get_unchecked_mut() }.get_mut(number) else {
+            return Attempt::NotNow;
+        };
+        // SAFETY: as in `join`.
+        unsafe { Pin::new_unchecked(arm) }.attempt().map(|output| (number, output))
+    }
+
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: as in `join`.
         let mut arms = unsafe { self.get_unchecked_mut() }.iter_mut();
@@ -169,6 +200,12 @@ impl Arms for End {
         Poll::Pending
     }
     fn withdraw(self: Pin<&mut Self>) {}
+    fn are_fresh(&self) -> bool {
+        true
+    }
+    fn attempt_arm(self: Pin<&mut Self>, _arm: u16) -> Attempt<Self::Output> {
+        Attempt::NotNow
+    }
 }
 
 impl<A: Arm, R: Arms> Chain<A, R> {
@@ -209,6 +246,17 @@ impl<A: Arm, R: Arms> Arms for Chain<A, R> {
         match arm.checked_sub(1) {
             None => self.arm().poll_ready(cx),
             Some(further) => self.rest().poll_arm_ready(further, cx),
+        }
+    }
+
+    fn are_fresh(&self) -> bool {
+        self.0.is_fresh() && self.1.are_fresh()
+    }
+
+    fn attempt_arm(self: Pin<&mut Self>, arm: u16) -> Attempt<Self::Output> {
+        match arm.checked_sub(1) {
+            None => self.arm().attempt().map(Link::Here),
+            Some(further) => self.rest().attempt_arm(further).map(Link::Further),
         }
     }
 

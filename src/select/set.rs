@@ -3,7 +3,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::{Arm, Arms, MOST, Select, sealed, select};
+use super::{Arm, Arms, Attempt, MOST, Select, sealed, select};
 use crate::sync::claim::Claim;
 use crate::unwind::to_the_end;
 
@@ -151,6 +151,17 @@ impl<F: Arm + ?Sized, const N: usize> Arms for ArmSet<'_, F, N> {
 
     fn poll_arm_ready(self: Pin<&mut Self>, number: u16, cx: &mut Context<'_>) -> Poll<()> {
         self.arm(number).map_or(Poll::Pending, |arm| arm.poll_ready(cx))
+    }
+
+    fn are_fresh(&self) -> bool {
+        self.arms.iter().flatten().all(|arm| arm.as_ref().get_ref().is_fresh())
+    }
+
+    fn attempt_arm(self: Pin<&mut Self>, number: u16) -> Attempt<Self::Output> {
+        match self.arm(number) {
+            Some(arm) => arm.attempt().map(|output| (usize::from(number), output)),
+            None => Attempt::NotNow,
+        }
     }
 
     fn withdraw(mut self: Pin<&mut Self>) {

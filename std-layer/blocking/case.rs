@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::handoff::{Handoff, PacketToFill, packet};
+use super::outcome::Outcome;
 use super::receiver::Source;
 use super::sender::Target;
 use super::timer::Delivery;
 use super::{Receiver, RecvError, Sender};
 use crate::channel::{Permit, Strategy};
-use crate::error::ClosedError;
+use crate::error::{ClosedError, TryRecvError, TryReserveError, TrySendError};
 use crate::select::{Arm, Arms, never, sealed::Sealed};
 use crate::std_layer::StdRawMutex;
 use crate::std_layer::channel::{Bounded, Unbounded};
@@ -21,16 +22,19 @@ use crate::unwind::to_the_end;
 
 /// What a select needs of a sender or a receiver.
 pub(super) trait Endpoint {
-    /// Its operation.
+    /// Does its operation, if that takes no waiting. What comes of it: a [`Granted<T>`](Granted) of a sender, a
+    /// [`Received<T>`](Received) of a receiver.
+    fn attempt(&self) -> Option<Outcome>;
+    /// Its operation, for who waits.
     fn case(&self) -> Pin<Box<dyn Case + '_>>;
     /// When the operation may become ready though nobody comes.
     fn due(&self) -> Option<Instant>;
 }
 
-/// An operation of a select. It keeps what comes of it until somebody asks who knows its type.
+/// An operation of a select that waits. It keeps what comes of it until somebody asks.
 pub(super) trait Case: Arm<Output = ()> {
-    /// Where that lies: an `Option<Granted<T>>` of a sender, an `Option<Received<T>>` of a receiver.
-    fn outcome(self: Pin<&mut Self>) -> *mut ();
+    /// What came of it, as of an [attempt](Endpoint::attempt), if it has been done. Then it begins anew.
+    fn outcome(self: Pin<&mut Self>) -> Option<Outcome>;
 }
 
 /// What came of a receive: a value, perhaps one that its sender has yet to say.
@@ -58,23 +62,43 @@ impl<T> Place<'_, T> {
 }
 
 impl<T> Endpoint for Sender<T> {
+    fn attempt(&self) -> Option<Outcome> {
+        let granted: Granted<'_, T> = match &self.0 {
+            Target::Bounded(channel) => held(channel.try_reserve(), Place::Bounded)?,
+            Target::Unbounded(channel) => held(channel.try_reserve(), Place::Unbounded)?,
+            Target::Rendezvous(channel) => {
+                // Nobody to meet: then nothing is made for it. Closed, it is told below.
+                if channel.is_full() && !channel.is_closed() {
+                    return None;
+                }
+                let (to_fill, packet) = packet();
+                match channel.try_send(Handoff::Later(packet)) {
+                    Ok(()) => Some(Place::Rendezvous(to_fill)),
+                    Err(TrySendError::Full(_)) => return None,
+                    Err(TrySendError::Closed(_)) => None,
+                }
+            }
+        };
+        Some(Outcome::new(granted))
+    }
+
     fn case(&self) -> Pin<Box<dyn Case + '_>> {
         match &self.0 {
             Target::Bounded(channel) => {
-                Holding::boxed(channel.reserve().mapped(|held| place(held, Place::Bounded)))
+                Holding::boxed(|| channel.reserve().mapped(|held| place(held, Place::Bounded)))
             }
             Target::Unbounded(channel) => {
-                Holding::boxed(channel.reserve().mapped(|held| place(held, Place::Unbounded)))
+                Holding::boxed(|| channel.reserve().mapped(|held| place(held, Place::Unbounded)))
             }
-            Target::Rendezvous(channel) => {
+            Target::Rendezvous(channel) => Holding::boxed(|| {
                 let (to_fill, packet) = packet();
                 let mut to_fill = Some(to_fill);
                 let send = channel.send(Handoff::Later(packet));
                 // It is sent once, so the packet is still there.
-                Holding::boxed(send.mapped(move |sent| -> Granted<'_, T> {
+                send.mapped(move |sent| -> Granted<'_, T> {
                     sent.ok().and_then(|()| to_fill.take()).map(Place::Rendezvous)
-                }))
-            }
+                })
+            }),
         }
     }
 
@@ -90,18 +114,50 @@ fn place<'a, T, S: Strategy<T>>(
     held.ok().map(place)
 }
 
+/// The same of a try; `None` if it would have to wait.
+fn held<'a, T, S: Strategy<T>>(
+    tried: Result<Permit<'a, StdRawMutex, T, S>, TryReserveError>,
+    place: fn(Permit<'a, StdRawMutex, T, S>) -> Place<'a, T>,
+) -> Option<Granted<'a, T>> {
+    match tried {
+        Ok(permit) => Some(Some(place(permit))),
+        Err(TryReserveError::Closed) => Some(None),
+        Err(TryReserveError::Full) => None,
+    }
+}
+
 impl<T> Endpoint for Receiver<T> {
+    #[inline]
+    fn attempt(&self) -> Option<Outcome> {
+        let tried = match &self.0 {
+            Source::Bounded(channel) => channel.try_recv().map(Handoff::Value),
+            Source::Unbounded(channel) => channel.try_recv().map(Handoff::Value),
+            Source::Rendezvous(channel) => channel.try_recv(),
+            Source::Timer(timer) => {
+                let value = timer.try_recv().ok()?;
+                Ok(Handoff::Value(value))
+            }
+            Source::Nobody => return None,
+        };
+        let received: Received<T> = match tried {
+            Ok(handoff) => Ok(handoff),
+            Err(TryRecvError::Closed) => Err(RecvError),
+            Err(TryRecvError::Empty) => return None,
+        };
+        Some(Outcome::new(received))
+    }
+
     fn case(&self) -> Pin<Box<dyn Case + '_>> {
         match &self.0 {
-            Source::Bounded(channel) => Holding::boxed(channel.recv().mapped(received)),
-            Source::Unbounded(channel) => Holding::boxed(channel.recv().mapped(received)),
-            Source::Rendezvous(channel) => Holding::boxed(
-                channel.recv().mapped(|result| -> Received<T> { result.map_err(|_| RecvError) }),
-            ),
-            Source::Timer(timer) => Holding::boxed(
-                Delivery::of(timer).mapped(|value| -> Received<T> { Ok(Handoff::Value(value)) }),
-            ),
-            Source::Nobody => Holding::boxed(never::<Received<T>>()),
+            Source::Bounded(channel) => Holding::boxed(|| channel.recv().mapped(received)),
+            Source::Unbounded(channel) => Holding::boxed(|| channel.recv().mapped(received)),
+            Source::Rendezvous(channel) => Holding::boxed(|| {
+                channel.recv().mapped(|result| -> Received<T> { result.map_err(|_| RecvError) })
+            }),
+            Source::Timer(timer) => Holding::boxed(|| {
+                Delivery::of(timer).mapped(|value| -> Received<T> { Ok(Handoff::Value(value)) })
+            }),
+            Source::Nobody => Holding::boxed(never::<Received<T>>),
         }
     }
 
@@ -118,41 +174,46 @@ fn received<T>(result: Result<T, crate::RecvError>) -> Received<T> {
 }
 
 /// An arm that keeps its result.
-struct Holding<A: Arm> {
+struct Holding<A: Arm, F> {
     arm: A,
     outcome: Option<A::Output>,
+    /// Makes the arm.
+    make: F,
 }
 
-impl<A: Arm> Holding<A> {
-    fn boxed<'a>(arm: A) -> Pin<Box<dyn Case + 'a>>
+impl<A: Arm, F: Fn() -> A> Holding<A, F> {
+    fn boxed<'a>(make: F) -> Pin<Box<dyn Case + 'a>>
     where
         A: 'a,
+        F: 'a,
     {
-        Box::pin(Self { arm, outcome: None })
+        Box::pin(Self { arm: make(), outcome: None, make })
     }
+}
 
-    fn parts(self: Pin<&mut Self>) -> (Pin<&mut A>, &mut Option<A::Output>) {
-        // SAFETY: the arm is pinned with the whole; its result never is.
+impl<A: Arm, F> Holding<A, F> {
+    fn parts(self: Pin<&mut Self>) -> (Pin<&mut A>, &mut Option<A::Output>, &F) {
+        // SAFETY: the arm is pinned with the whole; its result, and the function, never are.
         unsafe {
             let this = self.get_unchecked_mut();
-            (Pin::new_unchecked(&mut this.arm), &mut this.outcome)
+            (Pin::new_unchecked(&mut this.arm), &mut this.outcome, &this.make)
         }
     }
 }
 
-impl<A: Arm> Future for Holding<A> {
+impl<A: Arm, F> Future for Holding<A, F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let (arm, outcome) = self.parts();
+        let (arm, outcome, _) = self.parts();
         *outcome = Some(ready!(arm.poll(cx)));
         Poll::Ready(())
     }
 }
 
-impl<A: Arm> Sealed for Holding<A> {}
+impl<A: Arm, F> Sealed for Holding<A, F> {}
 
-impl<A: Arm> Arm for Holding<A> {
+impl<A: Arm, F> Arm for Holding<A, F> {
     unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
         // SAFETY: passed on.
         unsafe { self.parts().0.join(claim, arm) }
@@ -167,22 +228,26 @@ impl<A: Arm> Arm for Holding<A> {
     }
 }
 
-impl<A: Arm> Case for Holding<A> {
-    fn outcome(self: Pin<&mut Self>) -> *mut () {
-        (&raw mut *self.parts().1).cast()
+impl<A: Arm, F: Fn() -> A> Case for Holding<A, F> {
+    fn outcome(self: Pin<&mut Self>) -> Option<Outcome> {
+        let (mut arm, outcome, make) = self.parts();
+        let outcome = outcome.take()?;
+        // In its place: a send has ended.
+        arm.set(make());
+        Some(Outcome::new(outcome))
     }
 }
 
-/// A case that has been made, unless it has won.
-pub(super) type MadeCase<'a> = Option<Pin<Box<dyn Case + 'a>>>;
+/// An operation that waits, of any type.
+pub(super) type BoxedCase<'a> = Pin<Box<dyn Case + 'a>>;
 
 /// The cases of a select as its arms. The output is the number of the one that happened.
-pub(super) struct Cases<'s, 'a>(pub(super) &'s mut [MadeCase<'a>]);
+pub(super) struct Cases<'s, 'a>(pub(super) &'s mut [BoxedCase<'a>]);
 
 impl<'a> Cases<'_, 'a> {
     fn case(self: Pin<&mut Self>, number: u16) -> Option<Pin<&mut (dyn Case + 'a)>> {
         // The boxes are not pinned, only what is in them.
-        self.get_mut().0.get_mut(usize::from(number))?.as_mut().map(Pin::as_mut)
+        self.get_mut().0.get_mut(usize::from(number)).map(Pin::as_mut)
     }
 }
 

@@ -38,7 +38,7 @@
 #[macro_export]
 macro_rules! __blocking_select {
     ($($cases:tt)*) => {
-        $crate::__blocking_cases!(@read new [] $($cases)*)
+        $crate::__blocking_cases!(@read false [] $($cases)*)
     };
 }
 
@@ -62,7 +62,7 @@ macro_rules! __blocking_select {
 #[macro_export]
 macro_rules! __blocking_select_biased {
     ($($cases:tt)*) => {
-        $crate::__blocking_cases!(@read new_biased [] $($cases)*)
+        $crate::__blocking_cases!(@read true [] $($cases)*)
     };
 }
 
@@ -71,31 +71,31 @@ macro_rules! __blocking_select_biased {
 #[macro_export]
 macro_rules! __blocking_cases {
     // Reads case after case into brackets.
-    (@read $new:ident []) => {
+    (@read $biased:tt []) => {
         ::core::compile_error!("a `select!` needs at least one case")
     };
-    (@read $new:ident $cases:tt) => {{
+    (@read $biased:tt $cases:tt) => {{
         let first = 0;
-        $crate::__blocking_cases!(@look $new first $cases [] [])
+        $crate::__blocking_cases!(@look $biased first $cases [] [])
     }};
-    (@read $new:ident $cases:tt default => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [default ()] $($rest)*)
+    (@read $biased:tt $cases:tt default => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $biased $cases [default ()] $($rest)*)
     };
-    (@read $new:ident $cases:tt default() => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [default ()] $($rest)*)
+    (@read $biased:tt $cases:tt default() => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $biased $cases [default ()] $($rest)*)
     };
-    (@read $new:ident $cases:tt default($timeout:expr $(,)?) => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [default ($timeout)] $($rest)*)
+    (@read $biased:tt $cases:tt default($timeout:expr $(,)?) => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $biased $cases [default ($timeout)] $($rest)*)
     };
-    (@read $new:ident $cases:tt recv($receiver:expr $(,)?) -> $result:pat => $($rest:tt)*) => {
-        $crate::__blocking_cases!(@body $new $cases [recv ($receiver) () ($result)] $($rest)*)
+    (@read $biased:tt $cases:tt recv($receiver:expr $(,)?) -> $result:pat => $($rest:tt)*) => {
+        $crate::__blocking_cases!(@body $biased $cases [recv ($receiver) () ($result)] $($rest)*)
     };
-    (@read $new:ident $cases:tt
+    (@read $biased:tt $cases:tt
         send($sender:expr, $value:expr $(,)?) -> $result:pat => $($rest:tt)*
     ) => {
-        $crate::__blocking_cases!(@body $new $cases [send ($sender) ($value) ($result)] $($rest)*)
+        $crate::__blocking_cases!(@body $biased $cases [send ($sender) ($value) ($result)] $($rest)*)
     };
-    (@read $new:ident $cases:tt $($rest:tt)*) => {
+    (@read $biased:tt $cases:tt $($rest:tt)*) => {
         ::core::compile_error!(
             "expected `recv(receiver) -> result => code`, `send(sender, value) -> result => code`, \
              `default => code` or `default(timeout) => code`"
@@ -103,17 +103,17 @@ macro_rules! __blocking_cases {
     };
 
     // The code of a case: in braces, or up to a comma.
-    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:block, $($rest:tt)*) => {
-        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
+    (@body $biased:tt [$($cases:tt)*] [$($case:tt)*] $body:block, $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $biased [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:block $($rest:tt)*) => {
-        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
+    (@body $biased:tt [$($cases:tt)*] [$($case:tt)*] $body:block $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $biased [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:expr, $($rest:tt)*) => {
-        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]] $($rest)*)
+    (@body $biased:tt [$($cases:tt)*] [$($case:tt)*] $body:expr, $($rest:tt)*) => {
+        $crate::__blocking_cases!(@read $biased [$($cases)* [$($case)* ($body)]] $($rest)*)
     };
-    (@body $new:ident [$($cases:tt)*] [$($case:tt)*] $body:expr) => {
-        $crate::__blocking_cases!(@read $new [$($cases)* [$($case)* ($body)]])
+    (@body $biased:tt [$($cases:tt)*] [$($case:tt)*] $body:expr) => {
+        $crate::__blocking_cases!(@read $biased [$($cases)* [$($case)* ($body)]])
     };
     (@body $($rest:tt)*) => {
         ::core::compile_error!("expected code after `=>`, with a comma after it unless it is in braces")
@@ -121,66 +121,67 @@ macro_rules! __blocking_cases {
 
     // Evaluates the endpoints, one within the other, so that what their expressions borrow lives long enough, and
     // numbers them. Names made here are new in each step. The default case goes into brackets of its own.
-    (@look $new:ident $index:ident
+    (@look $biased:tt $index:ident
         [[recv ($receiver:expr) $($case:tt)*] $($cases:tt)*] $default:tt [$($seen:tt)*]
     ) => {
         match $receiver {
             ref receiver => {
                 let receiver: &$crate::blocking::Receiver<_> = receiver;
                 let _next = $index + 1;
-                $crate::__blocking_cases!(@look $new _next
+                $crate::__blocking_cases!(@look $biased _next
                     [$($cases)*] $default [$($seen)* [recv receiver $index $($case)*]])
             }
         }
     };
-    (@look $new:ident $index:ident
+    (@look $biased:tt $index:ident
         [[send ($sender:expr) $($case:tt)*] $($cases:tt)*] $default:tt [$($seen:tt)*]
     ) => {
         match $sender {
             ref sender => {
                 let sender: &$crate::blocking::Sender<_> = sender;
                 let _next = $index + 1;
-                $crate::__blocking_cases!(@look $new _next
+                $crate::__blocking_cases!(@look $biased _next
                     [$($cases)*] $default [$($seen)* [send sender $index $($case)*]])
             }
         }
     };
-    (@look $new:ident $index:ident [[default $($default:tt)*] $($cases:tt)*] [] $seen:tt) => {
-        $crate::__blocking_cases!(@look $new $index [$($cases)*] [$($default)*] $seen)
+    (@look $biased:tt $index:ident [[default $($default:tt)*] $($cases:tt)*] [] $seen:tt) => {
+        $crate::__blocking_cases!(@look $biased $index [$($cases)*] [$($default)*] $seen)
     };
-    (@look $new:ident $index:ident [[default $($default:tt)*] $($cases:tt)*] $first:tt $seen:tt) => {
+    (@look $biased:tt $index:ident [[default $($default:tt)*] $($cases:tt)*] $first:tt $seen:tt) => {
         ::core::compile_error!("a `select!` has one `default` case at most")
     };
 
     // Selects. The list is gone before any of the code runs.
-    (@look $new:ident $index:ident [] [] $seen:tt) => {{
-        let operation = $crate::__blocking_cases!(@select $new select() $seen);
+    (@look $biased:tt $index:ident [] [] $seen:tt) => {{
+        let operation = $crate::__blocking_cases!(@select $biased select() $seen);
         $crate::__blocking_cases!(@run operation $seen)
     }};
-    (@look $new:ident $index:ident [] [() ($default:expr)] $seen:tt) => {
-        match $crate::__blocking_cases!(@select $new try_select() $seen) {
-            ::core::result::Result::Ok(operation) => {
+    (@look $biased:tt $index:ident [] [() ($default:expr)] $seen:tt) => {
+        match $crate::__blocking_cases!(@select $biased try_select() $seen) {
+            ::core::option::Option::Some(operation) => {
                 $crate::__blocking_cases!(@run operation $seen)
             }
-            ::core::result::Result::Err(_) => $default,
+            ::core::option::Option::None => $default,
         }
     };
-    (@look $new:ident $index:ident [] [($timeout:expr) ($default:expr)] $seen:tt) => {
-        match $crate::__blocking_cases!(@select $new select_timeout($timeout) $seen) {
-            ::core::result::Result::Ok(operation) => {
+    (@look $biased:tt $index:ident [] [($timeout:expr) ($default:expr)] $seen:tt) => {
+        match $crate::__blocking_cases!(@select $biased select_timeout($timeout) $seen) {
+            ::core::option::Option::Some(operation) => {
                 $crate::__blocking_cases!(@run operation $seen)
             }
-            ::core::result::Result::Err(_) => $default,
+            ::core::option::Option::None => $default,
         }
     };
-    (@select $new:ident $select:ident($($timeout:expr)?)
-        [$([$way:ident $endpoint:ident $($case:tt)*])*]
-    ) => {{
-        let mut select = $crate::blocking::Select::$new();
-        $(select.$way($endpoint);)*
-        let operation = select.$select($($timeout)?);
-        operation
-    }};
+    (@select $biased:tt $select:ident($($timeout:expr)?)
+        [$([$way:ident $endpoint:ident $index:ident $($case:tt)*])*]
+    ) => {
+        $crate::blocking::Among {
+            listed: &[$($crate::blocking::Listed::$way($index, $endpoint)),*],
+            biased: $biased,
+        }
+        .$select($($timeout)?)
+    };
 
     // Does the operation, and runs its code.
     (@run $operation:ident [$(

@@ -35,7 +35,8 @@
 //! * What is in a bounded channel when its last receiver goes is dropped at that moment, as it is in an unbounded one,
 //!   and not when the last sender goes. If a value's `Drop` panics the other values are dropped all the same.
 //! * A thread that waits is parked at once; nobody spins.
-//! * [`Select`] takes up to 65,533 operations. It allocates each of them once, so `select!` does.
+//! * [`Select`] takes up to 65,533 operations. When it first has to wait it allocates each of them, once; `select!` and
+//!   `select_biased!` do so whenever they have to wait.
 //! * The asynchronous channels' own [`select!`](crate::select!) has another syntax; it stays at the crate's root.
 
 mod case;
@@ -43,6 +44,7 @@ mod default_arena;
 mod error;
 mod handoff;
 mod macros;
+mod outcome;
 mod receiver;
 mod select;
 mod sender;
@@ -53,6 +55,8 @@ pub use error::{
     SendTimeoutError, TryReadyError, TryRecvError, TrySelectError, TrySendError,
 };
 pub use receiver::{IntoIter, Iter, Receiver, TryIter};
+#[doc(hidden)]
+pub use select::{Among, Listed};
 pub use select::{Select, SelectedOperation};
 pub use sender::Sender;
 

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
 use std::pin::pin;
 use std::ptr;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
-use super::case::{Cases, Endpoint, Granted, MadeCase, Received};
+use super::case::{BoxedCase, Cases, Endpoint, Granted, Received};
+use super::outcome::Outcome;
 use super::timer::sleep_until;
 use super::{
     ReadyTimeoutError, Receiver, RecvError, SelectTimeoutError, SendError, Sender, TryReadyError,
@@ -28,8 +28,9 @@ const MOST: usize = 65_533;
 /// done by [`SelectedOperation::send`] or [`SelectedOperation::recv`]: nobody can take its place or its value away in
 /// between. Of several that are ready it takes a random one, unless it is [biased](Self::new_biased).
 ///
-/// There may be 65,533 operations. An operation is allocated when it is first selected among others, and again after it
-/// was chosen.
+/// There may be 65,533 operations. Where one is ready nothing is allocated. When it first has to wait, each operation is
+/// allocated, and kept for the next time. Two things are allocated when they happen: what takes the value across when a
+/// select sends at a rendezvous, and a place for a received value that is larger than five words.
 ///
 /// ```
 /// use cloakroom::blocking::{Select, unbounded};
@@ -50,19 +51,33 @@ const MOST: usize = 65_533;
 /// ```
 pub struct Select<'a> {
     listed: Vec<Listed<'a>>,
-    /// The operations of what is listed, as far as they have been made.
-    cases: Vec<MadeCase<'a>>,
+    /// The operations of what is listed, as far as they have been made: of the first so many.
+    cases: Vec<BoxedCase<'a>>,
     next_index: usize,
     biased: bool,
 }
 
+/// An operation that is to be selected from.
+#[doc(hidden)]
 #[derive(Clone, Copy)]
-struct Listed<'a> {
+pub struct Listed<'a> {
     index: usize,
     endpoint: &'a dyn Endpoint,
     /// Where the endpoint lies, which tells it from others.
     address: *const u8,
     receives: bool,
+}
+
+impl<'a> Listed<'a> {
+    /// A send.
+    pub fn send<T>(index: usize, s: &'a Sender<T>) -> Self {
+        Self { index, endpoint: s, address: ptr::from_ref(s).cast(), receives: false }
+    }
+
+    /// A receive.
+    pub fn recv<T>(index: usize, r: &'a Receiver<T>) -> Self {
+        Self { index, endpoint: r, address: ptr::from_ref(r).cast(), receives: true }
+    }
 }
 
 // SAFETY: what it does on another thread is to queue operations, which is done under the channels' locks, and to take
@@ -77,6 +92,136 @@ unsafe impl Sync for Select<'_> {}
 enum Wait {
     Not,
     Until(Option<Instant>),
+}
+
+impl Wait {
+    /// For so long. A limit beyond what the clock can tell is none.
+    fn for_at_most(timeout: Duration) -> Self {
+        Self::Until(Instant::now().checked_add(timeout))
+    }
+}
+
+/// What the macros do: as the methods of [`Select`], with a list that lies on the stack.
+#[doc(hidden)]
+pub struct Among<'l, 'a> {
+    pub listed: &'l [Listed<'a>],
+    pub biased: bool,
+}
+
+impl<'a> Among<'_, 'a> {
+    fn choose(&self, wait: Wait) -> Option<SelectedOperation<'a>> {
+        choose(self.listed, &mut Vec::new(), self.biased, wait)
+    }
+
+    pub fn select(&self) -> SelectedOperation<'a> {
+        loop {
+            if let Some(chosen) = self.choose(Wait::Until(None)) {
+                return chosen;
+            }
+        }
+    }
+
+    pub fn try_select(&self) -> Option<SelectedOperation<'a>> {
+        self.choose(Wait::Not)
+    }
+
+    pub fn select_timeout(&self, timeout: Duration) -> Option<SelectedOperation<'a>> {
+        self.choose(Wait::for_at_most(timeout))
+    }
+}
+
+/// Positions of a list, each once: in order, or in one that is drawn.
+///
+/// The steps are of an odd length round a circle of a power of two, so all of it is visited. Of two positions each
+/// comes first as often as the other, as the way back is as likely; of more, at least about as often: with three in a row
+/// out of 32, one in four draws is the middle one's.
+struct Tour {
+    at: usize,
+    step: usize,
+    mask: usize,
+    len: usize,
+    left: usize,
+}
+
+impl Tour {
+    fn new(len: usize, biased: bool) -> Self {
+        let mask = len.next_power_of_two() - 1;
+        let whole = Self { at: 0, step: 1, mask, len, left: mask + 1 };
+        if biased || len < 2 {
+            return whole;
+        }
+        // Lossless: no more than 16 bits, as there are no more than `MOST`.
+        let [at, step] = [len, mask].map(|below| usize::from(fair::below(below as u16)));
+        Self { at, step: step | 1, ..whole }
+    }
+}
+
+impl Iterator for Tour {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.left > 0 {
+            let at = self.at;
+            self.at = (at + self.step) & self.mask;
+            self.left -= 1;
+            if at < self.len {
+                return Some(at);
+            }
+        }
+        None
+    }
+}
+
+/// Selects one of these: at once, if one is ready; otherwise `cases` are needed, are made unless they have been, and wait.
+fn choose<'a>(
+    listed: &[Listed<'a>],
+    cases: &mut Vec<BoxedCase<'a>>,
+    biased: bool,
+    wait: Wait,
+) -> Option<SelectedOperation<'a>> {
+    for at in Tour::new(listed.len(), biased) {
+        let operation = &listed[at];
+        if let Some(outcome) = operation.endpoint.attempt() {
+            return Some(SelectedOperation::new(operation, outcome));
+        }
+    }
+    let Wait::Until(deadline) = wait else { return None };
+    wait_for(listed, cases, biased, deadline)
+}
+
+/// Waits for the first of these.
+#[inline(never)]
+fn wait_for<'a>(
+    listed: &[Listed<'a>],
+    cases: &mut Vec<BoxedCase<'a>>,
+    biased: bool,
+    deadline: Option<Instant>,
+) -> Option<SelectedOperation<'a>> {
+    if !prepare(listed, cases, deadline) {
+        return None;
+    }
+    let at = {
+        let selecting = select(Cases(cases));
+        let selecting = pin!(if biased { selecting } else { selecting.fair() });
+        block_on_pinned(selecting, deadline, due(listed)).ok()?
+    };
+    let outcome = cases.get_mut(at)?.as_mut().outcome()?;
+    Some(SelectedOperation::new(listed.get(at)?, outcome))
+}
+
+/// Makes the operations that are missing. `false` if there are none, when it is over.
+fn prepare<'a>(
+    listed: &[Listed<'a>],
+    cases: &mut Vec<BoxedCase<'a>>,
+    deadline: Option<Instant>,
+) -> bool {
+    if listed.is_empty() {
+        sleep_until(deadline);
+        return false;
+    }
+    cases.extend(listed.iter().skip(cases.len()).map(|listed| listed.endpoint.case()));
+    true
 }
 
 impl<'a> Select<'a> {
@@ -95,7 +240,7 @@ impl<'a> Select<'a> {
     /// # Panics
     /// When there are 65,533 operations.
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
-        self.add(s, ptr::from_ref(s).cast(), false)
+        self.add(Listed::send(self.next_index, s))
     }
 
     /// Adds a receive; returns its index.
@@ -103,16 +248,14 @@ impl<'a> Select<'a> {
     /// # Panics
     /// When there are 65,533 operations.
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
-        self.add(r, ptr::from_ref(r).cast(), true)
+        self.add(Listed::recv(self.next_index, r))
     }
 
-    fn add(&mut self, endpoint: &'a dyn Endpoint, address: *const u8, receives: bool) -> usize {
+    fn add(&mut self, operation: Listed<'a>) -> usize {
         assert!(self.listed.len() < MOST, "at most {MOST} operations can be selected from");
-        let index = self.next_index;
         self.next_index += 1;
-        self.listed.push(Listed { index, endpoint, address, receives });
-        self.cases.push(None);
-        index
+        self.listed.push(operation);
+        operation.index
     }
 
     /// Removes an operation. The indices of the others stay.
@@ -125,13 +268,15 @@ impl<'a> Select<'a> {
             panic!("no operation with this index");
         };
         self.listed.remove(at);
-        self.cases.remove(at);
+        if at < self.cases.len() {
+            self.cases.remove(at);
+        }
     }
 
     /// Selects an operation that is ready.
     ///
     /// # Errors
-    /// When none is.
+    /// When none is: each was asked once, one after the other.
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
         self.choose(Wait::Not).ok_or(TrySelectError)
     }
@@ -219,61 +364,26 @@ impl<'a> Select<'a> {
         assert!(!self.listed.is_empty(), "no operations have been added to `Select`");
     }
 
-    /// Makes the operations that are missing, and mixes their order up unless it is biased. `false` if there are none.
-    fn prepare(&mut self, wait: Wait) -> bool {
-        if self.listed.is_empty() {
-            if let Wait::Until(deadline) = wait {
-                sleep_until(deadline);
-            }
-            return false;
-        }
-        if !self.biased {
-            for last in (1..self.listed.len()).rev() {
-                // Lossless: below `MOST`.
-                let other = usize::from(fair::below(last as u16 + 1));
-                self.listed.swap(last, other);
-                self.cases.swap(last, other);
-            }
-        }
-        for (case, listed) in self.cases.iter_mut().zip(&self.listed) {
-            case.get_or_insert_with(|| listed.endpoint.case());
-        }
-        true
-    }
-
     fn choose(&mut self, wait: Wait) -> Option<SelectedOperation<'a>> {
-        if !self.prepare(wait) {
-            return None;
-        }
-        let at = {
-            let mut selecting = pin!(select(Cases(&mut self.cases)));
-            match wait {
-                Wait::Not => CoreSelect::try_now(selecting.as_mut())?,
-                Wait::Until(deadline) => {
-                    block_on_pinned(selecting.as_mut(), deadline, due(&self.listed)).ok()?
-                }
-            }
-        };
-        let Listed { index, address, receives, .. } = *self.listed.get(at)?;
-        Some(SelectedOperation {
-            index,
-            address,
-            receives,
-            case: self.cases.get_mut(at)?.take(),
-            _endpoint: PhantomData,
-        })
+        choose(&self.listed, &mut self.cases, self.biased, wait)
     }
 
     fn look(&mut self, wait: Wait) -> Option<usize> {
-        if !self.prepare(wait) {
+        let deadline = match wait {
+            Wait::Not if self.listed.is_empty() => return None,
+            Wait::Not => None,
+            Wait::Until(deadline) => deadline,
+        };
+        if !prepare(&self.listed, &mut self.cases, deadline) {
             return None;
         }
         let at = {
-            let mut selecting = pin!(select(Cases(&mut self.cases)));
+            let looking = select(Cases(&mut self.cases));
+            let mut looking = pin!(if self.biased { looking } else { looking.fair() });
             match wait {
-                Wait::Not => CoreSelect::try_ready(selecting.as_mut())?,
+                Wait::Not => CoreSelect::try_ready(looking.as_mut())?,
                 Wait::Until(deadline) => {
-                    let ready = pin!(selecting.as_mut().ready());
+                    let ready = pin!(looking.as_mut().ready());
                     block_on_pinned(ready, deadline, due(&self.listed)).ok()?
                 }
             }
@@ -289,10 +399,9 @@ fn due(listed: &[Listed<'_>]) -> impl Fn() -> Option<Instant> {
 
 impl Clone for Select<'_> {
     fn clone(&self) -> Self {
-        let cases = self.cases.iter().map(|_| None).collect();
         Self {
             listed: self.listed.clone(),
-            cases,
+            cases: Vec::new(),
             next_index: self.next_index,
             biased: self.biased,
         }
@@ -319,8 +428,16 @@ pub struct SelectedOperation<'a> {
     address: *const u8,
     receives: bool,
     /// `None` once it is done.
-    case: MadeCase<'a>,
+    outcome: Option<Outcome>,
     _endpoint: PhantomData<&'a ()>,
+}
+
+impl<'a> SelectedOperation<'a> {
+    #[inline]
+    fn new(listed: &Listed<'a>, outcome: Outcome) -> Self {
+        let Listed { index, address, receives, .. } = *listed;
+        Self { index, address, receives, outcome: Some(outcome), _endpoint: PhantomData }
+    }
 }
 
 impl SelectedOperation<'_> {
@@ -338,9 +455,10 @@ impl SelectedOperation<'_> {
     /// When another operation was selected than a send by `s`.
     pub fn send<'s, T>(mut self, s: &'s Sender<T>, msg: T) -> Result<(), SendError<T>> {
         assert!(ptr::from_ref(s).cast() == self.address, "passed a sender that wasn't selected");
-        // SAFETY: the case was made by the sender at this address, which is still borrowed, so it is this one;
-        // what a sender's case holds is of this type.
-        let granted = unsafe { self.outcome::<Granted<'s, T>>() };
+        // SAFETY: it comes from the sender at this address, which is still borrowed, so it is this one; what comes of a
+        // send is of this type.
+        let granted =
+            self.outcome.take().map(|outcome| unsafe { outcome.take::<Granted<'s, T>>() });
         match granted.flatten() {
             Some(place) => {
                 place.send(msg);
@@ -360,22 +478,12 @@ impl SelectedOperation<'_> {
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(ptr::from_ref(r).cast() == self.address, "passed a receiver that wasn't selected");
         // SAFETY: as in `send`.
-        let received = unsafe { self.outcome::<Received<T>>() };
+        let received = self.outcome.take().map(|outcome| unsafe { outcome.take::<Received<T>>() });
         match received.unwrap_or(Err(RecvError))?.wait() {
             Some(value) => Ok(value),
             // Its sender was selected and then panicked.
             None => r.recv(),
         }
-    }
-
-    /// Takes what came of the operation.
-    ///
-    /// # Safety
-    /// It is of this type.
-    unsafe fn outcome<O>(&mut self) -> Option<O> {
-        let mut case = self.case.take()?;
-        // SAFETY: by the caller's word; the case is this operation's alone.
-        unsafe { (*case.as_mut().outcome().cast::<Option<O>>()).take() }
     }
 }
 
@@ -387,10 +495,10 @@ impl fmt::Debug for SelectedOperation<'_> {
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        let Some(case) = self.case.take() else { return };
+        let Some(outcome) = self.outcome.take() else { return };
         if self.receives {
             // Its value may belong to another thread, see `Select`.
-            mem::forget(case);
+            outcome.forget();
         }
         if !thread::panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");

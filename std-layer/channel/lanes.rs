@@ -441,6 +441,34 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
+    fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
+        self.head.with(|end| {
+            let end = end.map_err(|way| way.refuse((), false))?;
+            let passed = self.head.own_passed();
+            let bound = end.bound;
+            let values = |seen: usize| seen.wrapping_sub(passed).saturating_sub(bound);
+            if values(end.seen) < into.len() {
+                end.seen = self.tail.passed();
+            }
+            let count = values(end.seen).min(into.len());
+            if count == 0 {
+                return Err(Missed::NotNow(()));
+            }
+            let count = count.min(end.last.wrapping_sub(passed));
+            if count == 0 {
+                return Err(Missed::Spent(()));
+            }
+            for place in &mut into[..count] {
+                // SAFETY: as in `recv`, as there are so many values.
+                let value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
+                end.weigh(place.write(value));
+            }
+            self.head.publish(passed.wrapping_add(count));
+            Ok(count)
+        })
+    }
+
+    #[inline]
     fn batch(&self) -> usize {
         // A hint.
         self.batch.load(Ordering::Relaxed)

@@ -99,11 +99,11 @@ fn subjects() -> Vec<(Subject, Subject)> {
             OURS,
             || ours::bounded(CAPACITY),
             |sender, batch| {
-                block_on(sender.send_many(batch.drain(..))).expect("it is open");
+                sender.blocking_send_many(batch.drain(..)).expect("it is open");
             },
             |receiver, batch| {
                 // Closed and empty: the batch stays empty.
-                let _ = block_on(receiver.recv_many(batch, BATCH));
+                let _ = receiver.blocking_recv_many(batch, BATCH);
             },
         ),
         both(
