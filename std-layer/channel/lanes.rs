@@ -58,22 +58,22 @@ const WORTH: usize = if cfg!(loom) { 1 } else { 4 };
 /// measured, and where lanes are of use again, they are open soon.
 const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 
-/// One side. The alignment keeps the two apart.
-#[repr(align(64))]
+/// One side. The alignment keeps the two apart. What only this side touches comes first, and fills a cache line; the count
+/// that the other side reads lies in the next one: otherwise each look at it would take the lock away from this side.
+#[repr(C, align(64))]
 struct Lane<T> {
-    lock: StdRawMutex,
     /// A [`Way`]. Changed under the channel's lock; from open to another, under the lane's, too.
     way: AtomicUsize,
+    lock: StdRawMutex,
     end: UnsafeCell<End<T>>,
     /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
     /// lane's lock, or, while nothing is lent, the channel's.
     passed: AtomicUsize,
 }
 
-/// What a lane's lock guards while the lane is open, and the channel's lock otherwise.
+/// What a lane's lock guards while the lane is open, and the channel's lock otherwise. What each value needs comes first.
+#[repr(C)]
 struct End<T> {
-    weighs: bool,
-    failures: u32,
     slots: *mut MaybeUninit<T>,
     /// The next slot, and the one where the first follows instead.
     at: usize,
@@ -87,6 +87,8 @@ struct End<T> {
     high_water: usize,
     bytes: usize,
     copied: u32,
+    failures: u32,
+    weighs: bool,
 }
 
 /// Whether a lane can be used.
@@ -217,6 +219,16 @@ impl<T> Lane<T> {
                 way => f(Err(way)),
             }
         })
+    }
+
+    /// Whether it is worth the lock.
+    #[inline]
+    fn look(&self) -> Result<(), Way> {
+        // Relaxed: who sees late that it has been opened takes the other way.
+        match Way::of(self.way.load(Ordering::Relaxed)) {
+            Way::Open => Ok(()),
+            way => Err(way),
+        }
     }
 
     /// So many values have gone by.
@@ -358,6 +370,9 @@ impl<T> Aside<T> for Lanes<T> {
 
     #[inline]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
+        if let Err(way) = self.tail.look() {
+            return Err(way.refuse(value, counts));
+        }
         let mut closed_up = None;
         let sent = self.tail.with(|end| {
             let (end, mut value) = match end {
@@ -406,6 +421,7 @@ impl<T> Aside<T> for Lanes<T> {
 
     #[inline]
     fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
+        self.head.look().map_err(|way| way.refuse((), counts))?;
         self.head.with(|end| {
             let end = end.map_err(|way| way.refuse((), counts))?;
             let passed = self.head.own_passed();
