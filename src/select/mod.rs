@@ -319,7 +319,9 @@ impl<A: Arms> Select<A> {
         if !cfg!(feature = "std") || !self.arms.are_fresh() {
             return None;
         }
-        let count = self.arms.count();
+        // One that is biased has to be exact: what comes to its first arm after that was asked, and before the second
+        // has something, comes first. A waiting arm would notice.
+        let count = if self.fair { self.arms.count() } else { self.arms.count().min(1) };
         for arm in (first..count).chain(0..first) {
             match self.as_mut().parts().1.attempt_arm(arm) {
                 Attempt::Done(output) => return Some(output),
