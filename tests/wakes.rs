@@ -265,3 +265,23 @@ mod idle {
         });
     }
 }
+
+/// A slot that a value leaves at once, as nobody is there to read it, goes to the sender that waits next.
+#[test]
+fn what_nobody_hears_leaves_its_slot_to_the_next_sender() {
+    use cloakroom::channel::{Broadcast, Channel};
+    use cloakroom::sync::SpinRawMutex;
+
+    let channel: Channel<SpinRawMutex, u32, Broadcast<1>> = Channel::new();
+    let mut listener = channel.subscribe();
+    assert!(channel.try_send(1).is_ok());
+    let (mut first, mut second) = (pin!(channel.send(2)), pin!(channel.send(3)));
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(first.as_mut().poll(cx).is_pending());
+    assert!(second.as_mut().poll(cx).is_pending());
+    // The slot is promised to the first of them, and then nobody is there any more.
+    assert!(listener.try_recv().is_ok());
+    drop(listener);
+    assert!(first.as_mut().poll(cx).is_ready());
+    assert!(second.as_mut().poll(cx).is_ready(), "it waits although there is room");
+}

@@ -31,12 +31,14 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits for memory, and nobody to receive
-    /// (or, where there are threads, one that is no arm of a select). Then it is to be [filled](Self::fill).
+    /// (or, where there are threads, one that is no arm of a select). Then it is to be [filled](Self::fill). What is
+    /// broadcast while nobody listens leaves its slot to the next sender.
     #[inline]
     pub(super) fn fills_at_once(&self) -> bool {
         let first = self.receivers.front();
         let is_quick = first.is_none_or(|first| S::Aside::LENDS && !S::SHARES && !first.is_arm());
-        !S::MEETS && !self.closed && is_quick && !self.waits_for_memory()
+        let takes_slot = !S::SHARES || self.senders.is_empty();
+        !S::MEETS && !self.closed && is_quick && takes_slot && !self.waits_for_memory()
     }
 
     /// Keeps the promise.

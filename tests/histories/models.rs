@@ -94,6 +94,15 @@ pub struct Item {
     due: u32,
 }
 
+/// A subscriber that is no longer one: values that are sent do not wait for it, but it has yet to pass those that did.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Leaver {
+    reader: u8,
+    /// The number of the value that it passes next, and of the first that is none of its business.
+    next: u32,
+    end: u32,
+}
+
 /// One channel.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Room {
@@ -108,6 +117,8 @@ pub struct Room {
     first: u32,
     /// Its subscribers, and the number of the value that each reads next.
     cursors: Vec<(u8, u32)>,
+    /// Subscribers that are going away.
+    leavers: Vec<Leaver>,
     /// Values sent into a priority channel.
     clock: u32,
 }
@@ -163,6 +174,7 @@ impl Room {
         let replaced = match kind.policy() {
             _ if kind == Kind::Conflated => self.items.pop(),
             Policy::DropNewest if !self.has_room(kind) => return Some(value),
+            Policy::DropOldest if kind.shares() && !self.has_room(kind) && self.pass_hole() => None,
             Policy::DropOldest if !self.has_room(kind) => {
                 if self.items.is_empty() {
                     return Some(value);
@@ -201,14 +213,51 @@ impl Room {
         self.cursors.insert(at, (reader, self.end()));
     }
 
-    /// A step of a subscriber that goes away: it passes a value, or is gone.
+    /// A step of a subscriber that goes away: it is none any more, passes a place or a value, or is gone.
     pub fn unsubscribe(&mut self, reader: u8) -> bool {
-        self.skip_lost(reader);
-        let is_gone = self.pass(reader).is_none();
-        if is_gone {
-            self.cursors.retain(|&(other, _)| other != reader);
+        let end = self.end();
+        if let Some(at) = self.cursors.iter().position(|&(other, _)| other == reader) {
+            let (_, next) = self.cursors.remove(at);
+            let at = self.leavers.partition_point(|other| other.reader < reader);
+            self.leavers.insert(at, Leaver { reader, next, end });
+            return false;
         }
-        is_gone
+        if self.pass_hole() {
+            return false;
+        }
+        let at = self.leavers.iter().position(|other| other.reader == reader).expect("it leaves");
+        let leaver = &mut self.leavers[at];
+        let value = leaver.next.max(self.first);
+        if value >= leaver.end {
+            self.leavers.remove(at);
+            return true;
+        }
+        leaver.next = value + 1;
+        self.end_if_first(value);
+        false
+    }
+
+    /// Passes over the oldest place, if all have passed the value that was there.
+    fn pass_hole(&mut self) -> bool {
+        let is_hole = !self.items.is_empty() && self.has_been_passed(self.first);
+        if is_hole {
+            self.items.remove(0);
+            self.first += 1;
+        }
+        is_hole
+    }
+
+    /// A value has been passed. If it was the oldest, and nobody has yet to pass it, its place is free; of any other, when
+    /// those before it are.
+    fn end_if_first(&mut self, value: u32) {
+        if value == self.first {
+            self.pass_hole();
+        }
+    }
+
+    fn has_been_passed(&self, value: u32) -> bool {
+        let leaves_it = |leaver: &Leaver| leaver.next > value || leaver.end <= value;
+        self.cursors.iter().all(|&(_, next)| next > value) && self.leavers.iter().all(leaves_it)
     }
 
     /// The number of the value that is sent next into a broadcast channel.
@@ -231,17 +280,11 @@ impl Room {
 
     /// The value at a subscriber's cursor, which is done with when all have passed it.
     fn pass(&mut self, reader: u8) -> Option<Value> {
-        let (first, next) = (self.first, self.cursor(reader));
-        let at = usize::try_from(*next - first).expect("not lost");
-        *next += 1;
-        let Some(item) = self.items.get(at).copied() else {
-            *self.cursor(reader) -= 1;
-            return None;
-        };
-        if at == 0 && self.cursors.iter().all(|&(_, next)| next > self.first) {
-            self.items.remove(0);
-            self.first += 1;
-        }
+        let number = *self.cursor(reader);
+        let at = usize::try_from(number - self.first).expect("not lost");
+        let item = self.items.get(at).copied()?;
+        *self.cursor(reader) += 1;
+        self.end_if_first(number);
         Some(item.value)
     }
 
