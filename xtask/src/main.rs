@@ -43,7 +43,7 @@ usage: cargo xtask COMMAND
     sweep              an interrupt at every instruction, checked against a trace
     bench host [WORD ...] [--quick] [--compare[=RESULTS.json]] [--publish]
                        this crate's channels and those of others side by side: all workloads, or those with
-                       WORD in their name (most of half an hour; quick: a minute); see BENCHMARKS.md
+                       WORD in their name (some ten minutes; quick: one); see BENCHMARKS.md
     bench instructions instructions of single paths on the host, counted by callgrind
     bench mcu [--own] [thumbv6m | thumbv7m | thumbv8m] [--bless]
                        what operations and programs cost on microcontrollers, this library's and others';

@@ -20,7 +20,7 @@ pub struct Effort {
 
 impl Effort {
     /// For figures to be published.
-    pub const FULL: Self = Self { rounds: 9, length: Duration::from_millis(120), share: 1 };
+    pub const FULL: Self = Self { rounds: 9, length: Duration::from_millis(40), share: 1 };
     /// For work on one thing at a time.
     pub const QUICK: Self = Self { rounds: 5, length: Duration::from_millis(8), share: 20 };
     /// Whether it runs at all.
