@@ -177,7 +177,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Sends by the lane, while this thread would wait awake.
     #[inline]
     fn pass_send(&self, value: T, deadline: Option<Instant>) -> Result<S::Receipt, T> {
-        let attempt = |value| match self.send_aside(value) {
+        let attempt = |value| match self.send_aside_unhurried(value) {
             // Under the channel's lock it need not wait: it drops a value.
             Err(Missed::NotNow(value)) if S::LOSES => Err(Missed::Shut(value)),
             sent => sent,

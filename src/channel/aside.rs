@@ -57,6 +57,11 @@ pub trait Aside<T>: Sealed {
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
 
+    /// The same, without `counts`, for a thread that would wait: it may take a moment longer, if that is of use to others.
+    fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
+        self.send(value, false)
+    }
+
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 

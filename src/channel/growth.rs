@@ -85,7 +85,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// in its own words: through this one, a message on a microcontroller took five instructions more.)
     #[inline]
     pub(crate) fn send_aside(&self, value: T) -> Result<(), Missed<T>> {
-        match self.aside.send(value, false) {
+        self.with_memory(self.aside.send(value, false))
+    }
+
+    /// The same, for a thread that would wait.
+    #[cfg(feature = "std")]
+    #[inline]
+    pub(crate) fn send_aside_unhurried(&self, value: T) -> Result<(), Missed<T>> {
+        self.with_memory(self.aside.send_unhurried(value))
+    }
+
+    #[inline]
+    fn with_memory(&self, sent: Result<(), Missed<T>>) -> Result<(), Missed<T>> {
+        match sent {
             Err(Missed::Spent(value)) => self.send_growing(value).map_err(Missed::Shut),
             sent => sent,
         }

@@ -4,7 +4,8 @@
 //! A value that is promised to a receiver stays in the channel until that one comes for it, as it may go away instead. One
 //! that stays need not come: whoever sends puts the value where it will find it, and goes on. So a thread can serve
 //! several that wait before any of them runs, and the channel's room is left for what follows. A sender that stays has its
-//! value taken in the same way: see [`admit_first`](super::state::State::admit_first).
+//! value taken in the same way: see [`admit_first`](super::state::State::admit_first). (If a foreign waker panics in such a
+//! call, which may have others to wake, what has landed is dropped with it, and counted as received.)
 //!
 //! Only threads stay; elsewhere this is nothing.
 

@@ -368,7 +368,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 let (replaced, waker) = state.keep_slot(value, self.rank);
                 Offer::Sent(replaced, waker)
             }
-            TokenState::Taken if S::MEETS => {
+            TokenState::Taken if S::MEETS || node.token.stays() => {
                 node.token.set_state(TokenState::Idle);
                 node.token.forget();
                 Offer::Sent(None, None)

@@ -180,7 +180,10 @@ fn choose<'a>(
     biased: bool,
     wait: Wait,
 ) -> Option<SelectedOperation<'a>> {
-    for at in Tour::new(listed.len(), biased) {
+    // What a biased one finds at a later position says nothing of those before, where something may have come since they were
+    // asked; when it may wait, all of them are asked in the order in which they come to be ready.
+    let attempts = if biased && matches!(wait, Wait::Until(_)) { 1 } else { listed.len() };
+    for at in Tour::new(listed.len(), biased).take(attempts) {
         let operation = &listed[at];
         if let Some(outcome) = operation.endpoint.attempt() {
             return Some(SelectedOperation::new(operation, outcome));

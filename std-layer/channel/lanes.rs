@@ -320,6 +320,58 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
+    #[inline]
+    fn pass_in(
+        &self,
+        value: T,
+        counts: bool,
+        closed_up: &mut Option<(usize, usize)>,
+    ) -> Result<(), Missed<T>> {
+        if let Err(way) = self.tail.look() {
+            return Err(way.refuse(value, counts));
+        }
+        self.tail.with(|end| {
+            let (end, mut value) = match end {
+                Ok(end) => (end, value),
+                Err(way) => return Err(way.refuse(value, counts)),
+            };
+            let passed = self.tail.own_passed();
+            let bound = end.bound;
+            let has_room = |seen| passed.wrapping_sub(seen) < bound;
+            if !has_room(end.seen) {
+                end.seen = self.head.passed_for_certain(has_room);
+                if !has_room(end.seen) {
+                    return Err(end.miss(value, counts));
+                }
+                // Other values are passed so soon that the time it gives would be lost.
+                if Passed::may_weigh::<T>() && end.weighs {
+                    let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
+                    *closed_up = (room < bound / CLOSE).then_some((passed, bound));
+                }
+            }
+            if passed == end.last {
+                return Err(Missed::Spent(value));
+            }
+            end.weigh(&mut value);
+            // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
+            // receiver's Release store told, and nobody else sends while the lane is held.
+            self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
+            let passed = passed.wrapping_add(1);
+            self.tail.publish(passed);
+            if passed.wrapping_sub(end.seen) > end.high_water {
+                // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
+                // even if it has gone by now.
+                end.seen = self.head.passed();
+                let depth = passed.wrapping_sub(end.seen).max(1);
+                if depth > end.high_water {
+                    end.high_water = depth;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Gives receivers time to get ahead of a sender that has closed up with them: one that stays close asks for their
     /// count for each value, and each time takes a line away from them that they need for each value. The two are then as
     /// slow as each other, at two to three times what a value takes, and stay so: nothing is ever full.
@@ -370,49 +422,13 @@ impl<T> Aside<T> for Lanes<T> {
 
     #[inline]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
-        if let Err(way) = self.tail.look() {
-            return Err(way.refuse(value, counts));
-        }
+        self.pass_in(value, counts, &mut None)
+    }
+
+    #[inline]
+    fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         let mut closed_up = None;
-        let sent = self.tail.with(|end| {
-            let (end, mut value) = match end {
-                Ok(end) => (end, value),
-                Err(way) => return Err(way.refuse(value, counts)),
-            };
-            let passed = self.tail.own_passed();
-            let bound = end.bound;
-            let has_room = |seen| passed.wrapping_sub(seen) < bound;
-            if !has_room(end.seen) {
-                end.seen = self.head.passed_for_certain(has_room);
-                if !has_room(end.seen) {
-                    return Err(end.miss(value, counts));
-                }
-                // Other values are passed so soon that the time it gives would be lost.
-                if Passed::may_weigh::<T>() && end.weighs && !counts {
-                    let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-                    closed_up = (room < bound / CLOSE).then_some((passed, bound));
-                }
-            }
-            if passed == end.last {
-                return Err(Missed::Spent(value));
-            }
-            end.weigh(&mut value);
-            // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
-            // receiver's Release store told, and nobody else sends while the lane is held.
-            self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
-            let passed = passed.wrapping_add(1);
-            self.tail.publish(passed);
-            if passed.wrapping_sub(end.seen) > end.high_water {
-                // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
-                // even if it has gone by now.
-                end.seen = self.head.passed();
-                let depth = passed.wrapping_sub(end.seen).max(1);
-                if depth > end.high_water {
-                    end.high_water = depth;
-                }
-            }
-            Ok(())
-        });
+        let sent = self.pass_in(value, false, &mut closed_up);
         if let Some((passed, bound)) = closed_up {
             self.fall_back(passed, bound);
         }
