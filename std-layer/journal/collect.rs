@@ -8,8 +8,8 @@ use super::slots::{For, stage_checkpoint};
 use super::state::Holds;
 use crate::journal::{Kind, Live, Position, RECORD_HEADER, Record, RecordHeader, record_len};
 
-/// Entries of the index that are looked at while the lock is held.
-const AT_ONCE: usize = 1024;
+/// Places of the index that are looked at while the lock is held; models have small ones.
+const AT_ONCE: usize = if cfg!(shuttle) { 4 } else { 1024 };
 
 impl<F: LogFiles> Log<F> {
     /// Makes room for sends.
@@ -52,21 +52,18 @@ impl<F: LogFiles> Log<F> {
         payload: &mut [u8],
     ) -> Result<Guard<'s, F>, LogError> {
         let oldest = state.oldest();
-        // Entries move in the index while others are taken out, so it is gone through until there is none left.
-        let mut cursor = Some(0);
-        let mut copied = false;
-        while let Some(place) = cursor {
+        // Entries that are taken out move others backward, past the cursor, too: that a pass finds none says nothing, so it is
+        // gone through until the count, which is kept under the lock, says that there is none left.
+        let mut cursor = 0;
+        let lives = |state: &Guard<'s, F>| {
+            state.place_of(oldest).is_some_and(|place| state.slots[place].live > 0)
+        };
+        while lives(&state) {
             let (next, found) =
-                state.index.next_in(place, AT_ONCE, |live| live.at.segment == oldest);
-            cursor = match (next, found) {
-                (None, None) if !core::mem::take(&mut copied) => None,
-                (next, _) => Some(next.unwrap_or(0)),
-            };
+                state.index.next_in(cursor, AT_ONCE, |live| live.at.segment == oldest);
+            cursor = next.unwrap_or(0);
             state = match found {
-                Some(live) => {
-                    copied = true;
-                    self.copy(state, &live, payload)?
-                }
+                Some(live) => self.copy(state, &live, payload)?,
                 None => {
                     drop(state);
                     self.lock()
@@ -82,6 +79,8 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
         if let Some(place) = state.place_of(oldest) {
+            // Nothing is put in a segment but the current one.
+            debug_assert!(state.index.iter().all(|live| live.at.segment != oldest), "one lives");
             state.slots[place].holds = Holds::Spare { blank: false };
         }
         // Before the next one is freed: recovery relies on segments being gone in order.

@@ -13,7 +13,7 @@ use super::log::Log;
 use super::options::Options;
 use super::slots::{first_of, header, make_slot, stage_checkpoint, write_headers};
 use super::stage::Stage;
-use super::state::{Holds, Slot, State, bytes_of};
+use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
@@ -155,7 +155,7 @@ fn begin<F: LogFiles>(
     let drain = options.policy == OpenPolicy::Drain;
     let mut slots: Vec<Slot<F::File>> = Vec::with_capacity(options.slots as usize + 1);
     for (&number, file) in numbers.iter().zip(opened) {
-        slots.push(Slot { file: Arc::new(file), number, holds: Holds::Unknown });
+        slots.push(Slot { file: Arc::new(file), number, holds: Holds::Unknown, live: 0 });
     }
     for state in &found.slots {
         let holds = match (state.segment, state.spare) {
@@ -165,6 +165,7 @@ fn begin<F: LogFiles>(
         };
         slots[state.slot as usize].holds = holds;
     }
+    found.live.iter().for_each(|live| count(&mut slots, live, |live| live + 1));
     let log_id = found.log_id.unwrap_or_else(random);
     let previous = Position { segment: found.next - 1, offset: found.previous_end };
     // The place is no segment's while the log is drained: nothing is ever written there.

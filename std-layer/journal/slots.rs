@@ -195,5 +195,5 @@ pub(super) fn make_slot<F: LogFiles>(
     };
     blank(&file, options.segment_bytes, options.zeros)?;
     files.sync_names()?;
-    Ok(Slot { file: Arc::new(file), number, holds: Holds::Spare { blank: true } })
+    Ok(Slot { file: Arc::new(file), number, holds: Holds::Spare { blank: true }, live: 0 })
 }
