@@ -61,6 +61,12 @@ impl Stage {
         self.ranges > 0
     }
 
+    /// Whether one of them is that message's.
+    pub(super) fn acknowledges(&self, chan: u16, seq: u64) -> bool {
+        let acks = &self.acks[..self.ranges];
+        acks.iter().any(|range| range.chan == chan && (range.first..=range.last).contains(&seq))
+    }
+
     /// Whether a record of that length can be put in, and what is to be put in before it is written.
     pub(super) fn has_room(&self, len: u32) -> bool {
         self.len + len as usize + RESERVE <= self.filling.len()

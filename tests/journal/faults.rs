@@ -158,6 +158,26 @@ fn limits_are_told() {
     assert!(matches!(Log::open(Disk::default(), options), Err(OpenError::Options(_))));
 }
 
+/// What was acknowledged before it was sent is not acknowledged: what is on the disk says the same as the log.
+#[test]
+fn an_acknowledgement_before_a_send_stays_before_it() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    log.ack(1, 1, 100).unwrap();
+    send(&log, &mut ledger, 1, 50, Level::Sync).unwrap();
+    // Also if there is no room on the stage, and in the segment, before there is.
+    for seq in 200..400 {
+        log.ack(2, 0, u64::MAX - 1).unwrap();
+        send(&log, &mut ledger, 2, seq, Level::Buffered).unwrap();
+    }
+    log.ack(4, u64::MAX, u64::MAX).unwrap();
+    log.close_channel(4, Level::Sync).unwrap();
+    let there = [(1, 50), (2, 399), (4, u64::MAX)];
+    assert_eq!(handed_out(&log), there);
+    assert_eq!(handed_out(&open(&Disk::of(&disk.image())).0), there);
+}
+
 #[test]
 fn channels_that_were_closed_and_messages_that_were_cancelled() {
     let disk = Disk::default();
