@@ -12,12 +12,12 @@ use super::files::{LogFile, LogFiles, blank, read_all, write_all};
 use super::log::Log;
 use super::options::Options;
 use super::slots::{first_of, header, make_slot, stage_checkpoint, write_headers};
-use super::stage::Stage;
+use super::stage::{RESERVE, Stage};
 use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
-    Record, RecoverError, RecoveryReport, SlotState, Span, recover,
+    Record, RecoverError, RecoveryReport, SlotState, Span, record_len, recover,
 };
 
 /// What is read at a time.
@@ -198,8 +198,9 @@ fn begin<F: LogFiles>(
     // Of messages that are to be copied some day: those found may be longer than those to come.
     let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
     let longest = longest.max(options.max_payload) as usize;
+    let copied = record_len(longest).map_or(0, |len| len as usize);
     let mut state = State {
-        stage: Stage::new(options.stage_bytes, binding, start.offset),
+        stage: Stage::new(options.stage_bytes.max(copied + RESERVE), binding, start.offset),
         slots,
         current,
         written: if drain { previous } else { start },

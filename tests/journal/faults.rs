@@ -1,5 +1,9 @@
 //! No room, errors of writes, syncs and reads, calls that are cut short and interrupted.
 
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
 use cloakroom::std_layer::journal::{
     Level, Log, LogError, Message, OpenError, OpenPolicy, Options, ReadError,
 };
@@ -176,6 +180,33 @@ fn an_acknowledgement_before_a_send_stays_before_it() {
     let there = [(1, 50), (2, 399), (4, u64::MAX)];
     assert_eq!(handed_out(&log), there);
     assert_eq!(handed_out(&open(&Disk::of(&disk.image())).0), there);
+}
+
+/// Messages that live may be longer than those that are sent from now on: they are copied forward all the same.
+#[test]
+fn opened_again_for_shorter_messages() {
+    let disk = Disk::default();
+    let long =
+        Options { max_payload: 5000, stage_bytes: 16 << 10, segment_bytes: 32 << 10, ..options() };
+    let (log, _) = Log::open(disk.clone(), long.clone()).unwrap();
+    log.send(&Message::new(1, 1, &[7; 5000]), Level::Sync).unwrap();
+    log.close().unwrap();
+    let short = Options { max_payload: 100, stage_bytes: 4 << 10, ..long };
+    let log = Arc::new(Log::open(Disk::of(&disk.image()), short).unwrap().0);
+    let (done, is_done) = mpsc::channel();
+    let helped = log.clone();
+    // What spins for ever does so with the log's lock, so it is another thread that waits.
+    thread::spawn(move || {
+        for seq in 0..2000 {
+            helped.send(&Message::new(2, seq, &[1; 100]), Level::Buffered).unwrap();
+            helped.ack(2, seq, seq).unwrap();
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(60)).expect("it goes on");
+    let mut buffer = [0; 5000];
+    assert_eq!(log.read(1, 1, &mut buffer).unwrap(), 5000);
+    assert!(buffer == [7; 5000] && log.pending()[0].at.segment > 2);
 }
 
 #[test]
