@@ -44,6 +44,9 @@ pub struct SlotState {
     pub segment: u64,
     /// Whether it may be written over. If not, and there is no segment, it holds something that is not understood.
     pub spare: bool,
+    /// Whether it is spare, and has the headers of [`Recovered::next`]: that is to be begun here, or this is made blank
+    /// before that is begun elsewhere, as no segment may be there twice.
+    pub begun: bool,
     /// Where its records end.
     pub end: u32,
     available: u32,
@@ -393,7 +396,8 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         };
         for state in slots[..segments].iter_mut() {
             if state.spare || state.segment < first {
-                *state = SlotState { segment: 0, spare: true, ..*state };
+                let begun = state.segment == next;
+                *state = SlotState { segment: 0, spare: true, begun, ..*state };
             }
         }
         slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));

@@ -176,8 +176,14 @@ fn begin<F: LogFiles>(
             slot.file.sync()?;
         }
         files.sync_names()?;
+        // No segment may be there twice: one that was begun is begun again where it was.
+        let begun = found.slots.iter().find(|state| state.begun);
         let spare = Holds::Spare { blank: false };
-        current = match slots.iter().position(|slot| slot.holds == spare) {
+        let place = match begun {
+            Some(state) => Some(state.slot as usize),
+            None => slots.iter().position(|slot| slot.holds == spare),
+        };
+        current = match place {
             Some(place) => {
                 blank(&*slots[place].file, options.segment_bytes, options.zeros)?;
                 place
