@@ -45,6 +45,8 @@ pub enum Fault {
     FullFrom(u64),
     /// Writes and reads are cut short, and interrupted in between.
     Short,
+    /// Reads fail.
+    Unreadable,
     /// Syncs take a while.
     Slow,
 }
@@ -249,6 +251,9 @@ impl LogFile for Handle {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.with(|inner, slot| {
+            if inner.fault == Some(Fault::Unreadable) {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
             let len = inner.cut(buffer.len())?;
             let bytes = &inner.files[&slot].now;
             let from = bytes.len().min(offset as usize);

@@ -209,6 +209,36 @@ fn opened_again_for_shorter_messages() {
     assert!(buffer == [7; 5000] && log.pending()[0].at.segment > 2);
 }
 
+/// What cannot be read at the moment is not copied, and stays where it is: the log is full, and goes on when it can be read.
+#[test]
+fn reads_fail_for_a_while() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    (1..4).for_each(|seq| send(&log, &mut ledger, 1, seq, Level::Sync).unwrap());
+    disk.clone().with(Fault::Unreadable);
+    let mut seq = 0;
+    let full = loop {
+        seq += 1;
+        if let Err(error) = log.send(&Message::new(2, seq, &[1; 600]), Level::Buffered) {
+            break error;
+        }
+        log.ack(2, seq, seq).unwrap();
+        log.maintain().unwrap();
+        assert!(seq < 1000, "nothing can be collected");
+    };
+    assert_eq!(full, LogError::Full);
+    disk.repair();
+    for seq in seq..seq + 1000 {
+        log.send(&Message::new(2, seq, &[1; 600]), Level::Buffered).unwrap();
+        log.ack(2, seq, seq).unwrap();
+    }
+    log.sync().unwrap();
+    assert!(log.pending()[0].at.segment > 1);
+    check(&log, &ledger, true);
+    check(&open(&Disk::of(&disk.image())).0, &ledger, true);
+}
+
 #[test]
 fn channels_that_were_closed_and_messages_that_were_cancelled() {
     let disk = Disk::default();
