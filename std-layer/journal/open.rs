@@ -8,7 +8,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::error::OpenError;
-use super::files::{LogFile, LogFiles, blank, read_all, write_all};
+use super::files::{LogFile, LogFiles, blank, read_all, uninterrupted, write_all};
 use super::log::Log;
 use super::options::Options;
 use super::slots::{first_of, header, make_slot, stage_checkpoint, write_headers};
@@ -82,7 +82,7 @@ impl<F: LogFile> LogDevice for Files<'_, F> {
     }
 
     fn sync(&mut self, slot: u32) -> io::Result<()> {
-        self.files[slot as usize].sync()
+        uninterrupted(|| self.files[slot as usize].sync())
     }
 
     fn renew(&mut self, slot: u32) -> io::Result<()> {
@@ -173,9 +173,9 @@ fn begin<F: LogFiles>(
     if !drain {
         // After a kill what was read may be in the system's memory only.
         for slot in slots.iter().filter(|slot| matches!(slot.holds, Holds::Segment(_))) {
-            slot.file.sync()?;
+            uninterrupted(|| slot.file.sync())?;
         }
-        files.sync_names()?;
+        uninterrupted(|| files.sync_names())?;
         // No segment may be there twice: one that was begun is begun again where it was.
         let begun = found.slots.iter().find(|state| state.begun);
         let spare = Holds::Spare { blank: false };
@@ -253,7 +253,7 @@ fn first_records<F: LogFile>(state: &mut State<F>, damage: &[Damage]) -> Result<
         }
     }
     flush(&mut state.stage)?;
-    file.sync()?;
+    uninterrupted(|| file.sync())?;
     state.written = state.stage.end();
     state.durable = state.written;
     state.framed = state.written;
