@@ -20,6 +20,9 @@ use super::report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport
 use super::scan::{Item, MIN_WINDOW, Scanner, Window};
 use super::segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, field};
 
+/// No log comes to a number behind that, and those of its segments to come can still be counted.
+const LAST: u64 = u64::MAX / 2;
+
 /// The memory that a recovery works in.
 #[derive(Debug)]
 pub struct Memory<'m, L = &'m mut [Live]> {
@@ -197,7 +200,8 @@ impl Survey {
                 let (geometry, segment_bytes) = (header.geometry, header.segment_bytes);
                 return Err(RecoverError::Geometry { geometry, segment_bytes });
             }
-            if *log_id.get_or_insert(header.log_id) != header.log_id || header.segment == 0 {
+            let possible = (1..=LAST).contains(&header.segment);
+            if *log_id.get_or_insert(header.log_id) != header.log_id || !possible {
                 return Err(RecoverError::Foreign { slot });
             }
             (state.segment, state.previous_end) = (header.segment, header.previous_end);

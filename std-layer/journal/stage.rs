@@ -81,8 +81,11 @@ impl Stage {
         at
     }
 
-    /// Notes down an acknowledgement; false if there is no room for it.
+    /// Notes down an acknowledgement, unless it is of nothing; false if there is no room for it.
     pub(super) fn note(&mut self, chan: u16, flags: Flags, first: u64, last: u64) -> bool {
+        if last < first {
+            return true;
+        }
         let acks = &mut self.acks[..self.ranges];
         let next = |range: &&mut Range| {
             (range.chan, range.flags) == (chan, flags) && range.last.checked_add(1) == Some(first)

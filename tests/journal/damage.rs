@@ -257,6 +257,25 @@ fn a_segment_that_was_only_begun_is_begun_again() {
     }
 }
 
+/// Numbers that no log comes to, with sums that are right.
+#[test]
+fn a_segment_behind_which_there_is_none_is_refused() {
+    let (image, _) = log(24, true);
+    for segment in [u64::MAX, u64::MAX - 1] {
+        let mut image = image.clone();
+        let bytes = image.get_mut(&0).unwrap();
+        let header = SegmentHeader::decode(bytes[..64].try_into().unwrap()).unwrap();
+        let header = SegmentHeader { segment, ..header }.encode();
+        let last = bytes.len() - 64;
+        bytes[64..last].fill(0);
+        bytes[..64].copy_from_slice(&header);
+        bytes[last..].copy_from_slice(&header);
+        image.retain(|&slot, _| slot == 0);
+        let refused = Log::open(Disk::of(&image), salvaging());
+        assert!(matches!(refused, Err(OpenError::Foreign { .. })), "{refused:?}");
+    }
+}
+
 #[test]
 fn what_does_not_belong_is_refused() {
     let (image, _) = log(300, false);

@@ -239,6 +239,20 @@ fn reads_fail_for_a_while() {
     check(&open(&Disk::of(&disk.image())).0, &ledger, true);
 }
 
+/// A range that ends before it begins has no message, and takes none from the range that was noted down before.
+#[test]
+fn an_empty_range_is_acknowledged() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    (1..8).for_each(|seq| send(&log, &mut ledger, 1, seq, Level::Sync).unwrap());
+    log.ack(1, 1, 5).unwrap();
+    log.ack(1, 6, 3).unwrap();
+    log.sync().unwrap();
+    assert_eq!(handed_out(&log), [(1, 6), (1, 7)]);
+    assert_eq!(handed_out(&open(&Disk::of(&disk.image())).0), [(1, 6), (1, 7)]);
+}
+
 #[test]
 fn channels_that_were_closed_and_messages_that_were_cancelled() {
     let disk = Disk::default();
