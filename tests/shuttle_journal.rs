@@ -110,6 +110,55 @@ fn segments_change_under_way() {
     });
 }
 
+/// The last of a run in the index moves backward, past the collector, when the first is taken out.
+#[test]
+fn acknowledgements_while_the_index_is_gone_through() {
+    /// What the index multiplies numbers by, and its inverse: places come from the upper half of the product.
+    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
+    const INVERSE: u64 = 0xF1DE_83E1_9937_733D;
+    const RUN: u64 = 24;
+    assert_eq!(FACTOR.wrapping_mul(INVERSE), 1);
+    fn number(place: u64, which: u64) -> u64 {
+        let size = options().max_messages as u64;
+        let size = size + size / 7 + 2;
+        ((place << 32).div_ceil(size) << 32 | which).wrapping_mul(INVERSE)
+    }
+    explore(|| {
+        let (first, last) = (number(0, 0), number(0, 1));
+        let options = Options { slots: 5, ..options() };
+        let log = Arc::new(Log::open(Disk::default(), options).unwrap().0);
+        let mut next = 0;
+        let mut fill = |segment| loop {
+            next += 1;
+            let end = log.send(&Message::new(9, next, &[1; 600]), Level::Buffered).unwrap();
+            log.ack(9, next, next).unwrap();
+            if end.segment >= segment {
+                break;
+            }
+        };
+        for place in 0..RUN {
+            log.send(&Message::new(0, number(place, 0), b""), Level::Buffered).unwrap();
+        }
+        fill(2);
+        log.send(&Message::new(0, last, &[7; 40]), Level::Sync).unwrap();
+        // The run is copied to behind the last one, which is alone in the oldest segment then.
+        fill(3);
+        log.maintain().unwrap();
+        let segment = |seq| log.pending().iter().find(|live| live.seq == seq).unwrap().at.segment;
+        assert_eq!((segment(last), segment(first)), (2, 3));
+        let acknowledging = {
+            let log = log.clone();
+            thread::spawn(move || log.ack(0, first, first).unwrap())
+        };
+        fill(4);
+        log.maintain().unwrap();
+        acknowledging.join().unwrap();
+        let mut buffer = [0; 40];
+        assert_eq!(log.read(0, last, &mut buffer).unwrap(), 40);
+        assert_eq!((buffer, segment(last) > 2), ([7; 40], true));
+    });
+}
+
 #[test]
 fn a_failure_is_told_to_all() {
     explore(|| {

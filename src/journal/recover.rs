@@ -20,6 +20,9 @@ use super::report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport
 use super::scan::{Item, MIN_WINDOW, Scanner, Window};
 use super::segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, field};
 
+/// No log comes to a number behind that, and those of its segments to come can still be counted.
+const LAST: u64 = u64::MAX / 2;
+
 /// The memory that a recovery works in.
 #[derive(Debug)]
 pub struct Memory<'m, L = &'m mut [Live]> {
@@ -44,6 +47,9 @@ pub struct SlotState {
     pub segment: u64,
     /// Whether it may be written over. If not, and there is no segment, it holds something that is not understood.
     pub spare: bool,
+    /// Whether it is spare, and has the headers of [`Recovered::next`]: that is to be begun here, or this is made blank
+    /// before that is begun elsewhere, as no segment may be there twice.
+    pub begun: bool,
     /// Where its records end.
     pub end: u32,
     available: u32,
@@ -194,7 +200,8 @@ impl Survey {
                 let (geometry, segment_bytes) = (header.geometry, header.segment_bytes);
                 return Err(RecoverError::Geometry { geometry, segment_bytes });
             }
-            if *log_id.get_or_insert(header.log_id) != header.log_id || header.segment == 0 {
+            let possible = (1..=LAST).contains(&header.segment);
+            if *log_id.get_or_insert(header.log_id) != header.log_id || !possible {
                 return Err(RecoverError::Foreign { slot });
             }
             (state.segment, state.previous_end) = (header.segment, header.previous_end);
@@ -393,7 +400,8 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         };
         for state in slots[..segments].iter_mut() {
             if state.spare || state.segment < first {
-                *state = SlotState { segment: 0, spare: true, ..*state };
+                let begun = state.segment == next;
+                *state = SlotState { segment: 0, spare: true, begun, ..*state };
             }
         }
         slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));

@@ -138,7 +138,7 @@ pub enum RecoverError<E> {
         /// With segments of that length.
         segment_bytes: u64,
     },
-    /// A slot holds a segment of another log, or one that is in another slot, too.
+    /// A slot holds a segment of another log, one that is in another slot, too, or one whose number no log comes to.
     Foreign {
         /// Which slot.
         slot: u32,

@@ -1,15 +1,19 @@
 //! Bounded space: what lives in the oldest segment is copied forward, then its slot is spare.
 
+use std::io;
+
 use super::commit::Guard;
 use super::error::LogError;
-use super::files::{LogFiles, read_all};
+use super::files::{LogFile, LogFiles, read_all};
 use super::log::Log;
 use super::slots::{For, stage_checkpoint};
 use super::state::Holds;
-use crate::journal::{Kind, Live, Position, RECORD_HEADER, Record, RecordHeader, record_len};
+use crate::journal::{
+    Binding, Kind, Live, Position, RECORD_HEADER, Record, RecordHeader, record_len,
+};
 
-/// Entries of the index that are looked at while the lock is held.
-const AT_ONCE: usize = 1024;
+/// Places of the index that are looked at while the lock is held; models have small ones.
+const AT_ONCE: usize = if cfg!(shuttle) { 4 } else { 1024 };
 
 impl<F: LogFiles> Log<F> {
     /// Makes room for sends.
@@ -52,21 +56,18 @@ impl<F: LogFiles> Log<F> {
         payload: &mut [u8],
     ) -> Result<Guard<'s, F>, LogError> {
         let oldest = state.oldest();
-        // Entries move in the index while others are taken out, so it is gone through until there is none left.
-        let mut cursor = Some(0);
-        let mut copied = false;
-        while let Some(place) = cursor {
+        // Entries that are taken out move others backward, past the cursor, too: that a pass finds none says nothing, so it is
+        // gone through until the count, which is kept under the lock, says that there is none left.
+        let mut cursor = 0;
+        let lives = |state: &Guard<'s, F>| {
+            state.place_of(oldest).is_some_and(|place| state.slots[place].live > 0)
+        };
+        while lives(&state) {
             let (next, found) =
-                state.index.next_in(place, AT_ONCE, |live| live.at.segment == oldest);
-            cursor = match (next, found) {
-                (None, None) if !core::mem::take(&mut copied) => None,
-                (next, _) => Some(next.unwrap_or(0)),
-            };
+                state.index.next_in(cursor, AT_ONCE, |live| live.at.segment == oldest);
+            cursor = next.unwrap_or(0);
             state = match found {
-                Some(live) => {
-                    copied = true;
-                    self.copy(state, &live, payload)?
-                }
+                Some(live) => self.copy(state, &live, payload)?,
                 None => {
                     drop(state);
                     self.lock()
@@ -82,6 +83,8 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
         if let Some(place) = state.place_of(oldest) {
+            // Nothing is put in a segment but the current one.
+            debug_assert!(state.index.iter().all(|live| live.at.segment != oldest), "one lives");
             state.slots[place].holds = Holds::Spare { blank: false };
         }
         // Before the next one is freed: recovery relies on segments being gone in order.
@@ -103,13 +106,14 @@ impl<F: LogFiles> Log<F> {
         let file = state.file_of(at.segment);
         drop(state);
         // Its checksum goes with it: what was damaged stays so, and is reported by whoever reads it.
-        let sum = file.and_then(|file| {
-            let mut header = [0; RECORD_HEADER];
-            read_all(&*file, &mut header, u64::from(at.offset)).ok()?;
-            read_all(&*file, body, u64::from(at.offset) + RECORD_HEADER as u64).ok()?;
-            let binding = crate::journal::Binding { log_id, segment: at.segment };
-            RecordHeader::decode(&header, &binding, at.offset).map(|header| header.body_crc)
-        });
+        let sum = match file.map(|file| read_sum(&*file, log_id, at, body)) {
+            Some(Ok(sum)) => sum,
+            // The file was cut off: those bytes are gone.
+            Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,
+            // It may be read another time: until then it stays where it is, and there is no room to be gained.
+            Some(Err(_)) => return Err(LogError::Full),
+            None => None,
+        };
         let kind = if live.is_closing() { Kind::Close } else { Kind::Reloc };
         let Some(record) = Record::new(kind, live.chan, live.seq, body) else {
             return Ok(self.lock());
@@ -125,4 +129,19 @@ impl<F: LogFiles> Log<F> {
         }
         Ok(state)
     }
+}
+
+/// Reads the body of a record, and the checksum that it should have; `None` if its header does not verify.
+fn read_sum(
+    file: &impl LogFile,
+    log_id: u128,
+    at: Position,
+    body: &mut [u8],
+) -> io::Result<Option<u32>> {
+    let mut header = [0; RECORD_HEADER];
+    read_all(file, &mut header, u64::from(at.offset))?;
+    read_all(file, body, u64::from(at.offset) + RECORD_HEADER as u64)?;
+    let binding = Binding { log_id, segment: at.segment };
+    let header = RecordHeader::decode(&header, &binding, at.offset);
+    Ok(header.map(|header| header.body_crc))
 }

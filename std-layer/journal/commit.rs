@@ -10,7 +10,7 @@
 use std::sync::PoisonError;
 
 use super::error::LogError;
-use super::files::{LogFile, LogFiles, write_all};
+use super::files::{LogFile, LogFiles, uninterrupted, write_all};
 use super::log::Log;
 use super::state::State;
 use super::sync::MutexGuard;
@@ -162,7 +162,7 @@ impl<F: LogFiles> Log<F> {
             // One that was collected meanwhile was synced by the collector.
             if let Some(file) = state.file_of(segment) {
                 drop(state);
-                let outcome = file.sync();
+                let outcome = uninterrupted(|| file.sync());
                 state = self.lock();
                 match outcome {
                     Ok(()) if segment < target.segment => {

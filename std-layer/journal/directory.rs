@@ -35,12 +35,17 @@ impl Directory {
     ///
     /// [`OpenError::Locked`] if another has locked it, in this process or in another; those of the system.
     pub fn lock(path: &Path) -> Result<Self, OpenError> {
-        match DirBuilder::new().mode(0o700).create(path) {
-            Ok(()) => {
-                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        let made = match DirBuilder::new().mode(0o700).create(path) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error.into()),
+        };
+        // Also if it is there: who made it may have been killed before its name was durable.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        match File::open(parent.unwrap_or(Path::new("."))) {
+            Ok(parent) => parent.sync_all()?,
+            // Who may not read the parent has it from somebody who sees to that.
+            Err(error) if !made && error.kind() == ErrorKind::PermissionDenied => {}
             Err(error) => return Err(error.into()),
         }
         Self::lock_existing(path, true)

@@ -110,16 +110,26 @@ pub(super) fn read_all(file: &impl LogFile, buffer: &mut [u8], offset: u64) -> i
     Ok(())
 }
 
+/// Makes a call until no signal interrupts it: one that was interrupted has not failed, so a sync, too, is made again.
+pub(super) fn uninterrupted(call: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Makes a file read as zeros, durably, with the room it takes. With `written` they are written out: a sync after a write
 /// to such a file has nothing to note down but the data.
 pub(super) fn blank(file: &impl LogFile, size: u32, written: bool) -> io::Result<()> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     if file.size()? > 0 {
         // What was there is gone before the file grows again: it cannot come back as part of it.
-        file.set_size(0)?;
-        file.sync()?;
+        uninterrupted(|| file.set_size(0))?;
+        uninterrupted(|| file.sync())?;
     }
-    file.allocate(u64::from(size))?;
+    uninterrupted(|| file.allocate(u64::from(size)))?;
     if written {
         let mut at = 0;
         while at < size {
@@ -128,5 +138,5 @@ pub(super) fn blank(file: &impl LogFile, size: u32, written: bool) -> io::Result
             at += len;
         }
     }
-    file.sync()
+    uninterrupted(|| file.sync())
 }

@@ -103,11 +103,9 @@ impl<F: LogFiles> Log<F> {
     ///
     /// As [`send`](Self::send).
     pub fn close_channel(&self, chan: u16, level: Level) -> Result<Position, LogError> {
-        // Acknowledgements of a closing before must not come behind this one.
-        let state = self.put_acks(self.lock())?;
         let record = Record::new(Kind::Close, chan, CLOSED, &[]);
         let record = record.ok_or(LogError::TooLong { most: self.options.max_payload })?;
-        let (state, end) = self.stage(state, &record, For::Sends)?;
+        let (state, end) = self.stage(self.lock(), &record, For::Sends)?;
         self.reach(state, end, level)
     }
 
@@ -304,13 +302,19 @@ impl<F: LogFiles> Log<F> {
         if full(&state) {
             return Err(LogError::Full);
         }
+        let header = record.header();
         let mut state = self.make_room(state, record.len(), whom)?;
+        // Acknowledgements that came before must not be behind it: they would be its own. Others may note down some while
+        // the lock is given up, so this is looked at under the same lock as the record is put in.
+        while state.stage.acknowledges(header.chan, header.seq) {
+            state = self.put_acks(state)?;
+            state = self.make_room(state, record.len(), whom)?;
+        }
         // Others may have come first while there was no room.
         if full(&state) {
             return Err(LogError::Full);
         }
         let at = state.stage.put(record);
-        let header = record.header();
         let live = Live::new(header.chan, header.seq, at, header.body_len);
         state.insert(live.at_slot(header.slot, header.generation));
         let end = state.stage.end();

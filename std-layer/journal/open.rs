@@ -8,16 +8,16 @@ use std::vec;
 use std::vec::Vec;
 
 use super::error::OpenError;
-use super::files::{LogFile, LogFiles, blank, read_all, write_all};
+use super::files::{LogFile, LogFiles, blank, read_all, uninterrupted, write_all};
 use super::log::Log;
 use super::options::Options;
 use super::slots::{first_of, header, make_slot, stage_checkpoint, write_headers};
-use super::stage::Stage;
-use super::state::{Holds, Slot, State, bytes_of};
+use super::stage::{RESERVE, Stage};
+use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
-    Record, RecoverError, RecoveryReport, SlotState, Span, recover,
+    Record, RecoverError, RecoveryReport, SlotState, Span, record_len, recover,
 };
 
 /// What is read at a time.
@@ -82,7 +82,7 @@ impl<F: LogFile> LogDevice for Files<'_, F> {
     }
 
     fn sync(&mut self, slot: u32) -> io::Result<()> {
-        self.files[slot as usize].sync()
+        uninterrupted(|| self.files[slot as usize].sync())
     }
 
     fn renew(&mut self, slot: u32) -> io::Result<()> {
@@ -155,7 +155,7 @@ fn begin<F: LogFiles>(
     let drain = options.policy == OpenPolicy::Drain;
     let mut slots: Vec<Slot<F::File>> = Vec::with_capacity(options.slots as usize + 1);
     for (&number, file) in numbers.iter().zip(opened) {
-        slots.push(Slot { file: Arc::new(file), number, holds: Holds::Unknown });
+        slots.push(Slot { file: Arc::new(file), number, holds: Holds::Unknown, live: 0 });
     }
     for state in &found.slots {
         let holds = match (state.segment, state.spare) {
@@ -165,6 +165,7 @@ fn begin<F: LogFiles>(
         };
         slots[state.slot as usize].holds = holds;
     }
+    found.live.iter().for_each(|live| count(&mut slots, live, |live| live + 1));
     let log_id = found.log_id.unwrap_or_else(random);
     let previous = Position { segment: found.next - 1, offset: found.previous_end };
     // The place is no segment's while the log is drained: nothing is ever written there.
@@ -172,11 +173,17 @@ fn begin<F: LogFiles>(
     if !drain {
         // After a kill what was read may be in the system's memory only.
         for slot in slots.iter().filter(|slot| matches!(slot.holds, Holds::Segment(_))) {
-            slot.file.sync()?;
+            uninterrupted(|| slot.file.sync())?;
         }
-        files.sync_names()?;
+        uninterrupted(|| files.sync_names())?;
+        // No segment may be there twice: one that was begun is begun again where it was.
+        let begun = found.slots.iter().find(|state| state.begun);
         let spare = Holds::Spare { blank: false };
-        current = match slots.iter().position(|slot| slot.holds == spare) {
+        let place = match begun {
+            Some(state) => Some(state.slot as usize),
+            None => slots.iter().position(|slot| slot.holds == spare),
+        };
+        current = match place {
             Some(place) => {
                 blank(&*slots[place].file, options.segment_bytes, options.zeros)?;
                 place
@@ -197,8 +204,9 @@ fn begin<F: LogFiles>(
     // Of messages that are to be copied some day: those found may be longer than those to come.
     let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
     let longest = longest.max(options.max_payload) as usize;
+    let copied = record_len(longest).map_or(0, |len| len as usize);
     let mut state = State {
-        stage: Stage::new(options.stage_bytes, binding, start.offset),
+        stage: Stage::new(options.stage_bytes.max(copied + RESERVE), binding, start.offset),
         slots,
         current,
         written: if drain { previous } else { start },
@@ -245,7 +253,7 @@ fn first_records<F: LogFile>(state: &mut State<F>, damage: &[Damage]) -> Result<
         }
     }
     flush(&mut state.stage)?;
-    file.sync()?;
+    uninterrupted(|| file.sync())?;
     state.written = state.stage.end();
     state.durable = state.written;
     state.framed = state.written;

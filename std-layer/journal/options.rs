@@ -14,7 +14,8 @@ pub(super) const KEPT_FREE: usize = 2;
 pub enum Level {
     /// The system has it: it survives the process, however that ends, but not the system.
     Buffered,
-    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes.
+    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes; later still while the helper makes
+    /// a slot or frees one.
     Interval,
     /// It is durable.
     #[default]

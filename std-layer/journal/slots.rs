@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::commit::Guard;
 use super::error::{LogError, no_room};
-use super::files::{LogFile, LogFiles, blank, write_all};
+use super::files::{LogFile, LogFiles, blank, uninterrupted, write_all};
 use super::log::Log;
 use super::options::{KEPT_FREE, Options};
 use super::state::{Holds, Slot, State};
@@ -179,7 +179,7 @@ pub(super) fn write_headers(file: &impl LogFile, header: &SegmentHeader) -> io::
     let bytes = header.encode();
     write_all(file, &bytes, 0)?;
     write_all(file, &bytes, header.segment_bytes - SEGMENT_HEADER as u64)?;
-    file.sync()
+    uninterrupted(|| file.sync())
 }
 
 /// Makes a file, blank, with a name that is durable.
@@ -194,6 +194,6 @@ pub(super) fn make_slot<F: LogFiles>(
         made => made?,
     };
     blank(&file, options.segment_bytes, options.zeros)?;
-    files.sync_names()?;
-    Ok(Slot { file: Arc::new(file), number, holds: Holds::Spare { blank: true } })
+    uninterrupted(|| files.sync_names())?;
+    Ok(Slot { file: Arc::new(file), number, holds: Holds::Spare { blank: true }, live: 0 })
 }

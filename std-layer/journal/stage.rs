@@ -61,6 +61,12 @@ impl Stage {
         self.ranges > 0
     }
 
+    /// Whether one of them is that message's.
+    pub(super) fn acknowledges(&self, chan: u16, seq: u64) -> bool {
+        let acks = &self.acks[..self.ranges];
+        acks.iter().any(|range| range.chan == chan && (range.first..=range.last).contains(&seq))
+    }
+
     /// Whether a record of that length can be put in, and what is to be put in before it is written.
     pub(super) fn has_room(&self, len: u32) -> bool {
         self.len + len as usize + RESERVE <= self.filling.len()
@@ -75,8 +81,11 @@ impl Stage {
         at
     }
 
-    /// Notes down an acknowledgement; false if there is no room for it.
+    /// Notes down an acknowledgement, unless it is of nothing; false if there is no room for it.
     pub(super) fn note(&mut self, chan: u16, flags: Flags, first: u64, last: u64) -> bool {
+        if last < first {
+            return true;
+        }
         let acks = &mut self.acks[..self.ranges];
         let next = |range: &&mut Range| {
             (range.chan, range.flags) == (chan, flags) && range.last.checked_add(1) == Some(first)

@@ -17,6 +17,8 @@ pub(super) struct Slot<F> {
     pub(super) file: Arc<F>,
     pub(super) number: u32,
     pub(super) holds: Holds,
+    /// Messages in the index whose newest record is in it.
+    pub(super) live: usize,
 }
 
 /// What a slot holds.
@@ -116,10 +118,15 @@ impl<F: LogFile> State<F> {
 
     /// Puts a record of a message in the index.
     pub(super) fn insert(&mut self, live: Live) {
-        self.live_bytes += bytes_of(&live);
         match self.index.insert(live) {
-            Ok(Some(before)) => self.live_bytes -= bytes_of(&before),
-            Ok(None) => {}
+            Ok(before) => {
+                self.live_bytes += bytes_of(&live);
+                count(&mut self.slots, &live, |live| live + 1);
+                if let Some(before) = before {
+                    self.live_bytes -= bytes_of(&before);
+                    count(&mut self.slots, &before, |live| live - 1);
+                }
+            }
             Err(_) => debug_assert!(false, "room was looked for"),
         }
     }
@@ -127,8 +134,20 @@ impl<F: LogFile> State<F> {
     /// Takes messages out of it.
     pub(super) fn forget(&mut self, chan: u16, first: u64, last: u64) {
         let mut bytes = 0;
-        self.index.remove_range(chan, first, last, |live| bytes += bytes_of(live));
+        let slots = &mut self.slots;
+        self.index.remove_range(chan, first, last, |live| {
+            bytes += bytes_of(live);
+            count(slots, live, |live| live - 1);
+        });
         self.live_bytes -= bytes;
+    }
+}
+
+/// Changes the count of messages of the slot that one is in.
+pub(super) fn count<F>(slots: &mut [Slot<F>], live: &Live, change: impl Fn(usize) -> usize) {
+    let holds = Holds::Segment(live.at.segment);
+    if let Some(slot) = slots.iter_mut().find(|slot| slot.holds == holds) {
+        slot.live = change(slot.live);
     }
 }
 

@@ -9,7 +9,9 @@ use cloakroom::std_layer::journal::{
 
 use crate::disk::{Disk, Image};
 use crate::random::Random;
-use crate::script::{Ledger, SEGMENT, handed_out, open, options, run, salvaging, send, sync};
+use crate::script::{
+    Ledger, SEGMENT, check, handed_out, open, options, run, salvaging, send, sync,
+};
 
 /// A log of several segments that was closed, or not, and what lives in it.
 fn log(steps: u32, close: bool) -> (Image, Vec<(u16, u64)>) {
@@ -225,6 +227,53 @@ fn what_was_passed_over_stays_so() {
     assert_eq!(disk.image()[&9], image[&9]);
     let (_, report) = open(&Disk::of(&disk.image()));
     assert_eq!(report.damaged, 0, "{report:?}");
+}
+
+/// A segment that was begun, and nothing more, is begun again, and is there once only: wherever a slot is spare.
+#[test]
+fn a_segment_that_was_only_begun_is_begun_again() {
+    let disk = Disk::default();
+    let (first, _) = open(&disk);
+    let mut ledger = Ledger::new();
+    send(&first, &mut ledger, 1, 1, Level::Sync).unwrap();
+    drop(first);
+    drop(open(&disk));
+    let mut image = disk.image();
+    let mut begun = image[&1].clone();
+    let records = 64..begun.len() - 64;
+    begun[records].fill(0);
+    assert_eq!(segment_in(&begun), 2);
+    for spare in [true, false] {
+        image.insert(1, if spare { vec![0; SEGMENT as usize] } else { begun.clone() });
+        image.insert(2, if spare { begun.clone() } else { vec![0; SEGMENT as usize] });
+        let disk = Disk::of(&image);
+        for seq in 2..5 {
+            let (log, report) = open(&disk);
+            assert_eq!(report.damaged, 0, "{report:?}");
+            send(&log, &mut ledger, 1, seq, Level::Sync).unwrap();
+            check(&log, &ledger, true);
+        }
+        ledger.retain(|key, _| *key == (1, 1));
+    }
+}
+
+/// Numbers that no log comes to, with sums that are right.
+#[test]
+fn a_segment_behind_which_there_is_none_is_refused() {
+    let (image, _) = log(24, true);
+    for segment in [u64::MAX, u64::MAX - 1] {
+        let mut image = image.clone();
+        let bytes = image.get_mut(&0).unwrap();
+        let header = SegmentHeader::decode(bytes[..64].try_into().unwrap()).unwrap();
+        let header = SegmentHeader { segment, ..header }.encode();
+        let last = bytes.len() - 64;
+        bytes[64..last].fill(0);
+        bytes[..64].copy_from_slice(&header);
+        bytes[last..].copy_from_slice(&header);
+        image.retain(|&slot, _| slot == 0);
+        let refused = Log::open(Disk::of(&image), salvaging());
+        assert!(matches!(refused, Err(OpenError::Foreign { .. })), "{refused:?}");
+    }
 }
 
 #[test]

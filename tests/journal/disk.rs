@@ -43,8 +43,10 @@ pub enum Fault {
     FailAt(u64, i32),
     /// From this one on there is no room for files to grow.
     FullFrom(u64),
-    /// Writes and reads are cut short, and interrupted in between.
+    /// Writes and reads are cut short, and they, syncs and changes of size are interrupted.
     Short,
+    /// Reads fail.
+    Unreadable,
     /// Syncs take a while.
     Slow,
 }
@@ -220,6 +222,7 @@ impl LogFiles for Disk {
 
     fn sync_names(&self) -> io::Result<()> {
         let mut inner = self.0.lock().unwrap();
+        inner.cut(0)?;
         inner.call("sync names")?;
         inner.files.values_mut().for_each(|file| file.named = true);
         Ok(())
@@ -233,6 +236,7 @@ impl Handle {
 
     fn resize(&self, kind: &'static str, size: u64) -> io::Result<()> {
         self.with(|inner, slot| {
+            inner.cut(0)?;
             inner.call(kind)?;
             let file = inner.files.get_mut(&slot).unwrap();
             file.now.resize(size as usize, 0);
@@ -249,6 +253,9 @@ impl LogFile for Handle {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.with(|inner, slot| {
+            if inner.fault == Some(Fault::Unreadable) {
+                return Err(io::Error::from_raw_os_error(EIO));
+            }
             let len = inner.cut(buffer.len())?;
             let bytes = &inner.files[&slot].now;
             let from = bytes.len().min(offset as usize);
@@ -284,6 +291,7 @@ impl LogFile for Handle {
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
         self.with(|inner, slot| {
+            inner.cut(0)?;
             let outcome = inner.call("sync");
             let power = matches!(inner.fault, Some(Fault::PowerAt(_)));
             let file = inner.files.get_mut(&slot).unwrap();

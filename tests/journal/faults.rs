@@ -1,5 +1,9 @@
 //! No room, errors of writes, syncs and reads, calls that are cut short and interrupted.
 
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
 use cloakroom::std_layer::journal::{
     Level, Log, LogError, Message, OpenError, OpenPolicy, Options, ReadError,
 };
@@ -156,6 +160,97 @@ fn limits_are_told() {
     assert!(matches!(log.read(7, 7, &mut short), Err(ReadError::Unknown)));
     let options = Options { slots: 3, ..options() };
     assert!(matches!(Log::open(Disk::default(), options), Err(OpenError::Options(_))));
+}
+
+/// What was acknowledged before it was sent is not acknowledged: what is on the disk says the same as the log.
+#[test]
+fn an_acknowledgement_before_a_send_stays_before_it() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    log.ack(1, 1, 100).unwrap();
+    send(&log, &mut ledger, 1, 50, Level::Sync).unwrap();
+    // Also if there is no room on the stage, and in the segment, before there is.
+    for seq in 200..400 {
+        log.ack(2, 0, u64::MAX - 1).unwrap();
+        send(&log, &mut ledger, 2, seq, Level::Buffered).unwrap();
+    }
+    log.ack(4, u64::MAX, u64::MAX).unwrap();
+    log.close_channel(4, Level::Sync).unwrap();
+    let there = [(1, 50), (2, 399), (4, u64::MAX)];
+    assert_eq!(handed_out(&log), there);
+    assert_eq!(handed_out(&open(&Disk::of(&disk.image())).0), there);
+}
+
+/// Messages that live may be longer than those that are sent from now on: they are copied forward all the same.
+#[test]
+fn opened_again_for_shorter_messages() {
+    let disk = Disk::default();
+    let long =
+        Options { max_payload: 5000, stage_bytes: 16 << 10, segment_bytes: 32 << 10, ..options() };
+    let (log, _) = Log::open(disk.clone(), long.clone()).unwrap();
+    log.send(&Message::new(1, 1, &[7; 5000]), Level::Sync).unwrap();
+    log.close().unwrap();
+    let short = Options { max_payload: 100, stage_bytes: 4 << 10, ..long };
+    let log = Arc::new(Log::open(Disk::of(&disk.image()), short).unwrap().0);
+    let (done, is_done) = mpsc::channel();
+    let helped = log.clone();
+    // What spins for ever does so with the log's lock, so it is another thread that waits.
+    thread::spawn(move || {
+        for seq in 0..2000 {
+            helped.send(&Message::new(2, seq, &[1; 100]), Level::Buffered).unwrap();
+            helped.ack(2, seq, seq).unwrap();
+        }
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(Duration::from_secs(60)).expect("it goes on");
+    let mut buffer = [0; 5000];
+    assert_eq!(log.read(1, 1, &mut buffer).unwrap(), 5000);
+    assert!(buffer == [7; 5000] && log.pending()[0].at.segment > 2);
+}
+
+/// What cannot be read at the moment is not copied, and stays where it is: the log is full, and goes on when it can be read.
+#[test]
+fn reads_fail_for_a_while() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    (1..4).for_each(|seq| send(&log, &mut ledger, 1, seq, Level::Sync).unwrap());
+    disk.clone().with(Fault::Unreadable);
+    let mut seq = 0;
+    let full = loop {
+        seq += 1;
+        if let Err(error) = log.send(&Message::new(2, seq, &[1; 600]), Level::Buffered) {
+            break error;
+        }
+        log.ack(2, seq, seq).unwrap();
+        log.maintain().unwrap();
+        assert!(seq < 1000, "nothing can be collected");
+    };
+    assert_eq!(full, LogError::Full);
+    disk.repair();
+    for seq in seq..seq + 1000 {
+        log.send(&Message::new(2, seq, &[1; 600]), Level::Buffered).unwrap();
+        log.ack(2, seq, seq).unwrap();
+    }
+    log.sync().unwrap();
+    assert!(log.pending()[0].at.segment > 1);
+    check(&log, &ledger, true);
+    check(&open(&Disk::of(&disk.image())).0, &ledger, true);
+}
+
+/// A range that ends before it begins has no message, and takes none from the range that was noted down before.
+#[test]
+fn an_empty_range_is_acknowledged() {
+    let disk = Disk::default();
+    let mut ledger = Ledger::new();
+    let (log, _) = open(&disk);
+    (1..8).for_each(|seq| send(&log, &mut ledger, 1, seq, Level::Sync).unwrap());
+    log.ack(1, 1, 5).unwrap();
+    log.ack(1, 6, 3).unwrap();
+    log.sync().unwrap();
+    assert_eq!(handed_out(&log), [(1, 6), (1, 7)]);
+    assert_eq!(handed_out(&open(&Disk::of(&disk.image())).0), [(1, 6), (1, 7)]);
 }
 
 #[test]
