@@ -95,17 +95,17 @@ where
 
 #[test]
 fn two_senders_pass_a_slot_to_a_receiver() {
-    explore(Some(2), || with_ring!(1, two_senders));
+    explore(Some(1), || with_ring!(1, two_senders));
 }
 
 #[test]
 fn two_senders_pass_a_ring_to_a_receiver() {
-    explore(Some(2), || with_ring!(2, two_senders));
+    explore(Some(1), || with_ring!(2, two_senders));
 }
 
 #[test]
 fn two_senders_pass_segments_to_a_receiver() {
-    explore(Some(2), || with_segments!(two_senders));
+    explore(Some(1), || with_segments!(two_senders));
 }
 
 /// A sender and a receiver, and somebody who calls back what was lent.
@@ -133,17 +133,17 @@ where
 
 #[test]
 fn a_slot_is_called_back_under_way() {
-    explore(Some(2), || with_ring!(1, called_back));
+    explore(Some(1), || with_ring!(1, called_back));
 }
 
 #[test]
 fn a_ring_is_called_back_under_way() {
-    explore(Some(2), || with_ring!(2, called_back));
+    explore(Some(1), || with_ring!(2, called_back));
 }
 
 #[test]
 fn segments_are_called_back_under_way() {
-    explore(Some(2), || with_segments!(called_back));
+    explore(Some(1), || with_segments!(called_back));
 }
 
 /// A receiver takes several values in one step of its lane, while their sender goes on.
@@ -165,18 +165,18 @@ where
 
 #[test]
 fn a_batch_leaves_a_ring_under_way() {
-    explore(Some(3), || with_ring!(2, batched));
+    explore(Some(2), || with_ring!(2, batched));
 }
 
 #[test]
 fn a_batch_leaves_segments_under_way() {
-    explore(Some(3), || with_segments!(batched));
+    explore(Some(2), || with_segments!(batched));
 }
 
 /// Whoever only tries is told the truth.
 #[test]
 fn a_lane_is_full_or_empty_only_if_the_channel_is() {
-    explore(Some(4), || {
+    explore(Some(2), || {
         with_ring!(1, |(sender, receiver): Sides<_>| {
             let sends = thread::spawn(move || {
                 assert_eq!(sender.try_send(1), Ok(()));
@@ -205,7 +205,7 @@ fn a_lane_is_full_or_empty_only_if_the_channel_is() {
 /// has done before.
 #[test]
 fn full_and_empty_are_of_one_order() {
-    explore(Some(4), || {
+    explore(Some(2), || {
         with_ring!(2, |(sender, receiver): Sides<_>| {
             assert_eq!(sender.try_send(0), Ok(()));
             let sends = thread::spawn(move || [1, 2].map(|value| sender.try_send(value)));
@@ -223,7 +223,7 @@ fn full_and_empty_are_of_one_order() {
 /// A value that has gone at once was there.
 #[test]
 fn the_highest_depth_is_noted() {
-    explore(Some(4), || {
+    explore(Some(2), || {
         with_ring!(1, |(sender, receiver): Sides<_>| {
             let sends = thread::spawn(move || sender.try_send(1));
             let received = receiver.try_recv();
@@ -255,18 +255,18 @@ where
 
 #[test]
 fn a_ring_is_closed_under_way() {
-    explore(Some(3), || with_ring!(2, closed));
+    explore(Some(2), || with_ring!(2, closed));
 }
 
 #[test]
 fn segments_are_closed_under_way() {
-    explore(Some(3), || with_segments!(closed));
+    explore(Some(2), || with_segments!(closed));
 }
 
 /// Who waits comes before who comes by the lane, and is served.
 #[test]
 fn who_waits_comes_first() {
-    explore(Some(3), || {
+    explore(Some(2), || {
         with_ring!(1, |(sender, receiver): Sides<_>| {
             let mut waits = pin!(receiver.recv());
             let first = waits.as_mut();
@@ -290,7 +290,7 @@ fn who_waits_comes_first() {
 /// A sender that finds the ring full replaces what is in front, whoever is about to receive it.
 #[test]
 fn what_is_replaced_is_not_received() {
-    explore(Some(3), || {
+    explore(Some(2), || {
         lend(bounded_with(1, DropOldest(Discard)), |(sender, receiver)| {
             // As above.
             assert_eq!(sender.len(), 0);
@@ -333,7 +333,7 @@ where
 
 #[test]
 fn values_on_loan_are_dropped_once() {
-    explore(Some(4), || {
+    explore(Some(2), || {
         let drops = Arc::new(AtomicUsize::new(0));
         with_ring!(2, |sides: Sides<_, _>| dropped(drops.clone(), sides));
         assert_eq!(drops.swap(0, Ordering::Relaxed), 2);
