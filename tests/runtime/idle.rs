@@ -40,9 +40,15 @@ fn switches_while_idle(runtime: &Runtime, name: &str, time: Duration) -> (usize,
         }
         thread::yield_now();
     }
-    // That a thread is counted as parked is seen a moment before it sleeps.
-    thread::sleep(Duration::from_millis(100));
-    let before = switches(name);
+    // That a thread is counted as parked is seen a moment before it sleeps: a long one, on a busy machine.
+    let mut before = switches(name);
+    for _ in 0..50 {
+        thread::sleep(Duration::from_millis(100));
+        let now = switches(name);
+        if std::mem::replace(&mut before, now.clone()) == now {
+            break;
+        }
+    }
     thread::sleep(time);
     let after = switches(name);
     let grown = before.iter().zip(&after).map(|(before, after)| {
