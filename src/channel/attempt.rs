@@ -4,6 +4,7 @@
 //! select takes when none of its arms could be done.
 
 use super::aside::{Aside, Missed};
+use super::recv::received;
 use super::store::{Store, Strategy};
 use super::{Channel, wake};
 use crate::select::Attempt;
@@ -34,9 +35,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             }
         });
         taken.map(|(value, unused, waker)| {
-            if let Some(unused) = unused {
-                S::shrink(unused);
-            }
+            let value = received::<T, S>(value, unused);
             wake(waker);
             value
         })

@@ -89,6 +89,7 @@ use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
 use aside::{Aside, Missed};
 use meeting::Look;
+use recv::received;
 use snapshot::count;
 use state::{Offer, Settled, State, Take, Wakers};
 use store::Store;
@@ -404,11 +405,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             taken
         });
         match taken {
-            Some((value, None)) => Ok(value),
-            Some((value, Some(unused))) => {
-                S::shrink(unused);
-                Ok(value)
-            }
+            Some((value, unused)) => Ok(received::<T, S>(value, unused)),
             None if refused => Err(TryRecvError::Empty),
             None => self.try_take_slowly(reader),
         }
@@ -425,9 +422,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             );
         match taken {
             Some((value, unused, waker)) => {
-                if let Some(unused) = unused {
-                    S::shrink(unused);
-                }
+                let value = received::<T, S>(value, unused);
                 wake(waker);
                 Ok(value)
             }
@@ -453,9 +448,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             });
             let result = match take {
                 Take::Value(value, unused, waker) => {
-                    if let Some(unused) = unused {
-                        S::shrink(unused);
-                    }
+                    let value = received::<T, S>(value, unused);
                     wake(waker);
                     Ok(value)
                 }

@@ -231,21 +231,18 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let take = match token.state() {
             TokenState::Idle => state.take(token.side(), self.reader),
             TokenState::Granted => {
-                token.set_state(TokenState::Idle);
-                token.forget();
+                token.end_wait();
                 state.keep_value(self.reader)
             }
             TokenState::Queued | TokenState::First => Take::Empty,
             TokenState::Closed => {
                 count(&mut state.counters.ended);
-                token.set_state(TokenState::Idle);
-                token.forget();
+                token.end_wait();
                 return Step::Closed;
             }
             TokenState::Taken => {
                 let Some(value) = self.node.landing.take() else { return Step::Idle };
-                token.set_state(TokenState::Idle);
-                token.forget();
+                token.end_wait();
                 return Step::Received(value, None);
             }
             TokenState::Lost => return Step::Idle,
@@ -313,8 +310,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             };
             if known {
                 state.promised_values -= 1;
-                token.set_state(TokenState::Idle);
-                token.forget();
+                token.end_wait();
             }
             Quick::Received(value, unused, waker)
         })
@@ -362,8 +358,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             return Quick::No { waits: false };
         }
         let Some(value) = self.node.landing.take() else { return Quick::No { waits: false } };
-        token.set_state(TokenState::Idle);
-        token.forget();
+        token.end_wait();
         Quick::Received(value, None, None)
     }
 
@@ -391,7 +386,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
 
 /// What was received; memory that is no longer needed is given back.
 #[inline]
-fn received<T, S: Strategy<T>>(value: S::Received, unused: Option<S::Growth>) -> S::Received {
+pub(super) fn received<T, S: Strategy<T>>(
+    value: S::Received,
+    unused: Option<S::Growth>,
+) -> S::Received {
     if let Some(unused) = unused {
         S::shrink(unused);
     }

@@ -141,8 +141,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 TokenState::Granted => state.return_slot(),
                 TokenState::Closed | TokenState::Lost => {}
             }
-            self.node.token.set_state(TokenState::Idle);
-            self.node.token.forget();
+            self.node.token.end_wait();
             (self.node.token.take_waker(), state.is_settled(), granted)
         });
         drop(waker);
@@ -216,8 +215,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
                 if token.stays() && token.is_known() && token.state() == TokenState::Taken {
-                    token.set_state(TokenState::Idle);
-                    token.forget();
+                    token.end_wait();
                     return Quick::Sent(None, None);
                 }
                 return Quick::No { waits: false };
@@ -228,8 +226,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 if token.state() != TokenState::Granted || !state.fills_at_once() {
                     return Quick::No { waits: false };
                 }
-                token.set_state(TokenState::Idle);
-                token.forget();
+                token.end_wait();
                 let (replaced, waker) = state.fill(take(), rank);
                 return Quick::Sent(replaced, waker);
             }
@@ -363,20 +360,17 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             TokenState::Idle => state.offer(node.token.side(), value, self.rank),
             TokenState::Queued | TokenState::First => Offer::Full,
             TokenState::Granted => {
-                node.token.set_state(TokenState::Idle);
-                node.token.forget();
+                node.token.end_wait();
                 let (replaced, waker) = state.keep_slot(value, self.rank);
                 Offer::Sent(replaced, waker)
             }
             TokenState::Taken if S::MEETS || node.token.stays() => {
-                node.token.set_state(TokenState::Idle);
-                node.token.forget();
+                node.token.end_wait();
                 Offer::Sent(None, None)
             }
             TokenState::Closed => {
                 count(&mut state.counters.refused);
-                node.token.set_state(TokenState::Idle);
-                node.token.forget();
+                node.token.end_wait();
                 Offer::Closed
             }
             TokenState::Taken | TokenState::Lost => Offer::Lost,

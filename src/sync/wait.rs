@@ -145,6 +145,13 @@ impl Token {
         self.notes.set(self.notes.get() & !KNOWN);
     }
 
+    /// Its owner has seen what came of its wait: it is idle, and nobody else knows of it any more.
+    #[inline]
+    pub(crate) fn end_wait(&self) {
+        self.set_state(State::Idle);
+        self.forget();
+    }
+
     /// Whether it is an arm of a select.
     #[inline]
     pub(crate) fn is_arm(&self) -> bool {

@@ -29,6 +29,14 @@ const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
 
+/// How many values must go by for a loan to have been worth it: recalling it costs two locks, and each value saves a
+/// part of one.
+/// (A model checker has few values to pass, and is to see loans all the same.)
+const WORTH: usize = if cfg!(loom) { 1 } else { 4 };
+/// How many critical sections pass at the most before another one is tried. What that costs is then hardly to be
+/// measured, and where lanes are of use again, they are open soon.
+const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
+
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
 #[doc(hidden)]
 pub struct Lanes<T> {
@@ -49,14 +57,6 @@ pub struct Lanes<T> {
     #[cfg(loom)]
     watch: Watch,
 }
-
-/// How many values must go by for a loan to have been worth it: recalling it costs two locks, and each value saves a
-/// part of one.
-/// (A model checker has few values to pass, and is to see loans all the same.)
-const WORTH: usize = if cfg!(loom) { 1 } else { 4 };
-/// How many critical sections pass at the most before another one is tried. What that costs is then hardly to be
-/// measured, and where lanes are of use again, they are open soon.
-const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 
 /// One side. The alignment keeps the two apart. What only this side touches comes first, and fills a cache line; the count
 /// that the other side reads lies in the next one: otherwise each look at it would take the lock away from this side.

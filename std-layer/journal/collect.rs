@@ -4,13 +4,11 @@ use std::io;
 
 use super::commit::Guard;
 use super::error::LogError;
-use super::files::{LogFile, LogFiles, read_all};
+use super::files::{LogFiles, read_record};
 use super::log::Log;
 use super::slots::{For, stage_checkpoint};
 use super::state::Holds;
-use crate::journal::{
-    Binding, Kind, Live, Position, RECORD_HEADER, Record, RecordHeader, record_len,
-};
+use crate::journal::{Kind, Live, Position, Record, record_len};
 
 /// Places of the index that are looked at while the lock is held; models have small ones.
 const AT_ONCE: usize = if cfg!(shuttle) { 4 } else { 1024 };
@@ -106,8 +104,8 @@ impl<F: LogFiles> Log<F> {
         let file = state.file_of(at.segment);
         drop(state);
         // Its checksum goes with it: what was damaged stays so, and is reported by whoever reads it.
-        let sum = match file.map(|file| read_sum(&*file, log_id, at, body)) {
-            Some(Ok(sum)) => sum,
+        let sum = match file.map(|file| read_record(&*file, log_id, at, body)) {
+            Some(Ok(header)) => header.map(|header| header.body_crc),
             // The file was cut off: those bytes are gone.
             Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,
             // It may be read another time: until then it stays where it is, and there is no room to be gained.
@@ -129,19 +127,4 @@ impl<F: LogFiles> Log<F> {
         }
         Ok(state)
     }
-}
-
-/// Reads the body of a record, and the checksum that it should have; `None` if its header does not verify.
-fn read_sum(
-    file: &impl LogFile,
-    log_id: u128,
-    at: Position,
-    body: &mut [u8],
-) -> io::Result<Option<u32>> {
-    let mut header = [0; RECORD_HEADER];
-    read_all(file, &mut header, u64::from(at.offset))?;
-    read_all(file, body, u64::from(at.offset) + RECORD_HEADER as u64)?;
-    let binding = Binding { log_id, segment: at.segment };
-    let header = RecordHeader::decode(&header, &binding, at.offset);
-    Ok(header.map(|header| header.body_crc))
 }

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::vec::Vec;
 
+use crate::journal::{Binding, Position, RECORD_HEADER, RecordHeader};
+
 /// A directory of slots.
 pub trait LogFiles: Send + Sync + 'static {
     /// One of its files.
@@ -108,6 +110,20 @@ pub(super) fn read_all(file: &impl LogFile, buffer: &mut [u8], offset: u64) -> i
         }
     }
     Ok(())
+}
+
+/// Reads the record at a position: its body, which is that long, and its header, if that verifies.
+pub(super) fn read_record(
+    file: &impl LogFile,
+    log_id: u128,
+    at: Position,
+    body: &mut [u8],
+) -> io::Result<Option<RecordHeader>> {
+    let mut header = [0; RECORD_HEADER];
+    read_all(file, &mut header, u64::from(at.offset))?;
+    read_all(file, body, u64::from(at.offset) + RECORD_HEADER as u64)?;
+    let binding = Binding { log_id, segment: at.segment };
+    Ok(RecordHeader::decode(&header, &binding, at.offset))
 }
 
 /// Makes a call until no signal interrupts it: one that was interrupted has not failed, so a sync, too, is made again.

@@ -7,14 +7,12 @@ use std::vec::Vec;
 
 use super::commit::Guard;
 use super::error::{LogError, ReadError};
-use super::files::{LogFiles, read_all};
+use super::files::{LogFiles, read_record};
 use super::options::{KEPT_FREE, Level, Options};
 use super::slots::For;
-use super::state::{Holds, State};
+use super::state::State;
 use super::sync::{Condvar, Mutex};
-use crate::journal::{
-    Binding, CLOSED, Flags, Kind, Live, Position, RECORD_HEADER, Record, RecordHeader,
-};
+use crate::journal::{CLOSED, Flags, Kind, Live, Position, Record};
 
 /// A message that is to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -229,7 +227,7 @@ impl<F: LogFiles> Log<F> {
             let log_id = state.stage.binding.log_id;
             let file = state.file_of(live.at.segment).ok_or(ReadError::Corrupt)?;
             drop(state);
-            let outcome = read_record(&*file, log_id, &live, body);
+            let outcome = read_checked(&*file, log_id, &live, body);
             state = self.lock();
             // It may have been copied forward meanwhile, and its slot made blank.
             let now = state.index.get(chan, seq).map(|live| live.at);
@@ -259,8 +257,7 @@ impl<F: LogFiles> Log<F> {
             Ok(_) | Err(LogError::Full) => Ok(()),
             Err(error) => Err(error),
         };
-        let blank = Holds::Spare { blank: true };
-        if !state.slots.iter().any(|slot| slot.holds == blank) && !state.preparing {
+        if state.blank_place().is_none() && !state.preparing {
             room(self.prepare(state))?;
             state = self.lock();
         }
@@ -272,9 +269,8 @@ impl<F: LogFiles> Log<F> {
 
     /// Whether `maintain` has something to do.
     pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
-        let blank = Holds::Spare { blank: true };
         state.durable.segment < state.segment()
-            || !state.slots.iter().any(|slot| slot.holds == blank)
+            || state.blank_place().is_none()
             || self.is_short(state)
     }
 
@@ -349,18 +345,13 @@ impl<F: LogFiles> Log<F> {
 }
 
 /// Reads the payload of a record, and compares all that can be compared.
-fn read_record(
+fn read_checked(
     file: &impl super::files::LogFile,
     log_id: u128,
     live: &Live,
     body: &mut [u8],
 ) -> Result<(), ReadError> {
-    let mut bytes = [0; RECORD_HEADER];
-    let at = u64::from(live.at.offset);
-    read_all(file, &mut bytes, at).map_err(ReadError::Io)?;
-    read_all(file, body, at + RECORD_HEADER as u64).map_err(ReadError::Io)?;
-    let binding = Binding { log_id, segment: live.at.segment };
-    let header = RecordHeader::decode(&bytes, &binding, live.at.offset);
+    let header = read_record(file, log_id, live.at, body).map_err(ReadError::Io)?;
     let header = header.ok_or(ReadError::Corrupt)?;
     let same = (header.chan, header.seq, header.body_len) == (live.chan, live.seq, live.body_len);
     let found = Record::new(Kind::Send, live.chan, live.seq, body);

@@ -53,10 +53,7 @@ impl<F: LogFiles> Log<F> {
         if whom == For::Sends && state.free(&self.options) <= KEPT_FREE {
             return self.collect_some(state);
         }
-        let blank = Holds::Spare { blank: true };
-        let Some(place) = state.slots.iter().position(|slot| slot.holds == blank) else {
-            return self.prepare(state);
-        };
+        let Some(place) = state.blank_place() else { return self.prepare(state) };
         let header = self.begin(&mut state, place);
         let file = state.slots[place].file.clone();
         state.writing = true;

@@ -95,6 +95,11 @@ impl<F: LogFile> State<F> {
         self.slots.iter().position(|slot| slot.holds == Holds::Segment(segment))
     }
 
+    /// The place of a slot in which a segment can begin.
+    pub(super) fn blank_place(&self) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.holds == Holds::Spare { blank: true })
+    }
+
     /// The file of a segment.
     pub(super) fn file_of(&self, segment: u64) -> Option<Arc<F>> {
         self.place_of(segment).map(|place| self.slots[place].file.clone())
