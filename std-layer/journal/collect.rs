@@ -8,7 +8,7 @@ use super::files::{LogFiles, read_record};
 use super::log::Log;
 use super::slots::{For, stage_checkpoint};
 use super::state::Holds;
-use crate::journal::{Kind, Live, Position, Record, record_len};
+use crate::journal::{Kind, Live, Position, Record};
 
 /// Places of the index that are looked at while the lock is held; models have small ones.
 const AT_ONCE: usize = if cfg!(shuttle) { 4 } else { 1024 };
@@ -76,7 +76,7 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
         state.checkpoint.first = oldest + 1;
-        state = self.make_room(state, record_len(64).unwrap_or(0), For::TheLog)?;
+        state = self.make_room(state, 0, For::Collector)?;
         stage_checkpoint(&mut state);
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
@@ -118,7 +118,7 @@ impl<F: LogFiles> Log<F> {
         };
         let sum = sum.unwrap_or(!record.header().body_crc);
         let record = record.at_slot(live.slot, live.generation).summed(sum);
-        let mut state = self.make_room(self.lock(), record.len(), For::TheLog)?;
+        let mut state = self.make_room(self.lock(), record.len(), For::Collector)?;
         let still: Option<Position> = state.index.get(live.chan, live.seq).map(|live| live.at);
         if still == Some(at) {
             let mut moved = *live;

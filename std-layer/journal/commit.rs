@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use super::error::LogError;
 use super::files::{LogFile, LogFiles, uninterrupted, write_all};
 use super::log::Log;
+use super::slots::For;
 use super::state::State;
 use super::sync::MutexGuard;
 use crate::journal::{Flags, Position};
@@ -70,8 +71,10 @@ impl<F: LogFiles> Log<F> {
             }
         }
         state.usable()?;
-        // Both may go behind the limit, but only once: what is staged keeps to it.
-        if !state.stage.is_empty() && state.stage.end().offset <= state.limit(&self.options) {
+        // Both may go behind the limit, but only once: what is staged keeps to it. The collector's segment is not theirs.
+        let within = state.stage.end().offset <= state.limit(&self.options);
+        let theirs = state.free(&self.options) >= For::Acks.leaves();
+        if !state.stage.is_empty() && within && theirs {
             state.stage.put_acks();
             if frame && state.durable > state.framed {
                 let durable = state.durable;

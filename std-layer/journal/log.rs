@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::commit::Guard;
 use super::error::{LogError, ReadError};
 use super::files::{LogFiles, read_record};
-use super::options::{KEPT_FREE, Level, Options};
+use super::options::{Level, Options};
 use super::slots::For;
 use super::state::State;
 use super::sync::{Condvar, Mutex};
@@ -165,7 +165,7 @@ impl<F: LogFiles> Log<F> {
     /// As [`send`](Self::send).
     pub fn close(&self) -> Result<(), LogError> {
         self.sync()?;
-        let mut state = self.make_room(self.lock(), 0, For::TheLog)?;
+        let mut state = self.make_room(self.lock(), 0, For::Acks)?;
         let durable = state.durable;
         state.stage.put_frame(durable, Flags::CLEAN);
         // No other frame comes behind it.
@@ -276,9 +276,7 @@ impl<F: LogFiles> Log<F> {
 
     /// Whether a segment is to be freed before sends can go on in the next one.
     pub(super) fn is_short(&self, state: &State<F::File>) -> bool {
-        // With more than that alive, after it was opened with fewer slots, copying would gain nothing.
-        state.free(&self.options) <= KEPT_FREE
-            && state.live_bytes <= self.options.most_live_bytes()
+        state.free(&self.options) <= For::Sends.leaves()
             && !state.collecting
             && state.oldest() != state.segment()
     }
@@ -337,7 +335,7 @@ impl<F: LogFiles> Log<F> {
     /// Writes out the acknowledgements that are only noted down.
     fn put_acks<'s>(&'s self, mut state: Guard<'s, F>) -> Result<Guard<'s, F>, LogError> {
         while state.stage.has_acks() {
-            state = self.make_room(state, 0, For::TheLog)?;
+            state = self.make_room(state, 0, For::Acks)?;
             state = self.write_out(state, true)?;
         }
         Ok(state)

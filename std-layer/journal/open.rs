@@ -41,13 +41,23 @@ impl<F: LogFiles> Log<F> {
         let report = found.report;
         let mut state = begin(&files, &options, &numbers, device.files, found)?;
         state.draining = drain;
-        // What is not understood takes a place that the log cannot use.
-        let unknown = state.slots.iter().filter(|slot| slot.holds == Holds::Unknown).count();
-        let slots = options.slots + unknown as u32;
-        let options = Options { slots, ..options };
+        let options = options.with_room_for(state.live_bytes);
         let state = Mutex::new(state);
         let [changed, synced, work] = [(); 3].map(|()| Condvar::new());
-        Ok((Self { files, options, state, changed, synced, work }, report))
+        let log = Self { files, options, state, changed, synced, work };
+        log.restore_reserve();
+        Ok((log, report))
+    }
+}
+
+impl<F: LogFiles> Log<F> {
+    /// Opening took a slot, if there was none to spare one more than the options say: who opens it and dies, again and again,
+    /// must not take more and more. If nothing can be freed, that is no reason not to open it.
+    fn restore_reserve(&self) {
+        let state = self.lock();
+        if !state.draining && state.free(&self.options) == 0 && state.oldest() != state.segment() {
+            drop(self.collect_oldest(state));
+        }
     }
 }
 

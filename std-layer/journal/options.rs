@@ -6,9 +6,6 @@ use super::error::OpenError;
 use super::stage::RESERVE;
 use crate::journal::{MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, record_len};
 
-/// Slots that sends leave free: one for acknowledgements, one for what is copied forward.
-pub(super) const KEPT_FREE: usize = 2;
-
 /// When a send is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Level {
@@ -71,6 +68,14 @@ impl Options {
     /// Bytes that records of living messages may take in all. Twice that, and three segments, is what the log takes.
     pub fn most_live_bytes(&self) -> u64 {
         u64::from(self.slots.saturating_sub(3)) * u64::from(self.segment_bytes) / 2
+    }
+
+    /// With as many slots as it takes, if that lives: there may be fewer than the log was written with.
+    pub(super) fn with_room_for(mut self, live_bytes: u64) -> Self {
+        while self.most_live_bytes() < live_bytes {
+            self.slots += 1;
+        }
+        self
     }
 
     pub(super) fn check(&self) -> Result<(), OpenError> {

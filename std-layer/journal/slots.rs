@@ -8,17 +8,31 @@ use super::commit::Guard;
 use super::error::{LogError, no_room};
 use super::files::{LogFile, LogFiles, blank, uninterrupted, write_all};
 use super::log::Log;
-use super::options::{KEPT_FREE, Options};
+use super::options::Options;
 use super::state::{Holds, Slot, State};
 use crate::journal::{Checkpoint, Kind, Position, Record, SEGMENT_HEADER, SegmentHeader, Span};
 
 /// For whom there must be room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum For {
-    /// Messages: they leave some slots free.
+    /// Messages.
     Sends,
-    /// What frees room in the end: acknowledgements, and what is copied forward.
-    TheLog,
+    /// What makes messages that live fewer.
+    Acks,
+    /// What is copied forward from the oldest segment, and that it is not needed any more.
+    Collector,
+}
+
+impl For {
+    /// Slots that are left free for the others. Who comes to fewer does not even write in the current segment: it was begun
+    /// for those others, and what is copied forward finds a whole one, which is room for all that can live in the oldest.
+    pub(super) fn leaves(self) -> usize {
+        match self {
+            Self::Sends => 2,
+            Self::Acks => 1,
+            Self::Collector => 0,
+        }
+    }
 }
 
 impl<F: LogFiles> Log<F> {
@@ -32,7 +46,9 @@ impl<F: LogFiles> Log<F> {
         loop {
             state.usable()?;
             let end = u64::from(state.stage.end().offset) + u64::from(len);
-            if end > u64::from(state.limit(&self.options)) {
+            if state.free(&self.options) < whom.leaves() {
+                state = self.collect_some(state)?;
+            } else if end > u64::from(state.limit(&self.options)) {
                 state = self.rotate(state, whom)?;
             } else if !state.stage.has_room(len) {
                 state = self.write_out(state, false)?;
@@ -50,7 +66,7 @@ impl<F: LogFiles> Log<F> {
         if state.segment() != segment || state.writing || state.stage.len > 0 {
             return Ok(state);
         }
-        if whom == For::Sends && state.free(&self.options) <= KEPT_FREE {
+        if whom != For::Collector && state.free(&self.options) <= whom.leaves() {
             return self.collect_some(state);
         }
         let Some(place) = state.blank_place() else { return self.prepare(state) };
@@ -103,7 +119,7 @@ impl<F: LogFiles> Log<F> {
         }
         let stale = Holds::Spare { blank: false };
         let place = state.slots.iter().position(|slot| slot.holds == stale);
-        if place.is_none() && state.slots.len() >= self.options.slots as usize {
+        if place.is_none() && state.usable_slots() >= self.options.slots as usize {
             return Err(LogError::Full);
         }
         state.preparing = true;

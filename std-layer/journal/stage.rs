@@ -3,10 +3,16 @@
 use std::boxed::Box;
 use std::vec;
 
-use crate::journal::{Binding, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record, Span};
+use crate::journal::{
+    Binding, Checkpoint, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record, Span,
+};
 
-/// Room of a stage, and at the end of a segment, that is left for acknowledgements and a frame.
-pub(super) const RESERVE: usize = MAX_RANGES * (RECORD_HEADER + 16) + RECORD_HEADER + Span::LEN;
+/// Room of a stage, and at the end of a segment, that is left for acknowledgements, a frame, and what is written when the log is
+/// closed, or a segment is not needed any more.
+pub(super) const RESERVE: usize = MAX_RANGES * (RECORD_HEADER + 16)
+    + (RECORD_HEADER + Span::LEN)
+    + (RECORD_HEADER + Checkpoint::LEN);
+const _: () = assert!(Span::LEN <= Checkpoint::LEN, "what a closed log ends with");
 
 /// The stage that is being filled, and the other one, unless it is being written.
 pub(super) struct Stage {

@@ -114,11 +114,16 @@ impl<F: LogFile> State<F> {
         segments.min().unwrap_or(self.segment())
     }
 
+    /// Slots but those that hold what is not understood.
+    pub(super) fn usable_slots(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.holds != Holds::Unknown).count()
+    }
+
     /// Slots that can be used: those that are spare, and those that may yet be made.
     pub(super) fn free(&self, options: &Options) -> usize {
         let spare = |slot: &&Slot<F>| matches!(slot.holds, Holds::Spare { .. });
         let spares = self.slots.iter().filter(spare).count();
-        spares + (options.slots as usize).saturating_sub(self.slots.len())
+        spares + (options.slots as usize).saturating_sub(self.usable_slots())
     }
 
     /// Puts a record of a message in the index.

@@ -7,6 +7,7 @@
 //! | `damage` | cut off at every byte, every bit flipped, ends of zeros and of garbage: what is lost is named |
 //! | `format` | a log of version 1 as it was written once, and other versions |
 //! | `properties` | the format, the index and the fold, against plain models |
+//! | `space` | it is full when what lives fills it, and at no other time |
 //! | `threads` | group commit on a real disk: who waits together syncs together |
 //! | `directory` | locks, owners, permissions |
 #![cfg(all(unix, not(any(loom, shuttle))))]
@@ -22,4 +23,5 @@ mod format;
 mod power;
 mod properties;
 mod script;
+mod space;
 mod threads;

@@ -23,13 +23,8 @@ fn many_threads_at_every_level() {
             scope.spawn(move || {
                 let level = [Level::Sync, Level::Buffered, Level::Interval][chan as usize % 3];
                 for seq in 1..=EACH {
-                    // Full while the helper makes slots, and no longer.
-                    while let Err(error) =
-                        log.send(&Message::new(chan, seq, &payload(chan, seq)), level)
-                    {
-                        assert_eq!(error, LogError::Full);
-                        thread::yield_now();
-                    }
+                    // Never full: of what fits, a fraction lives.
+                    log.send(&Message::new(chan, seq, &payload(chan, seq)), level).unwrap();
                     if seq > 50 {
                         log.ack(chan, seq - 50, seq - 50).unwrap();
                     }
