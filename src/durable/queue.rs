@@ -25,41 +25,15 @@ pub(super) struct Burial<'q, 'a, M: RawMutex> {
 /// *Memory:* three words a slot, nine words a row. Nothing is allocated but, in the arena, what is read back from the journal,
 /// message after message as they are received.
 ///
-/// ```
-/// use cloakroom::durable::Queue;
-/// use cloakroom::std_layer::block_on;
-/// use cloakroom::std_layer::journal::{Journal, Level, Options};
-/// use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+/// *Interrupts:* as the journal's calls; a log in files is none for a handler.
 ///
-/// static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
-/// # let place = std::env::temp_dir().join(format!("cloakroom-queue-{}", std::process::id()));
-///
-/// let (log, _report) = Journal::open(&place, Options::default())?;
-/// let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &*log, 1, Level::Sync);
-/// block_on(orders.send(ARENA.try_alloc_from(b"one coffee")?.try_into_mut().map_err(|_| "shared")?))?;
-/// let delivery = block_on(orders.recv())?;
-/// assert_eq!(&*delivery, b"one coffee");
-/// drop(delivery); // … and nobody has said that it is done with:
-/// # drop(log);
-///
-/// let (log, _report) = Journal::open(&place, Options::default())?;
-/// let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &*log, 1, Level::Sync);
-/// let delivery = block_on(orders.recv())?;
-/// assert!(delivery.may_be_again());
-/// assert_eq!(&*delivery.ack()?, b"one coffee");
-/// assert!(orders.try_recv().is_err());
-/// # drop(log);
-/// # std::fs::remove_dir_all(place)?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// An example is at `std_layer::journal`, whose log is a journal.
 pub struct Queue<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize> {
     pub(super) arena: ArenaRef<'a, M>,
     pub(super) journal: &'q J,
     pub(super) chan: u16,
     pub(super) level: J::Level,
     pub(super) burial: Option<Burial<'q, 'a, M>>,
-    /// What was pending has numbers up to this.
-    pub(super) recovered: u64,
     pub(super) sent: Channel<M, Envelope<'a, M>, Buffered<SLOTS>>,
     /// Behind which number to look for what was pending: whoever has that, looks. Closed when there is nothing left.
     pub(super) backlog: Channel<M, u64, Buffered<1>>,
@@ -97,19 +71,17 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
     /// channel was closed for good, it is closed.
     pub fn new(arena: ArenaRef<'a, M>, journal: &'q J, chan: u16, level: J::Level) -> Self {
         const { assert!(ROWS > 0 && ROWS <= u16::MAX as usize, "rows are numbered by 16 bits") };
-        let recovered = journal.last_seq();
         let queue = Self {
             arena,
             journal,
             chan,
             level,
             burial: None,
-            recovered,
             sent: Channel::new(),
             backlog: Channel::new(),
             spare: Channel::new(),
             returned: Channel::new(),
-            rows: Locked::new(Rows::new(recovered.saturating_add(1))),
+            rows: Locked::new(Rows::new(journal.last_seq().saturating_add(1))),
         };
         (0..ROWS as u16).for_each(|row| queue.free(row));
         // There is room for one, and it is the first.
@@ -160,9 +132,8 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
 
     /// Takes no more messages; those that wait, are out or pending are delivered. Returns whether it was open.
     pub fn close(&self) -> bool {
-        let closed = self.sent.close();
-        self.end_if_done();
-        closed
+        // Receivers that wait look again, and find out whether that was all.
+        self.sent.close()
     }
 
     /// Closes it for good: it is closed when the journal is opened anew, too.

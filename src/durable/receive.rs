@@ -44,9 +44,9 @@ impl<'s, 'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
 {
     /// What is pending next. If there is nothing, nobody looks any more.
     fn next(&self) -> Option<Pending> {
-        let Queue { journal, chan, backlog, recovered, .. } = self.queue;
+        let Queue { journal, chan, backlog, .. } = self.queue;
+        // Nothing is sent before nothing is found here.
         let next = journal.next_pending(*chan, self.after);
-        let next = next.filter(|next| next.seq <= *recovered);
         if next.is_none() {
             backlog.close();
             self.queue.end_if_done();

@@ -64,7 +64,31 @@ fn closed_for_good() {
     }
     let (arena, log) = (Small::new(), open(&disk));
     let queue = queue(&arena, &log);
+    assert!(!queue.close());
     assert!(put(&queue, &arena, b"late").is_err());
+    assert_eq!(&*queue.try_recv().unwrap().ack().unwrap(), b"left");
+    assert!(matches!(queue.try_recv(), Err(TryRecvError::Closed)));
+}
+
+/// What is pending is delivered by a queue that was closed before anybody looked.
+#[test]
+fn closed_before_what_was_pending() {
+    let disk = Disk::default();
+    {
+        let (arena, log) = (Small::new(), open(&disk));
+        put(&queue(&arena, &log), &arena, b"left").unwrap();
+    }
+    let (arena, log) = (Small::new(), open(&disk));
+    let queue = queue(&arena, &log);
+    assert!(queue.close());
+    let mut cx = Context::from_waker(Waker::noop());
+    // Gives its row up: that is when the end is looked for.
+    {
+        let hoard = arena.try_alloc(64 * 64).unwrap();
+        let mut given_up = pin!(queue.recv());
+        assert!(given_up.as_mut().poll(&mut cx).is_pending());
+        drop(hoard);
+    }
     assert_eq!(&*queue.try_recv().unwrap().ack().unwrap(), b"left");
     assert!(matches!(queue.try_recv(), Err(TryRecvError::Closed)));
 }
