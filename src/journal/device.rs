@@ -24,6 +24,13 @@ pub trait LogDevice {
         Ok(self.segment_bytes())
     }
 
+    /// Whether [`renew`](Self::renew) is an erase that leaves anything at all when it is interrupted, a slot without a header that
+    /// can be read included. Recovery then takes such a slot for one that was being erased or begun, as far as nothing of the log
+    /// is missing; and does not look into segments that the log no longer needs.
+    fn erases(&self) -> bool {
+        false
+    }
+
     /// Fills `buffer` with what is at `offset`; the range is within [`available`](Self::available).
     ///
     /// # Errors
@@ -37,6 +44,15 @@ pub trait LogDevice {
     ///
     /// Those of the device; then nobody knows what was written.
     fn write(&mut self, slot: u32, offset: u32, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// As [`write`](Self::write), of bytes that the caller does not need any longer: the device may change them on the way.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device; then nobody knows what was written.
+    fn write_out(&mut self, slot: u32, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
+        self.write(slot, offset, bytes)
+    }
 
     /// Returns when all that was written to `slot` survives a power cut.
     ///

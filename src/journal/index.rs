@@ -22,6 +22,17 @@ pub struct Live {
 }
 
 impl Live {
+    #[cfg(feature = "flash")]
+    pub(super) const NONE: Self = Self {
+        seq: 0,
+        at: Position { segment: 0, offset: 0 },
+        body_len: 0,
+        slot: 0,
+        generation: 0,
+        chan: 0,
+        taken: false,
+    };
+
     /// An entry of the index.
     pub fn new(chan: u16, seq: u64, at: Position, body_len: u32) -> Self {
         Self { seq, at, body_len, slot: 0, generation: 0, chan, taken: true }
@@ -89,6 +100,17 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     /// The entry of a message.
     pub fn get(&self, chan: u16, seq: u64) -> Option<&Live> {
         self.find(chan, seq).map(|place| &self.entries.as_ref()[place])
+    }
+
+    /// The message of a channel that has the lowest number behind `after`; no closing.
+    pub fn next_behind(&self, chan: u16, after: u64) -> Option<&Live> {
+        let next = after.checked_add(1)?;
+        // Mostly they follow one another; otherwise all are looked at.
+        let lowest = || {
+            let behind = |live: &&Live| live.chan == chan && live.seq > after;
+            self.iter().filter(behind).min_by_key(|live| live.seq)
+        };
+        self.get(chan, next).or_else(lowest).filter(|live| !live.is_closing())
     }
 
     /// All entries, in no order.
@@ -182,6 +204,12 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     pub fn into_sorted(mut self) -> (S, usize) {
         self.entries.as_mut().sort_unstable_by_key(|live| (!live.taken, live.chan, live.seq));
         (self.entries, self.len)
+    }
+
+    /// Gives up the index: what its entries lie in.
+    #[cfg(feature = "flash")]
+    pub(super) fn into_entries(self) -> S {
+        self.entries
     }
 
     fn find(&self, chan: u16, seq: u64) -> Option<usize> {

@@ -21,6 +21,14 @@ pub struct Pending {
     pub len: usize,
 }
 
+#[cfg(any(feature = "flash", feature = "wal"))]
+impl Pending {
+    /// What an entry of an index says of it.
+    pub(crate) fn of(live: &super::index::Live) -> Self {
+        Self { seq: live.seq, len: live.body_len as usize }
+    }
+}
+
 /// What messages are written down in before they are sent, and struck out of when they are done with: files, flash.
 ///
 /// A [`durable::Queue`](crate::durable::Queue) calls it, outside any lock. Calls may come from several threads at once if it is

@@ -21,9 +21,13 @@
 //! | a segment's header, byte by byte | `segment.rs` |
 //! | a record, byte by byte | `record.rs` |
 //! | getting past damage | `scan.rs` |
-//! | the rules of recovery | `recover.rs` |
+//! | the rules of recovery | `recover.rs`; of devices that erase, `erasing.rs` |
+//! | the journal in flash | `flash` (feature `flash`) |
 
 mod device;
+mod erasing;
+#[cfg(feature = "flash")]
+pub mod flash;
 mod index;
 mod keep;
 mod record;

@@ -12,6 +12,7 @@
 //! | R7 a crash on the way changes nothing | nothing is written; a begun segment without records is begun again |
 
 use super::device::LogDevice;
+use super::erasing::first;
 use super::index::{Index, Live};
 use super::record::{
     Binding, CLOSED, Checkpoint, Flags, Kind, Position, RECORD_HEADER, RecordHeader, Span,
@@ -50,11 +51,32 @@ pub struct SlotState {
     /// Whether it is spare, and has the headers of [`Recovered::next`]: that is to be begun here, or this is made blank
     /// before that is begun elsewhere, as no segment may be there twice.
     pub begun: bool,
+    /// Whether it is spare and reads as zeros.
+    pub blank: bool,
+    /// Of the newest segment: whether nothing is in it that is not known without it, too: copies of messages whose originals
+    /// are still there, a checkpoint that says nothing new. Whoever has no spare slot may begin it again.
+    pub redundant: bool,
     /// Where its records end.
     pub end: u32,
-    available: u32,
+    pub(super) available: u32,
     previous_end: u32,
     one_header: bool,
+}
+
+#[cfg(feature = "flash")]
+impl SlotState {
+    pub(super) const NONE: Self = Self {
+        slot: 0,
+        segment: 0,
+        spare: false,
+        begun: false,
+        blank: false,
+        redundant: false,
+        end: 0,
+        available: 0,
+        previous_end: 0,
+        one_header: false,
+    };
 }
 
 /// What a recovery has found.
@@ -137,6 +159,8 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
         live: Index::new(live),
         damage,
         damages: 0,
+        merges: device.erases(),
+        news: false,
     };
     let survey = Survey::take(device, &mut window, slots, &mut fold, geometry)?;
     let segments = survey.segments;
@@ -144,7 +168,14 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
         let (state, follows) = (slots[index], slots[..segments].get(index + 1).copied());
         let follows = follows.filter(|next| next.segment == state.segment + 1);
         let log_id = survey.log_id.unwrap_or_default();
-        slots[index] = fold.segment(device, &mut window, log_id, state, follows.as_ref())?;
+        // What is done with may be erased in part.
+        if state.segment >= survey.first {
+            slots[index] = fold.segment(device, &mut window, log_id, state, follows.as_ref())?;
+        }
+    }
+    if device.erases() {
+        let slots = &mut slots[..device.slots() as usize];
+        fold.give_up(device, &mut window, slots, survey.log_id, segments);
     }
     fold.finish(policy, &mut slots[..device.slots() as usize], segments, survey.log_id)
 }
@@ -153,6 +184,8 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
 struct Survey {
     log_id: Option<u128>,
     segments: usize,
+    /// Segments before are done with, as the newest checkpoint has it; 0 if that was not looked for.
+    first: u64,
 }
 
 impl Survey {
@@ -189,6 +222,7 @@ impl Survey {
                 }
                 _ => {
                     state.spare = window.past_zeros(device, 0, available) == Some(available);
+                    state.blank = state.spare;
                     if !state.spare {
                         let from = Position { segment: 0, offset: slot };
                         fold.damaged(Damage::new(DamageKind::Header, from, slot + 1))?;
@@ -208,26 +242,48 @@ impl Survey {
             segments += 1;
         }
         slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));
+        let first = match log_id {
+            Some(log_id) if device.erases() => first(device, window, log_id, &slots[..segments]),
+            _ => 0,
+        };
         for pair in slots[..segments].windows(2) {
             let (before, after) = (pair[0].segment, pair[1].segment);
             if before == after {
                 return Err(RecoverError::Foreign { slot: pair[1].slot });
             }
-            fold.missing(before + 1, after)?;
+            fold.missing(first.max(before + 1), after)?;
         }
-        Ok(Self { log_id, segments })
+        Ok(Self { log_id, segments, first })
     }
 }
 
+/// What a record says, if it is a checkpoint.
+pub(super) fn checkpoint<D: LogDevice>(
+    device: &mut D,
+    window: &mut Window<'_>,
+    offset: u32,
+    header: &RecordHeader,
+) -> Option<Checkpoint> {
+    let is_one = header.kind() == Some(Kind::Checkpoint);
+    if !is_one || header.body_len as usize != Checkpoint::LEN {
+        return None;
+    }
+    window.array(device, offset + RECORD_HEADER as u32).map(|bytes| Checkpoint::decode(&bytes))
+}
+
 /// What the records come to.
-struct Fold<'m, L> {
+pub(super) struct Fold<'m, L> {
     report: &'m mut RecoveryReport,
-    checkpoint: Checkpoint,
+    pub(super) checkpoint: Checkpoint,
     /// The latest that a frame says of what was durable.
     durable: Position,
-    live: Index<L>,
-    damage: &'m mut [Damage],
-    damages: usize,
+    pub(super) live: Index<L>,
+    pub(super) damage: &'m mut [Damage],
+    pub(super) damages: usize,
+    /// Whether damage for which there is no room becomes part of what was found before, in the same segment.
+    merges: bool,
+    /// Whether something was in this segment that was not known before.
+    news: bool,
 }
 
 impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
@@ -250,6 +306,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         let mut scanner = Scanner::new(binding, limit.min(state.available));
         let at = |offset| Position { segment: state.segment, offset };
         let mut records = 0_u64;
+        self.news = false;
         let (end, garbage) = loop {
             match scanner.next(window, device) {
                 Item::Record { offset, header } => {
@@ -276,8 +333,10 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         } else if state.one_header && records > 0 {
             self.report.headers_damaged += 1;
         }
-        // A segment that was begun, and nothing more, is begun again.
-        state.spare = records == 0 && garbage == end && next.is_none();
+        // A segment that was begun, and nothing more, is begun again. On a device that erases, that may leave it without a
+        // header, and a log that has no other one without an id: there it stays as it is.
+        state.spare = records == 0 && garbage == end && next.is_none() && !device.erases();
+        state.redundant = !self.news;
         Ok(state)
     }
 
@@ -289,6 +348,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         header: &RecordHeader,
     ) -> Result<(), RecoverError<D::Error>> {
         let body = at.offset + RECORD_HEADER as u32;
+        self.news |= self.is_news(device, window, at.offset, header);
         match header.kind() {
             Some(Kind::Send | Kind::Reloc | Kind::Close) => {
                 let live = Live::new(header.chan, header.seq, at, header.body_len)
@@ -311,9 +371,8 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
                 }
                 self.report.acks += 1;
             }
-            Some(Kind::Checkpoint) if header.body_len as usize == Checkpoint::LEN => {
-                if let Some(bytes) = window.array(device, body) {
-                    let found = Checkpoint::decode(&bytes);
+            Some(Kind::Checkpoint) => {
+                if let Some(found) = checkpoint(device, window, at.offset, header) {
                     let known = &mut self.checkpoint;
                     known.first = known.first.max(found.first);
                     known.max_seq = known.max_seq.max(found.max_seq);
@@ -347,6 +406,13 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
 
     fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
         let have = self.damage.len();
+        if let (true, Some(last)) = (self.merges && self.damages == have, self.damage.last_mut()) {
+            let records = [*last, damage].map(|damage| damage.kind == DamageKind::Records);
+            if records == [true; 2] && last.from.segment == damage.from.segment {
+                last.to = last.to.max(damage.to);
+                return Ok(());
+            }
+        }
         let place =
             self.damage.get_mut(self.damages).ok_or(RecoverError::TooMuchDamage { have })?;
         *place = damage;
@@ -362,7 +428,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         });
     }
 
-    fn keep_damage(&mut self, keep: impl Fn(&Damage) -> bool) {
+    pub(super) fn keep_damage(&mut self, keep: impl Fn(&Damage) -> bool) {
         let mut kept = 0;
         for index in 0..self.damages {
             let damage = self.damage[index];

@@ -52,7 +52,11 @@ pub struct Damage {
 }
 
 impl Damage {
-    pub(super) fn new(kind: DamageKind, from: Position, to: u32) -> Self {
+    #[cfg(feature = "flash")]
+    pub(super) const NONE: Self =
+        Self::new(DamageKind::Records, Position { segment: 0, offset: 0 }, 0);
+
+    pub(super) const fn new(kind: DamageKind, from: Position, to: u32) -> Self {
         Self { kind, from, to, message: None, acknowledged: false }
     }
 }
@@ -111,6 +115,27 @@ pub struct RecoveryReport {
     pub max_generation: u32,
     /// Whether the log was closed in order.
     pub clean: bool,
+}
+
+#[cfg(feature = "flash")]
+impl RecoveryReport {
+    pub(super) const NONE: Self = Self {
+        segments: 0,
+        sends: 0,
+        acks: 0,
+        pending: 0,
+        closed: 0,
+        torn_bytes: 0,
+        damaged: 0,
+        headers_damaged: 0,
+        acked_damage: false,
+        first_damage: None,
+        unknown: 0,
+        durable: Position { segment: 0, offset: 0 },
+        max_seq: 0,
+        max_generation: 0,
+        clean: false,
+    };
 }
 
 /// Why a log is not recovered.

@@ -55,15 +55,7 @@ impl<F: LogFiles> crate::journal::Journal for Log<F> {
     }
 
     fn next_pending(&self, chan: u16, after: u64) -> Option<Pending> {
-        let state = self.lock();
-        let next = after.checked_add(1)?;
-        // Mostly they follow one another; otherwise all are looked at.
-        let lowest = || {
-            let behind = |live: &&super::Live| live.chan == chan && live.seq > after;
-            state.index.iter().filter(behind).min_by_key(|live| live.seq)
-        };
-        let live = state.index.get(chan, next).or_else(lowest).filter(|live| live.seq != CLOSED)?;
-        Some(Pending { seq: live.seq, len: live.body_len as usize })
+        self.lock().index.next_behind(chan, after).map(Pending::of)
     }
 
     fn read(&self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<(), KeepError> {

@@ -1,0 +1,120 @@
+//! What is different on a device that erases: an erase that was interrupted leaves anything at all.
+//!
+//! Segments that the log no longer needs are not looked into, however many of them are still there, in part. A slot without a
+//! header that can be read was being erased, or begun, if the log is whole without it.
+
+use super::device::LogDevice;
+use super::index::Live;
+use super::record::{Binding, Kind, Position, RecordHeader};
+use super::recover::{Fold, SlotState, checkpoint};
+use super::report::{Damage, DamageKind};
+use super::scan::{Item, Scanner, Window};
+use super::segment::SEGMENT_HEADER;
+
+/// The first segment that counts: what the newest segment with a checkpoint says, which is read twice for that.
+pub(super) fn first<D: LogDevice>(
+    device: &mut D,
+    window: &mut Window<'_>,
+    log_id: u128,
+    segments: &[SlotState],
+) -> u64 {
+    let room = device.segment_bytes() - SEGMENT_HEADER as u32;
+    for state in segments.iter().rev() {
+        window.open(state.slot, state.available);
+        let binding = Binding { log_id, segment: state.segment };
+        let mut scanner = Scanner::new(binding, room.min(state.available));
+        let mut first = 0;
+        loop {
+            match scanner.next(window, device) {
+                Item::Record { offset, header } => {
+                    let found = checkpoint(device, window, offset, &header);
+                    first = found.map_or(first, |found| first.max(found.first));
+                }
+                Item::Damage { .. } => {}
+                Item::End { .. } => break,
+            }
+        }
+        if first > 0 {
+            return first.min(state.segment);
+        }
+    }
+    0
+}
+
+impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
+    /// Whether a record says what the records before do not.
+    pub(super) fn is_news<D: LogDevice>(
+        &self,
+        device: &mut D,
+        window: &mut Window<'_>,
+        offset: u32,
+        header: &RecordHeader,
+    ) -> bool {
+        match header.kind() {
+            Some(Kind::Batch | Kind::Scar) => false,
+            Some(Kind::Reloc | Kind::Close) => self.live.get(header.chan, header.seq).is_none(),
+            Some(Kind::Checkpoint) => {
+                let (found, known) = (checkpoint(device, window, offset, header), &self.checkpoint);
+                found.is_none_or(|found| {
+                    found.first > known.first
+                        || found.max_seq > known.max_seq
+                        || found.max_generation > known.max_generation
+                })
+            }
+            _ => true,
+        }
+    }
+
+    /// Slots without a header that can be read, of a device that erases: if nothing is missing, and no records of the segment to
+    /// come are there, such a slot was being erased, or begun.
+    pub(super) fn give_up<D: LogDevice>(
+        &mut self,
+        device: &mut D,
+        window: &mut Window<'_>,
+        slots: &mut [SlotState],
+        log_id: Option<u128>,
+        segments: usize,
+    ) {
+        let first = self.checkpoint.first;
+        let (segments, others) = slots.split_at_mut(segments);
+        let ends = segments.first().zip(segments.last());
+        let missing =
+            |damage: &Damage| damage.kind == DamageKind::Missing && damage.from.segment >= first;
+        if ends.is_some_and(|(oldest, _)| oldest.segment > first)
+            || self.damage[..self.damages].iter().any(missing)
+        {
+            return;
+        }
+        let room = device.segment_bytes() - SEGMENT_HEADER as u32;
+        for state in others.iter_mut().filter(|state| !state.spare) {
+            window.open(state.slot, state.available);
+            state.spare = match (log_id, ends) {
+                (Some(log_id), Some((_, newest))) => {
+                    let binding = Binding { log_id, segment: newest.segment + 1 };
+                    let mut scanner = Scanner::new(binding, room.min(state.available));
+                    loop {
+                        let told = match scanner.next(window, device) {
+                            Item::Record { offset, header } => (offset, header),
+                            Item::Damage { from, header: Some(header), .. }
+                                if header.kind() != Some(Kind::Checkpoint) =>
+                            {
+                                (from, header)
+                            }
+                            Item::Damage { .. } => continue,
+                            Item::End { .. } => break true,
+                        };
+                        if self.is_news(device, window, told.0, &told.1) {
+                            break false;
+                        }
+                    }
+                }
+                // No log yet: its first segment was begun, and nothing was in it.
+                _ => window.past_zeros(device, SEGMENT_HEADER as u32, room) == Some(room),
+            };
+            if state.spare {
+                let at = Position { segment: 0, offset: state.slot };
+                self.keep_damage(|damage| damage.from != at);
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The log, as its users see it.
+
+use core::cell::RefCell;
+use core::fmt;
+
+use super::acks::Acks;
+use super::error::FlashError;
+use super::memory::FlashOptions;
+use super::space::For;
+use super::tail::{FRAME, Tail};
+use crate::journal::sum::sum;
+use crate::journal::{
+    CLOSED, Checkpoint, Entry, Flags, Index, Journal, Kind, Live, LogDevice, Pending, Position,
+    RECORD_HEADER, Record, SlotState, record_len,
+};
+
+/// A write-ahead log over a [`LogDevice`], mostly [`NorSlots`](super::NorSlots). Open it with [`open`](Self::open).
+///
+/// It is a [`Journal`] for queues of one executor: it can be shared by reference, but not among threads or with interrupt
+/// handlers, and a call returns when the device has done what it takes. No critical section is held meanwhile.
+pub struct FlashLog<'m, D: LogDevice> {
+    pub(super) state: RefCell<State<'m, D>>,
+}
+
+/// What is in the cell.
+pub(super) struct State<'m, D> {
+    pub(super) device: D,
+    pub(super) options: FlashOptions,
+    /// What lives.
+    pub(super) index: Index<&'m mut [Live]>,
+    /// In order of slots. Those that are neither spare nor hold a segment are not used.
+    pub(super) slots: &'m mut [SlotState],
+    pub(super) acks: Acks<'m>,
+    pub(super) buffer: &'m mut [u8],
+    pub(super) tail: Tail,
+    pub(super) checkpoint: Checkpoint,
+    /// Bytes of the records of what lives.
+    pub(super) live_bytes: u64,
+    /// Bytes of the longest record of a message, of those that were found or are to come.
+    pub(super) longest: u32,
+    /// Records since the last frame.
+    pub(super) unframed: u32,
+    /// Whether there may be frames: not before it is noted down what the opening has passed over, which was not durable.
+    pub(super) framing: bool,
+    /// A write failed: nobody knows what was written.
+    pub(super) failed: bool,
+    /// Nothing is taken any more.
+    pub(super) closed: bool,
+    /// Nothing is written.
+    pub(super) draining: bool,
+}
+
+impl<D: LogDevice> State<'_, D> {
+    /// Whether something can be written at all.
+    pub(super) fn usable(&self) -> Result<(), FlashError<D::Error>> {
+        if self.failed {
+            Err(FlashError::Failed)
+        } else if self.closed || self.draining {
+            Err(FlashError::ReadOnly)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// From now on nothing is written.
+    pub(super) fn fail(&mut self) -> FlashError<D::Error> {
+        self.failed = true;
+        FlashError::Failed
+    }
+
+    /// Writes a record of a message.
+    fn keep(
+        &mut self,
+        kind: Kind,
+        chan: u16,
+        seq: u64,
+        payload: &[u8],
+    ) -> Result<(), FlashError<D::Error>> {
+        let most = self.options.max_payload;
+        let record = Record::new(kind, chan, seq, payload);
+        let fits = record.filter(|_| payload.len() <= most as usize);
+        let record = fits.ok_or(FlashError::TooLong { most })?;
+        self.usable()?;
+        let bytes = self.live_bytes + u64::from(record.len());
+        if self.index.len() >= self.index.capacity() || bytes > self.most_live_bytes() {
+            return Err(FlashError::Full);
+        }
+        // A recovery has all those in its index that live before it comes to their acknowledgements. And those that came before
+        // must not be behind the message: they would be its own.
+        let remembered = self.index.len() + self.acks.messages;
+        if remembered >= self.index.capacity() || self.acks.has(chan, seq) {
+            self.put_acks()?;
+        }
+        let framed = self.is_frame_due();
+        self.make_room(record.len() + if framed { FRAME } else { 0 }, For::Sends)?;
+        if framed {
+            self.put_frame(Flags::NONE)?;
+        }
+        let at = self.put(record.header(), payload)?;
+        self.flush()?;
+        let live = Live::new(chan, seq, at, record.header().body_len);
+        // Room was looked for.
+        let before = self.index.insert(live).unwrap_or_default();
+        self.live_bytes = bytes - before.map_or(0, |before| bytes_of(&before));
+        if seq != CLOSED {
+            self.checkpoint.max_seq = self.checkpoint.max_seq.max(seq);
+        }
+        Ok(())
+    }
+
+    fn ack(&mut self, chan: u16, first: u64, last: u64) -> Result<(), FlashError<D::Error>> {
+        if last < first {
+            return Ok(());
+        }
+        if !self.draining {
+            self.usable()?;
+            if !self.acks.note(chan, first, last) {
+                self.put_acks()?;
+                self.acks.note(chan, first, last);
+            }
+        }
+        let (mut messages, mut bytes) = (0, 0);
+        self.index.remove_range(chan, first, last, |live| {
+            messages += 1;
+            bytes += bytes_of(live);
+        });
+        self.live_bytes -= bytes;
+        self.acks.messages += messages;
+        if self.options.ack_at_once && !self.draining {
+            self.put_acks()?;
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<(), FlashError<D::Error>> {
+        let live = *self.index.get(chan, seq).ok_or(FlashError::Unknown)?;
+        if buffer.len() != live.body_len as usize {
+            return Err(FlashError::Length { need: live.body_len });
+        }
+        let slot = self.slot_of(live.at.segment).ok_or(FlashError::Corrupt)?;
+        let found = self.header_at(slot, live.at).map_err(FlashError::Device)?;
+        let header = found.ok_or(FlashError::Corrupt)?;
+        let body = live.at.offset + RECORD_HEADER as u32;
+        self.device.read(slot, body, buffer).map_err(FlashError::Device)?;
+        let same = (header.chan, header.seq, header.body_len) == (chan, seq, live.body_len);
+        if same && sum(buffer) == header.body_crc { Ok(()) } else { Err(FlashError::Corrupt) }
+    }
+}
+
+impl<'m, D: LogDevice> FlashLog<'m, D> {
+    /// Forgets messages `first` to `last` of a channel, as [`forget`](Journal::forget) does with one.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashError`].
+    pub fn ack(&self, chan: u16, first: u64, last: u64) -> Result<(), FlashError<D::Error>> {
+        self.state.borrow_mut().ack(chan, first, last)
+    }
+
+    /// Returns when all acknowledgements are durable; messages are, anyway.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashError`].
+    pub fn sync(&self) -> Result<(), FlashError<D::Error>> {
+        let mut state = self.state.borrow_mut();
+        state.usable()?;
+        state.put_acks()
+    }
+
+    /// Does one thing that others would have to do otherwise: erases a slot, or frees one. False if nothing is due. To be called
+    /// when there is time, until then.
+    ///
+    /// *Cost:* the erase of a slot, or a copy of what lives in one.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashError`]. That there is no room is no error here.
+    pub fn maintain(&self) -> Result<bool, FlashError<D::Error>> {
+        match self.state.borrow_mut().maintain() {
+            Err(FlashError::Full) => Ok(false),
+            done => done,
+        }
+    }
+
+    /// Writes acknowledgements, and notes down that the log was closed in order: after that a recovery can tell damage even at its
+    /// very end. Nothing is taken any more.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashError`].
+    pub fn close(&self) -> Result<(), FlashError<D::Error>> {
+        let mut state = self.state.borrow_mut();
+        state.usable()?;
+        state.put_acks()?;
+        state.make_room(FRAME, For::Acks)?;
+        state.put_frame(Flags::CLEAN)?;
+        state.flush()?;
+        state.closed = true;
+        Ok(())
+    }
+
+    /// Messages that live, and closed channels.
+    pub fn live(&self) -> usize {
+        self.state.borrow().index.len()
+    }
+
+    /// Bytes that records of living messages may take in all: each has 32, and its payload up to a multiple of 8.
+    pub fn most_live_bytes(&self) -> u64 {
+        self.state.borrow().most_live_bytes()
+    }
+
+    /// Up to where the log is durable.
+    pub fn durable(&self) -> Position {
+        self.state.borrow().tail.durable
+    }
+
+    /// Gives the device back. Acknowledgements that were not written are forgotten: [`sync`](Self::sync) first.
+    pub fn into_device(self) -> D {
+        self.state.into_inner().device
+    }
+}
+
+impl<D: LogDevice> Journal for FlashLog<'_, D>
+where
+    D::Error: fmt::Debug + fmt::Display,
+{
+    type Error = FlashError<D::Error>;
+    /// Everything is durable when it is kept.
+    type Level = ();
+
+    fn keep(&self, entry: &Entry<'_>, (): ()) -> Result<(), Self::Error> {
+        if entry.seq == CLOSED {
+            return Err(FlashError::Reserved);
+        }
+        self.state.borrow_mut().keep(Kind::Send, entry.chan, entry.seq, entry.payload)
+    }
+
+    fn forget(&self, chan: u16, seq: u64) -> Result<(), Self::Error> {
+        self.ack(chan, seq, seq)
+    }
+
+    fn close(&self, chan: u16, (): ()) -> Result<(), Self::Error> {
+        self.state.borrow_mut().keep(Kind::Close, chan, CLOSED, &[])
+    }
+
+    fn is_closed(&self, chan: u16) -> bool {
+        self.state.borrow().index.get(chan, CLOSED).is_some()
+    }
+
+    fn next_pending(&self, chan: u16, after: u64) -> Option<Pending> {
+        self.state.borrow().index.next_behind(chan, after).map(Pending::of)
+    }
+
+    fn read(&self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<(), Self::Error> {
+        self.state.borrow_mut().read(chan, seq, buffer)
+    }
+
+    fn last_seq(&self) -> u64 {
+        self.state.borrow().checkpoint.max_seq
+    }
+}
+
+impl<D: LogDevice> fmt::Debug for FlashLog<'_, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.borrow();
+        f.debug_struct("FlashLog")
+            .field("durable", &state.tail.durable)
+            .field("live", &state.index.len())
+            .field("failed", &state.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a message's record takes.
+pub(super) fn bytes_of(live: &Live) -> u64 {
+    record_len(live.body_len as usize).map_or(0, u64::from)
+}

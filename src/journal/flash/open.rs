@@ -1,0 +1,220 @@
+//! Opening: recovery, then the next segment.
+
+use core::cell::RefCell;
+
+use super::acks::Acks;
+use super::error::FlashOpenError;
+use super::log::{FlashLog, State, bytes_of};
+use super::memory::{FlashMemory, FlashOptions};
+use super::space::{For, area};
+use super::tail::{FRAME, Tail};
+use crate::journal::{
+    Binding, Checkpoint, Damage, Index, Live, LogDevice, Memory, OpenPolicy, Position,
+    RecoveryReport, SlotState, Span, record_len, recover,
+};
+
+impl<'m, D: LogDevice> FlashLog<'m, D> {
+    /// Recovers the log on `device`, or begins one.
+    ///
+    /// That takes an erase, mostly, and reads all of the log. A power cut meanwhile changes nothing: the next opening finds the same.
+    ///
+    /// # Errors
+    ///
+    /// [`FlashOpenError`]. A log that is refused is as it was. An area that was used for something else is refused, too: see
+    /// [`erase_all`](super::NorSlots::erase_all).
+    pub fn open<
+        const SLOTS: usize,
+        const MESSAGES: usize,
+        const BUFFER: usize,
+        const RANGES: usize,
+    >(
+        mut device: D,
+        memory: &'m mut FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES>,
+        options: FlashOptions,
+    ) -> Result<(Self, RecoveryReport), FlashOpenError<D::Error>> {
+        let FlashMemory { slots, damage, live, buffer, ranges, report } = memory;
+        check(&device, &options, SLOTS)?;
+        let slots = &mut slots[..device.slots() as usize];
+        let (damage, ranges) = (damage.as_flattened_mut(), Acks::new(ranges));
+        let drain = options.policy == OpenPolicy::Drain;
+        let mut parts = Parts { buffer, slots, damage, report };
+        let mut found = scan(&mut device, &mut parts, live, &options)?;
+        // What is in the newest segment is known without it, and no slot but its own is left to begin one in.
+        if let (Some(slot), false) = (found.to_begin_again, drain) {
+            let entries = found.live.into_entries();
+            found =
+                scan(&mut Without { device: &mut device, slot }, &mut parts, entries, &options)?;
+        }
+        let Parts { buffer, slots, damage, report } = parts;
+        let newest = slots[..found.segments].last().map(|newest| newest.slot);
+        // An erase may have been interrupted: blank is what was erased and looked at since. But a log's first segment is begun
+        // in a slot that was never written, and without an erase.
+        let trusted = found.log_id.is_none();
+        for slot in slots.iter_mut() {
+            slot.spare |= slot.segment == 0 && options.policy == OpenPolicy::Salvage;
+            slot.blank &= trusted;
+        }
+        slots.sort_unstable_by_key(|slot| slot.slot);
+        let log_id = found.log_id.unwrap_or(options.log_id);
+        let previous = Position { segment: found.next - 1, offset: found.previous_end };
+        let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
+        let longest = record_len(longest.max(options.max_payload) as usize).unwrap_or(u32::MAX);
+        let mut state = State {
+            device,
+            options,
+            live_bytes: found.live.iter().map(bytes_of).sum(),
+            index: found.live,
+            slots,
+            acks: ranges,
+            buffer,
+            tail: Tail {
+                binding: Binding { log_id, segment: previous.segment },
+                slot: newest.unwrap_or(u32::MAX),
+                end: previous.offset,
+                filled: 0,
+                durable: previous,
+            },
+            checkpoint: found.checkpoint,
+            longest,
+            unframed: 0,
+            framing: false,
+            failed: false,
+            closed: false,
+            draining: drain,
+        };
+        if !drain {
+            state.begin(&damage[..found.damages])?;
+        }
+        Ok((Self { state: RefCell::new(state) }, *report))
+    }
+}
+
+impl<D: LogDevice> State<'_, D> {
+    /// Begins the next segment, and notes down what was passed over.
+    fn begin(&mut self, damage: &[Damage]) -> Result<(), FlashOpenError<D::Error>> {
+        self.begin_next(For::Sends)?;
+        self.flush()?;
+        // The slot was the last one. Now somebody who opens it, and dies, and opens it again, does not come to have none.
+        if self.free() == 0 {
+            self.collect_oldest()?;
+        }
+        for damage in damage {
+            self.make_room(FRAME, For::Acks)?;
+            self.put_scar(Span { from: damage.from, to: damage.to })?;
+        }
+        self.flush()?;
+        self.framing = true;
+        Ok(())
+    }
+}
+
+/// What a recovery works in, for as long as it does.
+struct Parts<'p> {
+    buffer: &'p mut [u8],
+    slots: &'p mut [SlotState],
+    damage: &'p mut [Damage],
+    report: &'p mut RecoveryReport,
+}
+
+/// What it has found.
+struct Found<'m> {
+    log_id: Option<u128>,
+    next: u64,
+    previous_end: u32,
+    checkpoint: Checkpoint,
+    segments: usize,
+    damages: usize,
+    live: Index<&'m mut [Live]>,
+    /// The slot of the newest segment, if it is redundant and there is no spare slot.
+    to_begin_again: Option<u32>,
+}
+
+fn scan<'m, D: LogDevice>(
+    device: &mut D,
+    parts: &mut Parts<'_>,
+    live: &'m mut [Live],
+    options: &FlashOptions,
+) -> Result<Found<'m>, FlashOpenError<D::Error>> {
+    let memory = Memory {
+        window: &mut *parts.buffer,
+        slots: &mut *parts.slots,
+        damage: &mut *parts.damage,
+        report: &mut *parts.report,
+        live,
+    };
+    let found = recover(device, memory, options.policy, options.geometry);
+    let found = found.map_err(FlashOpenError::Recover)?;
+    let newest = found.slots[..found.segments].last();
+    let full = found.slots.iter().all(|slot| !slot.spare);
+    Ok(Found {
+        log_id: found.log_id,
+        next: found.next,
+        previous_end: found.previous_end,
+        checkpoint: found.checkpoint,
+        segments: found.segments,
+        damages: found.damage.len(),
+        to_begin_again: newest.filter(|newest| full && newest.redundant).map(|slot| slot.slot),
+        live: found.live,
+    })
+}
+
+fn check<D: LogDevice>(
+    device: &D,
+    options: &FlashOptions,
+    slots: usize,
+) -> Result<(), FlashOpenError<D::Error>> {
+    let fits = |holds, what| if holds { Ok(()) } else { Err(FlashOpenError::Options(what)) };
+    let bytes = device.segment_bytes();
+    fits(device.slots() >= 4, "fewer than 4 slots")?;
+    fits(device.slots() as usize <= slots, "more slots than the memory is for")?;
+    fits(bytes % 8 == 0, "slots that are no multiple of 8")?;
+    let longest = record_len(options.max_payload as usize);
+    let longest = longest.ok_or(FlashOpenError::Options("payload"))?;
+    fits(longest <= area(bytes) / 4, "slots too short for four payloads")
+}
+
+/// A device on which one slot reads as blank.
+struct Without<'d, D> {
+    device: &'d mut D,
+    slot: u32,
+}
+
+impl<D: LogDevice> LogDevice for Without<'_, D> {
+    type Error = D::Error;
+
+    fn slots(&self) -> u32 {
+        self.device.slots()
+    }
+
+    fn segment_bytes(&self) -> u32 {
+        self.device.segment_bytes()
+    }
+
+    fn available(&mut self, slot: u32) -> Result<u32, D::Error> {
+        self.device.available(slot)
+    }
+
+    fn erases(&self) -> bool {
+        self.device.erases()
+    }
+
+    fn read(&mut self, slot: u32, offset: u32, buffer: &mut [u8]) -> Result<(), D::Error> {
+        if slot == self.slot {
+            buffer.fill(0);
+            return Ok(());
+        }
+        self.device.read(slot, offset, buffer)
+    }
+
+    fn write(&mut self, slot: u32, offset: u32, bytes: &[u8]) -> Result<(), D::Error> {
+        self.device.write(slot, offset, bytes)
+    }
+
+    fn sync(&mut self, slot: u32) -> Result<(), D::Error> {
+        self.device.sync(slot)
+    }
+
+    fn renew(&mut self, slot: u32) -> Result<(), D::Error> {
+        self.device.renew(slot)
+    }
+}

@@ -1,0 +1,170 @@
+//! The end of the log: what is written goes through the buffer, in order, and is durable when that is flushed.
+
+use super::error::FlashError;
+use super::log::State;
+use crate::journal::sum::Sum;
+use crate::journal::{
+    ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, Position, RECORD_HEADER, Record,
+    RecordHeader, Span,
+};
+
+/// Where the log is written on.
+pub(super) struct Tail {
+    /// Of the current segment.
+    pub(super) binding: Binding,
+    /// The slot that it is in.
+    pub(super) slot: u32,
+    /// Where the next byte goes.
+    pub(super) end: u32,
+    /// Bytes before that that are in the buffer only.
+    pub(super) filled: usize,
+    /// All records before are durable.
+    pub(super) durable: Position,
+}
+
+/// Bytes of a record with what is durable.
+pub(super) const FRAME: u32 = (RECORD_HEADER + Span::LEN) as u32;
+/// Bytes of a record with a checkpoint.
+pub(super) const CHECKPOINT: u32 = (RECORD_HEADER + Checkpoint::LEN) as u32;
+/// After so many records of messages or acknowledgements there is a frame.
+const FRAMED: u32 = 16;
+
+impl<D: LogDevice> State<'_, D> {
+    /// Puts a record in, and returns where it is. There is room in the segment: whoever calls has looked.
+    pub(super) fn put(
+        &mut self,
+        header: &RecordHeader,
+        body: &[u8],
+    ) -> Result<Position, FlashError<D::Error>> {
+        let at = self.put_header(header)?;
+        self.push(body)?;
+        self.end_record()?;
+        Ok(at)
+    }
+
+    /// Puts a record's header in: its body and [`end_record`](Self::end_record) follow.
+    pub(super) fn put_header(
+        &mut self,
+        header: &RecordHeader,
+    ) -> Result<Position, FlashError<D::Error>> {
+        let at = Position { segment: self.tail.binding.segment, offset: self.tail.end };
+        let bytes = header.encode(&self.tail.binding, at.offset);
+        self.push(&bytes)?;
+        self.unframed += 1;
+        Ok(at)
+    }
+
+    pub(super) fn end_record(&mut self) -> Result<(), FlashError<D::Error>> {
+        let missing = self.tail.end.next_multiple_of(ALIGN as u32) - self.tail.end;
+        self.push(&[0; ALIGN][..missing as usize])
+    }
+
+    /// Puts a record in that is the log's own.
+    fn put_own(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        body: &[u8],
+    ) -> Result<(), FlashError<D::Error>> {
+        // It can be counted: it is short.
+        let Some(record) = Record::new(kind, 0, 0, body) else { return Ok(()) };
+        self.put(record.flagged(flags).header(), body).map(drop)
+    }
+
+    pub(super) fn put_checkpoint(&mut self) -> Result<(), FlashError<D::Error>> {
+        self.put_own(Kind::Checkpoint, Flags::NONE, &self.checkpoint.encode())
+    }
+
+    /// Puts in what is durable.
+    pub(super) fn put_frame(&mut self, flags: Flags) -> Result<(), FlashError<D::Error>> {
+        let durable = Span { from: self.tail.durable, to: 0 };
+        self.put_own(Kind::Batch, flags, &durable.encode())?;
+        self.unframed = 0;
+        Ok(())
+    }
+
+    pub(super) fn put_scar(&mut self, scar: Span) -> Result<(), FlashError<D::Error>> {
+        self.put_own(Kind::Scar, Flags::NONE, &scar.encode())
+    }
+
+    /// Whether the next record comes with a frame.
+    pub(super) fn is_frame_due(&self) -> bool {
+        self.framing && self.unframed >= FRAMED
+    }
+
+    /// Writes the acknowledgements that are noted down.
+    pub(super) fn put_acks(&mut self) -> Result<(), FlashError<D::Error>> {
+        // A record of acknowledgements takes no more than an eighth of a segment.
+        let most = (self.device.segment_bytes() as usize / 8 / 16).max(1);
+        while !self.acks.is_empty() {
+            let group = self.acks.group(most);
+            let Some(&last) = group.last() else { return Ok(()) };
+            let ranges = group.len();
+            let mut sum = Sum::new();
+            group.iter().for_each(|range| sum.add(&range.encode()));
+            // The cast keeps the value: there are few.
+            let body_len = ranges as u32 * 16;
+            let header = RecordHeader {
+                body_crc: sum.end(),
+                body_len,
+                kind: Kind::Ack as u8,
+                flags: Flags::NONE,
+                chan: last.chan,
+                seq: last.last,
+                slot: 0,
+                generation: 0,
+            };
+            let framed = self.is_frame_due();
+            let len = RECORD_HEADER as u32 + body_len + if framed { FRAME } else { 0 };
+            self.make_room(len, super::space::For::Acks)?;
+            if framed {
+                self.put_frame(Flags::NONE)?;
+            }
+            self.put_header(&header)?;
+            // They are as they were: nobody else notes any down.
+            for range in 0..ranges {
+                let bytes = self.acks.group(most)[range].encode();
+                self.push(&bytes)?;
+            }
+            self.end_record()?;
+            self.flush()?;
+            self.acks.written(ranges);
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, mut bytes: &[u8]) -> Result<(), FlashError<D::Error>> {
+        while !bytes.is_empty() {
+            let room = &mut self.buffer[self.tail.filled..];
+            let len = room.len().min(bytes.len());
+            room[..len].copy_from_slice(&bytes[..len]);
+            self.tail.filled += len;
+            self.tail.end += len as u32;
+            bytes = &bytes[len..];
+            if self.tail.filled == self.buffer.len() {
+                self.write_out()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is in the buffer, which ends with a record: then everything is durable.
+    pub(super) fn flush(&mut self) -> Result<(), FlashError<D::Error>> {
+        if self.tail.filled > 0 {
+            self.write_out()?;
+        }
+        let segment = self.tail.binding.segment;
+        self.tail.durable = Position { segment, offset: self.tail.end };
+        Ok(())
+    }
+
+    /// Writes the buffer. Its length, and that of a record, are multiples of 8.
+    fn write_out(&mut self) -> Result<(), FlashError<D::Error>> {
+        let filled = core::mem::take(&mut self.tail.filled);
+        let at = self.tail.end - filled as u32;
+        let (slot, bytes) = (self.tail.slot, &mut self.buffer[..filled]);
+        let written = self.device.write_out(slot, at, bytes);
+        let synced = written.and_then(|()| self.device.sync(slot));
+        synced.map_err(|_| self.fail())
+    }
+}

@@ -1,0 +1,154 @@
+//! A run of a log that is the same each time, and what it has been promised by it.
+
+use std::collections::BTreeMap;
+
+use cloakroom::journal::flash::{
+    FlashError, FlashLog, FlashMemory, FlashOptions, NorError, NorSlots,
+};
+use cloakroom::journal::{CLOSED, Entry, Journal, RecoveryReport};
+
+use crate::chip::{Chip, Image};
+use crate::random::Random;
+
+/// Two erase blocks.
+pub const SLOT: u32 = 1024;
+pub const SLOTS: u32 = 6;
+pub const LONGEST: u64 = 100;
+
+pub type Memory = FlashMemory<6, 40, 128, 6>;
+pub type Log<'m, const W: usize> = FlashLog<'m, NorSlots<Chip<W>>>;
+
+pub fn options() -> FlashOptions {
+    FlashOptions { log_id: 7, max_payload: LONGEST as u32, ..FlashOptions::default() }
+}
+
+pub fn blank() -> Image {
+    Image::blank((SLOT * SLOTS) as usize)
+}
+
+pub fn slots<const W: usize>(chip: &Chip<W>) -> NorSlots<Chip<W>> {
+    NorSlots::new(chip.clone(), 0..SLOT * SLOTS, SLOT).unwrap()
+}
+
+/// What became of a message, as far as its sender knows.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Fate {
+    /// The log has said that it is durable.
+    pub kept: bool,
+    /// It was acknowledged, or that was tried.
+    pub acked: bool,
+    /// That is durable.
+    pub ack_durable: bool,
+}
+
+/// By channel and number.
+pub type Ledger = BTreeMap<(u16, u64), Fate>;
+
+/// Any message's payload follows from its number.
+pub fn payload(chan: u16, seq: u64) -> Vec<u8> {
+    let mut random = Random(seq << 16 | u64::from(chan) | 1 << 40);
+    let len = random.below(LONGEST + 1);
+    (0..len).map(|_| random.next() as u8).collect()
+}
+
+/// Why a run ends.
+#[derive(PartialEq, Debug)]
+pub enum End {
+    /// All steps were made.
+    Done,
+    /// The log has failed.
+    Failed,
+}
+
+/// Sends, acknowledges, syncs and maintains, until that is done or the log fails.
+pub fn run<const W: usize>(
+    log: &Log<'_, W>,
+    ledger: &mut Ledger,
+    random: &mut Random,
+    steps: u32,
+) -> End {
+    for _ in 0..steps {
+        let outcome = match random.below(24) {
+            0 | 1 => log.maintain().map(drop),
+            2 => log.sync().map(|()| {
+                ledger.values_mut().for_each(|fate| fate.ack_durable |= fate.acked);
+            }),
+            3..=11 => {
+                // Of the oldest ones, mostly, as receivers do.
+                let live = ledger.iter().filter(|(_, fate)| fate.kept && !fate.acked);
+                let skip = random.below(3) as usize;
+                let Some((&(chan, seq), _)) = live.into_iter().nth(skip) else { continue };
+                ledger.get_mut(&(chan, seq)).unwrap().acked = true;
+                log.forget(chan, seq)
+            }
+            _ => {
+                let chan = random.below(3) as u16;
+                let seq = log.last_seq() + 1;
+                let fate = ledger.entry((chan, seq)).or_default();
+                let kept = log.keep(&Entry { chan, seq, payload: &payload(chan, seq) }, ());
+                fate.kept = kept.is_ok();
+                if kept == Err(FlashError::Full) {
+                    ledger.remove(&(chan, seq));
+                }
+                kept
+            }
+        };
+        match outcome {
+            Ok(()) | Err(FlashError::Full) => {}
+            Err(FlashError::Failed | FlashError::Device(_)) => return End::Failed,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    End::Done
+}
+
+/// Opens, strictly.
+pub fn open<'m, const W: usize>(
+    chip: &Chip<W>,
+    memory: &'m mut Memory,
+) -> Result<(Log<'m, W>, RecoveryReport), cloakroom::journal::flash::FlashOpenError<NorError>> {
+    FlashLog::open(slots(chip), memory, options())
+}
+
+/// What a log hands out, compared with what its messages were.
+pub fn handed_out<const W: usize>(log: &Log<'_, W>) -> Vec<(u16, u64)> {
+    let mut found = Vec::new();
+    for chan in 0..3 {
+        let mut after = 0;
+        while let Some(pending) = log.next_pending(chan, after) {
+            after = pending.seq;
+            let mut buffer = vec![0; pending.len];
+            let read = log.read(chan, after, &mut buffer);
+            read.unwrap_or_else(|error| panic!("{chan}:{after}: {error}"));
+            assert!(buffer == payload(chan, after), "another payload: {chan}:{after}");
+            found.push((chan, after));
+        }
+        assert_eq!(log.is_closed(chan), false);
+        assert!(log.last_seq() != CLOSED);
+    }
+    assert_eq!(log.live(), found.len());
+    found
+}
+
+/// Whether everything is kept that was promised.
+pub fn check(there: &[(u16, u64)], ledger: &Ledger) {
+    for key in there {
+        let fate = ledger.get(key).unwrap_or_else(|| panic!("nobody has sent {key:?}"));
+        assert!(!fate.ack_durable, "{key:?} was acknowledged, durably: {fate:?}");
+    }
+    for (key, fate) in ledger {
+        if fate.kept && !fate.acked {
+            assert!(there.binary_search(key).is_ok(), "{key:?} is lost: {fate:?}");
+        }
+    }
+}
+
+/// What is known after an opening: what is there lives, and what is not does not.
+pub fn settle(there: &[(u16, u64)], ledger: &mut Ledger) {
+    ledger.retain(|key, fate| {
+        let lives = there.binary_search(key).is_ok();
+        fate.kept = lives;
+        fate.acked &= !lives;
+        lives
+    });
+}
