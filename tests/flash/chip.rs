@@ -104,6 +104,10 @@ impl<const W: usize> Chip<W> {
         self.0.borrow_mut().unreadable = unreadable;
     }
 
+    pub fn flip(&self, bit: usize) {
+        self.0.borrow_mut().image.flip(bit);
+    }
+
     pub fn is_dead(&self) -> bool {
         self.0.borrow().dead
     }
@@ -156,7 +160,7 @@ impl Inner {
 
     /// Part of a block is erased.
     fn wear(&mut self, from: usize, to: usize) {
-        let how = self.random.below(6);
+        let how = self.random.below(7);
         let middle = from + self.random.below((to - from) as u64) as usize;
         for at in from..to {
             let bits = self.random.next() as u8;
@@ -168,6 +172,8 @@ impl Inner {
                 3 => *byte |= bits,
                 4 if at < middle => *byte = 0xFF,
                 5 if at >= middle => *byte = 0xFF,
+                // Here and there.
+                6 if (at / 32 * middle) % 3 == 1 => *byte = 0xFF,
                 _ => {}
             }
             self.image.used[at] = true;
