@@ -96,7 +96,7 @@ fn more_damage_than_memory() {
 /// Slots without a header, with messages: that is no interrupted erase.
 #[test]
 fn headers_gone() {
-    let (image, _) = closed();
+    let (image, there) = closed();
     let mut refused = 0;
     for slot in 0..SLOTS as usize {
         let mut image = image.clone();
@@ -107,11 +107,15 @@ fn headers_gone() {
         image.bytes[at] ^= 1;
         image.bytes[at + SLOT as usize - 64] ^= 1;
         let (chip, mut memory) = (Chip::<4>::of(&image), Memory::new());
-        let error = open(&chip, &mut memory).map(drop).unwrap_err();
-        assert!(
-            matches!(error, FlashOpenError::Recover(RecoverError::Refused { .. })),
-            "{error:?}"
-        );
+        match open(&chip, &mut memory) {
+            Err(FlashOpenError::Recover(RecoverError::Refused { .. })) => {}
+            // One that is not needed any more.
+            Ok((log, _)) => {
+                assert_eq!(handed_out(&log), there);
+                continue;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
         assert!(chip.image() == image);
         refused += 1;
         let (log, report) = FlashLog::open(slots(&chip), &mut memory, salvaging()).unwrap();

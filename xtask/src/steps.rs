@@ -57,8 +57,17 @@ const FEATURES: &[&str] =
     &["std", "defmt", "checksum", "stamps", "correlation", "embedded-io-async"];
 
 /// Features of the journal, and what else changes what is built of it.
-const JOURNAL: &[&[&str]] =
-    &[&["journal"], &["journal", "defmt"], &["journal", "std"], &["wal"], &["wal", "defmt"]];
+const JOURNAL: &[&[&str]] = &[
+    &["journal"],
+    &["journal", "defmt"],
+    &["journal", "std"],
+    &["flash"],
+    &["flash", "defmt"],
+    &["flash", "std"],
+    &["wal"],
+    &["wal", "defmt"],
+    &["wal", "flash"],
+];
 
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.
@@ -128,14 +137,15 @@ fn lint_feature_combinations() -> Result {
     Ok(())
 }
 
-/// The suite in programs that fit a board's flash, one of each for a lock.
-const SUITES: [&str; 6] = [
+/// The suite in programs that fit a board's flash, one of each for a lock; the journal is under none.
+const SUITES: [&str; 7] = [
     "suite_memory",
     "suite_memory_spin",
     "suite_channels",
     "suite_channels_spin",
     "suite_conformance",
     "suite_conformance_spin",
+    "suite_journal",
 ];
 
 fn suite(board: &str) -> Result {

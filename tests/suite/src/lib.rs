@@ -30,6 +30,8 @@ mod counters;
 mod endpoints;
 mod fan_out;
 mod fixture;
+#[cfg(feature = "flash")]
+mod flash;
 mod handover;
 mod kernel;
 mod select;
@@ -77,7 +79,10 @@ fn channels_for_any_lock<M: RawMutex + 'static>() -> impl Iterator<Item = &'stat
 
 /// All tests, under a lock that may be shared: for hosts, which have room for them in one program.
 pub fn tests<P: Place>() -> impl Iterator<Item = Test> {
-    memory_and_tasks::<P>().chain(channels::<P>()).chain(conformance::<P>())
+    let tests = memory_and_tasks::<P>().chain(channels::<P>()).chain(conformance::<P>());
+    #[cfg(feature = "flash")]
+    let tests = tests.chain(journal::<P>());
+    tests
 }
 
 /// A third of the tests: the arena, the kernel and its timers, and what is counted.
@@ -103,4 +108,10 @@ pub fn channels<P: Place>() -> impl Iterator<Item = Test> {
 /// A third of the tests: the conformance matrix.
 pub fn conformance<P: Place>() -> impl Iterator<Item = Test> {
     conformance::table::<P::Lock>().iter().chain(conformance::at_a_place::table::<P>()).copied()
+}
+
+/// The journal in flash, with the feature `flash`: a program of its own on boards.
+#[cfg(feature = "flash")]
+pub fn journal<P: Place>() -> impl Iterator<Item = Test> {
+    flash::table::<P::Lock>().iter().copied()
 }
