@@ -24,9 +24,12 @@ pub trait LogDevice {
         Ok(self.segment_bytes())
     }
 
-    /// Whether [`renew`](Self::renew) is an erase that leaves anything at all when it is interrupted, a slot without a header that
-    /// can be read included. Recovery then takes such a slot for one that was being erased or begun, as far as nothing of the log
-    /// is missing; and does not look into segments that the log no longer needs.
+    /// Whether this is flash: what is written is durable, in order, and [`renew`](Self::renew) is an erase that leaves anything at
+    /// all when it is interrupted, a slot without a header that can be read included.
+    ///
+    /// Recovery then takes such a slot for one that was being erased or begun, as far as nothing of the log is missing, and does
+    /// not look into segments that the log no longer needs; and a record that verifies shows that those before it in its segment
+    /// were durable. Whoever writes must write each record by itself.
     fn erases(&self) -> bool {
         false
     }

@@ -84,6 +84,8 @@ impl Flags {
     pub const CANCELLED: Self = Self(1);
     /// Of a batch: the log was closed after it.
     pub const CLEAN: Self = Self(2);
+    /// Of a checkpoint with which a segment begins: all of the segment before was durable then.
+    pub const SEALED: Self = Self(4);
 
     /// Whether all marks of `other` are there.
     pub const fn has(self, other: Self) -> bool {

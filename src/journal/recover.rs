@@ -159,7 +159,7 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
         live: Index::new(live),
         damage,
         damages: 0,
-        merges: device.erases(),
+        erases: device.erases(),
         news: false,
     };
     let survey = Survey::take(device, &mut window, slots, &mut fold, geometry)?;
@@ -280,8 +280,9 @@ pub(super) struct Fold<'m, L> {
     pub(super) live: Index<L>,
     pub(super) damage: &'m mut [Damage],
     pub(super) damages: usize,
-    /// Whether damage for which there is no room becomes part of what was found before, in the same segment.
-    merges: bool,
+    /// Of the device. If so, damage for which there is no room becomes part of what was found before, in the same segment: an
+    /// erase that was interrupted leaves a lot of it.
+    erases: bool,
     /// Whether something was in this segment that was not known before.
     news: bool,
 }
@@ -306,11 +307,13 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         let mut scanner = Scanner::new(binding, limit.min(state.available));
         let at = |offset| Position { segment: state.segment, offset };
         let mut records = 0_u64;
+        let mut last = 0;
         self.news = false;
         let (end, garbage) = loop {
             match scanner.next(window, device) {
                 Item::Record { offset, header } => {
                     records += 1;
+                    last = offset;
                     self.record(device, window, at(offset), &header)?;
                 }
                 Item::Damage { from, to, header } => {
@@ -337,6 +340,12 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         // header, and a log that has no other one without an id: there it stays as it is.
         state.spare = records == 0 && garbage == end && next.is_none() && !device.erases();
         state.redundant = !self.news;
+        // Records are written one after the other. But what is redundant may have been erased in part.
+        if self.erases && (next.is_some() || self.news) {
+            for damage in &mut self.damage[..self.damages] {
+                damage.acknowledged |= (at(0)..at(last)).contains(&damage.from);
+            }
+        }
         Ok(state)
     }
 
@@ -372,6 +381,10 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
                 self.report.acks += 1;
             }
             Some(Kind::Checkpoint) => {
+                if header.flags.has(Flags::SEALED) {
+                    let begun = Position { offset: SEGMENT_HEADER as u32, ..at };
+                    self.durable = self.durable.max(begun);
+                }
                 if let Some(found) = checkpoint(device, window, at.offset, header) {
                     let known = &mut self.checkpoint;
                     known.first = known.first.max(found.first);
@@ -406,7 +419,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
 
     fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
         let have = self.damage.len();
-        if let (true, Some(last)) = (self.merges && self.damages == have, self.damage.last_mut()) {
+        if let (true, Some(last)) = (self.erases && self.damages == have, self.damage.last_mut()) {
             let records = [*last, damage].map(|damage| damage.kind == DamageKind::Records);
             if records == [true; 2] && last.from.segment == damage.from.segment {
                 last.to = last.to.max(damage.to);
@@ -478,7 +491,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         let damage = &mut damage[..self.damages];
         let report = self.report;
         for damage in damage.iter_mut() {
-            damage.acknowledged = damage.kind != DamageKind::Records || damage.from < durable;
+            damage.acknowledged |= damage.kind != DamageKind::Records || damage.from < durable;
             if damage.kind == DamageKind::Records && !damage.acknowledged {
                 report.torn_bytes += u64::from(damage.to - damage.from.offset);
             }

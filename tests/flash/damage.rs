@@ -67,6 +67,30 @@ fn every_byte_flipped() {
     assert!(refused > 1000 && same > 1000, "{refused}, {same}");
 }
 
+/// Not closed in order: rot in the last record looks like a torn end, and in no other one.
+#[test]
+fn rot_is_told_from_a_torn_end() {
+    let (chip, mut memory) = (Chip::<4>::of(&blank()), Memory::new());
+    let (log, _) = open(&chip, &mut memory).unwrap();
+    for seq in 1..=4 {
+        log.keep(&Entry { chan: 1, seq, payload: &[6; 32] }, ()).unwrap();
+    }
+    drop(log);
+    // A header, a checkpoint, four messages.
+    let image = chip.image();
+    for byte in 64..120 + 4 * 64 {
+        let mut image = image.clone();
+        image.flip(byte * 8 + byte % 8);
+        let (chip, mut memory) = (Chip::<4>::of(&image), Memory::new());
+        let opened = open(&chip, &mut memory).map(|(_, report)| report.damaged);
+        if byte < 120 + 3 * 64 {
+            assert!(matches!(opened, Err(FlashOpenError::Recover(_))), "byte {byte}: {opened:?}");
+        } else {
+            assert_eq!(opened, Ok(1), "byte {byte}");
+        }
+    }
+}
+
 /// More pieces than there is memory for: they are told as fewer, longer ones.
 #[test]
 fn more_damage_than_memory() {

@@ -7,10 +7,10 @@ use super::acks::Acks;
 use super::error::FlashError;
 use super::memory::FlashOptions;
 use super::space::For;
-use super::tail::{FRAME, Tail};
+use super::tail::{SPAN, Tail};
 use crate::journal::sum::sum;
 use crate::journal::{
-    CLOSED, Checkpoint, Entry, Flags, Index, Journal, Kind, Live, LogDevice, Pending, Position,
+    CLOSED, Checkpoint, Entry, Index, Journal, Kind, Live, LogDevice, Pending, Position,
     RECORD_HEADER, Record, SlotState, record_len,
 };
 
@@ -38,10 +38,8 @@ pub(super) struct State<'m, D> {
     pub(super) live_bytes: u64,
     /// Bytes of the longest record of a message, of those that were found or are to come.
     pub(super) longest: u32,
-    /// Records since the last frame.
-    pub(super) unframed: u32,
-    /// Whether there may be frames: not before it is noted down what the opening has passed over, which was not durable.
-    pub(super) framing: bool,
+    /// Whether segments are sealed: not before it is noted down what the opening has passed over, which was not durable.
+    pub(super) sealing: bool,
     /// A write failed: nobody knows what was written.
     pub(super) failed: bool,
     /// Nothing is taken any more.
@@ -91,13 +89,8 @@ impl<D: LogDevice> State<'_, D> {
         if remembered >= self.index.capacity() || self.acks.has(chan, seq) {
             self.put_acks()?;
         }
-        let framed = self.is_frame_due();
-        self.make_room(record.len() + if framed { FRAME } else { 0 }, For::Sends)?;
-        if framed {
-            self.put_frame(Flags::NONE)?;
-        }
+        self.make_room(record.len(), For::Sends)?;
         let at = self.put(record.header(), payload)?;
-        self.flush()?;
         let live = Live::new(chan, seq, at, record.header().body_len);
         // Room was looked for.
         let before = self.index.insert(live).unwrap_or_default();
@@ -193,9 +186,8 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         let mut state = self.state.borrow_mut();
         state.usable()?;
         state.put_acks()?;
-        state.make_room(FRAME, For::Acks)?;
-        state.put_frame(Flags::CLEAN)?;
-        state.flush()?;
+        state.make_room(SPAN, For::Acks)?;
+        state.put_end()?;
         state.closed = true;
         Ok(())
     }

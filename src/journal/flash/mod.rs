@@ -53,11 +53,13 @@
 //!
 //! // 8 slots, for 32 messages; `chip` is the driver's.
 //! let mut memory = FlashMemory::<8, 32>::new();
-//! let slots = NorSlots::new(&mut chip, 0..8 * 4096, 4096)?;
-//! let (log, _report) = FlashLog::open(slots, &mut memory, FlashOptions::default())?;
-//! let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &log, 1, ());
-//! orders.try_send(ARENA.try_alloc_from(b"one coffee")?.try_into_mut().map_err(|_| "shared")?)?;
-//! drop((orders, log)); // … and the power fails:
+//! {
+//!     let slots = NorSlots::new(&mut chip, 0..8 * 4096, 4096)?;
+//!     let (log, _report) = FlashLog::open(slots, &mut memory, FlashOptions::default())?;
+//!     let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &log, 1, ());
+//!     let order = ARENA.try_alloc_from(b"one coffee")?;
+//!     orders.try_send(order.try_into_mut().map_err(|_| "shared")?)?;
+//! } // … and the power fails:
 //!
 //! let slots = NorSlots::new(&mut chip, 0..8 * 4096, 4096)?;
 //! let (log, report) = FlashLog::open(slots, &mut memory, FlashOptions::default())?;

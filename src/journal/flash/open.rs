@@ -7,7 +7,7 @@ use super::error::FlashOpenError;
 use super::log::{FlashLog, State, bytes_of};
 use super::memory::{FlashMemory, FlashOptions};
 use super::space::{For, area};
-use super::tail::{FRAME, Tail};
+use super::tail::{SPAN, Tail};
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Live, LogDevice, Memory, OpenPolicy, Position,
     RecoveryReport, SlotState, Span, record_len, recover,
@@ -76,8 +76,7 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
             },
             checkpoint: found.checkpoint,
             longest,
-            unframed: 0,
-            framing: false,
+            sealing: false,
             failed: false,
             closed: false,
             draining: drain,
@@ -92,18 +91,16 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
 impl<D: LogDevice> State<'_, D> {
     /// Begins the next segment, and notes down what was passed over.
     fn begin(&mut self, damage: &[Damage]) -> Result<(), FlashOpenError<D::Error>> {
-        self.begin_next(For::Sends)?;
-        self.flush()?;
+        self.begin_next()?;
         // The slot was the last one. Now somebody who opens it, and dies, and opens it again, does not come to have none.
         if self.free() == 0 {
             self.collect_oldest()?;
         }
         for damage in damage {
-            self.make_room(FRAME, For::Acks)?;
+            self.make_room(SPAN, For::Acks)?;
             self.put_scar(Span { from: damage.from, to: damage.to })?;
         }
-        self.flush()?;
-        self.framing = true;
+        self.sealing = true;
         Ok(())
     }
 }
@@ -145,7 +142,9 @@ fn scan<'m, D: LogDevice>(
     let found = recover(device, memory, options.policy, options.geometry);
     let found = found.map_err(FlashOpenError::Recover)?;
     let newest = found.slots[..found.segments].last();
-    let full = found.slots.iter().all(|slot| !slot.spare);
+    let salvage = options.policy == OpenPolicy::Salvage;
+    let used = |slot: &SlotState| !slot.spare && (slot.segment != 0 || !salvage);
+    let full = found.slots.iter().all(used);
     Ok(Found {
         log_id: found.log_id,
         next: found.next,

@@ -73,7 +73,7 @@ impl<D: LogDevice> State<'_, D> {
                 return Ok(());
             }
             if !room && (whom == For::Collector || free > whom.leaves()) {
-                self.begin_next(whom)?;
+                self.begin_next()?;
             } else {
                 self.collect_oldest()?;
             }
@@ -82,8 +82,7 @@ impl<D: LogDevice> State<'_, D> {
     }
 
     /// Begins the next segment, with a checkpoint.
-    pub(super) fn begin_next(&mut self, whom: For) -> Result<(), FlashError<D::Error>> {
-        self.flush()?;
+    pub(super) fn begin_next(&mut self) -> Result<(), FlashError<D::Error>> {
         let place = self.blank_place().ok_or(FlashError::Full)?;
         let slot = self.slots[place].slot;
         let segment = self.tail.binding.segment + 1;
@@ -106,12 +105,7 @@ impl<D: LogDevice> State<'_, D> {
         self.tail.slot = slot;
         self.tail.end = SEGMENT_HEADER as u32;
         self.tail.durable = Position { segment, offset: self.tail.end };
-        self.put_checkpoint()?;
-        // The last segment's end was durable: rot there is none of a torn end. What the collector writes stays redundant.
-        if self.framing && whom != For::Collector {
-            self.put_frame(Flags::NONE)?;
-        }
-        Ok(())
+        self.put_checkpoint(if self.sealing { Flags::SEALED } else { Flags::NONE })
     }
 
     /// The place of a slot in which a segment can begin: the next one around, so that all are erased as often. One that cannot be
@@ -149,16 +143,14 @@ impl<D: LogDevice> State<'_, D> {
                 self.copy(&live)?;
             }
         }
-        // Durable first, then not needed any more, and that durable, too, before it is gone.
-        self.flush()?;
+        // All is copied; now it is not needed any more, and that is durable before it is gone.
         self.checkpoint.first = oldest + 1;
         let end = self.tail.end + CHECKPOINT;
         if end > self.device.segment_bytes() - SEGMENT_HEADER as u32 {
-            self.begin_next(For::Collector)?;
+            self.begin_next()?;
         } else {
-            self.put_checkpoint()?;
+            self.put_checkpoint(Flags::NONE)?;
         }
-        self.flush()?;
         for slot in self.slots.iter_mut().filter(|slot| slot.segment == oldest) {
             (slot.segment, slot.spare, slot.blank) = (0, true, false);
         }

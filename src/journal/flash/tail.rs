@@ -1,7 +1,8 @@
-//! The end of the log: what is written goes through the buffer, in order, and is durable when that is flushed.
+//! The end of the log: records go through the buffer, one after the other, each durable before the next.
 
 use super::error::FlashError;
 use super::log::State;
+use super::space::For;
 use crate::journal::sum::Sum;
 use crate::journal::{
     ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, Position, RECORD_HEADER, Record,
@@ -22,15 +23,13 @@ pub(super) struct Tail {
     pub(super) durable: Position,
 }
 
-/// Bytes of a record with what is durable.
-pub(super) const FRAME: u32 = (RECORD_HEADER + Span::LEN) as u32;
+/// Bytes of a record with a span: what the log ends with, or a scar.
+pub(super) const SPAN: u32 = (RECORD_HEADER + Span::LEN) as u32;
 /// Bytes of a record with a checkpoint.
 pub(super) const CHECKPOINT: u32 = (RECORD_HEADER + Checkpoint::LEN) as u32;
-/// After so many records of messages or acknowledgements there is a frame.
-const FRAMED: u32 = 16;
 
 impl<D: LogDevice> State<'_, D> {
-    /// Puts a record in, and returns where it is. There is room in the segment: whoever calls has looked.
+    /// Writes a record, and returns where it is. There is room in the segment: whoever calls has looked.
     pub(super) fn put(
         &mut self,
         header: &RecordHeader,
@@ -42,7 +41,7 @@ impl<D: LogDevice> State<'_, D> {
         Ok(at)
     }
 
-    /// Puts a record's header in: its body and [`end_record`](Self::end_record) follow.
+    /// Begins a record: its body and [`end_record`](Self::end_record) follow.
     pub(super) fn put_header(
         &mut self,
         header: &RecordHeader,
@@ -50,16 +49,22 @@ impl<D: LogDevice> State<'_, D> {
         let at = Position { segment: self.tail.binding.segment, offset: self.tail.end };
         let bytes = header.encode(&self.tail.binding, at.offset);
         self.push(&bytes)?;
-        self.unframed += 1;
         Ok(at)
     }
 
+    /// Ends a record: it is durable. The next one is not begun before, as recovery relies on that.
     pub(super) fn end_record(&mut self) -> Result<(), FlashError<D::Error>> {
         let missing = self.tail.end.next_multiple_of(ALIGN as u32) - self.tail.end;
-        self.push(&[0; ALIGN][..missing as usize])
+        self.push(&[0; ALIGN][..missing as usize])?;
+        if self.tail.filled > 0 {
+            self.write_out()?;
+        }
+        let segment = self.tail.binding.segment;
+        self.tail.durable = Position { segment, offset: self.tail.end };
+        Ok(())
     }
 
-    /// Puts a record in that is the log's own.
+    /// Writes a record that is the log's own.
     fn put_own(
         &mut self,
         kind: Kind,
@@ -71,25 +76,18 @@ impl<D: LogDevice> State<'_, D> {
         self.put(record.flagged(flags).header(), body).map(drop)
     }
 
-    pub(super) fn put_checkpoint(&mut self) -> Result<(), FlashError<D::Error>> {
-        self.put_own(Kind::Checkpoint, Flags::NONE, &self.checkpoint.encode())
+    pub(super) fn put_checkpoint(&mut self, flags: Flags) -> Result<(), FlashError<D::Error>> {
+        self.put_own(Kind::Checkpoint, flags, &self.checkpoint.encode())
     }
 
-    /// Puts in what is durable.
-    pub(super) fn put_frame(&mut self, flags: Flags) -> Result<(), FlashError<D::Error>> {
+    /// Writes that everything is durable, and that the log was closed.
+    pub(super) fn put_end(&mut self) -> Result<(), FlashError<D::Error>> {
         let durable = Span { from: self.tail.durable, to: 0 };
-        self.put_own(Kind::Batch, flags, &durable.encode())?;
-        self.unframed = 0;
-        Ok(())
+        self.put_own(Kind::Batch, Flags::CLEAN, &durable.encode())
     }
 
     pub(super) fn put_scar(&mut self, scar: Span) -> Result<(), FlashError<D::Error>> {
         self.put_own(Kind::Scar, Flags::NONE, &scar.encode())
-    }
-
-    /// Whether the next record comes with a frame.
-    pub(super) fn is_frame_due(&self) -> bool {
-        self.framing && self.unframed >= FRAMED
     }
 
     /// Writes the acknowledgements that are noted down.
@@ -114,12 +112,7 @@ impl<D: LogDevice> State<'_, D> {
                 slot: 0,
                 generation: 0,
             };
-            let framed = self.is_frame_due();
-            let len = RECORD_HEADER as u32 + body_len + if framed { FRAME } else { 0 };
-            self.make_room(len, super::space::For::Acks)?;
-            if framed {
-                self.put_frame(Flags::NONE)?;
-            }
+            self.make_room(RECORD_HEADER as u32 + body_len, For::Acks)?;
             self.put_header(&header)?;
             // They are as they were: nobody else notes any down.
             for range in 0..ranges {
@@ -127,7 +120,6 @@ impl<D: LogDevice> State<'_, D> {
                 self.push(&bytes)?;
             }
             self.end_record()?;
-            self.flush()?;
             self.acks.written(ranges);
         }
         Ok(())
@@ -145,16 +137,6 @@ impl<D: LogDevice> State<'_, D> {
                 self.write_out()?;
             }
         }
-        Ok(())
-    }
-
-    /// Writes what is in the buffer, which ends with a record: then everything is durable.
-    pub(super) fn flush(&mut self) -> Result<(), FlashError<D::Error>> {
-        if self.tail.filled > 0 {
-            self.write_out()?;
-        }
-        let segment = self.tail.binding.segment;
-        self.tail.durable = Position { segment, offset: self.tail.end };
         Ok(())
     }
 
