@@ -182,3 +182,39 @@ fn each_slot_is_erased_as_often() {
     let erases = chip.counts().erases / 2;
     assert!((18..=24).contains(&erases), "one each opening: {erases}");
 }
+
+/// As many messages as the index has room for, and openings at any moment: what the log does not need any more takes no room
+/// in a recovery.
+#[test]
+fn a_full_index_is_recovered() {
+    for seed in 1..=20 {
+        let mut random = Random(seed);
+        let chip = Chip::<4>::of(&Image::blank(6 * 1024));
+        let options = FlashOptions { max_payload: 100, ..FlashOptions::default() };
+        let mut memory = FlashMemory::<6, 16>::new();
+        let mut full = 0;
+        for _ in 0..60 {
+            let area = NorSlots::new(chip.clone(), 0..6 * 1024, 1024).unwrap();
+            let opened = FlashLog::open(area, &mut memory, options);
+            let (log, _) = opened.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
+            for _ in 0..random.below(60) {
+                let seq = log.last_seq() + 1;
+                match random.below(8) {
+                    0..5 => {
+                        let kept = log.keep(&Entry { chan: 1, seq, payload: b"" }, ());
+                        assert!(kept.is_ok() || log.live() == 14, "{kept:?}");
+                        full += u32::from(kept.is_err());
+                    }
+                    5 => log.maintain().map(drop).unwrap(),
+                    _ => {
+                        let after = random.below(seq);
+                        let pending = log.next_pending(1, after);
+                        let pending = pending.or_else(|| log.next_pending(1, 0));
+                        pending.map_or(Ok(()), |pending| log.forget(1, pending.seq)).unwrap();
+                    }
+                }
+            }
+        }
+        assert!(full > 20, "{full}");
+    }
+}
