@@ -11,8 +11,8 @@
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
-//! * `journal`, with the `journal` feature: a write-ahead log's format, and its recovery over any device;
-//!   and `durable`: queues whose messages survive a crash, and are delivered until they are acknowledged.
+//! * `journal`, with the `journal` feature: a write-ahead log's format, and its recovery over any device; in it, with `flash`, the
+//!   log in NOR flash; and `durable`: queues whose messages survive a crash, and are delivered until they are acknowledged.
 //! * `report`, with the `report` feature: snapshots as framed bytes.
 //! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas, channels for servers;
 //!   and `blocking`: channels under the names of crossbeam-channel.
@@ -51,6 +51,7 @@
 //! * `report`: snapshots as framed bytes, for any serial line.
 //! * `monitor`: reports of a running process, as JSON lines, as Prometheus text, or (on Linux) over a socket.
 //! * `journal`: the format of the write-ahead log and its recovery, without a heap.
+//! * `flash`: the write-ahead log in NOR flash, in fixed memory, over `embedded-storage`; includes `journal`.
 //! * `wal`: the write-ahead log in files, on Unix; includes `std` and `journal`.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 //! * `bytes`: a lease as `bytes::Bytes`, without a copy; includes `std`.

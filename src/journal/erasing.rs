@@ -30,8 +30,8 @@ pub(super) fn first<D: LogDevice>(
                     let found = checkpoint(device, window, offset, &header);
                     first = found.map_or(first, |found| first.max(found.first));
                 }
-                Item::Damage { .. } => {}
-                Item::End { .. } => break,
+                // Behind it nothing is believed, see `Fold::is_cut_off`.
+                Item::Damage { .. } | Item::End { .. } => break,
             }
         }
         if first > 0 {
@@ -72,8 +72,8 @@ impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
         device: &mut D,
         window: &mut Window<'_>,
         slots: &mut [SlotState],
-        log_id: Option<u128>,
         segments: usize,
+        log_id: Option<u128>,
     ) {
         let first = self.checkpoint.first;
         let (segments, others) = slots.split_at_mut(segments);
@@ -85,31 +85,32 @@ impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
         {
             return;
         }
+        let Some(log_id) = log_id else { return };
+        let newest = match ends {
+            Some((_, newest)) => newest.segment,
+            // No log yet: its first segment was begun, and nothing else is there.
+            None if others.iter().filter(|state| !state.spare).count() == 1 => 0,
+            None => return,
+        };
+        let binding = Binding { log_id, segment: newest + 1 };
         let room = device.segment_bytes() - SEGMENT_HEADER as u32;
         for state in others.iter_mut().filter(|state| !state.spare) {
             window.open(state.slot, state.available);
-            state.spare = match (log_id, ends) {
-                (Some(log_id), Some((_, newest))) => {
-                    let binding = Binding { log_id, segment: newest.segment + 1 };
-                    let mut scanner = Scanner::new(binding, room.min(state.available));
-                    loop {
-                        let told = match scanner.next(window, device) {
-                            Item::Record { offset, header } => (offset, header),
-                            Item::Damage { from, header: Some(header), .. }
-                                if header.kind() != Some(Kind::Checkpoint) =>
-                            {
-                                (from, header)
-                            }
-                            Item::Damage { .. } => continue,
-                            Item::End { .. } => break true,
-                        };
-                        if self.is_news(device, window, told.0, &told.1) {
-                            break false;
-                        }
+            let mut scanner = Scanner::new(binding, room.min(state.available));
+            state.spare = loop {
+                let (offset, header) = match scanner.next(window, device) {
+                    Item::Record { offset, header } => (offset, header),
+                    Item::Damage { from, header: Some(header), .. }
+                        if header.kind() != Some(Kind::Checkpoint) =>
+                    {
+                        (from, header)
                     }
+                    Item::Damage { .. } => continue,
+                    Item::End { .. } => break true,
+                };
+                if self.is_news(device, window, offset, &header) {
+                    break false;
                 }
-                // No log yet: its first segment was begun, and nothing was in it.
-                _ => window.past_zeros(device, SEGMENT_HEADER as u32, room) == Some(room),
             };
             if state.spare {
                 let at = Position { segment: 0, offset: state.slot };

@@ -36,6 +36,7 @@ mod report;
 mod scan;
 mod segment;
 mod sum;
+mod survey;
 
 pub use device::LogDevice;
 pub use index::{Index, IndexFullError, Live};

@@ -2,7 +2,7 @@
 //!
 //! | rule | here |
 //! |---|---|
-//! | R0 the log is whole: numbers without gaps, of one log | `Survey` |
+//! | R0 the log is whole: numbers without gaps, of one log | `survey.rs` |
 //! | R1 what does not verify is passed over, to the next record that verifies where it is | [`scan`](super::scan) |
 //! | R2 damage before what a frame calls durable is damage of acknowledged data; the rest is a torn end | `Fold::judge` |
 //! | R3 what to do about it is the caller's choice | [`OpenPolicy`] |
@@ -12,17 +12,17 @@
 //! | R7 a crash on the way changes nothing | nothing is written; a begun segment without records is begun again |
 
 use super::device::LogDevice;
-use super::erasing::first;
 use super::index::{Index, Live};
 use super::record::{
     Binding, CLOSED, Checkpoint, Flags, Kind, Position, RECORD_HEADER, RecordHeader, Span,
 };
 use super::report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
 use super::scan::{Item, MIN_WINDOW, Scanner, Window};
-use super::segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, field};
+use super::segment::{SEGMENT_HEADER, field};
+use super::survey::Survey;
 
 /// No log comes to a number behind that, and those of its segments to come can still be counted.
-const LAST: u64 = u64::MAX / 2;
+pub(super) const LAST: u64 = u64::MAX / 2;
 
 /// The memory that a recovery works in.
 #[derive(Debug)]
@@ -51,16 +51,17 @@ pub struct SlotState {
     /// Whether it is spare, and has the headers of [`Recovered::next`]: that is to be begun here, or this is made blank
     /// before that is begun elsewhere, as no segment may be there twice.
     pub begun: bool,
-    /// Whether it is spare and reads as zeros.
-    pub blank: bool,
+    /// Whether it is spare, and is known to be blank: for who writes, recovery does not say so.
+    #[cfg(feature = "flash")]
+    pub(super) blank: bool,
     /// Of the newest segment: whether nothing is in it that is not known without it, too: copies of messages whose originals
     /// are still there, a checkpoint that says nothing new. Whoever has no spare slot may begin it again.
     pub redundant: bool,
     /// Where its records end.
     pub end: u32,
     pub(super) available: u32,
-    previous_end: u32,
-    one_header: bool,
+    pub(super) previous_end: u32,
+    pub(super) one_header: bool,
 }
 
 #[cfg(feature = "flash")]
@@ -146,6 +147,17 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
     policy: OpenPolicy,
     geometry: u32,
 ) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
+    recover_or_begin(device, memory, policy, geometry, None)
+}
+
+/// As [`recover`]; if there is no log yet, one of the id `begins` may have been begun.
+pub(super) fn recover_or_begin<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+    device: &mut D,
+    memory: Memory<'m, L>,
+    policy: OpenPolicy,
+    geometry: u32,
+    begins: Option<u128>,
+) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
     let Memory { window, slots, damage, report, live } = memory;
     if window.len() < MIN_WINDOW {
         return Err(RecoverError::WindowTooSmall);
@@ -161,6 +173,8 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
         damages: 0,
         erases: device.erases(),
         news: false,
+        is_cut_off: false,
+        lost: false,
     };
     let survey = Survey::take(device, &mut window, slots, &mut fold, geometry)?;
     let segments = survey.segments;
@@ -175,86 +189,9 @@ pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
     }
     if device.erases() {
         let slots = &mut slots[..device.slots() as usize];
-        fold.give_up(device, &mut window, slots, survey.log_id, segments);
+        fold.give_up(device, &mut window, slots, segments, survey.log_id.or(begins));
     }
     fold.finish(policy, &mut slots[..device.slots() as usize], segments, survey.log_id)
-}
-
-/// What the headers say.
-struct Survey {
-    log_id: Option<u128>,
-    segments: usize,
-    /// Segments before are done with, as the newest checkpoint has it; 0 if that was not looked for.
-    first: u64,
-}
-
-impl Survey {
-    fn take<D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
-        device: &mut D,
-        window: &mut Window<'_>,
-        slots: &mut [SlotState],
-        fold: &mut Fold<'_, L>,
-        geometry: u32,
-    ) -> Result<Self, RecoverError<D::Error>> {
-        let count = device.slots() as usize;
-        let have = slots.len();
-        let slots = slots.get_mut(..count).ok_or(RecoverError::TooManySlots { have })?;
-        let mut log_id = None;
-        let mut segments = 0;
-        for (slot, state) in (0..).zip(slots.iter_mut()) {
-            let bytes = device.segment_bytes();
-            let available = device.available(slot).map_err(RecoverError::Device)?.min(bytes);
-            *state = SlotState { slot, available: available & !7, ..SlotState::default() };
-            window.open(slot, available);
-            let last = bytes.saturating_sub(SEGMENT_HEADER as u32);
-            let copies = [0, last].map(|at| match window.array(device, at) {
-                Some(bytes) => SegmentHeader::decode(&bytes),
-                None => Err(HeaderError::Damaged),
-            });
-            let header = match copies {
-                [Ok(header), copy] | [copy, Ok(header)] => {
-                    state.one_header = copy != Ok(header);
-                    header
-                }
-                [Err(HeaderError::Newer { major, incompatible }), _]
-                | [_, Err(HeaderError::Newer { major, incompatible })] => {
-                    return Err(RecoverError::NewerFormat { major, incompatible });
-                }
-                _ => {
-                    state.spare = window.past_zeros(device, 0, available) == Some(available);
-                    state.blank = state.spare;
-                    if !state.spare {
-                        let from = Position { segment: 0, offset: slot };
-                        fold.damaged(Damage::new(DamageKind::Header, from, slot + 1))?;
-                    }
-                    continue;
-                }
-            };
-            if header.geometry != geometry || header.segment_bytes != u64::from(bytes) {
-                let (geometry, segment_bytes) = (header.geometry, header.segment_bytes);
-                return Err(RecoverError::Geometry { geometry, segment_bytes });
-            }
-            let possible = (1..=LAST).contains(&header.segment);
-            if *log_id.get_or_insert(header.log_id) != header.log_id || !possible {
-                return Err(RecoverError::Foreign { slot });
-            }
-            (state.segment, state.previous_end) = (header.segment, header.previous_end);
-            segments += 1;
-        }
-        slots.sort_unstable_by_key(|state| (state.segment == 0, state.segment, state.slot));
-        let first = match log_id {
-            Some(log_id) if device.erases() => first(device, window, log_id, &slots[..segments]),
-            _ => 0,
-        };
-        for pair in slots[..segments].windows(2) {
-            let (before, after) = (pair[0].segment, pair[1].segment);
-            if before == after {
-                return Err(RecoverError::Foreign { slot: pair[1].slot });
-            }
-            fold.missing(first.max(before + 1), after)?;
-        }
-        Ok(Self { log_id, segments, first })
-    }
 }
 
 /// What a record says, if it is a checkpoint.
@@ -285,6 +222,12 @@ pub(super) struct Fold<'m, L> {
     erases: bool,
     /// Whether something was in this segment that was not known before.
     news: bool,
+    /// Whether the newest segment of a device that erases has damage before this. If it is redundant, that may be an erase that
+    /// was interrupted: what it says of segments that are not needed is not true without the copies that were there, too. An
+    /// unreadable record can come to be readable by such an erase.
+    is_cut_off: bool,
+    /// Whether a record was damaged that was news.
+    lost: bool,
 }
 
 impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
@@ -308,7 +251,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         let at = |offset| Position { segment: state.segment, offset };
         let mut records = 0_u64;
         let mut last = 0;
-        self.news = false;
+        (self.news, self.is_cut_off, self.lost) = (false, false, false);
         let (end, garbage) = loop {
             match scanner.next(window, device) {
                 Item::Record { offset, header } => {
@@ -317,6 +260,11 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
                     self.record(device, window, at(offset), &header)?;
                 }
                 Item::Damage { from, to, header } => {
+                    self.is_cut_off = self.erases && next.is_none();
+                    self.lost |= header.is_some_and(|header| {
+                        header.kind() != Some(Kind::Checkpoint)
+                            && self.is_news(device, window, from, &header)
+                    });
                     let mut damage = Damage::new(DamageKind::Records, at(from), to);
                     damage.message = header.and_then(message_of);
                     self.damaged(damage)?;
@@ -357,7 +305,11 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         header: &RecordHeader,
     ) -> Result<(), RecoverError<D::Error>> {
         let body = at.offset + RECORD_HEADER as u32;
-        self.news |= self.is_news(device, window, at.offset, header);
+        if self.is_cut_off && header.kind() == Some(Kind::Checkpoint) {
+            return Ok(());
+        }
+        // What is damaged, with a record behind it, was durable.
+        self.news |= self.lost || self.is_news(device, window, at.offset, header);
         match header.kind() {
             Some(Kind::Send | Kind::Reloc | Kind::Close) => {
                 let live = Live::new(header.chan, header.seq, at, header.body_len)
@@ -409,7 +361,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
     }
 
     /// Segments from `from` on, before `to`, are not there.
-    fn missing<E>(&mut self, from: u64, to: u64) -> Result<(), RecoverError<E>> {
+    pub(super) fn missing<E>(&mut self, from: u64, to: u64) -> Result<(), RecoverError<E>> {
         for segment in from..to {
             let at = Position { segment, offset: 0 };
             self.damaged(Damage::new(DamageKind::Missing, at, u32::MAX))?;
@@ -417,7 +369,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         Ok(())
     }
 
-    fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
+    pub(super) fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
         let have = self.damage.len();
         if let (true, Some(last)) = (self.erases && self.damages == have, self.damage.last_mut()) {
             let records = [*last, damage].map(|damage| damage.kind == DamageKind::Records);

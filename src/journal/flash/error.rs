@@ -32,7 +32,7 @@ pub enum FlashError<E> {
     },
     /// What is there is not what was written.
     Corrupt,
-    /// The device cannot read something at the moment. Nothing was written, and it can be tried again.
+    /// The device cannot read, or erase, something at the moment. It can be tried again.
     Device(E),
 }
 

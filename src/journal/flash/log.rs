@@ -28,7 +28,7 @@ pub(super) struct State<'m, D> {
     pub(super) options: FlashOptions,
     /// What lives.
     pub(super) index: Index<&'m mut [Live]>,
-    /// In order of slots. Those that are neither spare nor hold a segment are not used.
+    /// In order of slots. Those that are neither spare nor hold a segment could not be erased.
     pub(super) slots: &'m mut [SlotState],
     pub(super) acks: Acks<'m>,
     pub(super) buffer: &'m mut [u8],

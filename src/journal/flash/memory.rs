@@ -68,7 +68,8 @@ impl<const SLOTS: usize, const MESSAGES: usize, const BUFFER: usize, const RANGE
 /// What a log is opened with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FlashOptions {
-    /// The id of a log that is begun: best a number at random, by which its records are told from those of another log. 0.
+    /// The id of a log that is begun, by which its records are told from those of another log: best a number of the chip's, or
+    /// one at random. It has to be the same until the first opening has succeeded. 0.
     pub log_id: u128,
     /// Bytes of a payload at the most. 256.
     pub max_payload: u32,

@@ -8,9 +8,10 @@ use super::log::{FlashLog, State, bytes_of};
 use super::memory::{FlashMemory, FlashOptions};
 use super::space::{For, area};
 use super::tail::{SPAN, Tail};
+use crate::journal::recover::recover_or_begin;
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Live, LogDevice, Memory, OpenPolicy, Position,
-    RecoveryReport, SlotState, Span, record_len, recover,
+    RecoveryReport, SlotState, Span, record_len,
 };
 
 impl<'m, D: LogDevice> FlashLog<'m, D> {
@@ -47,12 +48,10 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         }
         let Parts { buffer, slots, damage, report } = parts;
         let newest = slots[..found.segments].last().map(|newest| newest.slot);
-        // An erase may have been interrupted: blank is what was erased and looked at since. But a log's first segment is begun
-        // in a slot that was never written, and without an erase.
-        let trusted = found.log_id.is_none();
         for slot in slots.iter_mut() {
             slot.spare |= slot.segment == 0 && options.policy == OpenPolicy::Salvage;
-            slot.blank &= trusted;
+            // An erase, or a write, may have been interrupted: blank is what was erased and looked at since.
+            slot.blank = false;
         }
         slots.sort_unstable_by_key(|slot| slot.slot);
         let log_id = found.log_id.unwrap_or(options.log_id);
@@ -69,6 +68,7 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
             buffer,
             tail: Tail {
                 binding: Binding { log_id, segment: previous.segment },
+                // A log begins in the first slot, whatever became of it before.
                 slot: newest.unwrap_or(u32::MAX),
                 end: previous.offset,
                 filled: 0,
@@ -139,7 +139,8 @@ fn scan<'m, D: LogDevice>(
         report: &mut *parts.report,
         live,
     };
-    let found = recover(device, memory, options.policy, options.geometry);
+    let (policy, geometry) = (options.policy, options.geometry);
+    let found = recover_or_begin(device, memory, policy, geometry, Some(options.log_id));
     let found = found.map_err(FlashOpenError::Recover)?;
     let newest = found.slots[..found.segments].last();
     let salvage = options.policy == OpenPolicy::Salvage;

@@ -83,7 +83,7 @@ impl<D: LogDevice> State<'_, D> {
 
     /// Begins the next segment, with a checkpoint.
     pub(super) fn begin_next(&mut self) -> Result<(), FlashError<D::Error>> {
-        let place = self.blank_place().ok_or(FlashError::Full)?;
+        let place = self.blank_place()?;
         let slot = self.slots[place].slot;
         let segment = self.tail.binding.segment + 1;
         let bytes = self.device.segment_bytes();
@@ -109,22 +109,27 @@ impl<D: LogDevice> State<'_, D> {
     }
 
     /// The place of a slot in which a segment can begin: the next one around, so that all are erased as often. One that cannot be
-    /// erased is not used any more.
-    fn blank_place(&mut self) -> Option<usize> {
+    /// erased is passed over until there is no other one.
+    fn blank_place(&mut self) -> Result<usize, FlashError<D::Error>> {
         if let Some(place) = self.slots.iter().position(|slot| slot.blank) {
-            return Some(place);
+            return Ok(place);
         }
+        let mut failed = FlashError::Full;
         loop {
             let behind = |&place: &usize| self.slots[place].slot > self.tail.slot;
             let spare = || (0..self.slots.len()).filter(|&place| self.slots[place].spare);
-            let place = spare().find(behind).or_else(|| spare().next())?;
+            let Some(place) = spare().find(behind).or_else(|| spare().next()) else { break };
             let renewed = self.device.renew(self.slots[place].slot);
             self.slots[place].blank = renewed.is_ok();
             self.slots[place].spare = renewed.is_ok();
-            if renewed.is_ok() {
-                return Some(place);
+            match renewed {
+                Ok(()) => return Ok(place),
+                Err(error) => failed = FlashError::Device(error),
             }
         }
+        // It may be so for a while only.
+        self.slots.iter_mut().for_each(|slot| slot.spare = slot.segment == 0);
+        Err(failed)
     }
 
     /// Frees the slot of the oldest segment, if that is not the current one.
@@ -222,7 +227,7 @@ impl<D: LogDevice> State<'_, D> {
         self.usable()?;
         let blank = self.slots.iter().any(|slot| slot.blank);
         if !blank && self.free() > 0 {
-            return Ok(self.blank_place().is_some());
+            return self.blank_place().map(|_| true);
         }
         let short = self.free() <= For::Sends.leaves();
         let helps = self.live_bytes <= self.most_live_bytes();
