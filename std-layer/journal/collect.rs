@@ -104,7 +104,8 @@ impl<F: LogFiles> Log<F> {
         let file = state.file_of(at.segment);
         drop(state);
         // Its checksum goes with it: what was damaged stays so, and is reported by whoever reads it.
-        let sum = match file.map(|file| read_record(&*file, log_id, at, body)) {
+        let read = file.map(|file| self.outside(|| read_record(&*file, log_id, at, body)));
+        let sum = match read {
             Some(Ok(header)) => header.map(|header| header.body_crc),
             // The file was cut off: those bytes are gone.
             Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,
