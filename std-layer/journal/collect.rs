@@ -75,7 +75,9 @@ impl<F: LogFiles> Log<F> {
         // Durable first, then not needed any more, and that durable, too, before it is gone.
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
-        state.checkpoint.first = oldest + 1;
+        // Not the number behind it: there may be a gap that was passed over, which goes with it.
+        state.checkpoint.first =
+            state.segments().filter(|&number| number > oldest).min().unwrap_or(oldest + 1);
         state = self.make_room(state, 0, For::Collector)?;
         stage_checkpoint(&mut state);
         let end = state.stage.end();
