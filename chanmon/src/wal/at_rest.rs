@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use cloakroom::journal::{
-    Damage, HeaderError, Item, Kind, Live, LogDevice, Memory, OpenPolicy, RECORD_HEADER,
-    RecordHeader, RecoverError, RecoveryReport, SEGMENT_HEADER, SegmentHeader, SlotState, recover,
-    scan,
+    Damage, DamageKind, HeaderError, Item, Kind, Live, LogDevice, Memory, OpenPolicy,
+    RECORD_HEADER, RecordHeader, RecoverError, RecoveryReport, SEGMENT_HEADER, SegmentHeader,
+    SlotState, recover, scan,
 };
 use cloakroom::std_layer::journal::{Directory, Log, LogFile, LogFiles, OpenError, Options};
 
@@ -94,7 +94,11 @@ impl AtRest {
             };
             match recover(self, memory, OpenPolicy::Salvage, geometry) {
                 Ok(found) => {
-                    let (report, damage) = (*found.report, found.damage.to_vec());
+                    let (report, mut damage) = (*found.report, found.damage.to_vec());
+                    for damage in damage.iter_mut().filter(|it| it.kind == DamageKind::Header) {
+                        // A file's place among them all, and its name: they differ where one is gone.
+                        damage.from.offset = self.numbers[damage.from.offset as usize];
+                    }
                     let log_id = found.log_id.unwrap_or_default();
                     let (mut live, len) = found.live.into_sorted();
                     live.truncate(len);

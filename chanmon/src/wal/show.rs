@@ -122,19 +122,23 @@ pub fn tell(found: &Found, unread: &[(u16, u64)], as_json: bool, out: &mut impl 
 }
 
 fn damage_line(damage: &Damage) -> Value {
-    let kind = match damage.kind {
-        DamageKind::Records => "records",
-        DamageKind::Cut => "cut",
-        DamageKind::Missing => "missing",
-        DamageKind::Header => "header",
-        _ => "other",
-    };
-    let message = damage.message.map(|(chan, seq)| json!({ "chan": chan, "seq": seq }));
-    json!({
-        "type": "damage", "kind": kind, "segment": damage.from.segment, "from": damage.from.offset,
-        "to": damage.to, "acknowledged": damage.acknowledged, "message": message,
+    let (from, to) = (damage.from.offset, damage.to);
+    let mut line = json!({
+        "type": "damage", "segment": damage.from.segment, "acknowledged": damage.acknowledged,
         "text": damage.to_string(),
-    })
+    });
+    line["message"] = damage.message.map(|(chan, seq)| json!({ "chan": chan, "seq": seq })).into();
+    let (kind, more) = match damage.kind {
+        DamageKind::Cut => ("cut", json!({ "from": from, "to": to })),
+        DamageKind::Missing => ("missing", json!({ "segments": to })),
+        DamageKind::Header => ("header", json!({ "slot": from })),
+        _ => ("records", json!({ "from": from, "to": to })),
+    };
+    line["kind"] = kind.into();
+    for (name, value) in more.as_object().into_iter().flatten() {
+        line[name] = value.clone();
+    }
+    line
 }
 
 /// Every record, in the order in which they were written.
