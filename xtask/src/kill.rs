@@ -22,7 +22,7 @@ const FEW: &str = "4";
 /// Kills that a directory lives through.
 const LIVES: u32 = 100;
 /// How long a process lives at the most, in microseconds; in every fourth life it hardly comes to open the log.
-const LONG: u64 = 100_000;
+const LONG: u64 = 150_000;
 const SHORT: u64 = 12_000;
 /// Calls of an opening that are tried as the second death.
 const OPENING: u64 = 60;

@@ -16,8 +16,12 @@ use crate::random::Random;
 
 /// Messages that are announced at a time.
 const ANNOUNCED: u64 = 32;
-/// Messages that a receiver keeps: more than are found to be promised after a kill if each were acknowledged at once.
-const KEPT: usize = 20;
+/// Messages that a receiver keeps: more than are found to be promised after a kill if each were acknowledged at once, and
+/// few enough for the log not to be full all the time.
+const KEPT: usize = 12;
+/// One in so many acknowledgements is made durable: often, for acknowledgements that are, and, as that writes out all there
+/// is, seldom, for sends that must be written by themselves.
+const SYNCED: [u64; 2] = [8, 128];
 /// After the log was full, or nothing came.
 const WHILE: Duration = Duration::from_millis(1);
 
@@ -116,6 +120,7 @@ impl Lane<'_> {
     /// Keeps some messages while it goes on, and acknowledges any of those.
     fn receive(&self, from: &Receiver<u64>, mut random: Random) -> Result<(), End> {
         let mut kept = VecDeque::new();
+        let synced = SYNCED[random.below(2) as usize];
         loop {
             match from.recv_timeout(WHILE) {
                 Ok(seq) => {
@@ -140,7 +145,7 @@ impl Lane<'_> {
             if let Some(seq) = kept.remove(if any < kept.len() { any } else { 0 }) {
                 self.acknowledge(seq)?;
             }
-            if random.below(16) == 0 {
+            if random.below(synced) == 0 {
                 self.sync()?;
             }
         }
