@@ -140,7 +140,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
         let spare = |state: &mut State<T, S>| {
             let wanted = !state.senders.is_empty();
-            if wanted { None } else { state.store.spare(state.promised_slots) }
+            if wanted { None } else { state.store.spare(state.promised_slots()) }
         };
         while let Some(unused) = self.locked(spare) {
             S::shrink(unused);
@@ -151,7 +151,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn add(&self, growth: S::Growth) {
         let mut growth = Some(growth);
         self.locked(|state| {
-            if !state.has_room() {
+            // A closed channel never has room, and needs none.
+            if !state.closed && !state.has_room() {
                 if let Some(growth) = growth.take() {
                     // SAFETY: callers have it from this channel's strategy.
                     unsafe { state.store.add(growth) };

@@ -265,13 +265,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
-            if state.sends_quickly() {
-                return Some((state.put(take(), priority), None));
-            }
-            if state.is_full_for_certain() {
-                count(&mut state.counters.full);
-                refused = true;
-                return None;
+            if !S::MEETS && state.is_quiet() {
+                if state.accepts() {
+                    return Some((state.put(take(), priority), None));
+                }
+                // Nobody waits who might make room.
+                if !(S::LOSES || S::GROWS || state.closed) {
+                    count(&mut state.counters.full);
+                    refused = true;
+                    return None;
+                }
             }
             // Firmware looks for a receiver that waits in a critical section of its own: that keeps this one short.
             let delivers = S::Aside::LENDS && state.sends_at_once();
@@ -485,7 +488,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// * *Interrupts:* safe in a handler of any priority, if the lock is.
     /// * *Cost:* a critical section for each waiter.
     pub fn close(&self) -> bool {
-        let was_open = self.locked(|state| !core::mem::replace(&mut state.closed, true));
+        let was_open = self.locked(State::close);
         self.settle();
         was_open
     }
@@ -523,7 +526,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 }
             };
         }
-        self.locked(|state| !state.has_room() && (!S::GROWS || !state.senders.is_empty()))
+        self.locked(|state| {
+            // Whether it is closed or not.
+            let has_room = state.store.has_room(state.promised_slots());
+            !has_room && (!S::GROWS || !state.senders.is_empty())
+        })
     }
 
     /// Whether `other` is this very channel.

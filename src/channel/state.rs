@@ -78,6 +78,8 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
+    /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
+    /// rendezvous has none of its own, and does not note that here.)
     pub(super) promised_slots: usize,
     pub(super) promised_values: usize,
     pub(super) closed: bool,
@@ -90,6 +92,9 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) walk: u32,
     pub(super) store: S::Store,
 }
+
+/// More slots than there can be.
+const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// What came of offering a value.
 pub(super) enum Offer<T> {
@@ -165,10 +170,10 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.senders.is_empty() && self.receivers.is_empty()
     }
 
-    /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
+    /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value, if nobody waits: the channel is open, and there is room, or a value is dropped for it.
     #[inline]
-    pub(super) fn sends_quickly(&self) -> bool {
-        !S::MEETS && self.is_quiet() && !self.closed && (S::LOSES || self.has_room())
+    pub(super) fn accepts(&self) -> bool {
+        if S::LOSES { !self.closed } else { self.has_room() }
     }
 
     /// A newcomer's receive in the common case; `None` in any other.
@@ -194,7 +199,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         {
             return None;
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
+        let lent = self.store.lend([self.promised_slots(), self.promised_values])?;
         Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
     }
 
@@ -429,19 +434,33 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
-    /// Whether there is a slot that nobody was promised.
+    /// How many slots are promised.
+    #[inline]
+    pub(super) fn promised_slots(&self) -> usize {
+        self.promised_slots & !CLOSED
+    }
+
+    /// From now on nothing is sent but what has a slot promised. Whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        if !S::MEETS {
+            self.promised_slots |= CLOSED;
+        }
+        !core::mem::replace(&mut self.closed, true)
+    }
+
+    /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
     pub(super) fn has_room(&self) -> bool {
         self.store.has_room(self.promised_slots)
     }
 
     /// Whether `reader` can receive nothing any more.
     fn is_drained_for(&self, reader: S::Reader) -> bool {
-        self.closed && self.promised_slots == 0 && self.store.available(reader) == 0
+        self.closed && self.promised_slots() == 0 && self.store.available(reader) == 0
     }
 
     /// Whether receivers that wait, and were not granted anything, wait in vain.
     pub(super) fn is_drained(&self) -> bool {
-        self.closed && self.promised_slots == 0 && (S::SHARES || self.store.len() == 0)
+        self.closed && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
     }
 
     #[inline]
@@ -450,7 +469,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.weigh_in(&mut value);
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
-        let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
+        let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
@@ -464,7 +483,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let mut popped = self.store.pop(self.promised_slots, reader);
+        let mut popped = self.store.pop(self.promised_slots(), reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
@@ -497,7 +516,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.store.len() <= self.promised_values {
             return None;
         }
-        let popped = self.store.pop(self.promised_slots, ());
+        let popped = self.store.pop(self.promised_slots(), ());
         if popped.is_some() {
             count(&mut self.counters.dropped);
         }

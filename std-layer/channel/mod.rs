@@ -267,7 +267,8 @@ pub fn conflated<T>() -> (Sender<T, Conflated>, Receiver<T, Conflated>) {
 /// ```
 pub fn priority<T>(capacity: usize) -> (Sender<T, Urgent>, Receiver<T, Urgent>) {
     let capacity = capacity.clamp(1, MOST_IN_HEAP);
-    let heap = Heap::over(HeapSlots::new(capacity), HeapSlots::new(capacity));
+    // SAFETY: as many of both.
+    let heap = unsafe { Heap::over(HeapSlots::new(capacity), HeapSlots::new(capacity)) };
     endpoints(over(Urgent::within(), heap))
 }
 
