@@ -125,7 +125,8 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     {
         // The other reference is the kernel's, until the task is done.
         let task = TaskRef::spawn(arena, &self.ready, future)?;
-        self.ready.welcome(task.as_raw());
+        self.ready.with(|ready| ready.tasks += 1);
+        task.wake_as_others_do();
         Ok(JoinHandle::new(task))
     }
 

@@ -94,16 +94,6 @@ impl<M: RawMutex + 'static> Ready<M> {
         self.shared.with(|shared| f(&mut Held { head: &self.head, shared }))
     }
 
-    /// Queues a task that has just been spawned, and tells who drives the kernel.
-    #[inline(never)]
-    pub(super) fn welcome(&self, task: NonNull<Header<M>>) {
-        let told = self.with(|ready| {
-            ready.tasks += 1;
-            ready.make_ready(task)
-        });
-        wake(told);
-    }
-
     /// Whether no task is ready, as far as this thread has been told.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

@@ -353,20 +353,20 @@ impl TokenList {
     /// # Safety
     /// `token` is in this list.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        if self.head == token {
-            self.pop_front();
-            return;
-        }
-        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours. It is not the
-        // first, so it has one before it, which has been written down.
+        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours. If it is not the
+        // first, it has one before it, which has been written down.
         unsafe {
+            (*token).state.set(State::Idle);
+            if self.head == token {
+                self.head = next_of(token);
+                return;
+            }
             let (prev, next) = ((*token).prev.get().assume_init(), next_of(token));
             (*prev).next.set(MaybeUninit::new(next));
             match next.as_ref() {
                 Some(next) => next.prev.set(MaybeUninit::new(prev)),
                 None => self.tail = prev,
             }
-            (*token).state.set(State::Idle);
         }
     }
 
