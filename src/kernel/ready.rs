@@ -5,7 +5,6 @@ use core::ptr::{self, NonNull};
 use core::task::Waker;
 
 use super::task::{Header, flag};
-use super::wake;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
