@@ -35,6 +35,7 @@
 mod lanes;
 mod owned_arena;
 mod room;
+mod siding;
 
 pub use owned_arena::InArena;
 pub use room::OnHeap;

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::lanes::Lanes;
+use super::siding::Siding;
 use crate::channel::aside::HasAside;
 use crate::channel::room::{Blank, Room, Slots};
 use crate::channel::store::sealed::Sealed;
@@ -15,7 +15,7 @@ pub struct OnHeap;
 impl Sealed for OnHeap {}
 
 impl HasAside for OnHeap {
-    type Aside<T> = Lanes<T>;
+    type Aside<T> = Siding<T>;
 }
 
 impl Room for OnHeap {
