@@ -210,6 +210,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         result
     }
 
+    /// Runs `f` under the lock, which has nothing to do with the state; so what is lent stays so.
+    #[inline]
+    fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.state.with(|_| f())
+    }
+
     /// Lends to the lanes, if there are any and they are of use. Under the lock, with nothing lent.
     #[inline]
     fn lend(&self, state: &mut State<T, S>) {

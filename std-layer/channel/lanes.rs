@@ -38,11 +38,10 @@ const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
 ///
-/// Whatever `T` is, it lies in memory alike.
-#[repr(C)]
+/// Whatever `T` is, it lies in memory alike. Processors fetch lines in pairs: what one side publishes has the other's lock
+/// beside it.
+#[repr(C, align(128))]
 pub(super) struct Lanes<T> {
-    tail: Lane<T>,
-    head: Lane<T>,
     /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
     /// at a lane takes its line away from those who use it.
     signs: [AtomicUsize; 2],
@@ -55,6 +54,8 @@ pub(super) struct Lanes<T> {
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
+    tail: Lane<T>,
+    head: Lane<T>,
     #[cfg(loom)]
     watch: Watch,
 }
