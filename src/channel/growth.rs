@@ -140,7 +140,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
         let spare = |state: &mut State<T, S>| {
             let wanted = !state.senders.is_empty();
-            if wanted { None } else { state.store.spare(state.promised_slots) }
+            if wanted { None } else { state.store.spare(state.promised_slots()) }
         };
         while let Some(unused) = self.locked(spare) {
             S::shrink(unused);

@@ -78,8 +78,10 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
-    pub(super) promised_slots: usize,
-    pub(super) promised_values: usize,
+    /// No more than can be counted: see [`has_room`](Self::has_room).
+    pub(super) promised_slots: u32,
+    /// Each is promised to an operation that is in memory.
+    pub(super) promised_values: u32,
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
@@ -194,8 +196,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         {
             return None;
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
-        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
+        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs, ..lent })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -205,7 +207,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             return [false; 2];
         }
         let is_full = !S::GROWS && !S::LOSES && !self.has_room();
-        let is_empty = self.store.len() <= self.promised_values;
+        let is_empty = self.store.len() <= self.promised_values();
         [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
@@ -215,7 +217,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let Returned { high_water, sends, recvs } = returned;
         // SAFETY: this is what the lanes say of what they were lent.
         unsafe { self.store.take_back(sends.values, recvs.values) };
-        self.counters.high_water = high_water;
+        self.counters.note_depth(high_water);
         self.counters.add(sends, recvs);
     }
 
@@ -362,7 +364,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// A receiver goes away; its value stays in front, for the next one.
     pub(super) fn return_value(&mut self) {
-        self.promised_values -= usize::from(!S::SHARES);
+        self.promised_values -= u32::from(!S::SHARES);
     }
 
     /// Puts a sender, or somebody who wants a permit, into the list.
@@ -429,9 +431,25 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
+    /// How many slots are promised.
+    #[inline(always)]
+    pub(super) fn promised_slots(&self) -> usize {
+        // Lossless: addresses have 32 bits at least.
+        self.promised_slots as usize
+    }
+
+    /// How many values are.
+    #[inline(always)]
+    pub(super) fn promised_values(&self) -> usize {
+        // As above.
+        self.promised_values as usize
+    }
+
     /// Whether there is a slot that nobody was promised.
     pub(super) fn has_room(&self) -> bool {
-        self.store.has_room(self.promised_slots)
+        // A permit that is forgotten keeps its slot and takes no memory, so there may be more slots than can be promised.
+        let can_promise = usize::BITS <= u32::BITS || self.promised_slots < u32::MAX;
+        can_promise && self.store.has_room(self.promised_slots())
     }
 
     /// Whether `reader` can receive nothing any more.
@@ -450,21 +468,18 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.weigh_in(&mut value);
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
-        let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
+        let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        let depth = self.store.len();
-        if depth > self.counters.high_water {
-            self.counters.high_water = depth;
-        }
+        self.counters.note_depth(self.store.len());
         replaced
     }
 
     #[inline]
     pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let mut popped = self.store.pop(self.promised_slots, reader);
+        let mut popped = self.store.pop(self.promised_slots(), reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
@@ -494,10 +509,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     where
         S: Strategy<T, Reader = ()>,
     {
-        if self.store.len() <= self.promised_values {
+        if self.store.len() <= self.promised_values() {
             return None;
         }
-        let popped = self.store.pop(self.promised_slots, ());
+        let popped = self.store.pop(self.promised_slots(), ());
         if popped.is_some() {
             count(&mut self.counters.dropped);
         }

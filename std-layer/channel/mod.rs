@@ -45,7 +45,7 @@ use std::sync::Arc;
 use super::{MappedArena, StdRawMutex};
 use crate::Parcel;
 use crate::channel::broadcast::SharedRing;
-use crate::channel::buffered::Ring;
+use crate::channel::buffered::{MOST, Ring};
 use crate::channel::priority::{Heap, MOST_IN_HEAP};
 use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
@@ -95,7 +95,7 @@ fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Arc<Counted<StdRawMutex,
 
 /// A channel that holds up to `capacity` values, first in, first out; senders wait for room.
 ///
-/// A capacity of 0 counts as 1: a channel without room is a [`rendezvous`].
+/// A capacity of 0 counts as 1: a channel without room is a [`rendezvous`]. More than 4,294,967,295 counts as that.
 ///
 /// # Panics
 /// When that much memory cannot be addressed, as `Vec::with_capacity` does.
@@ -139,7 +139,7 @@ pub fn bounded_with<T, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
-    let ring = Ring::over(HeapSlots::new(capacity.max(1)));
+    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
     endpoints(over(Bounded::within(policy), ring))
 }
 
@@ -166,7 +166,7 @@ pub fn bounded_with<T, P: Overflow<T>>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>) {
-    let ring = Ring::over(HeapSlots::new(capacity.max(1)));
+    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
     let channel = Channel::over_store(Bounded::within(Wait), ring).weighing();
     endpoints(Arc::new(Counted::around(channel)))
 }
