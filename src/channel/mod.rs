@@ -232,7 +232,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn make_lanes(&self) {
         if self.aside.make() {
-            self.state.with(|state| self.lend(state));
+            // For a loan. Somebody else may have come since, and lent already: then it is called back first.
+            self.locked(|_| ());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where a channel on the heap has its lanes once it is in use.
 //!
-//! Lanes take five cache lines, several times what the rest of a channel does, and most channels of a program that has many
+//! Lanes take six cache lines, several times what the rest of a channel does, and most channels of a program that has many
 //! are idle. So a channel has a pointer to its lanes, which are made when some values have gone through its lock. They
 //! lie in memory of the program's own, which is there from its start; only when so many channels are in use at once that all of it is,
 //! they are allocated. Nothing waits for them: without lanes a channel goes by its lock.
@@ -147,7 +147,7 @@ impl<T> Aside<T> for Siding<T> {
     }
 }
 
-/// Places for the lanes of so many channels: 20 KiB, which the system provides when they are used.
+/// Places for the lanes of so many channels: 24 KiB, which the system provides when they are used.
 /// (A model checker's atomics must not outlive a run of its model, so there all are allocated.)
 const PLACES: usize = if cfg!(loom) { 0 } else { u64::BITS as usize };
 
