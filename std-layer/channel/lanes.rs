@@ -303,6 +303,17 @@ impl<T> Lane<T> {
 }
 
 impl<T> Lanes<T> {
+    /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
+    #[cfg(loom)]
+    pub(super) fn begin(&self) {
+        let [sends, recvs] = &self.signs;
+        for atomic in [sends, recvs, &self.batch, &self.tail.way, &self.head.way] {
+            atomic.load(Ordering::Relaxed);
+        }
+        self.tail.passed();
+        self.head.passed();
+    }
+
     /// Tells those who come. Under the channel's lock.
     #[inline]
     fn signal(&self, ways: [Way; 2]) {

@@ -207,6 +207,11 @@ fn take<T>() -> Option<NonNull<Lanes<T>>> {
     let lanes = NonNull::new(DEPOT.take().map_or_else(allocate, <*mut _>::cast))?;
     // SAFETY: a place for lanes, which lie in memory alike for any `T`; nobody else has it.
     unsafe { lanes.write(Lanes::NEW) };
+    // SAFETY: written just now, and still nobody else's.
+    #[cfg(loom)]
+    unsafe {
+        lanes.as_ref().begin();
+    }
     Some(lanes)
 }
 
