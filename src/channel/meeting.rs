@@ -272,7 +272,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether two who wait could be introduced, or somebody who looks be told, unless all of them are
     /// arms of one select.
     pub(super) fn may_introduce(&mut self) -> bool {
-        let (room, unpromised) = (self.has_room(), self.store.len() > self.promised_values);
+        let (room, unpromised) = (self.has_room(), self.store.len() > self.promised_values());
         let (sends, receives) = (!self.senders.is_empty(), !self.receivers.is_empty());
         if room && receives && self.sender_waits() {
             return true;
@@ -355,7 +355,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Tells a receiver that only looks that there is something to see: a sender, or a value that was promised
     /// to nobody.
     pub(super) fn tell_onlooker(&mut self) -> Option<Wakers> {
-        let unpromised = self.store.len() > self.promised_values;
+        let unpromised = self.store.len() > self.promised_values();
         let room = self.has_room();
         let bystanders = self.store.bystanders()?;
         let onlooker = if unpromised {

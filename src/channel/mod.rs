@@ -191,22 +191,53 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Runs `f` with the state, under the lock; what was lent to the lanes is called back before.
     #[inline]
     fn locked<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
-        self.state.with(|state| {
-            if !S::Aside::LENDS {
-                return f(state);
-            }
+        if !S::Aside::LENDS {
+            return self.state.with(f);
+        }
+        let mut wants_lanes = false;
+        let result = self.state.with(|state| {
             if let Some(returned) = self.aside.recall() {
                 state.take_back(returned);
             }
             let result = f(state);
-            let lent = if self.aside.is_worth_it() { state.lend() } else { None };
-            match lent {
-                // SAFETY: the state is not used before it is called back, here or when the channel is dropped.
-                Some(lent) => unsafe { self.aside.lend(lent) },
-                None => self.aside.keep(state.keeps_waiting()),
-            }
+            wants_lanes = self.aside.is_wanted(state.counters.sent);
+            self.lend(state);
             result
-        })
+        });
+        if wants_lanes {
+            self.make_lanes();
+        }
+        result
+    }
+
+    /// Runs `f` under the lock, which has nothing to do with the state; so what is lent stays so.
+    #[inline]
+    fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        // To a model checker what threads share begins with its first use. Endpoints are counted before there are threads.
+        #[cfg(loom)]
+        self.aside.batch();
+        self.state.with(|_| f())
+    }
+
+    /// Lends to the lanes, if there are any and they are of use. Under the lock, with nothing lent.
+    #[inline]
+    fn lend(&self, state: &mut State<T, S>) {
+        let lent = if self.aside.is_worth_it() { state.lend() } else { None };
+        match lent {
+            // SAFETY: the state is not used before it is called back, in `locked` or when the channel is dropped.
+            Some(lent) => unsafe { self.aside.lend(lent) },
+            None => self.aside.keep(state.keeps_waiting()),
+        }
+    }
+
+    /// It is in use, so there should be lanes. Outside the lock: memory may have to be found.
+    #[cold]
+    #[inline(never)]
+    fn make_lanes(&self) {
+        if self.aside.make() {
+            // For a loan. Somebody else may have come since, and lent already: then it is called back first.
+            self.locked(|_| ());
+        }
     }
 
     /// The lanes, for who tries them more than once.

@@ -75,7 +75,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pass_on(&mut self) -> Option<Waker> {
         // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() > self.promised_values {
+        if self.store.len() > self.promised_values() {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
@@ -181,6 +181,6 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether there is a value for `reader` that was promised to nobody.
     #[inline]
     pub(super) fn has_unpromised(&self, reader: S::Reader) -> bool {
-        self.store.available(reader) > self.promised_values
+        self.store.available(reader) > self.promised_values()
     }
 }

@@ -79,9 +79,11 @@ pub(super) struct State<T, S: Strategy<T>> {
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
-    /// rendezvous has none of its own, and does not note that here.)
-    pub(super) promised_slots: usize,
-    pub(super) promised_values: usize,
+    /// rendezvous has none of its own, and does not note that here.) No more than can be counted: see
+    /// [`has_room`](Self::has_room).
+    pub(super) promised_slots: u32,
+    /// Each is promised to an operation that is in memory.
+    pub(super) promised_values: u32,
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
@@ -94,7 +96,7 @@ pub(super) struct State<T, S: Strategy<T>> {
 }
 
 /// More slots than there can be.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+const CLOSED: u32 = 1 << 31;
 
 /// What came of offering a value.
 pub(super) enum Offer<T> {
@@ -199,8 +201,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         {
             return None;
         }
-        let lent = self.store.lend([self.promised_slots(), self.promised_values])?;
-        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
+        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs, ..lent })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -210,7 +212,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             return [false; 2];
         }
         let is_full = !S::GROWS && !S::LOSES && !self.has_room();
-        let is_empty = self.store.len() <= self.promised_values;
+        let is_empty = self.store.len() <= self.promised_values();
         [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
@@ -220,7 +222,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let Returned { high_water, sends, recvs } = returned;
         // SAFETY: this is what the lanes say of what they were lent.
         unsafe { self.store.take_back(sends.values, recvs.values) };
-        self.counters.high_water = high_water;
+        self.counters.note_depth(high_water);
         self.counters.add(sends, recvs);
     }
 
@@ -367,7 +369,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// A receiver goes away; its value stays in front, for the next one.
     pub(super) fn return_value(&mut self) {
-        self.promised_values -= usize::from(!S::SHARES);
+        self.promised_values -= u32::from(!S::SHARES);
     }
 
     /// Puts a sender, or somebody who wants a permit, into the list.
@@ -435,9 +437,17 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// How many slots are promised.
-    #[inline]
+    #[inline(always)]
     pub(super) fn promised_slots(&self) -> usize {
-        self.promised_slots & !CLOSED
+        // Lossless: addresses have 32 bits at least.
+        (self.promised_slots & !CLOSED) as usize
+    }
+
+    /// How many values are.
+    #[inline(always)]
+    pub(super) fn promised_values(&self) -> usize {
+        // As above.
+        self.promised_values as usize
     }
 
     /// From now on nothing is sent but what has a slot promised. Whether it was open.
@@ -450,7 +460,10 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
     pub(super) fn has_room(&self) -> bool {
-        self.store.has_room(self.promised_slots)
+        // Where addresses have 32 bits, a closed channel has promised more slots than there can be. Elsewhere that is looked
+        // at here; and a permit that is forgotten keeps its slot and takes no memory, so more might be promised than counted.
+        let can_promise = usize::BITS <= u32::BITS || self.promised_slots < CLOSED - 1;
+        can_promise && self.store.has_room(self.promised_slots as usize)
     }
 
     /// Whether `reader` can receive nothing any more.
@@ -473,10 +486,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        let depth = self.store.len();
-        if depth > self.counters.high_water {
-            self.counters.high_water = depth;
-        }
+        self.counters.note_depth(self.store.len());
         replaced
     }
 
@@ -513,7 +523,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     where
         S: Strategy<T, Reader = ()>,
     {
-        if self.store.len() <= self.promised_values {
+        if self.store.len() <= self.promised_values() {
             return None;
         }
         let popped = self.store.pop(self.promised_slots(), ());

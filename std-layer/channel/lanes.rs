@@ -1,4 +1,4 @@
-//! A lane for senders and one for receivers, past the lock of a channel on the heap.
+//! A lane for senders and one for receivers, past the lock of a channel on the heap that is in use.
 //!
 //! Each side has its end of the ring, and a count of what it has passed, in a cache line of its own; of the other
 //! side's it needs the count alone, and keeps what it saw of that until it is no longer enough. So a sender and a
@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
-use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
-use crate::channel::store::sealed::Sealed;
+use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 use crate::std_layer::StdRawMutex;
 #[cfg(loom)]
@@ -38,14 +37,15 @@ const WORTH: usize = if cfg!(loom) { 1 } else { 4 };
 const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
-#[doc(hidden)]
-pub struct Lanes<T> {
-    tail: Lane<T>,
-    head: Lane<T>,
+///
+/// Whatever `T` is, it lies in memory alike. Processors fetch lines in pairs: what one side publishes has the other's lock
+/// beside it.
+#[repr(C, align(128))]
+pub(super) struct Lanes<T> {
     /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
     /// at a lane takes its line away from those who use it.
     signs: [AtomicUsize; 2],
-    /// What the last loan was worth; see [`Aside::batch`].
+    /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
     /// How many values there were when they were lent, if they are. Under the channel's lock.
     lent: Cell<Option<usize>>,
@@ -54,6 +54,8 @@ pub struct Lanes<T> {
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
+    tail: Lane<T>,
+    head: Lane<T>,
     #[cfg(loom)]
     watch: Watch,
 }
@@ -301,6 +303,17 @@ impl<T> Lane<T> {
 }
 
 impl<T> Lanes<T> {
+    /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
+    #[cfg(loom)]
+    pub(super) fn begin(&self) {
+        let [sends, recvs] = &self.signs;
+        for atomic in [sends, recvs, &self.batch, &self.tail.way, &self.head.way] {
+            atomic.load(Ordering::Relaxed);
+        }
+        self.tail.passed();
+        self.head.passed();
+    }
+
     /// Tells those who come. Under the channel's lock.
     #[inline]
     fn signal(&self, ways: [Way; 2]) {
@@ -403,10 +416,10 @@ impl<T> Lanes<T> {
     }
 }
 
-impl<T> Sealed for Lanes<T> {}
-
-impl<T> Aside<T> for Lanes<T> {
-    const NEW: Self = Self {
+/// As in [`Aside`](crate::channel::aside::Aside).
+impl<T> Lanes<T> {
+    #[allow(clippy::declare_interior_mutable_const)] // made anew at each use
+    pub(super) const NEW: Self = Self {
         tail: Lane::NEW,
         head: Lane::NEW,
         signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
@@ -418,15 +431,13 @@ impl<T> Aside<T> for Lanes<T> {
         #[cfg(loom)]
         watch: Watch::new(),
     };
-    const LENDS: bool = true;
-
     #[inline]
-    fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
+    pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
         self.pass_in(value, counts, &mut None)
     }
 
     #[inline]
-    fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
+    pub(super) fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         let mut closed_up = None;
         let sent = self.pass_in(value, false, &mut closed_up);
         if let Some((passed, bound)) = closed_up {
@@ -436,7 +447,7 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
-    fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
+    pub(super) fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
         self.head.look().map_err(|way| way.refuse((), counts))?;
         self.head.with(|end| {
             let end = end.map_err(|way| way.refuse((), counts))?;
@@ -463,17 +474,17 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
-    fn may_send(&self) -> Result<(), Missed<()>> {
+    pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
         self.sign(0)
     }
 
     #[inline]
-    fn may_recv(&self) -> Result<(), Missed<()>> {
+    pub(super) fn may_recv(&self) -> Result<(), Missed<()>> {
         self.sign(1)
     }
 
     #[inline]
-    fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
+    pub(super) fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         self.head.with(|end| {
             let end = end.map_err(|way| way.refuse((), false))?;
             let passed = self.head.own_passed();
@@ -501,13 +512,13 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
-    fn batch(&self) -> usize {
+    pub(super) fn batch(&self) -> usize {
         // A hint.
         self.batch.load(Ordering::Relaxed)
     }
 
     #[inline]
-    fn recall(&self) -> Option<Returned> {
+    pub(super) fn recall(&self) -> Option<Returned> {
         let since = self.lent.take()?;
         // Each lane's lock is taken once, so what its last holder did is seen, and the next finds it shut.
         let (high_water, sends) = self.tail.close(since);
@@ -521,14 +532,14 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
-    fn is_worth_it(&self) -> bool {
+    pub(super) fn is_worth_it(&self) -> bool {
         let rest = self.rest.get();
         self.rest.set(rest.saturating_sub(1));
         rest == 0
     }
 
     #[inline]
-    unsafe fn lend(&self, lent: Lent<T>) {
+    pub(super) unsafe fn lend(&self, lent: Lent<T>) {
         let Lent { tail, head, turn, len, room, promised: [slots, values], high_water, weighs } =
             lent;
         self.batch.store(room.min(turn), Ordering::Relaxed);
@@ -543,7 +554,7 @@ impl<T> Aside<T> for Lanes<T> {
     }
 
     #[inline]
-    fn keep(&self, waits: [bool; 2]) {
+    pub(super) fn keep(&self, waits: [bool; 2]) {
         if self.waits.replace(Some(waits)) != Some(waits) {
             let ways = waits.map(|waits| if waits { Way::Wait } else { Way::Shut });
             self.tail.keep(ways[0]);
