@@ -34,6 +34,7 @@
 
 mod lanes;
 mod owned_arena;
+mod pace;
 mod room;
 
 pub use owned_arena::InArena;
