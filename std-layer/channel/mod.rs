@@ -39,6 +39,7 @@
 
 mod lanes;
 mod owned_arena;
+mod pace;
 mod room;
 mod siding;
 
