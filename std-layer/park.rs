@@ -250,6 +250,12 @@ thread_local! {
     };
 }
 
+/// Whether those this thread has last waited for did not run meanwhile: to give them time without leaving the processor
+/// to them would be of no use.
+pub(super) fn waits_among_many() -> bool {
+    PATIENCE.with(|patience| patience.crowded.get())
+}
+
 /// What a thread expects of its next wait.
 struct Patience {
     /// How long the last few took, in nanoseconds, the latest one counting for a quarter.

@@ -186,9 +186,13 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let row = self.row(index);
         if CasWords::<M>::YES {
             // Acquire, in there: a count of one must see all that was done with the other leases.
-            let bits = self.state(row);
+            let mut bits = self.state(row);
             if !bits.is_leased_once() {
-                return row.word.update_cas(Bits::released_beside_others).is_ok();
+                // Of two that give theirs up at once, the later one may be the last.
+                match row.word.update_cas(Bits::released_beside_others) {
+                    Err(last) if last.is_leased_once() => bits = last,
+                    others => return others.is_ok(),
+                }
             }
             if HasTrays::<M>::YES {
                 // Who comes upon another thread at its tray takes the longer way.

@@ -17,6 +17,7 @@ use crate::channel::aside::{Aside, Lent, Missed, Passed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
 use crate::channel::weigh::Fetch;
 use crate::std_layer::StdRawMutex;
+use crate::std_layer::park::waits_among_many;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Watch};
 use crate::sync::RawMutex;
@@ -430,7 +431,9 @@ impl<T> Aside<T> for Lanes<T> {
         let mut closed_up = None;
         let sent = self.pass_in(value, false, &mut closed_up);
         if let Some((passed, bound)) = closed_up {
-            self.fall_back(passed, bound);
+            if !waits_among_many() {
+                self.fall_back(passed, bound);
+            }
         }
         sent
     }
