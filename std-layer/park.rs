@@ -250,8 +250,7 @@ thread_local! {
     };
 }
 
-/// Whether those this thread has last waited for did not run meanwhile: to give them time without leaving the processor
-/// to them would be of no use.
+/// Whether this thread's latest wait ended only after others were let run: so there are more of them than processors.
 pub(super) fn waits_among_many() -> bool {
     PATIENCE.with(|patience| patience.crowded.get())
 }
