@@ -11,7 +11,8 @@
 //! * [`kernel`]: a poll loop for futures that live in an arena, with timers and cancellation.
 //! * [`limit`]: deadlines and cancellation for everything that waits.
 //! * [`sync`]: the locks, as type parameters.
-//! * `journal`, with the `journal` feature: a write-ahead log's format, and its recovery over any device.
+//! * `journal`, with the `journal` feature: a write-ahead log's format, and its recovery over any device;
+//!   and `durable`: queues whose messages survive a crash, and are delivered until they are acknowledged.
 //! * `report`, with the `report` feature: snapshots as framed bytes.
 //! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas, channels for servers;
 //!   and `blocking`: channels under the names of crossbeam-channel.
@@ -66,6 +67,8 @@ pub mod arena;
 #[cfg(doctest)]
 mod bounds;
 pub mod channel;
+#[cfg(feature = "journal")]
+pub mod durable;
 pub mod error;
 #[cfg(feature = "journal")]
 pub mod journal;

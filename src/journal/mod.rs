@@ -25,6 +25,7 @@
 
 mod device;
 mod index;
+mod keep;
 mod record;
 mod recover;
 mod report;
@@ -34,6 +35,7 @@ mod sum;
 
 pub use device::LogDevice;
 pub use index::{Index, IndexFullError, Live};
+pub use keep::{Entry, Journal, Pending};
 pub use record::{
     ALIGN, Binding, CLOSED, Checkpoint, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record,
     RecordHeader, Span, record_len,

@@ -8,6 +8,37 @@
 //! copied forward, and its file used again. After an error of a write or a sync nothing is written any more
 //! ([`LogError::Failed`]), as nobody knows what is on the disk; the log is then to be opened anew.
 //!
+//! A [`Log`] can be the journal behind a [`durable::Queue`](crate::durable::Queue), which numbers messages, delivers them from an arena, and
+//! again if they are not acknowledged:
+//!
+//! ```
+//! use cloakroom::durable::Queue;
+//! use cloakroom::std_layer::block_on;
+//! use cloakroom::std_layer::journal::{Journal, Level, Options};
+//! use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+//!
+//! static ARENA: Arena<Lock, 64, 64, 32> = Arena::new();
+//! # let place = std::env::temp_dir().join(format!("cloakroom-queue-{}", std::process::id()));
+//!
+//! let (log, _report) = Journal::open(&place, Options::default())?;
+//! let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &*log, 1, Level::Sync);
+//! block_on(orders.send(ARENA.try_alloc_from(b"one coffee")?.try_into_mut().map_err(|_| "shared")?))?;
+//! let delivery = block_on(orders.recv())?;
+//! assert_eq!(&*delivery, b"one coffee");
+//! drop(delivery); // … and nobody has said that it is done with:
+//! # drop(log);
+//!
+//! let (log, _report) = Journal::open(&place, Options::default())?;
+//! let orders = Queue::<_, _, 8, 4>::new(ARENA.handle(), &*log, 1, Level::Sync);
+//! let delivery = block_on(orders.recv())?;
+//! assert!(delivery.may_be_again());
+//! assert_eq!(&*delivery.ack()?, b"one coffee");
+//! assert!(orders.try_recv().is_err());
+//! # drop(log);
+//! # std::fs::remove_dir_all(place)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! | to learn about | read |
 //! |---|---|
 //! | the format, and recovery | [`cloakroom::journal`](crate::journal) |
@@ -23,6 +54,7 @@ mod directory;
 mod error;
 mod files;
 mod helper;
+mod keep;
 mod log;
 mod open;
 mod options;
@@ -36,5 +68,6 @@ pub use directory::Directory;
 pub use error::{LogError, OpenError, ReadError};
 pub use files::{LogFile, LogFiles};
 pub use helper::Journal;
+pub use keep::KeepError;
 pub use log::{Log, Message};
 pub use options::{Level, Options};

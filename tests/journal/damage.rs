@@ -4,13 +4,13 @@ use cloakroom::journal::{
     Damage, LogDevice, Memory, RecoverError, SegmentHeader, SlotState, recover,
 };
 use cloakroom::std_layer::journal::{
-    DamageKind, Level, Live, Log, OpenError, OpenPolicy, Options, RecoveryReport,
+    DamageKind, Level, Live, Log, Message, OpenError, OpenPolicy, Options, RecoveryReport,
 };
 
 use crate::disk::{Disk, Image};
 use crate::random::Random;
 use crate::script::{
-    Ledger, SEGMENT, check, handed_out, open, options, run, salvaging, send, sync,
+    Ledger, SEGMENT, check, handed_out, open, options, payload, run, salvaging, send, sync,
 };
 
 /// A log of several segments that was closed, or not, and what lives in it.
@@ -201,6 +201,37 @@ fn rot_at_the_very_end_looks_torn() {
         assert_eq!(lost, [(0, live.seq)]);
         assert_eq!(refused, live.seq < 3, "{report:?}");
         assert_eq!((report.damaged, report.torn_bytes > 0), (1, !refused), "it is counted");
+    }
+}
+
+/// A gap that was passed over is so for good: also when the segment before it is not needed any more.
+#[test]
+fn a_gap_that_was_passed_over_stays_so() {
+    let disk = Disk::default();
+    let wide = || Options { slots: 8, ..salvaging() };
+    let log = Log::open(disk.clone(), wide()).unwrap().0;
+    let mut seq = 0;
+    while log.durable().segment < 4 {
+        seq += 1;
+        log.send(&Message::new(2, seq, &payload(2, seq)), Level::Sync).unwrap();
+    }
+    drop(log);
+    let mut image = disk.image();
+    image.retain(|_, bytes| !matches!(segment_in(bytes), 2 | 3));
+    let disk = Disk::of(&image);
+    let (log, report) = Log::open(disk.clone(), wide()).unwrap();
+    let damage = report.first_damage.unwrap();
+    assert_eq!((damage.kind, damage.from.segment, damage.to), (DamageKind::Missing, 2, 2));
+    drop(log);
+    // Through all of the log, with an opening at each step: strict ones.
+    for seq in 1000..1100 {
+        let strict = Options { policy: OpenPolicy::Strict, ..wide() };
+        let (log, report) = Log::open(disk.clone(), strict).unwrap();
+        assert_eq!(report.damaged, 0);
+        log.send(&Message::new(2, seq, &payload(2, seq)), Level::Sync).unwrap();
+        log.ack(2, 0, seq).unwrap();
+        log.sync().unwrap();
+        log.maintain().unwrap();
     }
 }
 

@@ -1,0 +1,138 @@
+//! Sending: a slot first, then the journal, then the channel; so nothing is kept that cannot be sent.
+
+use super::delivery::DeadLetters;
+use super::error::{SendError, TrySendError};
+use super::queue::Queue;
+use super::rows::Envelope;
+use crate::arena::{LeaseMut, Parcel};
+use crate::channel::{self, Buffered};
+use crate::error::{ClosedError, TryReserveError};
+use crate::journal::{Entry, Journal};
+use crate::sync::RawMutex;
+
+/// A slot of a [`Queue`] that is held: sending cannot find it full. Dropping it gives the slot back.
+#[must_use = "it gives its slot back when it is dropped"]
+pub struct Permit<'s, 'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize> {
+    queue: &'s Queue<'q, 'a, M, J, SLOTS, ROWS>,
+    slot: channel::Permit<'s, M, Envelope<'a, M>, Buffered<SLOTS>>,
+}
+
+impl<'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
+    Permit<'_, '_, 'a, M, J, SLOTS, ROWS>
+{
+    /// Keeps the payload in the journal, then sends it. Returns its number. Does not wait for anybody but the journal, which at its
+    /// highest level waits for its medium: in a future of an executor that others share, that is to be thought of.
+    ///
+    /// # Errors
+    /// The journal's; the payload comes back, and nobody receives it.
+    pub fn send(
+        self,
+        payload: LeaseMut<'a, M>,
+    ) -> Result<u64, SendError<LeaseMut<'a, M>, J::Error>> {
+        let Self { queue, slot } = self;
+        let seq = queue.number();
+        let entry = Entry { chan: queue.chan, seq, payload: &payload };
+        if let Err(error) = queue.journal.keep(&entry, queue.level) {
+            return Err(SendError::Journal(payload, error));
+        }
+        let payload = payload.into_parcel();
+        slot.send(Envelope { seq, payload, attempts: 0, recovered: false });
+        Ok(seq)
+    }
+}
+
+impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
+    Queue<'q, 'a, M, J, SLOTS, ROWS>
+{
+    /// The number of the next message.
+    fn number(&self) -> u64 {
+        self.rows.with(|rows| {
+            let next = rows.next;
+            rows.next += 1;
+            next
+        })
+    }
+
+    /// Waits until all that was pending is received, then for a slot, first come, first served.
+    ///
+    /// *Cancel safety:* dropping the future gives up a slot that was handed to it.
+    ///
+    /// # Errors
+    /// The queue is closed.
+    pub async fn reserve(&self) -> Result<Permit<'_, 'q, 'a, M, J, SLOTS, ROWS>, ClosedError> {
+        if !self.is_recovered() {
+            self.backlog.closed().await;
+        }
+        let slot = self.sent.reserve().await?;
+        Ok(Permit { queue: self, slot })
+    }
+
+    /// Holds a slot, if there is one and all that was pending is received.
+    ///
+    /// # Errors
+    /// There is none now, or the queue is closed.
+    pub fn try_reserve(&self) -> Result<Permit<'_, 'q, 'a, M, J, SLOTS, ROWS>, TryReserveError> {
+        if !self.is_recovered() && !self.sent.is_closed() {
+            return Err(TryReserveError::Full);
+        }
+        let slot = self.sent.try_reserve()?;
+        Ok(Permit { queue: self, slot })
+    }
+
+    /// Whether all that was pending at the opening was received; until then there is no slot for other messages, which
+    /// would come before.
+    pub fn is_recovered(&self) -> bool {
+        self.look_for_the_end();
+        self.backlog.is_closed()
+    }
+
+    /// Waits for a slot, keeps the payload in the journal, then sends it; returns its number.
+    ///
+    /// *Cancel safety:* dropping the future frees the payload, and sends and keeps nothing: it waits for the slot only. To keep the
+    /// payload, [`reserve`](Self::reserve) first.
+    ///
+    /// # Errors
+    /// The payload comes back, with why.
+    pub async fn send(
+        &self,
+        payload: LeaseMut<'a, M>,
+    ) -> Result<u64, SendError<LeaseMut<'a, M>, J::Error>> {
+        match self.reserve().await {
+            Ok(permit) => permit.send(payload),
+            Err(ClosedError) => Err(SendError::Closed(payload)),
+        }
+    }
+
+    /// Keeps the payload in the journal and sends it, if there is a slot; returns its number.
+    ///
+    /// # Errors
+    /// The payload comes back, with why.
+    pub fn try_send(
+        &self,
+        payload: LeaseMut<'a, M>,
+    ) -> Result<u64, TrySendError<LeaseMut<'a, M>, J::Error>> {
+        match self.try_reserve() {
+            Ok(permit) => Ok(permit.send(payload)?),
+            Err(TryReserveError::Full) => Err(TrySendError::Full(payload)),
+            Err(TryReserveError::Closed) => Err(TrySendError::Closed(payload)),
+        }
+    }
+}
+
+/// A queue takes others' dead letters, of the same arena: each is kept in its journal before the other one forgets it.
+impl<'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize> DeadLetters<'a, M>
+    for Queue<'_, 'a, M, J, SLOTS, ROWS>
+{
+    fn bury(&self, _seq: u64, payload: Parcel<'a, M>) -> bool {
+        let Ok(Permit { queue, slot }) = self.try_reserve() else { return false };
+        let Some(share) = payload.share() else { return false };
+        let Ok(payload) = payload.redeem() else { return false };
+        let seq = queue.number();
+        let entry = Entry { chan: queue.chan, seq, payload: &payload };
+        if queue.journal.keep(&entry, queue.level).is_err() {
+            return false;
+        }
+        slot.send(Envelope { seq, payload: share, attempts: 0, recovered: false });
+        true
+    }
+}

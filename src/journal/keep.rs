@@ -1,0 +1,66 @@
+//! What keeps messages, for whoever sends and receives them.
+
+/// A message, as it is handed to a [`Journal`].
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its channel.
+    pub chan: u16,
+    /// Its number there; no number comes twice.
+    pub seq: u64,
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+/// A message that lives in a journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Pending {
+    /// Its number in its channel.
+    pub seq: u64,
+    /// Bytes of its payload.
+    pub len: usize,
+}
+
+/// What messages are written down in before they are sent, and struck out of when they are done with: files, flash.
+///
+/// A [`durable::Queue`](crate::durable::Queue) calls it, outside any lock. Calls may come from several threads at once if it is
+/// `Sync`, and may take as long as the medium does.
+pub trait Journal {
+    /// Why it does not do what it was asked for.
+    type Error: core::error::Error;
+    /// How well messages are kept.
+    type Level: Copy;
+
+    /// Keeps a message; returns when that is done at `level`.
+    ///
+    /// # Errors
+    /// The message was not kept, or nobody knows.
+    fn keep(&self, entry: &Entry<'_>, level: Self::Level) -> Result<(), Self::Error>;
+
+    /// Forgets a message that is done with. A crash soon after may bring it back.
+    ///
+    /// # Errors
+    /// The message may come back.
+    fn forget(&self, chan: u16, seq: u64) -> Result<(), Self::Error>;
+
+    /// Notes down that a channel was closed for good.
+    ///
+    /// # Errors
+    /// As for [`keep`](Self::keep).
+    fn close(&self, chan: u16, level: Self::Level) -> Result<(), Self::Error>;
+
+    /// Whether it was.
+    fn is_closed(&self, chan: u16) -> bool;
+
+    /// The message of a channel that lives and has the lowest number behind `after`.
+    fn next_pending(&self, chan: u16, after: u64) -> Option<Pending>;
+
+    /// Reads a message that lives into `buffer`, which has its length.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    fn read(&self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// The highest number any message has had in any channel.
+    fn last_seq(&self) -> u64;
+}
