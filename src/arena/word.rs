@@ -146,7 +146,6 @@ impl Bits {
     }
     /// One lease less, unless it is the last handle of any kind; `None` also at the maximum.
     #[inline]
-    #[cfg(target_has_atomic = "64")]
     pub(super) fn released_beside_any(self) -> Option<Self> {
         self.low.checked_add(IN_HAND_ONE)?;
         let left = self.with(self.low.checked_sub(IN_HAND_ONE)?);
