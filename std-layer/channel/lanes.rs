@@ -19,12 +19,17 @@ use crate::channel::weigh::Fetch;
 use crate::std_layer::StdRawMutex;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Watch};
+use crate::std_layer::park::waits_among_many;
 use crate::sync::RawMutex;
 
 /// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
 pub(super) const CLOSE: usize = 8;
 /// How long it gives them time, in processor pauses: after each, it looks.
 const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
+/// How many of these it takes where threads are more than processors: those it waits for may wait for this one, or those of
+/// other channels may. With all of them one thread sends 1 KiB to four in 305 ns instead of 222; with none, four send to one
+/// in 55 to 60 instead of 53.
+const BRIEFLY: usize = 1;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
@@ -443,7 +448,8 @@ impl<T> Lanes<T> {
     #[cold]
     fn fall_back(&self, passed: usize, bound: usize) {
         let mut before = 0;
-        for pauses in FALL_BACK {
+        let times = if waits_among_many() { BRIEFLY } else { FALL_BACK.len() };
+        for pauses in FALL_BACK.into_iter().take(times) {
             (0..pauses).for_each(|_| core::hint::spin_loop());
             let room = bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
             // Or they do not receive at all.
