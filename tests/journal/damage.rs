@@ -288,6 +288,25 @@ fn a_segment_that_was_only_begun_is_begun_again() {
     }
 }
 
+/// A header that was written half holds nothing: it is in no sector of its own if segments are of an odd length, and whoever
+/// writes it may be killed.
+#[test]
+fn a_header_that_was_torn_is_no_damage() {
+    let (image, all) = log(24, false);
+    let last = SEGMENT as usize - 64;
+    for half in [0..32, 32..64, last..last + 32, last + 32..last + 64] {
+        let mut torn = vec![0; SEGMENT as usize];
+        torn[half.clone()].fill(7);
+        let image = Image::from([(0, image[&0].clone()), (1, torn.clone())]);
+        let (lost, refused, report) = judge(&image, &all);
+        assert!(!refused && lost.is_empty() && report.damaged == 0, "{half:?}: {report:?}");
+        // What was between them was written later.
+        torn[200] = 7;
+        let image = Image::from([(0, image[&0].clone()), (1, torn)]);
+        assert!(judge(&image, &all).1, "{half:?}");
+    }
+}
+
 /// Numbers that no log comes to, with sums that are right.
 #[test]
 fn a_segment_behind_which_there_is_none_is_refused() {
