@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Result;
-use crate::process::{command, host_cargo, is_installed, output_of, root, run as run_to_success};
+use crate::process::{command, host_cargo, is_installed, root, run as run_to_success};
 use crate::random::Random;
 
 const LEVELS: [&str; 3] = ["sync", "interval", "buffered"];
@@ -83,7 +83,8 @@ struct Place {
 
 impl Place {
     fn new(name: &str, slots: &'static str) -> Result<Self> {
-        let path = root().join("target/kill").join(name);
+        // Two of these may run at once.
+        let path = root().join("target/kill").join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { path, slots })
@@ -113,7 +114,8 @@ impl Place {
     }
 
     /// A copy of what is there.
-    fn copied(&self, name: &str) -> Result<Self> {
+    fn copied(&self, suffix: &str) -> Result<Self> {
+        let name = format!("{}-{suffix}", name_of(&self.path));
         let copy = Self { path: self.path.with_file_name(name), slots: self.slots };
         let _ = fs::remove_dir_all(&copy.path);
         copy_all(&self.path, &copy.path).map_err(|error| format!("cannot copy a log: {error}"))?;
@@ -122,7 +124,7 @@ impl Place {
 
     /// Compares log and ledger. What was there before is kept until the next time.
     fn check(&self, totals: &mut Totals) -> Result {
-        let before = self.copied(&format!("{}-before", name_of(&self.path)))?;
+        let before = self.copied("before")?;
         let output = ended(self.crashbox("check"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -197,7 +199,7 @@ fn at_calls(level: &str, step: usize) -> Result {
     for call in (1..=calls).step_by(step) {
         let place = Place::new(&name, FEW)?;
         totals.was_killed(&script(&place, Some(call))?)?;
-        let twice = place.copied(&format!("{name}-twice"))?;
+        let twice = place.copied("twice")?;
         place.check(&mut totals)?;
         place.remove();
         totals.was_killed(&script(&twice, Some(1 + call % OPENING))?)?;
@@ -215,36 +217,51 @@ fn every(step: usize) -> String {
 /// At each system call that has to do with files, from the first that the loader makes: `strace` puts a signal in its
 /// place.
 fn at_system_calls() -> Result {
-    if !is_installed("strace") {
-        println!("at each system call: left out, as strace is not installed");
+    let place = Place::new("system-calls", FEW)?;
+    let list = place.path.join("calls");
+    let list_argument = list.to_string_lossy().into_owned();
+    let whole = traced(&place, &["-o", &list_argument, "-e", "trace=%file,%desc"]);
+    if !is_installed("strace") || !whole.as_ref().is_ok_and(|output| output.status.success()) {
+        println!("at each system call: left out, as there is no strace that may trace others");
         return Ok(());
     }
-    let traced = output_of(Command::new("strace").args(["-o", "/dev/null", "true"]));
-    if traced.is_none() {
-        println!("at each system call: left out, as this process may not trace others");
-        return Ok(());
+    let list = fs::read_to_string(&list).map_err(|error| format!("what strace saw: {error}"))?;
+    place.remove();
+    let mut counts = BTreeMap::<&str, u32>::new();
+    for line in list.lines() {
+        // A process's number, spaces, and `write(3, …`. The first starts the program: there is none before.
+        let call = line.split_whitespace().nth(1).and_then(|call| call.split_once('('));
+        match call {
+            Some((name, _)) if name != "execve" => *counts.entry(name).or_default() += 1,
+            _ => {}
+        }
     }
     let mut totals = Totals::default();
-    for call in 1.. {
-        let place = Place::new("system-calls", FEW)?;
-        let mut strace = Command::new("strace");
-        strace.current_dir(root()).args(["-f", "-o", "/dev/null", "-e", "trace=%file,%desc"]);
-        strace.args(["-e", &format!("inject=%file,%desc:signal=KILL:when={call}")]);
-        strace.arg("target/debug/crashbox").args(place.arguments("script"));
-        strace.args(["--steps", "150"]);
-        let output = ended(strace)?;
-        let over = output.status.success();
-        if !over {
-            totals.was_killed(&output)?;
-        }
-        place.check(&mut totals)?;
-        place.remove();
-        if over {
-            break;
+    for (&name, &count) in &counts {
+        for call in 1..=count {
+            let place = Place::new("system-calls", FEW)?;
+            let [trace, inject] =
+                [format!("trace={name}"), format!("inject={name}:signal=KILL:when={call}")];
+            let died = traced(&place, &["-o", "/dev/null", "-e", &trace, "-e", &inject])?;
+            totals.was_killed(&died)?;
+            place.check(&mut totals)?;
+            place.remove();
         }
     }
-    totals.print("sync, at each system call");
+    let all: u32 = counts.values().sum();
+    totals.print(&format!("sync, at each system call of {all}, of {} kinds", counts.len()));
+    if totals.kills == 0 {
+        return Err("strace saw no system call".to_owned());
+    }
     Ok(())
+}
+
+/// A short script under `strace`.
+fn traced(place: &Place, arguments: &[&str]) -> Result<Output> {
+    let mut strace = command("strace");
+    strace.arg("-f").args(arguments).arg("target/debug/crashbox");
+    strace.args(place.arguments("script")).args(["--steps", "150"]);
+    ended(strace)
 }
 
 impl Totals {
