@@ -55,6 +55,22 @@ impl Deref for AtomicUsize {
     }
 }
 
+/// A pointer that begins as null.
+pub(super) struct AtomicPtr<T>(OnceLock<loom::sync::atomic::AtomicPtr<T>>);
+
+impl<T> AtomicPtr<T> {
+    pub(super) const fn null() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<T> Deref for AtomicPtr<T> {
+    type Target = loom::sync::atomic::AtomicPtr<T>;
+    fn deref(&self) -> &Self::Target {
+        self.0.get_or_init(Default::default)
+    }
+}
+
 /// Who uses which slot when. Two who do it at once, or one who does not see what the other has done, fail the model.
 pub(super) struct Watch(OnceLock<Mutex<HashMap<usize, UnsafeCell<()>>>>);
 

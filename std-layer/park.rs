@@ -250,6 +250,11 @@ thread_local! {
     };
 }
 
+/// Whether this thread's latest wait ended only after others were let run: so there are more of them than processors.
+pub(super) fn waits_among_many() -> bool {
+    PATIENCE.with(|patience| patience.crowded.get())
+}
+
 /// What a thread expects of its next wait.
 struct Patience {
     /// How long the last few took, in nanoseconds, the latest one counting for a quarter.

@@ -1,5 +1,8 @@
 //! No allocator call after set-up, on any host path.
 //!
+//! There is one exception, which is pinned here, too: of channels on the heap that are in use, more than 64 at once, each
+//! allocates once, its lanes.
+//!
 //! A counting global allocator is armed on each thread that has finished its set-up: one `block_on`
 //! (which makes the thread's waker), and whatever the test itself needs.
 #![cfg(all(feature = "std", not(loom)))]
@@ -153,12 +156,48 @@ fn serving_threads((sender, receiver): &(blocking::Sender<u64>, blocking::Receiv
     );
 }
 
+/// Lanes for 64 channels are there from the start; each one more that comes into use allocates its own, once. Those that are
+/// idle have none.
+fn lanes_of_many_channels() {
+    const OWN: usize = 64;
+    const MORE: usize = 16;
+    let lines = [(); OWN + MORE].map(|()| server::bounded(2));
+    let pass = |count: u64| {
+        let before = CALLS.load(Ordering::Relaxed);
+        ARMED.set(true);
+        for (sender, receiver) in &lines {
+            for value in 0..count {
+                sender.try_send(value).expect("room");
+                assert_eq!(receiver.try_recv(), Ok(value));
+            }
+        }
+        ARMED.set(false);
+        CALLS.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(pass(8), 0, "they are hardly used");
+    assert_eq!(pass(32), MORE);
+    assert_eq!(pass(100), 0, "once");
+    drop(lines);
+    // What was in use is there for others.
+    let others = [(); OWN].map(|()| server::bounded(2));
+    without_allocating(|| {
+        for (sender, receiver) in &others {
+            for value in 0..100 {
+                sender.try_send(value).expect("room");
+                assert_eq!(receiver.try_recv(), Ok(value));
+            }
+        }
+    });
+    CALLS.store(0, Ordering::Relaxed);
+}
+
 /// The one test of this file, as its count is of the whole process.
 #[test]
 fn nothing_is_allocated_after_set_up() {
     static ARENA: Arena<Lock, 256, 64, 64> = Arena::new();
     static KERNEL: Kernel<Lock> = Kernel::new();
 
+    lanes_of_many_channels();
     sending_and_receiving::<Rendezvous>(&Channel::new(), true);
     sending_and_receiving::<Buffered<4>>(&Channel::new(), true);
     sending_and_receiving::<Conflated>(&Channel::new(), false);

@@ -93,6 +93,27 @@ where
     assert_done(receiver, 3);
 }
 
+/// Lanes are made while both sides come for the first time.
+#[test]
+fn lanes_are_made_by_two_at_once() {
+    explore(Some(2), || {
+        lend(bounded::<u32>(2), |(sender, receiver)| {
+            let (sender, receiver): Sides<_> = (&**sender, &**receiver);
+            let sends = thread::spawn(move || {
+                for value in 1..=2 {
+                    assert_eq!(sender.try_send(value), Ok(()));
+                }
+            });
+            let first = receiver.try_recv();
+            assert!(matches!(first, Ok(1) | Err(TryRecvError::Empty)));
+            sends.join().unwrap();
+            let next = if first.is_ok() { 2 } else { 1 };
+            assert_eq!(receiver.try_recv(), Ok(next));
+            look(receiver);
+        });
+    });
+}
+
 #[test]
 fn two_senders_pass_a_slot_to_a_receiver() {
     explore(Some(1), || with_ring!(1, two_senders));

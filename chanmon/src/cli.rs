@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -12,7 +13,7 @@ use crate::top::Column;
 /// SOURCE is the socket of a running process, a file or a pipe of reports, a serial line that firmware reports on, or
 /// `-` for standard input.
 ///
-/// Ends with 0 if all is well, 1 if `watch` saw an alert, 2 if something could not be done.
+/// Ends with 0 if all is well, 1 if `watch` saw an alert, 2 if something could not be done; `wal` has statuses of its own.
 #[derive(Parser)]
 #[command(version)]
 pub struct Cli {
@@ -34,6 +35,8 @@ pub enum Command {
     Watch(Watch),
     /// Has a process do something, if it allows it.
     Actions(Actions),
+    /// Looks into a write-ahead log at rest, gives out what is in it, repairs it.
+    Wal(Wal),
 }
 
 #[derive(Args)]
@@ -120,6 +123,74 @@ pub struct Actions {
     /// way.
     #[arg(long, value_name = "TICKS", required_if_eq("action", "reap"))]
     pub age: Option<u32>,
+}
+
+#[derive(Args)]
+#[command(after_help = "The log is at rest: no process has it open. Nothing in it is changed.\n\n\
+Ends with 0 if the log is in order, 1 if its end is torn (nothing that was acknowledged is lost), 2 if acknowledged \
+data is damaged, 3 if it cannot be read, or something else could not be done, 4 if a process has it open.")]
+pub struct Wal {
+    #[command(subcommand)]
+    pub command: WalCommand,
+}
+
+#[derive(Subcommand)]
+pub enum WalCommand {
+    /// The segments.
+    Ls(WalPlace),
+    /// Whether the log is in order, and if not, what is lost.
+    Verify(WalPlace),
+    /// Every record, and what is none.
+    Dump(WalPlace),
+    /// The messages that live, in order of channels and numbers, as JSON lines.
+    Replay(Replay),
+    /// A new log with what can be salvaged of this one, which stays as it is.
+    Repair(Repair),
+}
+
+#[derive(Args)]
+pub struct WalPlace {
+    /// The log's directory.
+    pub log: PathBuf,
+    /// Print JSON lines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Replay {
+    /// The log's directory.
+    pub log: PathBuf,
+    /// How payloads are written.
+    #[arg(long, value_enum, default_value = "base64")]
+    pub payload: Payload,
+    /// Write each payload into a file of this directory, CHANNEL-NUMBER, instead.
+    #[arg(long, value_name = "DIR", conflicts_with = "payload")]
+    pub files: Option<PathBuf>,
+    /// Start this command, by the shell, and give it the lines on its standard input.
+    #[arg(long, value_name = "COMMAND")]
+    pub exec: Option<String>,
+}
+
+/// How a payload is written in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Payload {
+    Base64,
+    Hex,
+    /// Left out.
+    None,
+}
+
+#[derive(Args)]
+pub struct Repair {
+    /// The log's directory.
+    pub log: PathBuf,
+    /// The new log's, which must not be there yet.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+    /// Print JSON lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What may be asked for.

@@ -218,11 +218,8 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
 
     /// Takes one shelved descriptor apart; its pages become loose. `false` when nothing is shelved.
     fn unshelve(self, map: &mut Map) -> bool {
-        let shelves = [&mut map.long].into_iter().chain(&mut map.quick);
-        let Some((index, row)) = shelves.into_iter().find_map(|shelf| Map::pop_row(self, shelf))
-        else {
-            return false;
-        };
+        let Some(shelf) = map.first_shelf() else { return false };
+        let Some((index, row)) = Map::pop_row(self, shelf) else { return false };
         if let Some(run) = row.run() {
             map.disown(self, run);
             map.loosen(run);

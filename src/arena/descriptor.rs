@@ -179,16 +179,27 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         }
     }
 
-    /// The two common cases: the only lease of a plain payload, and one of several leases. `false`, and
+    /// The common cases: the only lease of a plain payload, and one of several leases; where words change by
+    /// compare-exchange, also one beside tickets, as a receiver gives up whose message waits elsewhere. `false`, and
     /// nothing changed, for all others.
     #[inline]
     fn release_at_once(self, index: usize) -> bool {
         let row = self.row(index);
         if CasWords::<M>::YES {
             // Acquire, in there: a count of one must see all that was done with the other leases.
-            let bits = self.state(row);
+            let mut bits = self.state(row);
             if !bits.is_leased_once() {
-                return row.word.update_cas(Bits::released_beside_others).is_ok();
+                match row.word.update_cas(Bits::released_beside_any) {
+                    Ok((_, new)) => {
+                        if new.is_movable() {
+                            self.tell_stalled();
+                        }
+                        return true;
+                    }
+                    // Of two that give theirs up at once, the later one may be the last.
+                    Err(last) if last.is_leased_once() => bits = last,
+                    Err(_) => return false,
+                }
             }
             if HasTrays::<M>::YES {
                 // Who comes upon another thread at its tray takes the longer way.

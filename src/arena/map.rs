@@ -35,6 +35,7 @@ type Bitmap = u32;
 /// Payloads of up to this many pages are kept together with their descriptor when they are released,
 /// ready for the next request of the same size.
 pub(super) const QUICK: usize = 8;
+const _: () = assert!(QUICK % 2 == 0, "`first_shelf` looks at pairs");
 
 /// "Descriptor or page `n`, or none": zero is none, so that a fresh arena is all zeros.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -413,6 +414,19 @@ impl Map {
                 }
             }
         }
+    }
+
+    /// The first shelf with something on it.
+    #[inline]
+    pub(super) fn first_shelf(&mut self) -> Option<&mut Link> {
+        if self.long != Link::NONE {
+            return Some(&mut self.long);
+        }
+        // Two at a time, as this is part of a long critical section.
+        self.quick.chunks_exact_mut(2).find_map(|pair| match pair {
+            [a, b] if a.0 | b.0 != 0 => Some(if *a == Link::NONE { b } else { a }),
+            _ => None,
+        })
     }
 
     /// Takes the first descriptor of a list whose links are the rows' own.

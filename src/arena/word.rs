@@ -144,6 +144,13 @@ impl Bits {
         self.low.checked_add(IN_HAND_ONE)?;
         (self.low >= 2 * IN_HAND_ONE).then(|| self.with(self.low - IN_HAND_ONE))
     }
+    /// One lease less, unless it is the last handle of any kind; `None` also at the maximum.
+    #[inline]
+    pub(super) fn released_beside_any(self) -> Option<Self> {
+        self.low.checked_add(IN_HAND_ONE)?;
+        let left = self.with(self.low.checked_sub(IN_HAND_ONE)?);
+        (!left.is_free()).then_some(left)
+    }
     /// One lease less; raises the generation when it was the last handle of any kind.
     pub(super) fn released(self) -> Self {
         if self.in_hand() == COUNT_MAX {

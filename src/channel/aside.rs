@@ -12,6 +12,8 @@
 //!            └─────────── recall: under the channel's lock, then each lane's ──┘
 //! ```
 //!
+//! A channel has lanes from when some values have been sent: until then, and if none ever are, it is its state and its slots.
+//!
 //! A loan costs more than an operation under the lock, so it must let several pass. Where loans have not, as between tasks
 //! of one thread that wait for each other each time, they become rare. Meanwhile each side is told by a sign whether it
 //! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there.
@@ -51,8 +53,14 @@ impl HasAside for Alone {
 pub trait Aside<T>: Sealed {
     /// With nothing lent.
     const NEW: Self;
-    /// Whether there are any.
+    /// Whether there can be any.
     const LENDS: bool;
+
+    /// Whether there are none, and there should be, as so many values have been sent. Under the channel's lock.
+    fn is_wanted(&self, sent: u32) -> bool;
+
+    /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
+    fn make(&self) -> bool;
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
@@ -62,8 +70,20 @@ pub trait Aside<T>: Sealed {
         self.send(value, false)
     }
 
+    /// The same, without `counts`, for a future, which would wait: a moment longer, where others are at work meanwhile.
+    #[inline(always)]
+    fn send_awaited(&self, value: T) -> Result<(), Missed<T>> {
+        self.send(value, false)
+    }
+
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
+
+    /// The same, without `counts`, for a future.
+    #[inline(always)]
+    fn recv_awaited(&self) -> Result<T, Missed<()>> {
+        self.recv(false)
+    }
 
     /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
     fn may_send(&self) -> Result<(), Missed<()>>;
@@ -173,6 +193,16 @@ impl Sealed for () {}
 impl<T> Aside<T> for () {
     const NEW: Self = ();
     const LENDS: bool = false;
+
+    #[inline(always)]
+    fn is_wanted(&self, _sent: u32) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn make(&self) -> bool {
+        false
+    }
 
     #[inline(always)]
     fn send(&self, value: T, _counts: bool) -> Result<(), Missed<T>> {

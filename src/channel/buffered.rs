@@ -58,17 +58,23 @@ impl<T, const N: usize, P: Overflow<T> + ConstOverflow> ConstStrategy<T> for Buf
     const STRATEGY: Self = Self::within(P::POLICY);
 }
 
+/// The most slots of a ring.
+pub(crate) const MOST: usize = u32::MAX as usize;
+
 /// The values from `head` on, `len` of them, round the ring.
 #[doc(hidden)]
 pub struct Ring<T, R: Room, P> {
     slots: R::Of<MaybeUninit<T>>,
-    head: usize,
-    len: usize,
+    // Words of 32 bits, as there is one of these in each of many channels that are idle.
+    head: u32,
+    len: u32,
     _policy: PhantomData<fn() -> P>,
 }
 
 impl<T, R: Room, P> Ring<T, R, P> {
     /// An empty ring in these slots.
+    ///
+    /// There are no more than [`MOST`].
     pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>) -> Self {
         Self { slots, head: 0, len: 0, _policy: PhantomData }
     }
@@ -78,10 +84,24 @@ impl<T, R: Room, P> Ring<T, R, P> {
         self.slots.all().len()
     }
 
+    /// How many values there are.
+    #[inline(always)]
+    fn count(&self) -> usize {
+        // Lossless, as in `head`.
+        self.len as usize
+    }
+
+    /// The slot of the next value.
+    #[inline(always)]
+    fn head(&self) -> usize {
+        // Lossless: addresses have 32 bits at least.
+        self.head as usize
+    }
+
     /// The slot that is so many behind the head, no more than there are.
     #[inline(always)]
     fn behind_head(&self, count: usize) -> usize {
-        let (slot, room) = (self.head + count, self.room());
+        let (slot, room) = (self.head() + count, self.room());
         if slot < room { slot } else { slot - room }
     }
 
@@ -89,8 +109,8 @@ impl<T, R: Room, P> Ring<T, R, P> {
     /// There is room.
     #[inline]
     unsafe fn append(&mut self, value: T) {
-        let slot = self.behind_head(self.len);
-        debug_assert!(self.len < self.room() && slot < self.room());
+        let slot = self.behind_head(self.count());
+        debug_assert!(self.count() < self.room() && slot < self.room());
         // SAFETY: the head is below the room, and so, by the caller's word, is the length: less than a round from the
         // head, this is counted round into the room.
         unsafe { self.slots.all_mut().get_unchecked_mut(slot) }.write(value);
@@ -102,11 +122,12 @@ impl<T, R: Room, P> Ring<T, R, P> {
         if self.len == 0 {
             return None;
         }
-        debug_assert!(self.head < self.room());
+        let head = self.head();
+        debug_assert!(head < self.room());
         // SAFETY: the head is below the room: it begins as zero, there is room for a value, as there is one, and whoever
         // moves it counts it round. `len > 0`, so the slot there holds a value, and it leaves the ring here.
-        let value = unsafe { self.slots.all_mut().get_unchecked_mut(self.head).assume_init_read() };
-        self.head = if self.head + 1 == self.room() { 0 } else { self.head + 1 };
+        let value = unsafe { self.slots.all_mut().get_unchecked_mut(head).assume_init_read() };
+        self.head = if self.head() + 1 == self.room() { 0 } else { self.head + 1 };
         self.len -= 1;
         Some(value)
     }
@@ -119,13 +140,14 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
     type Rank = ();
     const EMPTY: Self = {
         assert!(!matches!(R::LEN, Some(0)), "a channel without room is `Rendezvous`");
+        assert!(!matches!(R::LEN, Some(len) if len > MOST), "that many are not counted");
         Self::over(R::Of::<MaybeUninit<T>>::BLANK)
     };
     receivers_compete!();
 
     #[inline]
     fn len(&self) -> usize {
-        self.len
+        self.count()
     }
 
     fn capacity(&self) -> Option<usize> {
@@ -134,7 +156,7 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
 
     #[inline]
     fn has_room(&self, promised: usize) -> bool {
-        self.len + promised < self.room()
+        self.count() + promised < self.room()
     }
 
     #[inline]
@@ -163,18 +185,19 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         if self.len == 0 {
             return None;
         }
+        let head = self.head();
         // SAFETY: `len > 0`, so the slot at `head` holds a value.
-        self.slots.all_mut().get_mut(self.head).map(|slot| unsafe { slot.assume_init_mut() })
+        self.slots.all_mut().get_mut(head).map(|slot| unsafe { slot.assume_init_mut() })
     }
 
     #[inline]
     fn lend(&mut self, promised: [usize; 2]) -> Option<Lent<T>> {
-        let (room, len) = (self.room(), self.len);
+        let (room, len) = (self.room(), self.count());
         let slots = self.slots.all_mut().as_mut_ptr();
         let end = self.behind_head(len);
         Some(Lent {
             tail: Window { slots, at: end, left: usize::MAX },
-            head: Window { slots, at: self.head, left: usize::MAX },
+            head: Window { slots, at: self.head(), left: usize::MAX },
             turn: room,
             len,
             room,
@@ -186,13 +209,14 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
 
     #[inline]
     unsafe fn take_back(&mut self, sent: usize, received: usize) {
-        self.head = self.behind_head(received % self.room());
+        // Lossless, both: below the room, and no more than that.
+        self.head = self.behind_head(received % self.room()) as u32;
         // Wrapping, as so many may have passed that there would be no room for the length beside them.
-        self.len = self.len.wrapping_add(sent).wrapping_sub(received);
+        self.len = self.count().wrapping_add(sent).wrapping_sub(received) as u32;
     }
 
     fn at(&self, index: usize) -> Option<&T> {
-        if index >= self.len {
+        if index >= self.count() {
             return None;
         }
         let slot = self.slots.all().get(self.behind_head(index))?;

@@ -1,12 +1,13 @@
 //! Counted endpoints: the last one of a side to go closes the channel.
 
+use core::cell::UnsafeCell;
 use core::ops::Deref;
 
 use super::endpoint::{HasChannel, KindOf, LockOf, Receiver, Sender, ValueOf};
 use super::store::{Compete, ConstStrategy, Strategy, sealed::Sealed};
 use super::subscriber::{Listen, Subscriber};
 use super::{Channel, ChannelRef};
-use crate::sync::{Locked, RawMutex, const_fn};
+use crate::sync::{RawMutex, const_fn};
 
 /// A channel that knows how many endpoints it has.
 ///
@@ -31,8 +32,13 @@ use crate::sync::{Locked, RawMutex, const_fn};
 /// ```
 pub struct Counted<M: RawMutex, T, S: Strategy<T>> {
     channel: Channel<M, T, S>,
-    counts: Locked<M, Counts>,
+    /// Under the channel's lock.
+    counts: UnsafeCell<Counts>,
 }
+
+// SAFETY: the counts are plain numbers, reached in `count` only, under the channel's lock, which excludes everybody else if
+// the channel may be shared.
+unsafe impl<M: RawMutex, T, S: Strategy<T>> Sync for Counted<M, T, S> where Channel<M, T, S>: Sync {}
 
 /// How many endpoints there are. A count that has come to its maximum stays there.
 #[doc(hidden)]
@@ -80,7 +86,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Counted<M, T, S> {
         pub const fn with(kind: S) -> Self {
             Self {
                 channel: Channel::with(kind),
-                counts: Locked::new(Counts { senders: 0, receivers: 0 }),
+                counts: UnsafeCell::new(Counts { senders: 0, receivers: 0 }),
             }
         }
     }
@@ -88,7 +94,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Counted<M, T, S> {
     /// The same around a channel that has been made at run time.
     #[cfg(feature = "std")]
     pub(crate) fn around(channel: Channel<M, T, S>) -> Self {
-        Self { channel, counts: Locked::new(Counts { senders: 0, receivers: 0 }) }
+        Self { channel, counts: UnsafeCell::new(Counts { senders: 0, receivers: 0 }) }
     }
 }
 
@@ -127,7 +133,9 @@ pub trait HasCounts: HasChannel {
 
 impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
     fn count(&self, change: Change) -> Counts {
-        self.counts.with(|counts| {
+        self.channel.under_lock(|| {
+            // SAFETY: the lock is held until this returns, and `change` does not enter it again.
+            let counts = unsafe { &mut *self.counts.get() };
             counts.change(change);
             *counts
         })

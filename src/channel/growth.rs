@@ -88,6 +88,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         self.with_memory(self.aside.send(value, false))
     }
 
+    /// The same, for a future that would wait.
+    #[inline]
+    pub(super) fn send_aside_awaited(&self, value: T) -> Result<(), Missed<T>> {
+        self.with_memory(self.aside.send_awaited(value))
+    }
+
     /// The same, for a thread that would wait.
     #[cfg(feature = "std")]
     #[inline]
@@ -140,7 +146,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
         let spare = |state: &mut State<T, S>| {
             let wanted = !state.senders.is_empty();
-            if wanted { None } else { state.store.spare(state.promised_slots) }
+            if wanted { None } else { state.store.spare(state.promised_slots()) }
         };
         while let Some(unused) = self.locked(spare) {
             S::shrink(unused);
@@ -151,7 +157,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn add(&self, growth: S::Growth) {
         let mut growth = Some(growth);
         self.locked(|state| {
-            if !state.has_room() {
+            // A closed channel never has room, and needs none.
+            if !state.closed && !state.has_room() {
                 if let Some(growth) = growth.take() {
                     // SAFETY: callers have it from this channel's strategy.
                     unsafe { state.store.add(growth) };

@@ -191,22 +191,53 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Runs `f` with the state, under the lock; what was lent to the lanes is called back before.
     #[inline]
     fn locked<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
-        self.state.with(|state| {
-            if !S::Aside::LENDS {
-                return f(state);
-            }
+        if !S::Aside::LENDS {
+            return self.state.with(f);
+        }
+        let mut wants_lanes = false;
+        let result = self.state.with(|state| {
             if let Some(returned) = self.aside.recall() {
                 state.take_back(returned);
             }
             let result = f(state);
-            let lent = if self.aside.is_worth_it() { state.lend() } else { None };
-            match lent {
-                // SAFETY: the state is not used before it is called back, here or when the channel is dropped.
-                Some(lent) => unsafe { self.aside.lend(lent) },
-                None => self.aside.keep(state.keeps_waiting()),
-            }
+            wants_lanes = self.aside.is_wanted(state.counters.sent);
+            self.lend(state);
             result
-        })
+        });
+        if wants_lanes {
+            self.make_lanes();
+        }
+        result
+    }
+
+    /// Runs `f` under the lock, which has nothing to do with the state; so what is lent stays so.
+    #[inline]
+    fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        // To a model checker what threads share begins with its first use. Endpoints are counted before there are threads.
+        #[cfg(loom)]
+        self.aside.batch();
+        self.state.with(|_| f())
+    }
+
+    /// Lends to the lanes, if there are any and they are of use. Under the lock, with nothing lent.
+    #[inline]
+    fn lend(&self, state: &mut State<T, S>) {
+        let lent = if self.aside.is_worth_it() { state.lend() } else { None };
+        match lent {
+            // SAFETY: the state is not used before it is called back, in `locked` or when the channel is dropped.
+            Some(lent) => unsafe { self.aside.lend(lent) },
+            None => self.aside.keep(state.keeps_waiting()),
+        }
+    }
+
+    /// It is in use, so there should be lanes. Outside the lock: memory may have to be found.
+    #[cold]
+    #[inline(never)]
+    fn make_lanes(&self) {
+        if self.aside.make() {
+            // For a loan. Somebody else may have come since, and lent already: then it is called back first.
+            self.locked(|_| ());
+        }
     }
 
     /// The lanes, for who tries them more than once.
@@ -265,13 +296,16 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
-            if state.sends_quickly() {
-                return Some((state.put(take(), priority), None));
-            }
-            if state.is_full_for_certain() {
-                count(&mut state.counters.full);
-                refused = true;
-                return None;
+            if !S::MEETS && state.is_quiet() {
+                if state.accepts() {
+                    return Some((state.put(take(), priority), None));
+                }
+                // Nobody waits who might make room.
+                if !(S::LOSES || S::GROWS || state.closed) {
+                    count(&mut state.counters.full);
+                    refused = true;
+                    return None;
+                }
             }
             // Firmware looks for a receiver that waits in a critical section of its own: that keeps this one short.
             let delivers = S::Aside::LENDS && state.sends_at_once();
@@ -485,7 +519,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// * *Interrupts:* safe in a handler of any priority, if the lock is.
     /// * *Cost:* a critical section for each waiter.
     pub fn close(&self) -> bool {
-        let was_open = self.locked(|state| !core::mem::replace(&mut state.closed, true));
+        let was_open = self.locked(State::close);
         self.settle();
         was_open
     }
@@ -523,7 +557,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 }
             };
         }
-        self.locked(|state| !state.has_room() && (!S::GROWS || !state.senders.is_empty()))
+        self.locked(|state| {
+            // Whether it is closed or not.
+            let has_room = state.store.has_room(state.promised_slots());
+            !has_room && (!S::GROWS || !state.senders.is_empty())
+        })
     }
 
     /// Whether `other` is this very channel.

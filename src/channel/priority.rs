@@ -69,30 +69,36 @@ impl<T, const N: usize, const AGEING: u32> ConstStrategy<T> for Priority<N, AGEI
 pub struct Entry {
     /// When it is due, in values sent; wraps.
     due: u32,
-    /// The lower two bytes of its slot's number.
-    slot: u16,
-    rank: u8,
-    /// The upper byte of it.
-    upper: u8,
+    /// In the upper byte how little urgent it is, in the others the number of its slot.
+    rest: u32,
 }
 
 impl Blank for Entry {
-    const BLANK: Self = Self { due: 0, slot: 0, rank: 0, upper: 0 };
+    const BLANK: Self = Self { due: 0, rest: 0 };
 }
 
 impl Entry {
-    fn slot(self) -> usize {
-        usize::from(self.slot) | usize::from(self.upper) << u16::BITS
+    fn new(due: u32, rank: u8, slot: usize) -> Self {
+        // Lossless: there are at most `MOST_IN_HEAP` slots.
+        Self { due, rest: u32::from(u8::MAX - rank) << 24 | slot as u32 }
     }
 
+    fn slot(self) -> usize {
+        (self.rest & MOST_IN_HEAP as u32) as usize
+    }
+
+    /// When it is due; of two at once the later one first: it is the more urgent. (No two are due at once and as urgent:
+    /// each is sent at a time of its own.)
+    #[inline(always)]
+    fn key(self) -> u64 {
+        u64::from(self.due) << u32::BITS | u64::from(self.rest)
+    }
+
+    #[inline(always)]
     fn is_before(self, other: Self) -> bool {
         // The due times of values that are in the heap together differ by less than half the range, see
-        // `over`, so their difference shows which is earlier.
-        match self.due.wrapping_sub(other.due) {
-            // The later one: it is the more urgent.
-            0 => self.rank > other.rank,
-            difference => difference > u32::MAX / 2,
-        }
+        // `over`, so the sign of their difference shows which is earlier.
+        (self.key().wrapping_sub(other.key()) as i64) < 0
     }
 }
 
@@ -112,8 +118,11 @@ pub struct Heap<T, R: Room, const AGEING: u32> {
 pub(crate) const MOST_IN_HEAP: usize = (1 << 24) - 1;
 
 impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
-    /// An empty heap in these slots, as many of both.
-    pub(crate) const fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry>) -> Self {
+    /// An empty heap in these slots.
+    ///
+    /// # Safety
+    /// There are as many of both.
+    pub(crate) const unsafe fn over(slots: R::Of<MaybeUninit<T>>, order: R::Of<Entry>) -> Self {
         // What is in the heap was sent within the last 255 × AGEING + `MOST_IN_HEAP` values, and is due within
         // 255 × AGEING of its sending.
         assert!(AGEING <= 1 << 21, "a head start of 2,097,152 values at most");
@@ -121,59 +130,97 @@ impl<T, R: Room, const AGEING: u32> Heap<T, R, AGEING> {
     }
 
     fn entry(&self, at: usize) -> Option<Entry> {
-        self.order.all().get(..self.len)?.get(at).copied()
+        // SAFETY: of the heap.
+        (at < self.len).then(|| unsafe { self.nth(at) })
     }
 
-    fn set(&mut self, at: usize, entry: Entry) {
-        // Always there; spelled so that no panic is compiled in.
-        if let Some(place) = self.order.all_mut().get_mut(at) {
-            *place = entry;
-        }
+    /// The entry at this place.
+    ///
+    /// # Safety
+    /// There is room for so many and one more.
+    #[inline(always)]
+    unsafe fn nth(&self, at: usize) -> Entry {
+        debug_assert!(at < self.order.all().len());
+        // SAFETY: by the caller's word.
+        unsafe { *self.order.all().get_unchecked(at) }
+    }
+
+    /// # Safety
+    /// As for [`nth`](Self::nth).
+    #[inline(always)]
+    unsafe fn set(&mut self, at: usize, entry: Entry) {
+        debug_assert!(at < self.order.all().len());
+        // SAFETY: by the caller's word.
+        unsafe { *self.order.all_mut().get_unchecked_mut(at) = entry }
     }
 
     /// Moves the hole at `at` up to where `entry` belongs, and puts it there.
-    fn rise(&mut self, mut at: usize, entry: Entry) {
-        while at > 0 {
-            let parent = (at - 1) / 2;
-            match self.entry(parent) {
-                Some(above) if entry.is_before(above) => self.set(at, above),
-                _ => break,
+    ///
+    /// # Safety
+    /// There is room for so many and one more.
+    unsafe fn rise(&mut self, mut at: usize, entry: Entry) {
+        // SAFETY: a parent's place is before its child's, which there is room for.
+        unsafe {
+            while at > 0 {
+                let parent = (at - 1) / 2;
+                let above = self.nth(parent);
+                if !entry.is_before(above) {
+                    break;
+                }
+                self.set(at, above);
+                at = parent;
             }
-            at = parent;
+            self.set(at, entry);
         }
-        self.set(at, entry);
     }
 
     /// Moves the hole at the top down to where `entry` belongs, and puts it there.
-    fn sink(&mut self, entry: Entry) {
+    ///
+    /// # Safety
+    /// There is a hole: one entry less than there is room for.
+    unsafe fn sink(&mut self, entry: Entry) {
         let mut at = 0;
-        while let Some(left) = self.entry(2 * at + 1) {
-            let (child, below) = match self.entry(2 * at + 2) {
-                Some(right) if right.is_before(left) => (2 * at + 2, right),
-                _ => (2 * at + 1, left),
-            };
-            if !below.is_before(entry) {
-                break;
+        // SAFETY: a child is looked at only if it is in the heap, and the hole is at the top, or where a child was.
+        unsafe {
+            loop {
+                let mut child = 2 * at + 1;
+                if child >= self.len {
+                    break;
+                }
+                let mut below = self.nth(child);
+                if child + 1 < self.len {
+                    let right = self.nth(child + 1);
+                    if right.is_before(below) {
+                        (child, below) = (child + 1, right);
+                    }
+                }
+                if !below.is_before(entry) {
+                    break;
+                }
+                self.set(at, below);
+                at = child;
             }
-            self.set(at, below);
-            at = child;
+            self.set(at, entry);
         }
-        self.set(at, entry);
     }
 
     fn take(&mut self) -> Option<T> {
-        let first = self.entry(0)?;
-        let last = self.entry(self.len - 1)?;
-        self.len -= 1;
-        if self.len > 0 {
-            self.sink(last);
+        let last = self.len.checked_sub(1)?;
+        // SAFETY: the heap has an entry, and room for no less than it has; one leaves it, so there is room for one more
+        // than it has then. Each entry of the heap names a slot of its own that holds a value; this one has just left the
+        // heap.
+        unsafe {
+            let first = self.nth(0);
+            let moved = self.nth(last);
+            self.len = last;
+            if last > 0 {
+                self.sink(moved);
+            }
+            // The slot is free: remembered behind the heap.
+            self.set(last, first);
+            debug_assert!(first.slot() < self.slots.all().len());
+            Some(self.slots.all_mut().get_unchecked_mut(first.slot()).assume_init_read())
         }
-        // The slot is free: remembered behind the heap.
-        self.set(self.len, first);
-        let slot = self.slots.all_mut().get_mut(first.slot())?;
-        // SAFETY: each entry of the heap names a slot of its own that holds a value; this one has just
-        // left the heap.
-        Some(unsafe { slot.assume_init_read() })
     }
 }
 
@@ -186,7 +233,8 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
         if let Some(len) = R::LEN {
             assert!(len > 0 && len <= MOST_IN_HEAP, "room for 1 to 16,777,215 values");
         }
-        Self::over(R::Of::<MaybeUninit<T>>::BLANK, R::Of::<Entry>::BLANK)
+        // SAFETY: `LEN` of both, or none.
+        unsafe { Self::over(R::Of::<MaybeUninit<T>>::BLANK, R::Of::<Entry>::BLANK) }
     };
     receivers_compete!();
 
@@ -204,22 +252,19 @@ impl<T, R: Room, const AGEING: u32> Store<T> for Heap<T, R, AGEING> {
 
     unsafe fn push(&mut self, value: T, rank: u8, _promised: usize) -> Option<T> {
         let at = self.len;
-        let slot = if at < self.touched {
-            self.order.all().get(at).map_or(0, |free| free.slot())
-        } else {
-            self.touched = at + 1;
-            at
-        };
-        let Some(place) = self.slots.all_mut().get_mut(slot) else {
-            return Some(value);
-        };
-        place.write(value);
+        debug_assert!(at < self.slots.all().len());
+        // SAFETY: there is room, by the caller's word, so behind the heap is an entry. It says which slot is free, or has
+        // never been used, and neither has the slot at its place.
+        let slot = if at < self.touched { unsafe { self.nth(at) }.slot() } else { at };
+        self.touched = self.touched.max(at + 1);
+        debug_assert!(slot < self.slots.all().len());
+        // SAFETY: entries name slots that there are, of which there are as many as entries.
+        unsafe { self.slots.all_mut().get_unchecked_mut(slot) }.write(value);
         self.clock = self.clock.wrapping_add(1);
         let due = self.clock.wrapping_add(u32::from(u8::MAX - rank) * AGEING);
         self.len += 1;
-        // Lossless: there are at most `MOST_IN_HEAP` slots.
-        let upper = (slot >> u16::BITS) as u8;
-        self.rise(at, Entry { due, slot: slot as u16, rank, upper });
+        // SAFETY: there was room for one more.
+        unsafe { self.rise(at, Entry::new(due, rank, slot)) };
         None
     }
 

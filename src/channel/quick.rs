@@ -21,13 +21,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// is no arm of a select. Then it is to be [delivered](Self::deliver).
     #[inline]
     pub(super) fn sends_at_once(&self) -> bool {
-        let room = self.has_room() || S::LOSES && self.receivers.is_empty();
+        // Room is found in open channels only.
+        let room = self.has_room() || S::LOSES && self.receivers.is_empty() && !self.closed;
         let delivers = |first: &Token| !S::SHARES && !first.is_arm();
-        !S::MEETS
-            && room
-            && self.senders.is_empty()
-            && !self.closed
-            && self.receivers.front().is_none_or(delivers)
+        !S::MEETS && room && self.senders.is_empty() && self.receivers.front().is_none_or(delivers)
     }
 
     /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits for memory, and nobody to receive
@@ -78,19 +75,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pass_on(&mut self) -> Option<Waker> {
         // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() > self.promised_values {
+        if self.store.len() > self.promised_values() {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
             None
         }
-    }
-
-    /// Whether a newcomer's send is refused for certain: there is no room, and nobody waits who might make some.
-    #[inline]
-    pub(super) fn is_full_for_certain(&self) -> bool {
-        let may_refuse = !(S::MEETS || S::LOSES || S::GROWS);
-        may_refuse && self.is_quiet() && !self.closed && !self.has_room()
     }
 
     /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
@@ -191,6 +181,6 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether there is a value for `reader` that was promised to nobody.
     #[inline]
     pub(super) fn has_unpromised(&self, reader: S::Reader) -> bool {
-        self.store.available(reader) > self.promised_values
+        self.store.available(reader) > self.promised_values()
     }
 }

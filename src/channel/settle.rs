@@ -13,7 +13,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn has_value_for_first(&self) -> bool {
         if !S::SHARES {
-            return self.store.len() > self.promised_values;
+            return self.store.len() > self.promised_values();
         }
         self.receivers.first().is_some_and(|first| {
             // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
@@ -145,7 +145,7 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first(list: &mut Parked, outcome: TokenState, ended: &mut usize) -> Option<Waker> {
+fn end_first(list: &mut Parked, outcome: TokenState, ended: &mut u32) -> Option<Waker> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };

@@ -98,7 +98,7 @@ pub struct ChannelSnapshot {
     pub capacity: Option<usize>,
     /// Values in it.
     pub depth: usize,
-    /// The most there ever were.
+    /// The most there ever were; 4,294,967,295 if there were more.
     pub high_water: usize,
     /// Whether it is closed. See [`state`](Self::state) for more.
     pub closed: bool,
@@ -242,7 +242,7 @@ pub(super) struct Counters {
     pub(super) stopped: [Stops; 2],
     pub(super) abandoned: u32,
     pub(super) copied: u32,
-    pub(super) high_water: usize,
+    pub(super) high_water: u32,
     pub(super) bytes_sent: usize,
     pub(super) bytes_received: usize,
     #[cfg(feature = "stamps")]
@@ -296,6 +296,15 @@ impl Counters {
         #[cfg(feature = "histograms")]
         queueing: Queueing::NONE,
     };
+
+    /// So many values are there now.
+    #[inline(always)]
+    pub(super) fn note_depth(&mut self, depth: usize) {
+        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
+        if depth > self.high_water {
+            self.high_water = depth;
+        }
+    }
 
     /// An operation leaves, whose token this is.
     #[inline]
@@ -374,7 +383,8 @@ impl<T, S: Strategy<T>> State<T, S> {
             mode: if self.weighs { PayloadMode::Messages } else { PayloadMode::Values },
             capacity: if S::MEETS { Some(0) } else { self.store.capacity() },
             depth: self.store.len(),
-            high_water: counters.high_water,
+            // Lossless: addresses have 32 bits at least.
+            high_water: counters.high_water as usize,
             closed: self.closed,
             sent: counters.sent,
             received: counters.received,

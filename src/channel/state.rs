@@ -78,8 +78,12 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) receivers: Parked,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
-    pub(super) promised_slots: usize,
-    pub(super) promised_values: usize,
+    /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
+    /// rendezvous has none of its own, and does not note that here.) No more than can be counted: see
+    /// [`has_room`](Self::has_room).
+    pub(super) promised_slots: u32,
+    /// Each is promised to an operation that is in memory.
+    pub(super) promised_values: u32,
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
@@ -90,6 +94,9 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) walk: u32,
     pub(super) store: S::Store,
 }
+
+/// More slots than there can be.
+const CLOSED: u32 = 1 << 31;
 
 /// What came of offering a value.
 pub(super) enum Offer<T> {
@@ -165,10 +172,10 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.senders.is_empty() && self.receivers.is_empty()
     }
 
-    /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value: the common case.
+    /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value, if nobody waits: the channel is open, and there is room, or a value is dropped for it.
     #[inline]
-    pub(super) fn sends_quickly(&self) -> bool {
-        !S::MEETS && self.is_quiet() && !self.closed && (S::LOSES || self.has_room())
+    pub(super) fn accepts(&self) -> bool {
+        if S::LOSES { !self.closed } else { self.has_room() }
     }
 
     /// A newcomer's receive in the common case; `None` in any other.
@@ -194,8 +201,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         {
             return None;
         }
-        let lent = self.store.lend([self.promised_slots, self.promised_values])?;
-        Some(Lent { high_water: self.counters.high_water, weighs: self.weighs, ..lent })
+        let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
+        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs, ..lent })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -205,7 +212,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             return [false; 2];
         }
         let is_full = !S::GROWS && !S::LOSES && !self.has_room();
-        let is_empty = self.store.len() <= self.promised_values;
+        let is_empty = self.store.len() <= self.promised_values();
         [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
     }
 
@@ -215,7 +222,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let Returned { high_water, sends, recvs } = returned;
         // SAFETY: this is what the lanes say of what they were lent.
         unsafe { self.store.take_back(sends.values, recvs.values) };
-        self.counters.high_water = high_water;
+        self.counters.note_depth(high_water);
         self.counters.add(sends, recvs);
     }
 
@@ -362,7 +369,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// A receiver goes away; its value stays in front, for the next one.
     pub(super) fn return_value(&mut self) {
-        self.promised_values -= usize::from(!S::SHARES);
+        self.promised_values -= u32::from(!S::SHARES);
     }
 
     /// Puts a sender, or somebody who wants a permit, into the list.
@@ -429,19 +436,44 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
-    /// Whether there is a slot that nobody was promised.
+    /// How many slots are promised.
+    #[inline(always)]
+    pub(super) fn promised_slots(&self) -> usize {
+        // Lossless: addresses have 32 bits at least.
+        (self.promised_slots & !CLOSED) as usize
+    }
+
+    /// How many values are.
+    #[inline(always)]
+    pub(super) fn promised_values(&self) -> usize {
+        // As above.
+        self.promised_values as usize
+    }
+
+    /// From now on nothing is sent but what has a slot promised. Whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        if !S::MEETS {
+            self.promised_slots |= CLOSED;
+        }
+        !core::mem::replace(&mut self.closed, true)
+    }
+
+    /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
     pub(super) fn has_room(&self) -> bool {
-        self.store.has_room(self.promised_slots)
+        // Where addresses have 32 bits, a closed channel has promised more slots than there can be. Elsewhere that is looked
+        // at here; and a permit that is forgotten keeps its slot and takes no memory, so more might be promised than counted.
+        let can_promise = usize::BITS <= u32::BITS || self.promised_slots < CLOSED - 1;
+        can_promise && self.store.has_room(self.promised_slots as usize)
     }
 
     /// Whether `reader` can receive nothing any more.
     fn is_drained_for(&self, reader: S::Reader) -> bool {
-        self.closed && self.promised_slots == 0 && self.store.available(reader) == 0
+        self.closed && self.promised_slots() == 0 && self.store.available(reader) == 0
     }
 
     /// Whether receivers that wait, and were not granted anything, wait in vain.
     pub(super) fn is_drained(&self) -> bool {
-        self.closed && self.promised_slots == 0 && (S::SHARES || self.store.len() == 0)
+        self.closed && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
     }
 
     #[inline]
@@ -450,21 +482,18 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.weigh_in(&mut value);
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
-        let replaced = unsafe { self.store.push(value, rank, self.promised_slots) };
+        let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        let depth = self.store.len();
-        if depth > self.counters.high_water {
-            self.counters.high_water = depth;
-        }
+        self.counters.note_depth(self.store.len());
         replaced
     }
 
     #[inline]
     pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let mut popped = self.store.pop(self.promised_slots, reader);
+        let mut popped = self.store.pop(self.promised_slots(), reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
@@ -494,10 +523,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     where
         S: Strategy<T, Reader = ()>,
     {
-        if self.store.len() <= self.promised_values {
+        if self.store.len() <= self.promised_values() {
             return None;
         }
-        let popped = self.store.pop(self.promised_slots, ());
+        let popped = self.store.pop(self.promised_slots(), ());
         if popped.is_some() {
             count(&mut self.counters.dropped);
         }

@@ -103,7 +103,7 @@ pub trait Store<T>: sealed::Sealed {
     fn len(&self) -> usize;
     /// How many it can hold; `None` when memory decides.
     fn capacity(&self) -> Option<usize>;
-    /// Room for one more value than `promised`.
+    /// Room for one more value than `promised`, which may be more than half of the range: then there is none.
     fn has_room(&self, promised: usize) -> bool;
     /// Adds a value and returns the one that had to go for it: one that it replaced, or, when there was
     /// no room besides the `promised`, one that the strategy loses.

@@ -224,7 +224,7 @@ impl<T: 'static, S: Strategy<T>> State<T, S> {
     fn begin_with_values(&mut self, cursor: &mut Cursor) {
         let stands_by =
             |bystanders: &mut super::meeting::Bystanders| !bystanders.senders.is_empty();
-        let hidden = self.promised_slots > 0 || self.store.bystanders().is_some_and(stands_by);
+        let hidden = self.promised_slots() > 0 || self.store.bystanders().is_some_and(stands_by);
         cursor.whole &= !hidden;
         cursor.forlorn = self.closed && self.receivers.is_empty();
         cursor.stage = Stage::Values;

@@ -78,8 +78,11 @@ impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
         let first = self.checkpoint.first;
         let (segments, others) = slots.split_at_mut(segments);
         let ends = segments.first().zip(segments.last());
-        let missing =
-            |damage: &Damage| damage.kind == DamageKind::Missing && damage.from.segment >= first;
+        // A gap's `to` is how many segments it has.
+        let missing = |damage: &Damage| {
+            let end = damage.from.segment.saturating_add(u64::from(damage.to));
+            damage.kind == DamageKind::Missing && end > first
+        };
         if ends.is_some_and(|(oldest, _)| oldest.segment > first)
             || self.damage[..self.damages].iter().any(missing)
         {

@@ -47,5 +47,5 @@ pub use record::{
 };
 pub use recover::{Memory, Recovered, SlotState, recover};
 pub use report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
-pub use scan::MIN_WINDOW;
+pub use scan::{Item, MIN_WINDOW, scan};
 pub use segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, VERSION};

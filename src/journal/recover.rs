@@ -362,11 +362,10 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
 
     /// Segments from `from` on, before `to`, are not there.
     pub(super) fn missing<E>(&mut self, from: u64, to: u64) -> Result<(), RecoverError<E>> {
-        for segment in from..to {
-            let at = Position { segment, offset: 0 };
-            self.damaged(Damage::new(DamageKind::Missing, at, u32::MAX))?;
-        }
-        Ok(())
+        let Some(count) = to.checked_sub(from).filter(|&count| count > 0) else { return Ok(()) };
+        let at = Position { segment: from, offset: 0 };
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.damaged(Damage::new(DamageKind::Missing, at, count))
     }
 
     pub(super) fn damaged<E>(&mut self, damage: Damage) -> Result<(), RecoverError<E>> {
@@ -419,7 +418,14 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
             // If that is passed over, it is once and for all.
             self.checkpoint.first = first.max(oldest.segment);
         }
-        // Segments before the checkpoint's are done with, whatever is in them.
+        // Segments before the checkpoint's are done with, whatever is in them; of a gap, those.
+        for damage in &mut self.damage[..self.damages] {
+            let before = first.saturating_sub(damage.from.segment);
+            if damage.kind == DamageKind::Missing && before < u64::from(damage.to) {
+                damage.from.segment += before;
+                damage.to -= before as u32;
+            }
+        }
         self.keep_damage(|damage| damage.from.segment == 0 || damage.from.segment >= first);
         self.live.retain(|live| live.at.segment >= first);
 

@@ -29,7 +29,7 @@ pub enum DamageKind {
     Records,
     /// The segment is shorter than it was made.
     Cut,
-    /// A segment that should be there is not.
+    /// Segments that should be there are not: `from` is the first, `to` is how many.
     Missing,
     /// Both headers of a slot are unreadable: what is in it is not known. The segment is 0, the offset the slot.
     Header,
@@ -43,7 +43,7 @@ pub struct Damage {
     pub kind: DamageKind,
     /// Where it begins.
     pub from: Position,
-    /// The first offset behind it.
+    /// The first offset behind it; of what is missing, how many segments.
     pub to: u32,
     /// Channel and number of the message that is lost, if the record's header still says so.
     pub message: Option<(u16, u64)>,
@@ -70,7 +70,8 @@ impl fmt::Display for Damage {
                 f.write_str(if self.acknowledged { ", damaged" } else { ", torn" })?;
             }
             DamageKind::Cut => write!(f, "segment {segment}, cut off at byte {offset}")?,
-            DamageKind::Missing => write!(f, "segment {segment}, missing")?,
+            DamageKind::Missing if self.to == 1 => write!(f, "segment {segment}, missing")?,
+            DamageKind::Missing => write!(f, "{} segments from {segment} on, missing", self.to)?,
             DamageKind::Header => write!(f, "slot {offset}, without a header that can be read")?,
         }
         match self.message {

@@ -2,7 +2,8 @@
 
 use super::device::LogDevice;
 use super::record::{ALIGN, Binding, RECORD_HEADER, RecordHeader};
-use super::segment::{SEGMENT_HEADER, field};
+use super::report::RecoverError;
+use super::segment::{SEGMENT_HEADER, SegmentHeader, field};
 use super::sum::Sum;
 
 /// What a read error makes unreadable at least.
@@ -37,6 +38,74 @@ pub enum Item {
         /// Where that which is not zero ends: the same, if the end is clean.
         garbage: u32,
     },
+}
+
+/// Goes through one segment as it lies there, for who wants to see its records: calls `each` with them, and with what is
+/// damaged, from the first to the end. What a log comes to is [`recover`](super::recover)'s to say.
+///
+/// `header` is the segment's, which is in `slot`. Records end at `limit` at the latest: where the header of the segment that
+/// follows says that this one ends, or at the header behind the last record (`u32::MAX` will do).
+///
+/// # Errors
+///
+/// [`RecoverError::Device`], and [`RecoverError::WindowTooSmall`].
+///
+/// # Example
+///
+/// ```
+/// use cloakroom::journal::{Item, Kind, LogDevice, Record, SegmentHeader, scan};
+///
+/// /// A sector with a segment in it.
+/// struct Sector(Vec<u8>);
+/// impl LogDevice for Sector {
+///     type Error = ();
+///     fn slots(&self) -> u32 { 1 }
+///     fn segment_bytes(&self) -> u32 { 512 }
+///     fn read(&mut self, _: u32, offset: u32, buffer: &mut [u8]) -> Result<(), ()> {
+///         buffer.copy_from_slice(&self.0[offset as usize..][..buffer.len()]);
+///         Ok(())
+///     }
+///     fn write(&mut self, _: u32, _: u32, _: &[u8]) -> Result<(), ()> { Err(()) }
+///     fn sync(&mut self, _: u32) -> Result<(), ()> { Err(()) }
+///     fn renew(&mut self, _: u32) -> Result<(), ()> { Err(()) }
+/// }
+///
+/// let header = SegmentHeader {
+///     log_id: 7, segment: 1, segment_bytes: 512, geometry: 0, previous_end: 0, created: 0,
+/// };
+/// let mut sector = Sector(vec![0; 512]);
+/// let record = Record::new(Kind::Send, 3, 17, b"a message").unwrap();
+/// record.encode(&header.binding(), 64, &mut sector.0[64..]).unwrap();
+///
+/// let mut seen = Vec::new();
+/// scan(&mut sector, 0, &header, u32::MAX, &mut [0; 64], |item| seen.push(item)).unwrap();
+/// assert!(matches!(seen[0], Item::Record { offset: 64, header } if header.seq == 17));
+/// assert_eq!(seen[1], Item::End { offset: 112, garbage: 112 });
+/// ```
+pub fn scan<D: LogDevice>(
+    device: &mut D,
+    slot: u32,
+    header: &SegmentHeader,
+    limit: u32,
+    window: &mut [u8],
+    mut each: impl FnMut(Item),
+) -> Result<(), RecoverError<D::Error>> {
+    if window.len() < MIN_WINDOW {
+        return Err(RecoverError::WindowTooSmall);
+    }
+    let bytes = device.segment_bytes();
+    let available = device.available(slot).map_err(RecoverError::Device)?.min(bytes);
+    let mut window = Window::new(window);
+    window.open(slot, available & !7);
+    let room = bytes.saturating_sub(SEGMENT_HEADER as u32);
+    let mut scanner = Scanner::new(header.binding(), limit.min(room).min(available & !7));
+    loop {
+        let item = scanner.next(&mut window, device);
+        each(item);
+        if matches!(item, Item::End { .. }) {
+            return Ok(());
+        }
+    }
 }
 
 /// Part of a slot, in memory of the caller's.

@@ -50,7 +50,12 @@ impl Survey {
                     return Err(RecoverError::NewerFormat { major, incompatible });
                 }
                 _ => {
-                    state.spare = window.past_zeros(device, 0, available) == Some(available);
+                    // Headers are durable before the first record is written: where there is none, a write of them was torn.
+                    let (from, to) = match available == bytes {
+                        true => (SEGMENT_HEADER as u32, last),
+                        false => (0, available),
+                    };
+                    state.spare = window.past_zeros(device, from, to) == Some(to);
                     if !state.spare {
                         let from = Position { segment: 0, offset: slot };
                         fold.damaged(Damage::new(DamageKind::Header, from, slot + 1))?;

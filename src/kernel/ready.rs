@@ -5,7 +5,6 @@ use core::ptr::{self, NonNull};
 use core::task::Waker;
 
 use super::task::{Header, flag};
-use super::wake;
 use crate::sync::atomic::{AtomicPtr, Ordering};
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
@@ -92,16 +91,6 @@ impl<M: RawMutex + 'static> Ready<M> {
     #[inline]
     pub(super) fn with<R>(&self, f: impl FnOnce(&mut Held<'_, M>) -> R) -> R {
         self.shared.with(|shared| f(&mut Held { head: &self.head, shared }))
-    }
-
-    /// Queues a task that has just been spawned, and tells who drives the kernel.
-    #[inline(never)]
-    pub(super) fn welcome(&self, task: NonNull<Header<M>>) {
-        let told = self.with(|ready| {
-            ready.tasks += 1;
-            ready.make_ready(task)
-        });
-        wake(told);
     }
 
     /// Whether no task is ready, as far as this thread has been told.

@@ -246,7 +246,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         }
     }
 
-    /// Makes the task ready, by the function that its wakers call: for the rare case.
+    /// Makes the task ready, by the function that its wakers call: smaller than what is inlined.
     pub(super) fn wake_as_others_do(&self) {
         // SAFETY: the pointer reaches the whole task, which this reference keeps.
         unsafe { WakeTarget::wake_by_ref(self.0.cast()) }
@@ -255,13 +255,8 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Asks the kernel to drop the future instead of polling it again.
     pub(super) fn cancel(&self) {
         let header = self.header();
-        let parent = header.kernel.with(|ready| {
-            header.flags.set(header.flags.get() | flag::CANCEL);
-            ready.make_ready(self.0)
-        });
-        if let Some(parent) = parent {
-            parent.wake();
-        }
+        header.kernel.with(|_| header.flags.set(header.flags.get() | flag::CANCEL));
+        self.wake_as_others_do();
     }
 
     pub(super) fn kernel(&self) -> &'static Ready<M> {

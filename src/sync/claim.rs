@@ -53,8 +53,13 @@ impl Claim {
 
     /// `OPEN` to `to`, waiting out a `BUSY`.
     fn enter(&self, to: u16) -> bool {
+        self.enter_with(to, Ordering::AcqRel)
+    }
+
+    #[inline(always)]
+    fn enter_with(&self, to: u16, ordering: Ordering) -> bool {
         loop {
-            match self.state.compare_exchange_weak(OPEN, to, Ordering::AcqRel, Ordering::Acquire) {
+            match self.state.compare_exchange_weak(OPEN, to, ordering, Ordering::Acquire) {
                 Ok(_) => return true,
                 Err(OPEN) => {}
                 Err(BUSY) => pause(),
@@ -120,7 +125,8 @@ fn claim_two<const BOTH: bool>(a: Side<'_>, b: Side<'_>) -> PairClaim {
                 if low_lost == a_first { PairClaim::FirstLost } else { PairClaim::SecondLost }
             };
             uninterrupted(|| {
-                if !low.enter(BUSY) {
+                // Acquire: nothing is published by that, but by `leave`.
+                if !low.enter_with(BUSY, Ordering::Acquire) {
                     return lost(true);
                 }
                 if !high.enter(to_high) {

@@ -59,7 +59,7 @@ const STAYS: u8 = if cfg!(feature = "std") { 4 } else { 0 };
 pub(crate) struct Token {
     /// Written by the list. The last one's is null.
     next: Cell<MaybeUninit<*const Token>>,
-    /// Written by the list, unless it is the first.
+    /// Written by the list, unless it is the first. On a host that one's is the last: see [`TokenList`].
     prev: Cell<MaybeUninit<*const Token>>,
     /// `None` when it is not queued, except while it is being dealt with, and when it is lost. Its owner takes it out
     /// when it goes away.
@@ -249,9 +249,13 @@ impl Token {
 }
 
 /// Tokens in order of arrival.
+///
+/// Where there may be a million channels in which nobody waits, a list is one pointer: its first token knows the last one.
+/// Elsewhere it is two, which takes fewer instructions.
 pub(crate) struct TokenList {
     head: *const Token,
     /// Means nothing in an empty list.
+    #[cfg(not(feature = "std"))]
     tail: *const Token,
 }
 
@@ -260,7 +264,49 @@ unsafe impl Send for TokenList {}
 
 impl TokenList {
     pub(crate) const fn new() -> Self {
-        Self { head: ptr::null(), tail: ptr::null() }
+        Self {
+            head: ptr::null(),
+            #[cfg(not(feature = "std"))]
+            tail: ptr::null(),
+        }
+    }
+
+    /// The last token of a list that is not empty.
+    #[inline(always)]
+    fn tail(&self) -> *const Token {
+        #[cfg(not(feature = "std"))]
+        return self.tail;
+        // SAFETY: the head is alive, as in `front`, and `set_tail` has been called since it became that.
+        #[cfg(feature = "std")]
+        unsafe {
+            (*self.head).prev.get().assume_init()
+        }
+    }
+
+    /// Notes down which is the last token. The list is not empty; its head has not changed since, or this tells it.
+    #[inline(always)]
+    fn set_tail(&mut self, tail: *const Token) {
+        #[cfg(not(feature = "std"))]
+        {
+            self.tail = tail;
+        }
+        // SAFETY: the head is alive, as in `front`.
+        #[cfg(feature = "std")]
+        unsafe {
+            (*self.head).prev.set(MaybeUninit::new(tail));
+        }
+    }
+
+    /// Makes `head` the first token, when the one that was is not any more. The last one stays the same.
+    #[inline(always)]
+    fn set_head(&mut self, head: *const Token) {
+        #[cfg(feature = "std")]
+        let tail = self.tail();
+        self.head = head;
+        #[cfg(feature = "std")]
+        if !head.is_null() {
+            self.set_tail(tail);
+        }
     }
 
     #[inline]
@@ -304,11 +350,12 @@ impl TokenList {
             if self.head.is_null() {
                 self.head = token;
             } else {
-                (*token).prev.set(MaybeUninit::new(self.tail));
-                (*self.tail).next.set(MaybeUninit::new(token));
+                let tail = self.tail();
+                (*token).prev.set(MaybeUninit::new(tail));
+                (*tail).next.set(MaybeUninit::new(token));
             }
         }
-        self.tail = token;
+        self.set_tail(token);
     }
 
     /// Puts `token` back as the one that has waited longest.
@@ -321,16 +368,21 @@ impl TokenList {
             (*token).next.set(MaybeUninit::new(self.head));
             (*token).state.set(State::Queued);
             match self.head.as_ref() {
-                Some(head) => head.prev.set(MaybeUninit::new(token)),
-                None => self.tail = token,
+                Some(head) => {
+                    self.set_head(token);
+                    head.prev.set(MaybeUninit::new(token));
+                }
+                None => {
+                    self.head = token;
+                    self.set_tail(token);
+                }
             }
         }
-        self.head = token;
     }
 
     /// Whether `token` is the first or the last here.
     pub(crate) fn has_end(&self, token: *const Token) -> bool {
-        !self.head.is_null() && (self.head == token || self.tail == token)
+        !self.head.is_null() && (self.head == token || self.tail() == token)
     }
 
     /// Takes the first token out. The caller settles it before giving up the lock.
@@ -342,7 +394,7 @@ impl TokenList {
         }
         // SAFETY: the head is in this list and alive.
         unsafe {
-            self.head = next_of(head);
+            self.set_head(next_of(head));
             (*head).state.set(State::Idle);
         }
         Some(head)
@@ -353,20 +405,20 @@ impl TokenList {
     /// # Safety
     /// `token` is in this list.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        if self.head == token {
-            self.pop_front();
-            return;
-        }
-        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours. It is not the
-        // first, so it has one before it, which has been written down.
+        // SAFETY: `token` is in the list by the caller's word, hence alive, and so are its neighbours. If it is not the
+        // first, it has one before it, which has been written down.
         unsafe {
+            (*token).state.set(State::Idle);
+            if self.head == token {
+                self.set_head(next_of(token));
+                return;
+            }
             let (prev, next) = ((*token).prev.get().assume_init(), next_of(token));
             (*prev).next.set(MaybeUninit::new(next));
             match next.as_ref() {
                 Some(next) => next.prev.set(MaybeUninit::new(prev)),
-                None => self.tail = prev,
+                None => self.set_tail(prev),
             }
-            (*token).state.set(State::Idle);
         }
     }
 
@@ -375,15 +427,18 @@ impl TokenList {
         if older.is_empty() {
             return;
         }
-        match self.front() {
-            None => self.tail = older.tail,
-            // SAFETY: the last of a list that is not empty, alive as in `front`.
-            Some(first) => unsafe {
-                (*older.tail).next.set(MaybeUninit::new(self.head));
-                first.prev.set(MaybeUninit::new(older.tail));
-            },
+        let mut tail = older.tail();
+        // SAFETY: the last of a list that is not empty, and the first of this one, if there is one: alive as in `front`.
+        unsafe {
+            if let Some(first) = self.head.as_ref() {
+                (*tail).next.set(MaybeUninit::new(self.head));
+                let last = self.tail();
+                first.prev.set(MaybeUninit::new(tail));
+                tail = last;
+            }
         }
         self.head = older.head;
+        self.set_tail(tail);
         *older = TokenList::new();
     }
 }

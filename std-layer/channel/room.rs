@@ -1,8 +1,8 @@
 //! Slots on the heap, as many as are asked for, all allocated when the channel is made.
 
-use std::vec::Vec;
+use std::boxed::Box;
 
-use super::lanes::Lanes;
+use super::siding::Siding;
 use crate::channel::aside::HasAside;
 use crate::channel::room::{Blank, Room, Slots};
 use crate::channel::store::sealed::Sealed;
@@ -15,7 +15,7 @@ pub struct OnHeap;
 impl Sealed for OnHeap {}
 
 impl HasAside for OnHeap {
-    type Aside<T> = Lanes<T>;
+    type Aside<T> = Siding<T>;
 }
 
 impl Room for OnHeap {
@@ -25,24 +25,22 @@ impl Room for OnHeap {
 
 /// Slots in one allocation, which never grows.
 #[doc(hidden)]
-pub struct HeapSlots<T>(Vec<T>);
+pub struct HeapSlots<T>(Option<Box<[T]>>);
 
 impl<T: Blank> HeapSlots<T> {
     pub(super) fn new(count: usize) -> Self {
-        let mut slots = Vec::with_capacity(count);
-        slots.resize_with(count, || T::BLANK);
-        Self(slots)
+        Self(Some((0..count).map(|_| T::BLANK).collect()))
     }
 }
 
 impl<T: Blank> Slots<T> for HeapSlots<T> {
-    const BLANK: Self = Self(Vec::new());
+    const BLANK: Self = Self(None);
     #[inline]
     fn all(&self) -> &[T] {
-        &self.0
+        self.0.as_deref().unwrap_or_default()
     }
     #[inline]
     fn all_mut(&mut self) -> &mut [T] {
-        &mut self.0
+        self.0.as_deref_mut().unwrap_or_default()
     }
 }

@@ -75,7 +75,9 @@ impl<F: LogFiles> Log<F> {
         // Durable first, then not needed any more, and that durable, too, before it is gone.
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
-        state.checkpoint.first = oldest + 1;
+        // Not the number behind it: there may be a gap that was passed over, which goes with it.
+        state.checkpoint.first =
+            state.segments().filter(|&number| number > oldest).min().unwrap_or(oldest + 1);
         state = self.make_room(state, 0, For::Collector)?;
         stage_checkpoint(&mut state);
         let end = state.stage.end();
@@ -104,7 +106,8 @@ impl<F: LogFiles> Log<F> {
         let file = state.file_of(at.segment);
         drop(state);
         // Its checksum goes with it: what was damaged stays so, and is reported by whoever reads it.
-        let sum = match file.map(|file| read_record(&*file, log_id, at, body)) {
+        let read = file.map(|file| self.outside(|| read_record(&*file, log_id, at, body)));
+        let sum = match read {
             Some(Ok(header)) => header.map(|header| header.body_crc),
             // The file was cut off: those bytes are gone.
             Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => None,

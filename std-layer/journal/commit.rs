@@ -47,6 +47,34 @@ impl<F: LogFiles> Log<F> {
         }
     }
 
+    /// Does something with files, for who has a role, and not the lock. If that panics nobody has a role any more, and the log
+    /// has failed: those who wait are told, and what became of the files is not known.
+    pub(super) fn outside<T>(&self, work: impl FnOnce() -> T) -> T {
+        struct Unwound<'s, F: LogFiles>(&'s Log<F>);
+        impl<F: LogFiles> Drop for Unwound<'_, F> {
+            fn drop(&mut self) {
+                let mut state = self.0.lock();
+                state.failed.get_or_insert(0);
+                let state = &mut *state;
+                for role in [
+                    &mut state.writing,
+                    &mut state.syncing,
+                    &mut state.collecting,
+                    &mut state.preparing,
+                ] {
+                    *role = false;
+                }
+                self.0.changed.notify_all();
+                self.0.synced.notify_all();
+                self.0.work.notify_all();
+            }
+        }
+        let unwound = Unwound(self);
+        let done = work();
+        core::mem::forget(unwound);
+        done
+    }
+
     /// Gives the syncer's role up.
     fn end_sync(&self, state: &mut State<F::File>) {
         state.syncing = false;
@@ -100,7 +128,7 @@ impl<F: LogFiles> Log<F> {
         let file = state.slots[state.current].file.clone();
         state.writing = true;
         drop(state);
-        let outcome = write_all(&*file, &full[..len], u64::from(at));
+        let outcome = self.outside(|| write_all(&*file, &full[..len], u64::from(at)));
         let mut state = self.lock();
         state.stage.other = Some(full);
         state.writing = false;
@@ -165,7 +193,7 @@ impl<F: LogFiles> Log<F> {
             // One that was collected meanwhile was synced by the collector.
             if let Some(file) = state.file_of(segment) {
                 drop(state);
-                let outcome = uninterrupted(|| file.sync());
+                let outcome = self.outside(|| uninterrupted(|| file.sync()));
                 state = self.lock();
                 match outcome {
                     Ok(()) if segment < target.segment => {

@@ -75,7 +75,7 @@ impl<F: LogFiles> Log<F> {
         state.writing = true;
         drop(state);
         // Records are staged for it from now on, but nobody writes them before its headers are durable.
-        let outcome = write_headers(&*file, &header);
+        let outcome = self.outside(|| write_headers(&*file, &header));
         let mut state = self.lock();
         state.writing = false;
         match outcome {
@@ -126,15 +126,11 @@ impl<F: LogFiles> Log<F> {
         let known = place.map(|place| state.slots[place].file.clone());
         let number = state.slots.iter().map(|slot| slot.number + 1).max().unwrap_or(0);
         drop(state);
-        let outcome = match &known {
-            Some(file) => blank(&**file, self.options.segment_bytes, self.options.zeros),
-            None => Ok(()),
-        };
-        let made = match (outcome, known) {
-            (Ok(()), Some(_)) => Ok(None),
-            (Ok(()), None) => make_slot(&self.files, number, &self.options).map(Some),
-            (Err(error), _) => Err(error),
-        };
+        let Options { segment_bytes, zeros, .. } = self.options;
+        let made = self.outside(|| match known {
+            Some(file) => blank(&*file, segment_bytes, zeros).map(|()| None),
+            None => make_slot(&self.files, number, &self.options).map(Some),
+        });
         let mut state = self.lock();
         state.preparing = false;
         let outcome = match made {

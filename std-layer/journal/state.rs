@@ -105,13 +105,17 @@ impl<F: LogFile> State<F> {
         self.place_of(segment).map(|place| self.slots[place].file.clone())
     }
 
-    /// The oldest segment.
-    pub(super) fn oldest(&self) -> u64 {
-        let segments = self.slots.iter().filter_map(|slot| match slot.holds {
+    /// The numbers of all segments, in no order.
+    pub(super) fn segments(&self) -> impl Iterator<Item = u64> {
+        self.slots.iter().filter_map(|slot| match slot.holds {
             Holds::Segment(segment) => Some(segment),
             _ => None,
-        });
-        segments.min().unwrap_or(self.segment())
+        })
+    }
+
+    /// The oldest segment.
+    pub(super) fn oldest(&self) -> u64 {
+        self.segments().min().unwrap_or(self.segment())
     }
 
     /// Slots but those that hold what is not understood.

@@ -4,13 +4,13 @@ use cloakroom::journal::{
     Damage, LogDevice, Memory, RecoverError, SegmentHeader, SlotState, recover,
 };
 use cloakroom::std_layer::journal::{
-    DamageKind, Level, Live, Log, OpenError, OpenPolicy, Options, RecoveryReport,
+    DamageKind, Level, Live, Log, Message, OpenError, OpenPolicy, Options, RecoveryReport,
 };
 
 use crate::disk::{Disk, Image};
 use crate::random::Random;
 use crate::script::{
-    Ledger, SEGMENT, check, handed_out, open, options, run, salvaging, send, sync,
+    Ledger, SEGMENT, check, handed_out, open, options, payload, run, salvaging, send, sync,
 };
 
 /// A log of several segments that was closed, or not, and what lives in it.
@@ -204,6 +204,37 @@ fn rot_at_the_very_end_looks_torn() {
     }
 }
 
+/// A gap that was passed over is so for good: also when the segment before it is not needed any more.
+#[test]
+fn a_gap_that_was_passed_over_stays_so() {
+    let disk = Disk::default();
+    let wide = || Options { slots: 8, ..salvaging() };
+    let log = Log::open(disk.clone(), wide()).unwrap().0;
+    let mut seq = 0;
+    while log.durable().segment < 4 {
+        seq += 1;
+        log.send(&Message::new(2, seq, &payload(2, seq)), Level::Sync).unwrap();
+    }
+    drop(log);
+    let mut image = disk.image();
+    image.retain(|_, bytes| !matches!(segment_in(bytes), 2 | 3));
+    let disk = Disk::of(&image);
+    let (log, report) = Log::open(disk.clone(), wide()).unwrap();
+    let damage = report.first_damage.unwrap();
+    assert_eq!((damage.kind, damage.from.segment, damage.to), (DamageKind::Missing, 2, 2));
+    drop(log);
+    // Through all of the log, with an opening at each step: strict ones.
+    for seq in 1000..1100 {
+        let strict = Options { policy: OpenPolicy::Strict, ..wide() };
+        let (log, report) = Log::open(disk.clone(), strict).unwrap();
+        assert_eq!(report.damaged, 0);
+        log.send(&Message::new(2, seq, &payload(2, seq)), Level::Sync).unwrap();
+        log.ack(2, 0, seq).unwrap();
+        log.sync().unwrap();
+        log.maintain().unwrap();
+    }
+}
+
 /// A file that is not understood stays as it is, and is passed over for good: also when the segments have gone in which
 /// that was noted down.
 #[test]
@@ -254,6 +285,25 @@ fn a_segment_that_was_only_begun_is_begun_again() {
             check(&log, &ledger, true);
         }
         ledger.retain(|key, _| *key == (1, 1));
+    }
+}
+
+/// A header that was written half holds nothing: it is in no sector of its own if segments are of an odd length, and whoever
+/// writes it may be killed.
+#[test]
+fn a_header_that_was_torn_is_no_damage() {
+    let (image, all) = log(24, false);
+    let last = SEGMENT as usize - 64;
+    for half in [0..32, 32..64, last..last + 32, last + 32..last + 64] {
+        let mut torn = vec![0; SEGMENT as usize];
+        torn[half.clone()].fill(7);
+        let image = Image::from([(0, image[&0].clone()), (1, torn.clone())]);
+        let (lost, refused, report) = judge(&image, &all);
+        assert!(!refused && lost.is_empty() && report.damaged == 0, "{half:?}: {report:?}");
+        // What was between them was written later.
+        torn[200] = 7;
+        let image = Image::from([(0, image[&0].clone()), (1, torn)]);
+        assert!(judge(&image, &all).1, "{half:?}");
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `properties` | the format, the index and the fold, against plain models |
 //! | `space` | it is full when what lives fills it, and at no other time |
 //! | `threads` | group commit on a real disk: who waits together syncs together |
+//! | `panics` | files of the user's whose calls panic |
 //! | `directory` | locks, owners, permissions |
 #![cfg(all(unix, not(any(loom, shuttle))))]
 
@@ -20,6 +21,7 @@ mod directory;
 mod disk;
 mod faults;
 mod format;
+mod panics;
 mod power;
 mod properties;
 mod script;

@@ -9,10 +9,13 @@ mod board;
 mod demo;
 mod echo;
 mod elf;
+mod kill;
 mod mcu;
 mod model;
 mod process;
 mod qemu;
+#[path = "../../tests/common/random.rs"]
+mod random;
 mod reports;
 mod sanitize;
 mod soak;
@@ -36,6 +39,8 @@ usage: cargo xtask COMMAND
     test [WORD]        check, test and run everything, or the steps with WORD in their name
     model              all models under the model checkers, at length (most of an hour)
     soak               tests of length: ten million messages, a billion bytes, idleness, storms (minutes)
+    kill [NUMBER]      SIGKILL for a process that writes to the log, at random moments (so often at each level, 1000 unless
+                       told) and at each of its calls, and what is found then (ten minutes)
     sanitize           tests with threads under ThreadSanitizer and AddressSanitizer (minutes)
     demo [--watch]     the ECG demonstration: firmware under QEMU, a server process on the host,
                        which `chanmon top` shows from inside if it is to be watched
@@ -76,6 +81,11 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["test", word] => return Ok(steps::run_all(word)),
         ["model"] => return model::run_all(),
         ["soak"] => soak::run_all()?,
+        ["kill"] => kill::run(&kill::Amount::full(1000))?,
+        ["kill", number] => {
+            let number = number.parse().map_err(|error| format!("{number}: {error}"))?;
+            kill::run(&kill::Amount::full(number))?;
+        }
         ["sanitize"] => sanitize::run_all()?,
         ["demo"] => demo::run()?,
         ["demo", "--watch"] => demo::run_watched()?,

@@ -8,7 +8,7 @@ use crate::board::Board;
 use crate::demo::Watched;
 use crate::elf::Elf;
 use crate::process::{host_cargo, root, run};
-use crate::{as_seen, demo, echo, mcu, model, qemu, reports, sweep, toolchain};
+use crate::{as_seen, demo, echo, kill, mcu, model, qemu, reports, sweep, toolchain};
 
 /// A step: what it shows, and what it does.
 type Step = (&'static str, fn() -> Result);
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
         cargo_with("RUSTDOCFLAGS", "-D warnings", "doc --workspace --all-features --no-deps")
     }),
     ("tests on the host", test_on_the_host),
+    ("the log, killed", || kill::run(&kill::Amount::LITTLE)),
     ("tests on the host without features", || {
         cargo("test --package cloakroom --no-default-features")
     }),

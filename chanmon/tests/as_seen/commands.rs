@@ -16,14 +16,14 @@ pub fn run(arguments: &[&str]) -> Output {
 }
 
 /// What it printed, and its exit status.
-fn said(arguments: &[&str]) -> (Option<i32>, String) {
+pub fn said(arguments: &[&str]) -> (Option<i32>, String) {
     let output = run(arguments);
     let both = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(both).expect("text"))
 }
 
 #[track_caller]
-fn assert_said(arguments: &[&str], status: i32, wanted: &[&str]) -> String {
+pub fn assert_said(arguments: &[&str], status: i32, wanted: &[&str]) -> String {
     let (found, text) = said(arguments);
     assert_eq!(found, Some(status), "{text}");
     for wanted in wanted {

@@ -10,6 +10,7 @@ mod errors;
 mod multiplexer;
 mod screen;
 mod top;
+mod wal;
 
 use std::env;
 use std::time::Duration;
