@@ -70,20 +70,8 @@ pub trait Aside<T>: Sealed {
         self.send(value, false)
     }
 
-    /// The same, without `counts`, for a future, which would wait: a moment longer, where others are at work meanwhile.
-    #[inline(always)]
-    fn send_awaited(&self, value: T) -> Result<(), Missed<T>> {
-        self.send(value, false)
-    }
-
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
-
-    /// The same, without `counts`, for a future.
-    #[inline(always)]
-    fn recv_awaited(&self) -> Result<T, Missed<()>> {
-        self.recv(false)
-    }
 
     /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
     fn may_send(&self) -> Result<(), Missed<()>>;

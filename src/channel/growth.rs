@@ -88,12 +88,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         self.with_memory(self.aside.send(value, false))
     }
 
-    /// The same, for a future that would wait.
-    #[inline]
-    pub(super) fn send_aside_awaited(&self, value: T) -> Result<(), Missed<T>> {
-        self.with_memory(self.aside.send_awaited(value))
-    }
-
     /// The same, for a thread that would wait.
     #[cfg(feature = "std")]
     #[inline]

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
-use super::pace::{Pace, Time, pause};
 use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 use crate::std_layer::StdRawMutex;
@@ -23,7 +22,7 @@ use crate::std_layer::park::waits_among_many;
 use crate::sync::RawMutex;
 
 /// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
-pub(super) const CLOSE: usize = 8;
+const CLOSE: usize = 8;
 /// How long it gives them time, in processor pauses: after each, it looks.
 const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
 /// How many of these it takes where threads are more than processors: those it waits for may wait for this one, or those of
@@ -40,7 +39,7 @@ const PAYLOAD_AHEAD: usize = 1;
 const WORTH: usize = if cfg!(loom) { 1 } else { 4 };
 /// How many critical sections pass at the most before another one is tried. What that costs is then hardly to be
 /// measured, and where lanes are of use again, they are open soon.
-pub(super) const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
+const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 
 /// A lane for senders, and one for receivers. See [`aside`](crate::channel::aside) for when they are open.
 ///
@@ -97,8 +96,6 @@ struct End<T> {
     copied: u32,
     failures: u32,
     weighs: bool,
-    /// How far it is from the other side.
-    pace: Pace,
 }
 
 /// Whether a lane can be used.
@@ -140,7 +137,6 @@ impl Way {
 impl<T> End<T> {
     const NEW: Self = Self {
         weighs: false,
-        pace: Pace::NEW,
         failures: 0,
         slots: ptr::null_mut(),
         at: 0,
@@ -282,13 +278,13 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Relaxed)
     }
 
-    /// Opens it, for `new`, whose slots these are. Under the channel's lock, with nothing lent.
-    fn open(&self, window: Window<T>, new: End<T>) {
+    /// Opens it. Under the channel's lock, with nothing lent.
+    fn open(&self, window: Window<T>, bound: usize, turn: usize, high_water: usize, weighs: bool) {
         let Window { slots, at, left } = window;
         let last = self.own_passed().wrapping_add(left);
+        let end = End { weighs, slots, at, last, turn, bound, high_water, ..End::NEW };
         // SAFETY: it is not open, so the end is the channel's lock's.
-        let end = unsafe { &mut *self.end.get() };
-        *end = End { slots, at, last, pace: end.pace.renewed(), ..new };
+        unsafe { *self.end.get() = end };
         // Release pairs with the Acquire in `with`.
         self.way.store(Way::Open as usize, Ordering::Release);
     }
@@ -342,14 +338,12 @@ impl<T> Lanes<T> {
         }
     }
 
-    /// Sends; if it is awaited, a [`Pace`] is kept. What a sender that has closed up with the receivers has passed then, and how
-    /// many values there may be.
+    /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
     #[inline]
-    fn pass_in<const AWAITED: bool>(
+    fn pass_in(
         &self,
         value: T,
         counts: bool,
-        time: &mut Time,
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<(), Missed<T>> {
         if let Err(way) = self.tail.look() {
@@ -364,14 +358,7 @@ impl<T> Lanes<T> {
             let bound = end.bound;
             let has_room = |seen| passed.wrapping_sub(seen) < bound;
             if !has_room(end.seen) {
-                if AWAITED && !end.pace.begin_look(time) {
-                    return Err(Missed::NotNow(value));
-                }
                 end.seen = self.head.passed_for_certain(has_room);
-                if AWAITED {
-                    let room = bound.saturating_sub(passed.wrapping_sub(end.seen));
-                    end.pace.end_look(room, end.turn, time);
-                }
                 if !has_room(end.seen) {
                     return Err(end.miss(value, counts));
                 }
@@ -400,45 +387,6 @@ impl<T> Lanes<T> {
                 }
             }
             Ok(())
-        })
-    }
-
-    /// Receives; if it is awaited, a [`Pace`] is kept.
-    #[inline]
-    fn pass_out<const AWAITED: bool>(
-        &self,
-        counts: bool,
-        time: &mut Time,
-    ) -> Result<T, Missed<()>> {
-        self.head.look().map_err(|way| way.refuse((), counts))?;
-        self.head.with(|end| {
-            let end = end.map_err(|way| way.refuse((), counts))?;
-            let passed = self.head.own_passed();
-            let bound = end.bound;
-            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-            if !has_value(end.seen) {
-                if AWAITED && !end.pace.begin_look(time) {
-                    return Err(Missed::NotNow(()));
-                }
-                end.seen = self.tail.passed_for_certain(has_value);
-                if AWAITED {
-                    let values = end.seen.wrapping_sub(passed).saturating_sub(bound);
-                    end.pace.end_look(values, end.turn, time);
-                }
-                if !has_value(end.seen) {
-                    return Err(end.miss((), counts));
-                }
-            }
-            if passed == end.last {
-                return Err(Missed::Spent(()));
-            }
-            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
-            // has; the value leaves here.
-            let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
-            self.head.publish(passed.wrapping_add(1));
-            end.fetch(passed.wrapping_add(1));
-            end.weigh(&mut value);
-            Ok(value)
         })
     }
 
@@ -491,13 +439,13 @@ impl<T> Lanes<T> {
     };
     #[inline]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
-        self.pass_in::<false>(value, counts, &mut Time::No, &mut None)
+        self.pass_in(value, counts, &mut None)
     }
 
     #[inline]
     pub(super) fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         let mut closed_up = None;
-        let sent = self.pass_in::<false>(value, false, &mut Time::No, &mut closed_up);
+        let sent = self.pass_in(value, false, &mut closed_up);
         if let Some((passed, bound)) = closed_up {
             self.fall_back(passed, bound);
         }
@@ -505,31 +453,30 @@ impl<T> Lanes<T> {
     }
 
     #[inline]
-    pub(super) fn send_awaited(&self, mut value: T) -> Result<(), Missed<T>> {
-        let mut time = Time::Some;
-        loop {
-            value = match self.pass_in::<true>(value, false, &mut time, &mut None) {
-                Err(Missed::NotNow(value)) if time == Time::Pauses => value,
-                sent => return sent,
-            };
-            pause(&mut time);
-        }
-    }
-
-    #[inline]
     pub(super) fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
-        self.pass_out::<false>(counts, &mut Time::No)
-    }
-
-    #[inline]
-    pub(super) fn recv_awaited(&self) -> Result<T, Missed<()>> {
-        let mut time = Time::Some;
-        loop {
-            match self.pass_out::<true>(false, &mut time) {
-                Err(Missed::NotNow(())) if time == Time::Pauses => pause(&mut time),
-                received => return received,
+        self.head.look().map_err(|way| way.refuse((), counts))?;
+        self.head.with(|end| {
+            let end = end.map_err(|way| way.refuse((), counts))?;
+            let passed = self.head.own_passed();
+            let bound = end.bound;
+            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+            if !has_value(end.seen) {
+                end.seen = self.tail.passed_for_certain(has_value);
+                if !has_value(end.seen) {
+                    return Err(end.miss((), counts));
+                }
             }
-        }
+            if passed == end.last {
+                return Err(Missed::Spent(()));
+            }
+            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
+            // has; the value leaves here.
+            let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
+            self.head.publish(passed.wrapping_add(1));
+            end.fetch(passed.wrapping_add(1));
+            end.weigh(&mut value);
+            Ok(value)
+        })
     }
 
     #[inline]
@@ -607,10 +554,8 @@ impl<T> Lanes<T> {
         // Before either is open, as each reads the other's.
         self.tail.publish(len);
         self.head.publish(0);
-        let bound = room.saturating_sub(slots);
-        self.tail.open(tail, End { weighs, turn, bound, high_water, ..End::NEW });
-        // What is there need not be looked for. (What has been received is nothing yet.)
-        self.head.open(head, End { weighs, turn, bound: values, seen: len, ..End::NEW });
+        self.tail.open(tail, room.saturating_sub(slots), turn, high_water, weighs);
+        self.head.open(head, values, turn, 0, weighs);
         self.signal([Way::Open; 2]);
     }
 

@@ -39,7 +39,6 @@
 
 mod lanes;
 mod owned_arena;
-mod pace;
 mod room;
 mod siding;
 

@@ -97,21 +97,8 @@ impl<T> Aside<T> for Siding<T> {
     }
 
     #[inline]
-    fn send_awaited(&self, value: T) -> Result<(), Missed<T>> {
-        match self.lanes() {
-            Some(lanes) => lanes.send_awaited(value),
-            None => Err(Missed::Shut(value)),
-        }
-    }
-
-    #[inline]
     fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv(counts)
-    }
-
-    #[inline]
-    fn recv_awaited(&self) -> Result<T, Missed<()>> {
-        self.lanes().ok_or(Missed::Shut(()))?.recv_awaited()
     }
 
     #[inline]
