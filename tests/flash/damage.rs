@@ -196,7 +196,7 @@ fn an_area_that_was_used() {
 }
 
 /// A write that fails ends it: nothing is written any more, and the next opening has all that was kept. An erase that
-/// fails is made elsewhere.
+/// fails is made elsewhere, or again.
 #[test]
 fn any_call_fails() {
     let chip = Chip::<4>::of(&blank());
@@ -220,7 +220,9 @@ fn any_call_fails() {
             assert_eq!(log.forget(1, 1), Err(FlashError::Failed));
             assert_eq!(log.maintain(), Err(FlashError::Failed));
         } else {
-            assert!(chip.calls() > call as u64 + 1, "it goes on elsewhere");
+            // It is told, if there was no other slot, and it is made again.
+            while log.maintain().expect("it failed once") {}
+            assert!(chip.calls() > call as u64 + 1, "call {call}");
         }
         check(&handed_out(&log), &ledger);
         drop(log);
