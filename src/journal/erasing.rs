@@ -24,15 +24,10 @@ pub(super) fn first<D: LogDevice>(
         let binding = Binding { log_id, segment: state.segment };
         let mut scanner = Scanner::new(binding, room.min(state.available));
         let mut first = 0;
-        loop {
-            match scanner.next(window, device) {
-                Item::Record { offset, header } => {
-                    let found = checkpoint(device, window, offset, &header);
-                    first = found.map_or(first, |found| first.max(found.first));
-                }
-                // Behind it nothing is believed, see `Fold::is_cut_off`.
-                Item::Damage { .. } | Item::End { .. } => break,
-            }
+        // Behind damage nothing is believed, see `Fold::is_cut_off`.
+        while let Item::Record { offset, header } = scanner.next(window, device) {
+            let found = checkpoint(device, window, offset, &header);
+            first = found.map_or(first, |found| first.max(found.first));
         }
         if first > 0 {
             return first.min(state.segment);

@@ -115,7 +115,8 @@ fn every_call_of_a_recovery<const W: usize>(corrects: bool) {
 
 /// One log, with cuts at random for a long time, and of each recovery up to eight.
 fn again_and_again<const W: usize>(corrects: bool) {
-    for seed in 1..=12 {
+    // The last one has been through a torn erase of the newest segment that made an old checkpoint readable.
+    for seed in (1..=12).chain([230]) {
         let mut random = Random(seed * 1000 + W as u64);
         let mut ledger = Ledger::new();
         let mut image = blank();

@@ -123,7 +123,7 @@ pub fn handed_out<const W: usize>(log: &Log<'_, W>) -> Vec<(u16, u64)> {
             assert!(buffer == payload(chan, after), "another payload: {chan}:{after}");
             found.push((chan, after));
         }
-        assert_eq!(log.is_closed(chan), false);
+        assert!(!log.is_closed(chan));
         assert!(log.last_seq() != CLOSED);
     }
     assert_eq!(log.live(), found.len());
