@@ -216,7 +216,6 @@ fn scripted(chip: &mut Chip, memory: &mut Memory, fates: &mut [Fate; MESSAGES]) 
         let Some(log) = open(chip, memory) else { break };
         check(&log, fates)?;
         run(&log, fates, &mut numbers, 60)?;
-        drop(log);
         if chip.dead {
             break;
         }
@@ -246,6 +245,10 @@ fn every_call() -> Outcome {
     Ok(())
 }
 
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "tests are run for each lock; here there is none"
+)]
 fn power_fails_at_every_call<M: RawMutex + 'static>() -> Outcome {
     every_call()
 }
@@ -272,6 +275,10 @@ fn again_and_again() -> Outcome {
     Ok(())
 }
 
+#[expect(
+    clippy::extra_unused_type_parameters,
+    reason = "tests are run for each lock; here there is none"
+)]
 fn power_fails_again_and_again<M: RawMutex + 'static>() -> Outcome {
     again_and_again()
 }
