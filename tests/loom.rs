@@ -113,7 +113,8 @@ models! {
 /// Two leases are given up on two threads. Both have read the payload; whoever has the memory next
 /// writes it.
 fn last_leases<M: RawMutex + Sync + Send + 'static>() {
-    explore(None, || {
+    // Three preemptions: each release tries the short way first, and looks again if another one came first.
+    explore(Some(3), || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
@@ -232,7 +233,8 @@ fn stale_redeem_and_reuse<M: RawMutex + Sync + Send + 'static>() {
 
 /// One lease becomes a ticket while the other one is given up: the payload stays.
 fn deposit_and_release<M: RawMutex + Sync + Send + 'static>() {
-    explore(None, || {
+    // Three preemptions: each release tries the short way first, and looks again if another one came first.
+    explore(Some(3), || {
         with_arena::<M, 1, 1>(|arena| {
             let bytes = Bytes::new();
             let one = arena.try_alloc(16).expect("empty").freeze();
