@@ -82,7 +82,9 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
     /// Whether all that was pending at the opening was received; until then there is no slot for other messages, which
     /// would come before.
     pub fn is_recovered(&self) -> bool {
-        self.look_for_the_end();
+        if !self.backlog.is_closed() {
+            self.look_for_the_end();
+        }
         self.backlog.is_closed()
     }
 

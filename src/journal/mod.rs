@@ -33,6 +33,8 @@ mod keep;
 mod record;
 mod recover;
 mod report;
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
+pub(crate) mod reserve;
 mod scan;
 mod segment;
 mod sum;

@@ -51,10 +51,9 @@ impl Survey {
                 }
                 _ => {
                     // Headers are durable before the first record is written: where there is none, a write of them was torn.
-                    let (from, to) = match available == bytes {
-                        true => (SEGMENT_HEADER as u32, last),
-                        false => (0, available),
-                    };
+                    let whole = available == bytes;
+                    let (from, to) =
+                        if whole { (SEGMENT_HEADER as u32, last) } else { (0, available) };
                     state.spare = window.past_zeros(device, from, to) == Some(to);
                     if !state.spare {
                         let from = Position { segment: 0, offset: slot };

@@ -6,8 +6,9 @@ use super::commit::Guard;
 use super::error::LogError;
 use super::files::{LogFiles, read_record};
 use super::log::Log;
-use super::slots::{For, stage_checkpoint};
+use super::slots::stage_checkpoint;
 use super::state::Holds;
+use crate::journal::reserve::For;
 use crate::journal::{Kind, Live, Position, Record};
 
 /// Places of the index that are looked at while the lock is held; models have small ones.
@@ -76,8 +77,7 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         state = self.sync_to(state, end)?;
         // Not the number behind it: there may be a gap that was passed over, which goes with it.
-        state.checkpoint.first =
-            state.segments().filter(|&number| number > oldest).min().unwrap_or(oldest + 1);
+        state.checkpoint.first = state.oldest_from(oldest + 1);
         state = self.make_room(state, 0, For::Collector)?;
         stage_checkpoint(&mut state);
         let end = state.stage.end();

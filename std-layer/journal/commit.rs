@@ -12,9 +12,9 @@ use std::sync::PoisonError;
 use super::error::LogError;
 use super::files::{LogFile, LogFiles, uninterrupted, write_all};
 use super::log::Log;
-use super::slots::For;
 use super::state::State;
 use super::sync::MutexGuard;
+use crate::journal::reserve::For;
 use crate::journal::{Flags, Position};
 
 pub(super) type Guard<'s, F> = MutexGuard<'s, State<<F as LogFiles>::File>>;

@@ -9,9 +9,9 @@ use super::commit::Guard;
 use super::error::{LogError, ReadError};
 use super::files::{LogFiles, read_record};
 use super::options::{Level, Options};
-use super::slots::For;
 use super::state::State;
 use super::sync::{Condvar, Mutex};
+use crate::journal::reserve::For;
 use crate::journal::{CLOSED, Flags, Kind, Live, Position, Record};
 
 /// A message that is to be kept.

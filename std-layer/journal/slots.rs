@@ -10,30 +10,8 @@ use super::files::{LogFile, LogFiles, blank, uninterrupted, write_all};
 use super::log::Log;
 use super::options::Options;
 use super::state::{Holds, Slot, State};
+use crate::journal::reserve::For;
 use crate::journal::{Checkpoint, Kind, Position, Record, SEGMENT_HEADER, SegmentHeader, Span};
-
-/// For whom there must be room.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum For {
-    /// Messages.
-    Sends,
-    /// What makes messages that live fewer.
-    Acks,
-    /// What is copied forward from the oldest segment, and that it is not needed any more.
-    Collector,
-}
-
-impl For {
-    /// Slots that are left free for the others. Who comes to fewer does not even write in the current segment: it was begun
-    /// for those others, and what is copied forward finds a whole one, which is room for all that can live in the oldest.
-    pub(super) fn leaves(self) -> usize {
-        match self {
-            Self::Sends => 2,
-            Self::Acks => 1,
-            Self::Collector => 0,
-        }
-    }
-}
 
 impl<F: LogFiles> Log<F> {
     /// Returns with room on the stage, and in the segment, for a record of that length.

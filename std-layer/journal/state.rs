@@ -113,9 +113,15 @@ impl<F: LogFile> State<F> {
         })
     }
 
+    /// The oldest segment from that number on.
+    pub(super) fn oldest_from(&self, number: u64) -> u64 {
+        let later = self.segments().filter(|&segment| segment >= number);
+        later.min().unwrap_or(self.segment())
+    }
+
     /// The oldest segment.
     pub(super) fn oldest(&self) -> u64 {
-        self.segments().min().unwrap_or(self.segment())
+        self.oldest_from(0)
     }
 
     /// Slots but those that hold what is not understood.

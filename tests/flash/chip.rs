@@ -32,6 +32,13 @@ impl Image {
         self.bytes[bit / 8] ^= 1 << (bit % 8);
     }
 
+    /// With these bytes erased.
+    pub fn erase(&mut self, bytes: std::ops::Range<usize>) {
+        self.bytes[bytes.clone()].fill(0xFF);
+        self.used[bytes.clone()].fill(false);
+        self.torn[bytes].fill(false);
+    }
+
     pub fn fill_with(&mut self, mut byte: impl FnMut() -> u8) {
         self.bytes.fill_with(&mut byte);
         self.used.fill(true);

@@ -317,3 +317,53 @@ fn other_geometries() {
     let error = FlashLog::open(slots(&chip), &mut memory, long).map(drop).unwrap_err();
     assert!(matches!(error, FlashOpenError::Options(_)), "{error:?}");
 }
+
+/// A gap that was passed over is so for good: also when the segment before it is not needed any more.
+#[test]
+fn a_gap_that_was_passed_over_stays_so() {
+    let (chip, mut memory) = (Chip::<4>::of(&blank()), Memory::new());
+    let (log, _) = open(&chip, &mut memory).unwrap();
+    // In each segment something lives. Slots are used in their order: until the third segment is begun.
+    let slot = |number: usize| (number - 1) * SLOT as usize..number * SLOT as usize;
+    for seq in 1.. {
+        log.keep(&Entry { chan: 1, seq, payload: &[7; 90] }, ()).unwrap();
+        if seq % 3 != 0 {
+            log.forget(1, seq).unwrap();
+        }
+        if chip.image().bytes[slot(3)].iter().any(|&byte| byte != 0xFF) {
+            break;
+        }
+    }
+    drop(log);
+    let mut image = chip.image();
+    image.erase(slot(2));
+    let chip = Chip::<4>::of(&image);
+    let (log, report) = FlashLog::open(slots(&chip), &mut memory, salvaging()).unwrap();
+    let damage = report.first_damage.unwrap();
+    assert_eq!((damage.kind, damage.from.segment, damage.to), (DamageKind::Missing, 2, 1));
+    for (chan, seq) in handed_out_numbers(&log) {
+        log.forget(chan, seq).unwrap();
+    }
+    log.sync().unwrap();
+    drop(log);
+    // Through all of the log, with an opening at each step: strict ones.
+    for seq in 1000..1100 {
+        let (log, report) = open(&chip, &mut memory).unwrap();
+        assert_eq!(report.damaged, 0, "{report:?}");
+        log.keep(&Entry { chan: 1, seq, payload: &[8; 90] }, ()).unwrap();
+        log.forget(1, seq).unwrap();
+        log.sync().unwrap();
+        while log.maintain().unwrap() {}
+    }
+}
+
+/// What a log hands out, whatever it is.
+fn handed_out_numbers<const W: usize>(log: &crate::script::Log<'_, W>) -> Vec<(u16, u64)> {
+    let mut found = Vec::new();
+    let mut after = 0;
+    while let Some(pending) = log.next_pending(1, after) {
+        after = pending.seq;
+        found.push((1, after));
+    }
+    found
+}

@@ -6,8 +6,8 @@ use core::fmt;
 use super::acks::Acks;
 use super::error::FlashError;
 use super::memory::FlashOptions;
-use super::space::For;
 use super::tail::{SPAN, Tail};
+use crate::journal::reserve::For;
 use crate::journal::sum::sum;
 use crate::journal::{
     CLOSED, Checkpoint, Entry, Index, Journal, Kind, Live, LogDevice, Pending, Position,

@@ -6,9 +6,10 @@ use super::acks::Acks;
 use super::error::FlashOpenError;
 use super::log::{FlashLog, State, bytes_of};
 use super::memory::{FlashMemory, FlashOptions};
-use super::space::{For, area};
+use super::space::area;
 use super::tail::{SPAN, Tail};
 use crate::journal::recover::recover_or_begin;
+use crate::journal::reserve::For;
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Live, LogDevice, Memory, OpenPolicy, Position,
     RecoveryReport, SlotState, Span, record_len,

@@ -6,6 +6,7 @@
 use super::error::FlashError;
 use super::log::State;
 use super::tail::CHECKPOINT;
+use crate::journal::reserve::For;
 use crate::journal::sum::Sum;
 use crate::journal::{
     Binding, Flags, Kind, Live, LogDevice, Position, RECORD_HEADER, RecordHeader, SEGMENT_HEADER,
@@ -14,29 +15,6 @@ use crate::journal::{
 
 /// What is copied at a time.
 const PIECE: u32 = 64;
-
-/// For whom there must be room.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum For {
-    /// Messages.
-    Sends,
-    /// What makes messages that live fewer.
-    Acks,
-    /// What is copied forward from the oldest segment, and that it is not needed any more.
-    Collector,
-}
-
-impl For {
-    /// Slots that are left free for the others. Who comes to fewer does not even write in the current segment: it was begun
-    /// for those others, and what is copied forward finds a whole one, which is room for all that can live in the oldest.
-    pub(super) fn leaves(self) -> usize {
-        match self {
-            Self::Sends => 2,
-            Self::Acks => 1,
-            Self::Collector => 0,
-        }
-    }
-}
 
 /// Bytes of messages that a segment can hold: behind a checkpoint, and with room for another one at the end.
 pub(super) fn area(segment_bytes: u32) -> u32 {
@@ -57,10 +35,16 @@ impl<D: LogDevice> State<'_, D> {
         usable.saturating_sub(3) as u64 * u64::from(area) / 2
     }
 
+    /// The oldest segment from that number on.
+    fn oldest_from(&self, number: u64) -> u64 {
+        let segments = self.slots.iter().map(|slot| slot.segment);
+        segments.filter(|&segment| segment >= number).min().unwrap_or(self.tail.binding.segment)
+    }
+
     /// The oldest segment.
     fn oldest(&self) -> u64 {
-        let segments = self.slots.iter().map(|slot| slot.segment).filter(|&segment| segment != 0);
-        segments.min().unwrap_or(self.tail.binding.segment)
+        // In a slot of the number 0 is none.
+        self.oldest_from(1)
     }
 
     /// Returns with room in the segment for records of that length.
@@ -149,7 +133,8 @@ impl<D: LogDevice> State<'_, D> {
             }
         }
         // All is copied; now it is not needed any more, and that is durable before it is gone.
-        self.checkpoint.first = oldest + 1;
+        // Not the number behind it: there may be a gap that was passed over, which goes with it.
+        self.checkpoint.first = self.oldest_from(oldest + 1);
         let end = self.tail.end + CHECKPOINT;
         if end > self.device.segment_bytes() - SEGMENT_HEADER as u32 {
             self.begin_next()?;

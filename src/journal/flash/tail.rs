@@ -2,7 +2,7 @@
 
 use super::error::FlashError;
 use super::log::State;
-use super::space::For;
+use crate::journal::reserve::For;
 use crate::journal::sum::Sum;
 use crate::journal::{
     ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, Position, RECORD_HEADER, Record,
