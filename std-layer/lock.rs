@@ -49,6 +49,15 @@ impl StdRawMutex {
         Self { held: AtomicBool::new(false) }
     }
 
+    /// Waits until it is free, and holds it for as long as the guard lives.
+    #[inline]
+    pub(super) fn hold(&self) -> Held<'_> {
+        if !self.try_acquire() {
+            self.contend();
+        }
+        Held(&self.held)
+    }
+
     #[inline]
     fn try_acquire(&self) -> bool {
         // Acquire pairs with the Release in `Held::drop`: what the last holder wrote is seen.
@@ -57,23 +66,28 @@ impl StdRawMutex {
 
     #[cold]
     fn contend(&self) {
-        let mut yields = 0;
-        let [mut nap, longest_nap] = NAPS;
-        loop {
-            for _ in 0..LOOKS {
-                // A plain load until it looks free, so that waiters share the cache line.
-                if !self.held.load(Ordering::Relaxed) && self.try_acquire() {
-                    return;
-                }
-                core::hint::spin_loop();
+        // A plain load until it looks free, so that waiters share the cache line.
+        wait_until(|| !self.held.load(Ordering::Relaxed) && self.try_acquire());
+    }
+}
+
+/// Until it is so, which is soon, unless whom it depends on is not running.
+pub(super) fn wait_until(is_so: impl Fn() -> bool) {
+    let mut yields = 0;
+    let [mut nap, longest_nap] = NAPS;
+    loop {
+        for _ in 0..LOOKS {
+            if is_so() {
+                return;
             }
-            if yields < YIELDS {
-                yields += 1;
-                thread::yield_now();
-            } else {
-                thread::sleep(nap);
-                nap = (nap * 2).min(longest_nap);
-            }
+            core::hint::spin_loop();
+        }
+        if yields < YIELDS {
+            yields += 1;
+            thread::yield_now();
+        } else {
+            thread::sleep(nap);
+            nap = (nap * 2).min(longest_nap);
         }
     }
 }
@@ -84,14 +98,22 @@ impl Default for StdRawMutex {
     }
 }
 
-/// Gives the lock up, also when the closure unwinds.
-struct Held<'a>(&'a StdRawMutex);
+/// Gives a lock up when it is dropped, also by a closure that unwinds.
+pub(super) struct Held<'a>(&'a AtomicBool);
+
+impl<'a> Held<'a> {
+    /// Of a lock that is held for as long as this says so.
+    #[inline]
+    pub(super) fn by(held: &'a AtomicBool) -> Self {
+        Self(held)
+    }
+}
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release: everything done under the lock happens before the next holder's Acquire.
-        self.0.held.store(false, Ordering::Release);
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -103,10 +125,7 @@ unsafe impl RawMutex for StdRawMutex {
 
     #[inline]
     fn lock<R>(&self, f: impl FnOnce() -> R) -> R {
-        if !self.try_acquire() {
-            self.contend();
-        }
-        let _held = Held(self);
+        let _held = self.hold();
         f()
     }
 }

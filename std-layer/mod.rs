@@ -2,6 +2,7 @@
 //! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker
 //! threads; with the `monitor` feature reports of what goes on in a process.
 
+mod biased;
 mod block_on;
 pub mod blocking;
 mod byte_stream;

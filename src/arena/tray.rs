@@ -32,7 +32,7 @@ use super::pile::Piles;
 use super::word::{Bits, CasWords, LAST_GENERATION};
 use crate::prefetch;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use crate::sync::{RawMutex, SpinRawMutex, const_fn};
+use crate::sync::{RawMutex, SpinRawMutex, const_fn, thread};
 
 /// Payloads that change their place in one critical section.
 const CHAIN: usize = 8;
@@ -149,7 +149,7 @@ impl Trays {
 
     #[inline]
     fn mine(&self) -> usize {
-        thread::number() % TRAYS
+        thread::number() as usize % TRAYS
     }
 }
 
@@ -317,48 +317,5 @@ impl<M: RawMutex> ArenaRef<'_, M> {
         for class in 0..QUICK {
             while piles.height(class) > 0 && self.lower(piles, class) {}
         }
-    }
-}
-
-/// Numbers for threads, from zero on.
-#[cfg(not(loom))]
-mod thread {
-    use core::cell::Cell;
-    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-    std::thread_local! {
-        /// The number, plus one once it is given.
-        static NUMBER: Cell<usize> = const { Cell::new(0) };
-    }
-
-    #[inline]
-    pub(super) fn number() -> usize {
-        match NUMBER.get() {
-            // Relaxed: any number will do.
-            0 => NUMBER.set(NEXT.fetch_add(1, Relaxed).wrapping_add(1)),
-            number => return number - 1,
-        }
-        NUMBER.get().wrapping_sub(1)
-    }
-}
-
-#[cfg(loom)]
-mod thread {
-    extern crate std;
-
-    use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    loom::lazy_static! {
-        static ref NEXT: AtomicUsize = AtomicUsize::new(0);
-    }
-
-    loom::thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn number() -> usize {
-        NUMBER.with(|number| *number)
     }
 }

@@ -6,6 +6,8 @@
 pub(crate) mod claim;
 pub(crate) mod locked;
 pub(crate) mod spin;
+#[cfg(any(feature = "std", loom))]
+pub(crate) mod thread;
 pub(crate) mod wait;
 pub(crate) mod waker;
 
