@@ -53,6 +53,8 @@ pub(super) struct Biased {
     left: Cell<u32>,
     /// How often the bias was taken away, at the most. Under `held`.
     steps: Cell<u8>,
+    /// Whether it may be biased from now on.
+    may_bias: AtomicBool,
     /// Of the owner.
     inside: AtomicBool,
     /// Of all others.
@@ -70,6 +72,7 @@ impl Biased {
                 last: Cell::new(thread::NONE),
                 left: Cell::new(0),
                 steps: Cell::new(0),
+                may_bias: AtomicBool::new(true),
                 inside: AtomicBool::new(false),
                 held: AtomicBool::new(false),
             }
@@ -91,6 +94,12 @@ impl Biased {
             self.inside.store(false, Ordering::Release);
         }
         self.share(me)
+    }
+
+    /// Whether it may be biased from now on. A bias that is there stays.
+    pub(super) fn let_bias(&self, may_bias: bool) {
+        // Relaxed: who sees it late biases it, and that is right, too.
+        self.may_bias.store(may_bias, Ordering::Relaxed);
     }
 
     /// Acquire, so that what is done inside stays behind it. There is nothing to be seen: since this thread's number was
@@ -139,7 +148,8 @@ impl Biased {
     #[cold]
     fn bias(&self, me: u32) {
         self.left.set(self.patience());
-        if me != thread::SHARED && heavy_fence::is_there() {
+        let may_bias = self.may_bias.load(Ordering::Relaxed) && me != thread::SHARED;
+        if may_bias && heavy_fence::is_there() {
             // Relaxed: it means something to this thread, which has stored it, and to those who have `held` after it, which is
             // given up by a Release.
             self.owner.store(me, Ordering::Relaxed);
