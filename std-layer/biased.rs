@@ -46,7 +46,7 @@ const MOST_STEPS: u8 = 5;
 
 /// A lock, biased to a thread that takes it over and over again. 16 bytes.
 #[repr(C)]
-pub(super) struct Biased {
+pub struct Biased {
     owner: AtomicU32,
     /// Who took it last by `held`, and how often more in a row until it is biased. Under `held`.
     last: Cell<u32>,
@@ -66,7 +66,7 @@ unsafe impl Sync for Biased {}
 
 impl Biased {
     crate::sync::const_fn! {
-        pub(super) const fn new() -> Self {
+        pub const fn new() -> Self {
             Self {
                 owner: AtomicU32::new(thread::NONE),
                 last: Cell::new(thread::NONE),
@@ -81,7 +81,7 @@ impl Biased {
 
     /// Waits until it is free, and holds it for as long as the guard lives. Not to be entered again meanwhile.
     #[inline]
-    pub(super) fn hold(&self) -> Held<'_> {
+    pub fn hold(&self) -> Held<'_> {
         let me = thread::number();
         if BIASES && self.is_mine(me) {
             // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
@@ -97,7 +97,7 @@ impl Biased {
     }
 
     /// Whether it may be biased from now on. A bias that is there stays.
-    pub(super) fn let_bias(&self, may_bias: bool) {
+    pub fn let_bias(&self, may_bias: bool) {
         // Relaxed: who sees it late biases it, and that is right, too.
         self.may_bias.store(may_bias, Ordering::Relaxed);
     }

@@ -39,6 +39,45 @@ unsafe impl RawMutex for StdRawMutex {
     }
 }
 
+/// The lock of a lane, which is not biased here: [`Biased`](super::biased::Biased) has a model of its own.
+pub(super) struct Lock(OnceLock<loom::sync::Mutex<()>>);
+
+impl Lock {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub(super) fn hold(&self) -> loom::sync::MutexGuard<'_, ()> {
+        self.0.get_or_init(Default::default).lock().expect("no model panics in here")
+    }
+
+    pub(super) fn let_bias(&self, _may_bias: bool) {}
+}
+
+/// Gives a lock up when it is dropped.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Held<'a>(&'a loom::sync::atomic::AtomicBool);
+
+impl<'a> Held<'a> {
+    pub(super) fn by(held: &'a loom::sync::atomic::AtomicBool) -> Self {
+        Self(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, loom::sync::atomic::Ordering::Release);
+    }
+}
+
+/// Until it is so: others go on meanwhile.
+pub(super) fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        loom::thread::yield_now();
+    }
+}
+
 /// A number that begins with what a `const` says.
 pub(super) struct AtomicUsize(OnceLock<loom::sync::atomic::AtomicUsize>, usize);
 

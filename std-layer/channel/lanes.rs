@@ -21,7 +21,9 @@ use crate::std_layer::biased::Biased;
 #[cfg(not(loom))]
 use crate::std_layer::lock::Held;
 #[cfg(loom)]
-use crate::std_layer::modelled::{AtomicUsize, Held, Lock as Biased, Watch};
+type Held<'a> = loom::sync::MutexGuard<'a, ()>;
+#[cfg(loom)]
+use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
 use crate::std_layer::park::waits_among_many;
 
 /// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
