@@ -1,18 +1,9 @@
 //! A lock for threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use crate::sync::RawMutex;
-
-/// How often a waiter looks before it gives its time slice away: about a microsecond, several times what
-/// anybody holds a lock of this crate for.
-const LOOKS: u32 = 32;
-/// How often it does that before it goes to sleep: by then the holder is not running, and not about to.
-const YIELDS: u32 = 32;
-/// How long it sleeps at first, and at most.
-const NAPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+use crate::sync::thread::wait_until;
 
 /// A lock for threads: one byte. Who finds it held spins for a moment, then lets others run, then sleeps, a
 /// millisecond at most.
@@ -49,15 +40,6 @@ impl StdRawMutex {
         Self { held: AtomicBool::new(false) }
     }
 
-    /// Waits until it is free, and holds it for as long as the guard lives.
-    #[inline]
-    pub(super) fn hold(&self) -> Held<'_> {
-        if !self.try_acquire() {
-            self.contend();
-        }
-        Held(&self.held)
-    }
-
     #[inline]
     fn try_acquire(&self) -> bool {
         // Acquire pairs with the Release in `Held::drop`: what the last holder wrote is seen.
@@ -71,49 +53,20 @@ impl StdRawMutex {
     }
 }
 
-/// Until it is so, which is soon, unless whom it depends on is not running.
-pub(super) fn wait_until(is_so: impl Fn() -> bool) {
-    let mut yields = 0;
-    let [mut nap, longest_nap] = NAPS;
-    loop {
-        for _ in 0..LOOKS {
-            if is_so() {
-                return;
-            }
-            core::hint::spin_loop();
-        }
-        if yields < YIELDS {
-            yields += 1;
-            thread::yield_now();
-        } else {
-            thread::sleep(nap);
-            nap = (nap * 2).min(longest_nap);
-        }
-    }
-}
-
 impl Default for StdRawMutex {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// Gives a lock up when it is dropped, also by a closure that unwinds.
-pub(super) struct Held<'a>(&'a AtomicBool);
-
-impl<'a> Held<'a> {
-    /// Of a lock that is held for as long as this says so.
-    #[inline]
-    pub(super) fn by(held: &'a AtomicBool) -> Self {
-        Self(held)
-    }
-}
+/// Gives the lock up, also when the closure unwinds.
+struct Held<'a>(&'a StdRawMutex);
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
         // Release: everything done under the lock happens before the next holder's Acquire.
-        self.0.store(false, Ordering::Release);
+        self.0.held.store(false, Ordering::Release);
     }
 }
 
@@ -125,7 +78,10 @@ unsafe impl RawMutex for StdRawMutex {
 
     #[inline]
     fn lock<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _held = self.hold();
+        if !self.try_acquire() {
+            self.contend();
+        }
+        let _held = Held(self);
         f()
     }
 }

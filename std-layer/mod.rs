@@ -2,11 +2,6 @@
 //! under the names of crossbeam-channel), streams of bytes, arenas over mapped memory, and a [`runtime`] of worker
 //! threads; with the `monitor` feature reports of what goes on in a process.
 
-#[cfg(not(loom))]
-mod biased;
-#[cfg(loom)]
-#[doc(hidden)]
-pub mod biased;
 mod block_on;
 pub mod blocking;
 mod byte_stream;

@@ -39,7 +39,7 @@ unsafe impl RawMutex for StdRawMutex {
     }
 }
 
-/// The lock of a lane, which is not biased here: [`Biased`](super::biased::Biased) has a model of its own.
+/// The lock of a lane, which is not biased here: [`Biased`](crate::sync::biased::Biased) has a model of its own.
 pub(super) struct Lock(OnceLock<loom::sync::Mutex<()>>);
 
 impl Lock {
@@ -52,30 +52,6 @@ impl Lock {
     }
 
     pub(super) fn let_bias(&self, _may_bias: bool) {}
-}
-
-/// Gives a lock up when it is dropped.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Held<'a>(&'a loom::sync::atomic::AtomicBool);
-
-impl<'a> Held<'a> {
-    pub(super) fn by(held: &'a loom::sync::atomic::AtomicBool) -> Self {
-        Self(held)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, loom::sync::atomic::Ordering::Release);
-    }
-}
-
-/// Until it is so: others go on meanwhile.
-pub(super) fn wait_until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        loom::thread::yield_now();
-    }
 }
 
 /// A number that begins with what a `const` says.

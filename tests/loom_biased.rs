@@ -15,7 +15,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-use cloakroom::std_layer::biased::Biased;
+use cloakroom::sync::biased::{Biased, Held};
 use loom_lock::explore;
 
 struct Guarded {
@@ -28,7 +28,15 @@ unsafe impl Sync for Guarded {}
 
 impl Guarded {
     fn add(&self) -> u32 {
-        let _held = self.lock.hold();
+        let held = self.lock.hold();
+        self.add_held(held)
+    }
+
+    fn try_add(&self) -> bool {
+        self.lock.try_hold().map(|held| self.add_held(held)).is_some()
+    }
+
+    fn add_held(&self, _held: Held<'_>) -> u32 {
         // SAFETY: loom fails the model if two are in here at once.
         self.value.with_mut(|value| unsafe {
             *value += 1;
@@ -69,6 +77,21 @@ fn taken_away() {
 #[test]
 fn taken_over() {
     with(&[3], 2);
+}
+
+/// Who only tries does not wait for the owner, and takes nothing away from one who is inside.
+#[test]
+fn tried() {
+    explore(Some(3), || {
+        let guarded = Arc::new(Guarded { lock: Biased::new(), value: UnsafeCell::new(0) });
+        guarded.add();
+        guarded.add();
+        let other = guarded.clone();
+        let other = thread::spawn(move || (0..2).filter(|_| other.try_add()).count() as u32);
+        let own = (0..2).filter(|_| guarded.try_add()).count() as u32;
+        let others = other.join().unwrap();
+        assert_eq!(guarded.add(), 3 + own + others);
+    });
 }
 
 /// Two come at once, and the owner once more when they have.

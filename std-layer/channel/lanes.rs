@@ -17,9 +17,7 @@ use loom::sync::atomic::{Ordering, fence};
 use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 #[cfg(not(loom))]
-use crate::std_layer::biased::Biased;
-#[cfg(not(loom))]
-use crate::std_layer::lock::Held;
+use crate::sync::biased::{Biased, Held};
 #[cfg(loom)]
 type Held<'a> = loom::sync::MutexGuard<'a, ()>;
 #[cfg(loom)]

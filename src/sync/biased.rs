@@ -21,22 +21,18 @@
 //! each. The owner's is a fence to the compiler alone; the other one's is one for all processors: whatever the owner had stored by
 //! then is seen, and what it loads after that is what was stored before. A model checker is given two full fences in their place.
 
-use std::cell::Cell;
+use core::cell::Cell;
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
-#[cfg(not(loom))]
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
 
-#[cfg(not(loom))]
-use super::lock::{Held, wait_until};
-#[cfg(loom)]
-use super::modelled::{Held, wait_until};
-use crate::sync::thread;
+use super::heavy_fence;
+use super::thread::{self, wait_until};
 
-/// Where it has been measured, and there is such a fence: elsewhere it is a lock like others.
-const BIASES: bool =
-    cfg!(any(loom, all(target_os = "linux", target_arch = "x86_64", not(any(miri, shuttle)))));
+/// Elsewhere it is a lock like others.
+const BIASES: bool = heavy_fence::MAY_BE_THERE;
 
 /// How often in a row one thread takes it before it is biased: what that saves by then, some 3 ns each time, is what it costs to take
 /// the bias away. Four times as often after each time that happens, up to these steps: then a system call once in 10 ms is no
@@ -65,7 +61,7 @@ pub struct Biased {
 unsafe impl Sync for Biased {}
 
 impl Biased {
-    crate::sync::const_fn! {
+    super::const_fn! {
         pub const fn new() -> Self {
             Self {
                 owner: AtomicU32::new(thread::NONE),
@@ -83,17 +79,58 @@ impl Biased {
     #[inline]
     pub fn hold(&self) -> Held<'_> {
         let me = thread::number();
-        if BIASES && self.is_mine(me) {
-            // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
-            self.inside.store(true, Ordering::Relaxed);
-            light_fence();
-            if self.is_mine(me) {
-                return Held::by(&self.inside);
-            }
-            // Release, as in `Held::drop`: who waits sees what this thread has done inside before.
-            self.inside.store(false, Ordering::Release);
+        if let Some(held) = self.enter(me) {
+            return held;
         }
-        self.share(me)
+        if !self.try_share() {
+            self.contend();
+        }
+        let held = Held(&self.held);
+        if self.is_biased() {
+            self.take_away();
+            // Acquire pairs with the owner's Release: what it has done inside is seen.
+            wait_until(|| !self.inside.load(Ordering::Acquire));
+        }
+        self.note(me);
+        held
+    }
+
+    /// Holds it, if nobody else does.
+    #[inline]
+    pub fn try_hold(&self) -> Option<Held<'_>> {
+        let me = thread::number();
+        if let Some(held) = self.enter(me) {
+            return Some(held);
+        }
+        if !self.try_share() {
+            return None;
+        }
+        let held = Held(&self.held);
+        if self.is_biased() {
+            let owner = self.take_away();
+            // Acquire: as in `hold`.
+            if self.inside.load(Ordering::Acquire) {
+                // Its again: who has looked meanwhile, and seen that it is not, comes by `held`. Relaxed: as in `bias`.
+                self.owner.store(owner, Ordering::Relaxed);
+                return None;
+            }
+        }
+        self.note(me);
+        Some(held)
+    }
+
+    /// If it is biased to this thread.
+    #[inline]
+    fn enter(&self, me: u32) -> Option<Held<'_>> {
+        if !BIASES || !self.is_mine(me) {
+            return None;
+        }
+        // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
+        self.inside.store(true, Ordering::Relaxed);
+        light_fence();
+        // Gives it up if it is not: who waits sees what this thread has done inside before.
+        let held = Held(&self.inside);
+        self.is_mine(me).then_some(held)
     }
 
     /// Whether it may be biased from now on. A bias that is there stays.
@@ -110,22 +147,21 @@ impl Biased {
     }
 
     #[inline]
-    fn share(&self, me: u32) -> Held<'_> {
-        if !self.try_share() {
-            self.contend();
-        }
+    fn is_biased(&self) -> bool {
+        // Relaxed: changed under `held` alone.
+        BIASES && self.owner.load(Ordering::Relaxed) != thread::NONE
+    }
+
+    /// That this thread has come, which has `held`.
+    #[inline]
+    fn note(&self, me: u32) {
         if BIASES {
-            // Relaxed: changed under `held` alone.
-            if self.owner.load(Ordering::Relaxed) != thread::NONE {
-                self.take_away();
-            }
             let left = if self.last.replace(me) == me { self.left.get() } else { self.patience() };
             self.left.set(left - 1);
             if left == 1 {
                 self.bias(me);
             }
         }
-        Held::by(&self.held)
     }
 
     fn patience(&self) -> u32 {
@@ -156,15 +192,28 @@ impl Biased {
         }
     }
 
-    /// From the owner. With `held`, so nobody else does, and it is not biased to another thread meanwhile.
+    /// From the owner, which is still inside, if `inside` says so now, and does not enter by it any more. With `held`, so nobody else
+    /// does, and it is not biased to another thread meanwhile. Who it was.
     #[cold]
-    fn take_away(&self) {
+    fn take_away(&self) -> u32 {
         self.steps.set((self.steps.get() + 1).min(MOST_STEPS));
         self.last.set(thread::NONE);
+        let owner = self.owner.load(Ordering::Relaxed);
         self.owner.store(thread::NONE, Ordering::Relaxed);
         heavy_fence::for_all();
-        // Acquire pairs with the owner's Release: what it has done inside is seen.
-        wait_until(|| !self.inside.load(Ordering::Acquire));
+        owner
+    }
+}
+
+/// Gives the lock up when it is dropped.
+#[must_use]
+pub struct Held<'a>(&'a AtomicBool);
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: everything done under the lock happens before the next holder's Acquire.
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -177,56 +226,60 @@ fn light_fence() {
     fence(Ordering::SeqCst);
 }
 
-/// A full fence of every processor that runs a thread of this process.
-#[cfg(all(target_os = "linux", target_arch = "x86_64", not(any(miri, loom, shuttle))))]
-mod heavy_fence {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{Ordering, fence};
-    use std::thread;
-    use std::time::Duration;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::thread::{scope, sleep};
 
-    use rustix::thread::{MembarrierCommand, membarrier, membarrier_query};
+    use super::*;
 
-    /// The system lets this process have it.
-    pub(super) fn is_there() -> bool {
-        static IS_THERE: OnceLock<bool> = OnceLock::new();
-        *IS_THERE.get_or_init(|| {
-            membarrier_query().contains_command(MembarrierCommand::PrivateExpedited)
-                && membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
-        })
+    struct Guarded {
+        lock: Biased,
+        value: Cell<u64>,
     }
 
-    pub(super) fn for_all() {
-        // This thread's own, whatever the system call does.
-        fence(Ordering::SeqCst);
-        if membarrier(MembarrierCommand::PrivateExpedited).is_err() {
-            // A process that has registered is not refused, unless it forbids itself the call later on (by a filter of
-            // system calls). What is waited for then is that a store leaves the owner's processor, which takes nanoseconds,
-            // and that a load that it began before ends.
-            thread::sleep(Duration::from_millis(10));
+    // SAFETY: the value is touched with the lock held.
+    unsafe impl Sync for Guarded {}
+
+    impl Guarded {
+        fn add(&self) {
+            let _held = self.lock.hold();
+            self.value.set(self.value.get() + 1);
         }
     }
-}
 
-#[cfg(loom)]
-mod heavy_fence {
-    use loom::sync::atomic::{Ordering, fence};
-
-    pub(super) fn is_there() -> bool {
-        true
+    /// One thread nearly always has it, another one comes again and again, and nothing is lost.
+    #[test]
+    fn counts_what_both_do() {
+        const OFTEN: u64 = if cfg!(miri) { 100 } else { 3_000_000 };
+        const SELDOM: u64 = if cfg!(miri) { 10 } else { 300 };
+        heavy_fence::prepare();
+        let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
+        scope(|scope| {
+            scope.spawn(|| (0..OFTEN).for_each(|_| guarded.add()));
+            for _ in 0..SELDOM {
+                guarded.add();
+                sleep(std::time::Duration::from_micros(50));
+            }
+        });
+        assert_eq!(guarded.value.get(), OFTEN + SELDOM);
     }
 
-    pub(super) fn for_all() {
-        fence(Ordering::SeqCst);
-    }
-}
+    /// It goes to who takes it over and over again, if the system has the fence, until somebody else comes.
+    #[test]
+    fn is_biased_until_another_thread_comes() {
+        let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
+        let owner = |guarded: &Guarded| guarded.lock.owner.load(Ordering::Relaxed);
+        heavy_fence::prepare();
+        (1..PATIENCE).for_each(|_| guarded.add());
+        assert_eq!(owner(&guarded), thread::NONE);
+        guarded.add();
+        let expected = if heavy_fence::is_there() { thread::number() } else { thread::NONE };
+        assert_eq!(owner(&guarded), expected);
+        scope(|scope| _ = scope.spawn(|| guarded.add()));
+        assert_eq!(owner(&guarded), thread::NONE);
 
-/// There is none: nothing is ever biased.
-#[cfg(not(any(loom, all(target_os = "linux", target_arch = "x86_64", not(any(miri, shuttle))))))]
-mod heavy_fence {
-    pub(super) fn is_there() -> bool {
-        false
+        guarded.lock.let_bias(false);
+        (0..8 * PATIENCE).for_each(|_| guarded.add());
+        assert_eq!(owner(&guarded), thread::NONE);
     }
-
-    pub(super) fn for_all() {}
 }
