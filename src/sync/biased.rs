@@ -17,22 +17,21 @@
 //! ```
 //!
 //! Why two are never inside: of the owner, which stores `inside` and then loads `owner`, and of who takes the bias away, which
-//! stores `owner` and then loads `inside`, at least one sees what the other has stored, as a fence lies between the two steps of
-//! each. The owner's is a fence to the compiler alone; the other one's is one for all processors: whatever the owner had stored by
-//! then is seen, and what it loads after that is what was stored before. A model checker is given two full fences in their place.
+//! stores `owner` and then loads `inside`, at least one sees what the other has stored, as an
+//! [asymmetric fence](super::asymmetric_fence) lies between the two steps of each, the light side with the owner.
 
 use core::cell::Cell;
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::heavy_fence;
+use super::asymmetric_fence;
 use super::thread::{self, wait_until};
 
 /// Elsewhere it is a lock like others.
-const BIASES: bool = heavy_fence::MAY_BE_THERE;
+const BIASES: bool = asymmetric_fence::MAY_BE_THERE;
 
 /// How often in a row one thread takes it before it is biased: what that saves by then, some 3 ns each time, is what it costs to take
 /// the bias away. Four times as often after each time that happens, up to these steps: then a system call once in 10 ms is no
@@ -127,7 +126,7 @@ impl Biased {
         }
         // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
         self.inside.store(true, Ordering::Relaxed);
-        light_fence();
+        asymmetric_fence::light();
         // Gives it up if it is not: who waits sees what this thread has done inside before.
         let held = Held(&self.inside);
         self.is_mine(me).then_some(held)
@@ -185,7 +184,7 @@ impl Biased {
     fn bias(&self, me: u32) {
         self.left.set(self.patience());
         let may_bias = self.may_bias.load(Ordering::Relaxed) && me != thread::SHARED;
-        if may_bias && heavy_fence::is_there() {
+        if may_bias && asymmetric_fence::is_there() {
             // Relaxed: it means something to this thread, which has stored it, and to those who have `held` after it, which is
             // given up by a Release.
             self.owner.store(me, Ordering::Relaxed);
@@ -200,7 +199,7 @@ impl Biased {
         self.last.set(thread::NONE);
         let owner = self.owner.load(Ordering::Relaxed);
         self.owner.store(thread::NONE, Ordering::Relaxed);
-        heavy_fence::for_all();
+        asymmetric_fence::heavy();
         owner
     }
 }
@@ -215,15 +214,6 @@ impl Drop for Held<'_> {
         // Release: everything done under the lock happens before the next holder's Acquire.
         self.0.store(false, Ordering::Release);
     }
-}
-
-/// Keeps the compiler from exchanging the owner's store and load. The processor may, until it comes by the fence for all.
-#[inline]
-fn light_fence() {
-    #[cfg(not(loom))]
-    compiler_fence(Ordering::SeqCst);
-    #[cfg(loom)]
-    fence(Ordering::SeqCst);
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -252,7 +242,7 @@ mod tests {
     fn counts_what_both_do() {
         const OFTEN: u64 = if cfg!(miri) { 100 } else { 3_000_000 };
         const SELDOM: u64 = if cfg!(miri) { 10 } else { 300 };
-        heavy_fence::prepare();
+        asymmetric_fence::prepare();
         let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
         scope(|scope| {
             scope.spawn(|| (0..OFTEN).for_each(|_| guarded.add()));
@@ -269,11 +259,11 @@ mod tests {
     fn is_biased_until_another_thread_comes() {
         let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
         let owner = |guarded: &Guarded| guarded.lock.owner.load(Ordering::Relaxed);
-        heavy_fence::prepare();
+        asymmetric_fence::prepare();
         (1..PATIENCE).for_each(|_| guarded.add());
         assert_eq!(owner(&guarded), thread::NONE);
         guarded.add();
-        let expected = if heavy_fence::is_there() { thread::number() } else { thread::NONE };
+        let expected = if asymmetric_fence::is_there() { thread::number() } else { thread::NONE };
         assert_eq!(owner(&guarded), expected);
         scope(|scope| _ = scope.spawn(|| guarded.add()));
         assert_eq!(owner(&guarded), thread::NONE);
