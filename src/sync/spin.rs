@@ -43,7 +43,7 @@ impl SpinRawMutex {
         // Acquire: as in `acquire`.
         let free =
             self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        free.then_some(Held(self))
+        free.then(|| Held(self))
     }
 
     /// Waits until it is free. As above.
