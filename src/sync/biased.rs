@@ -85,13 +85,20 @@ impl Biased {
             self.contend();
         }
         let held = Held(&self.held);
+        self.settle(me);
+        held
+    }
+
+    /// Of who has `held`, or, for one that stands beside another lock, that one: the owner is inside no more when this
+    /// returns.
+    #[inline]
+    pub fn settle(&self, me: u32) {
         if self.is_biased() {
             self.take_away();
             // Acquire pairs with the owner's Release: what it has done inside is seen.
             wait_until(|| !self.inside.load(Ordering::Acquire));
         }
         self.note(me);
-        held
     }
 
     /// Holds it, if nobody else does.
@@ -120,7 +127,7 @@ impl Biased {
 
     /// If it is biased to this thread.
     #[inline]
-    fn enter(&self, me: u32) -> Option<Held<'_>> {
+    pub fn enter(&self, me: u32) -> Option<Held<'_>> {
         if !BIASES || !self.is_mine(me) {
             return None;
         }
@@ -130,6 +137,12 @@ impl Biased {
         // Gives it up if it is not: who waits sees what this thread has done inside before.
         let held = Held(&self.inside);
         self.is_mine(me).then_some(held)
+    }
+
+    /// What dropping the guard from [`enter`](Self::enter) does, for who has forgotten it.
+    #[inline]
+    pub fn leave(&self) {
+        drop(Held(&self.inside));
     }
 
     /// Whether it may be biased from now on. A bias that is there stays.

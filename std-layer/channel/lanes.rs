@@ -18,6 +18,7 @@ use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 #[cfg(not(loom))]
 use crate::sync::biased::{Biased, Held};
+use crate::sync::thread;
 #[cfg(loom)]
 type Held<'a> = loom::sync::MutexGuard<'a, ()>;
 #[cfg(loom)]
@@ -60,6 +61,8 @@ pub(super) struct Lanes<T> {
     signs: [AtomicUsize; 2],
     /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
+    /// To whom the channel's lock is biased. That lock stands for the one in here, which nobody takes.
+    bias: Biased,
     /// How many values there were when they were lent, if they are. Under the channel's lock.
     lent: Cell<Option<usize>>,
     /// Of senders, and of receivers: whether they would have to wait, if nothing is lent. Under the channel's lock.
@@ -466,6 +469,7 @@ impl<T> Lanes<T> {
         head: Lane::NEW,
         signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
         batch: AtomicUsize::new(0),
+        bias: Biased::new(),
         lent: Cell::new(None),
         waits: Cell::new(None),
         rest: Cell::new(0),
@@ -473,6 +477,22 @@ impl<T> Lanes<T> {
         #[cfg(loom)]
         watch: Watch::new(),
     };
+
+    #[inline]
+    pub(super) fn enter(&self) -> bool {
+        self.bias.enter(thread::number()).map(std::mem::forget).is_some()
+    }
+
+    #[inline]
+    pub(super) fn leave(&self) {
+        self.bias.leave();
+    }
+
+    #[inline]
+    pub(super) fn settle_bias(&self) {
+        self.bias.settle(thread::number());
+    }
+
     #[inline]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
         self.pass_in(value, counts, &mut None)
