@@ -36,7 +36,12 @@ const BIASES: bool = asymmetric_fence::MAY_BE_THERE;
 /// How often in a row one thread takes it before it is biased: what that saves by then, some 3 ns each time, is what it costs to take
 /// the bias away. Four times as often after each time that happens, up to these steps: then a system call once in 10 ms is no
 /// matter.
-const PATIENCE: u32 = if cfg!(loom) { 1 } else { 2048 };
+/// (Models, and tests, take it less often, and are to see the bias taken away all the same.)
+const PATIENCE: u32 = match () {
+    () if cfg!(loom) => 1,
+    () if cfg!(debug_assertions) => 4,
+    () => 2048,
+};
 const MOST_STEPS: u8 = 5;
 
 /// A lock, biased to a thread that takes it over and over again. 16 bytes.
