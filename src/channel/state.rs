@@ -480,13 +480,21 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
         self.weigh_in(&mut value);
+        // Where each value adds one, that is noted down while the length is at hand: the compiler cannot know that the
+        // value leaves it alone.
+        let adds_one = !(S::LOSES || S::SHARES || S::MEETS);
+        if adds_one {
+            self.counters.note_depth(self.store.len() + 1);
+        }
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
         let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        self.counters.note_depth(self.store.len());
+        if !adds_one {
+            self.counters.note_depth(self.store.len());
+        }
         replaced
     }
 
