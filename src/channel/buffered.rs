@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 
 use super::aside::{Lent, Window};
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
-use super::room::{Inline, Room, Slots};
+use super::room::{Inline, Room, Slots, round};
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -101,15 +101,7 @@ impl<T, R: Room, P> Ring<T, R, P> {
     /// The slot that is so many behind the head, no more than there are.
     #[inline(always)]
     fn behind_head(&self, count: usize) -> usize {
-        let (slot, room) = (self.head() + count, self.room());
-        // Known when the program is built, and half the instructions.
-        if R::LEN.is_some_and(usize::is_power_of_two) {
-            slot & (room - 1)
-        } else if slot < room {
-            slot
-        } else {
-            slot - room
-        }
+        round::<R>(self.head() + count, self.room())
     }
 
     /// # Safety

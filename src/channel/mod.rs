@@ -429,19 +429,23 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
             Err(_) => {}
         }
-        let mut refused = false;
         let taken = self.locked(|state| {
-            let taken = state.take_quickly(reader);
-            if taken.is_none() && state.is_empty_for_certain(reader) {
-                count(&mut state.counters.empty);
-                refused = true;
+            if let Some(taken) = state.take_quickly(reader) {
+                return Tried::Done(taken);
             }
-            taken
+            // Nobody waits who might bring a value. A broadcast's readers, who find values far more often than they take
+            // them, look further for that.
+            let is_empty = !S::MEETS && !S::SHARES && state.is_quiet() && !state.has_unpromised(reader);
+            if !is_empty || state.closed {
+                return Tried::Unclear;
+            }
+            count(&mut state.counters.empty);
+            Tried::Refused
         });
         match taken {
-            Some((value, unused)) => Ok(received::<T, S>(value, unused)),
-            None if refused => Err(TryRecvError::Empty),
-            None => self.try_take_slowly(reader),
+            Tried::Done((value, unused)) => Ok(received::<T, S>(value, unused)),
+            Tried::Refused => Err(TryRecvError::Empty),
+            Tried::Unclear => self.try_take_slowly(reader),
         }
     }
 
@@ -647,6 +651,15 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
         RecvFuture::new(self, ())
     }
+}
+
+/// What came of the common case of an operation that is tried.
+enum Tried<R> {
+    Done(R),
+    /// For certain, and counted.
+    Refused,
+    /// It is not the common case, and nothing has been changed.
+    Unclear,
 }
 
 /// Wakes outside the lock.

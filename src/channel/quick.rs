@@ -83,13 +83,6 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
-    /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
-    /// bring one. A broadcast's readers, who find values far more often than they take them, look further for that.
-    #[inline]
-    pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
-        !S::MEETS && !S::SHARES && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
-    }
-
     /// Whether a newcomer that wants to send must wait.
     #[inline]
     pub(super) fn send_waits(&self) -> bool {
