@@ -296,7 +296,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
-            if !S::MEETS && state.is_quiet() {
+            if !S::MEETS && !state.crowded {
                 if state.accepts() {
                     return Some((state.put(take(), priority), None));
                 }
@@ -430,12 +430,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(_) => {}
         }
         let taken = self.locked(|state| {
-            if let Some(taken) = state.take_quickly(reader) {
+            if let Some(taken) = state.take_quickly(!state.crowded, reader) {
                 return Tried::Done(taken);
             }
             // Nobody waits who might bring a value. A broadcast's readers, who find values far more often than they take
             // them, look further for that.
-            let is_empty = !S::MEETS && !S::SHARES && state.is_quiet() && !state.has_unpromised(reader);
+            let is_empty =
+                !S::MEETS && !S::SHARES && !state.crowded && !state.has_unpromised(reader);
             if !is_empty || state.closed {
                 return Tried::Unclear;
             }
@@ -452,13 +453,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        let taken =
-            self.locked(
-                |state| {
-                    if state.receives_at_once(reader) { state.collect(reader) } else { None }
-                },
-            );
-        match taken {
+        match self.locked(|state| state.collect_at_once(reader)) {
             Some((value, unused, waker)) => {
                 let value = received::<T, S>(value, unused);
                 wake(waker);

@@ -47,11 +47,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         (replaced, if waits { self.pass_on() } else { None })
     }
 
-    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
+    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. It can be
+    /// [sent at once](Self::sends_at_once).
     #[inline]
     pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
         let waits = !self.receivers.is_empty();
+        if !waits {
+            // Nor does anybody wait to send: that has been looked at.
+            self.crowded = false;
+        }
         if let Some(place) = self.first_landing() {
             *place = Some(self.pass_by(value));
             return (None, self.receivers.settle_front(TokenState::Taken));
@@ -90,13 +95,25 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
-    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect).
+    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect_at_once).
     #[inline]
     pub(super) fn receives_at_once(&self, reader: S::Reader) -> bool {
         !S::MEETS
             && self.receivers.is_empty()
             && self.has_unpromised(reader)
             && self.collects_at_once()
+    }
+
+    /// If that is so, collects it.
+    #[inline]
+    pub(super) fn collect_at_once(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
+        if !self.receives_at_once(reader) {
+            return None;
+        }
+        let pulled = self.collect(reader);
+        // Nor does anybody wait to receive: that has been looked at.
+        self.crowded = !self.senders.is_empty();
+        pulled
     }
 
     /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
