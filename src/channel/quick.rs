@@ -53,16 +53,16 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
         let waits = !self.receivers.is_empty();
-        if !waits {
-            // Nor does anybody wait to send: that has been looked at.
-            self.crowded = false;
-        }
-        if let Some(place) = self.first_landing() {
+        let done = if let Some(place) = self.first_landing() {
             *place = Some(self.pass_by(value));
-            return (None, self.receivers.settle_front(TokenState::Taken));
-        }
-        let replaced = self.put(value, rank);
-        (replaced, if waits { self.pass_on() } else { None })
+            (None, self.receivers.settle_front(TokenState::Taken))
+        } else {
+            let replaced = self.put(value, rank);
+            (replaced, if waits { self.pass_on() } else { None })
+        };
+        // Nobody waits to send: that has been looked at.
+        self.crowded = !self.receivers.is_empty();
+        done
     }
 
     /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
@@ -127,8 +127,11 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// would be one more to be told.
     #[inline]
     pub(super) fn collects_promised(&self) -> bool {
+        if S::SHARES || !self.crowded {
+            return !S::SHARES;
+        }
         let fills = !self.receivers.is_empty() && self.admits_first();
-        !S::SHARES && self.collects_at_once() && !fills
+        self.collects_at_once() && !fills
     }
 
     /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.

@@ -46,7 +46,7 @@ use core::task::Waker;
 use super::aside::{Lent, Returned};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, count};
+use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
@@ -489,7 +489,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.weigh_in(&mut value);
         // Where each value adds one, that is noted down while the length is at hand: the compiler cannot know that the
         // value leaves it alone.
-        let adds_one = !(S::LOSES || S::SHARES || S::MEETS);
+        let adds_one =
+            !S::LOSES && matches!(S::KIND, Kind::Buffered | Kind::Unlimited | Kind::Priority);
         if adds_one {
             self.counters.note_depth(self.store.len() + 1);
         }
