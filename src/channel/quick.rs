@@ -80,7 +80,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pass_on(&mut self) -> Option<Waker> {
         // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() > self.promised_values() {
+        if Self::ADDS_ONE || self.store.len() > self.promised_values() {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
@@ -128,6 +128,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn collects_promised(&self) -> bool {
         if S::SHARES || !self.crowded {
+            // Where nobody waits nobody is to be told that a closed channel is empty.
             return !S::SHARES;
         }
         let fills = !self.receivers.is_empty() && self.admits_first();
@@ -150,11 +151,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
+        if self.senders.is_empty() {
+            return None;
+        }
         // No more slots are promised than there were free ones, and now there is one more.
         debug_assert!(S::GROWS || S::SHARES || self.has_room());
-        if self.senders.is_empty() {
-            None
-        } else if self.admits_first() {
+        if self.admits_first() {
             self.admit_first()
         } else {
             self.promised_slots += 1;

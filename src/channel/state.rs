@@ -483,15 +483,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.closed && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
     }
 
+    /// Whether each value that goes in adds one to those that are there, and replaces none.
+    pub(super) const ADDS_ONE: bool =
+        !S::LOSES && matches!(S::KIND, Kind::Buffered | Kind::Unlimited | Kind::Priority);
+
     #[inline]
     pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
         self.weigh_in(&mut value);
-        // Where each value adds one, that is noted down while the length is at hand: the compiler cannot know that the
-        // value leaves it alone.
-        let adds_one =
-            !S::LOSES && matches!(S::KIND, Kind::Buffered | Kind::Unlimited | Kind::Priority);
-        if adds_one {
+        if Self::ADDS_ONE {
+            // While the length is at hand: the compiler cannot know that the value leaves it alone.
             self.counters.note_depth(self.store.len() + 1);
         }
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
@@ -500,7 +501,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        if !adds_one {
+        if !Self::ADDS_ONE {
             self.counters.note_depth(self.store.len());
         }
         replaced
