@@ -230,9 +230,12 @@ impl<'a, M: RawMutex> Lease<'a, M> {
 /// Puts a unique lease's payload to rest.
 #[inline]
 fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
-    // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
-    // counted; the other branch is never taken.
-    arena.rest_at_once(index).or_else(|| arena.rest(index)).unwrap_or(0)
+    match arena.rest_at_once(index) {
+        Some(generation) => generation,
+        // A unique lease is the payload's only handle, so there is no ticket yet and one more can be
+        // counted: there is a generation.
+        None => arena.rest(index).unwrap_or(0),
+    }
 }
 
 /// Parcels of one payload, made by [`Lease::into_parcels`]. Those that are not taken out are given up with it.

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
-use super::room::{Blank, Inline, Room, Slots};
+use super::room::{Blank, Inline, Room, Slots, round};
 use super::share::Share;
 use super::snapshot::{Kind, count};
 use super::store::{
@@ -183,9 +183,8 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
 
     fn slot(&mut self, offset: u64) -> Option<&mut Slot<T>> {
         // Lossless: offsets are below the length.
-        let at = self.head + offset as usize;
-        let room = self.room();
-        self.slots.all_mut().get_mut(if at < room { at } else { at - room })
+        let at = round::<R>(self.head + offset as usize, self.room());
+        self.slots.all_mut().get_mut(at)
     }
 
     /// Moves a cursor to the oldest value; how many it has missed.
@@ -225,7 +224,7 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
 
     fn advance(&mut self) {
         self.first += 1;
-        self.head = if self.head + 1 == self.room() { 0 } else { self.head + 1 };
+        self.head = round::<R>(self.head + 1, self.room());
     }
 
     /// A subscriber passes the value at its cursor, and visits it if others will come after it.

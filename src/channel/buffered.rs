@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 
 use super::aside::{Lent, Window};
 use super::overflow::{ConstOverflow, Overflow, Victim, Wait};
-use super::room::{Inline, Room, Slots};
+use super::room::{Inline, Room, Slots, round};
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -101,8 +101,7 @@ impl<T, R: Room, P> Ring<T, R, P> {
     /// The slot that is so many behind the head, no more than there are.
     #[inline(always)]
     fn behind_head(&self, count: usize) -> usize {
-        let (slot, room) = (self.head() + count, self.room());
-        if slot < room { slot } else { slot - room }
+        round::<R>(self.head() + count, self.room())
     }
 
     /// # Safety
@@ -111,10 +110,11 @@ impl<T, R: Room, P> Ring<T, R, P> {
     unsafe fn append(&mut self, value: T) {
         let slot = self.behind_head(self.count());
         debug_assert!(self.count() < self.room() && slot < self.room());
+        // Before the value is written: the compiler cannot know that it leaves the length alone.
+        self.len += 1;
         // SAFETY: the head is below the room, and so, by the caller's word, is the length: less than a round from the
         // head, this is counted round into the room.
         unsafe { self.slots.all_mut().get_unchecked_mut(slot) }.write(value);
-        self.len += 1;
     }
 
     #[inline]
@@ -127,7 +127,8 @@ impl<T, R: Room, P> Ring<T, R, P> {
         // SAFETY: the head is below the room: it begins as zero, there is room for a value, as there is one, and whoever
         // moves it counts it round. `len > 0`, so the slot there holds a value, and it leaves the ring here.
         let value = unsafe { self.slots.all_mut().get_unchecked_mut(head).assume_init_read() };
-        self.head = if self.head() + 1 == self.room() { 0 } else { self.head + 1 };
+        // Lossless: below the room.
+        self.head = self.behind_head(1) as u32;
         self.len -= 1;
         Some(value)
     }

@@ -320,7 +320,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
-            if !S::MEETS && state.is_quiet() {
+            if !S::MEETS && !state.crowded {
                 if state.accepts() {
                     return Some((state.put(take(), priority), None));
                 }
@@ -453,32 +453,31 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
             Err(_) => {}
         }
-        let mut refused = false;
         let taken = self.locked(|state| {
-            let taken = state.take_quickly(reader);
-            if taken.is_none() && state.is_empty_for_certain(reader) {
-                count(&mut state.counters.empty);
-                refused = true;
+            if let Some(taken) = state.take_quickly(!state.crowded, reader) {
+                return Tried::Done(taken);
             }
-            taken
+            // Nobody waits who might bring a value. A broadcast's readers, who find values far more often than they take
+            // them, look further for that.
+            let is_empty =
+                !S::MEETS && !S::SHARES && !state.crowded && !state.has_unpromised(reader);
+            if !is_empty || state.closed {
+                return Tried::Unclear;
+            }
+            count(&mut state.counters.empty);
+            Tried::Refused
         });
         match taken {
-            Some((value, unused)) => Ok(received::<T, S>(value, unused)),
-            None if refused => Err(TryRecvError::Empty),
-            None => self.try_take_slowly(reader),
+            Tried::Done((value, unused)) => Ok(received::<T, S>(value, unused)),
+            Tried::Refused => Err(TryRecvError::Empty),
+            Tried::Unclear => self.try_take_slowly(reader),
         }
     }
 
     /// As [`try_take`](Self::try_take), with a sender waiting, or in one of the rarer cases.
     #[inline(never)]
     fn try_take_slowly(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        let taken =
-            self.locked(
-                |state| {
-                    if state.receives_at_once(reader) { state.collect(reader) } else { None }
-                },
-            );
-        match taken {
+        match self.locked(|state| state.collect_at_once(reader)) {
             Some((value, unused, waker)) => {
                 let value = received::<T, S>(value, unused);
                 wake(waker);
@@ -671,6 +670,15 @@ impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
         RecvFuture::new(self, ())
     }
+}
+
+/// What came of the common case of an operation that is tried.
+enum Tried<R> {
+    Done(R),
+    /// For certain, and counted.
+    Refused,
+    /// It is not the common case, and nothing has been changed.
+    Unclear,
 }
 
 /// Wakes outside the lock.

@@ -47,17 +47,22 @@ impl<T, S: Strategy<T>> State<T, S> {
         (replaced, if waits { self.pass_on() } else { None })
     }
 
-    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. There is room.
+    /// Puts a value in, and promises it to the receiver that has waited longest, if one waits. It can be
+    /// [sent at once](Self::sends_at_once).
     #[inline]
     pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
         let waits = !self.receivers.is_empty();
-        if let Some(place) = self.first_landing() {
+        let done = if let Some(place) = self.first_landing() {
             *place = Some(self.pass_by(value));
-            return (None, self.receivers.settle_front(TokenState::Taken));
-        }
-        let replaced = self.put(value, rank);
-        (replaced, if waits { self.pass_on() } else { None })
+            (None, self.receivers.settle_front(TokenState::Taken))
+        } else {
+            let replaced = self.put(value, rank);
+            (replaced, if waits { self.pass_on() } else { None })
+        };
+        // Nobody waits to send: that has been looked at.
+        self.crowded = !self.receivers.is_empty();
+        done
     }
 
     /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
@@ -75,19 +80,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     fn pass_on(&mut self) -> Option<Waker> {
         // What was promised before, and has been replaced, is made up for by this one.
-        if self.store.len() > self.promised_values() {
+        if Self::ADDS_ONE || self.store.len() > self.promised_values() {
             self.promised_values += 1;
             self.receivers.settle_front(TokenState::Granted)
         } else {
             None
         }
-    }
-
-    /// Whether a newcomer's receive is refused for certain: there is no value for `reader`, and nobody waits who might
-    /// bring one. A broadcast's readers, who find values far more often than they take them, look further for that.
-    #[inline]
-    pub(super) fn is_empty_for_certain(&self, reader: S::Reader) -> bool {
-        !S::MEETS && !S::SHARES && self.is_quiet() && !self.closed && !self.has_unpromised(reader)
     }
 
     /// Whether a newcomer that wants to send must wait.
@@ -97,13 +95,25 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
-    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect).
+    /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect_at_once).
     #[inline]
     pub(super) fn receives_at_once(&self, reader: S::Reader) -> bool {
         !S::MEETS
             && self.receivers.is_empty()
             && self.has_unpromised(reader)
             && self.collects_at_once()
+    }
+
+    /// If that is so, collects it.
+    #[inline]
+    pub(super) fn collect_at_once(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
+        if !self.receives_at_once(reader) {
+            return None;
+        }
+        let pulled = self.collect(reader);
+        // Nor does anybody wait to receive: that has been looked at.
+        self.crowded = !self.senders.is_empty();
+        pulled
     }
 
     /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
@@ -117,8 +127,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// would be one more to be told.
     #[inline]
     pub(super) fn collects_promised(&self) -> bool {
+        if S::SHARES || !self.crowded {
+            // Where nobody waits nobody is to be told that a closed channel is empty.
+            return !S::SHARES;
+        }
         let fills = !self.receivers.is_empty() && self.admits_first();
-        !S::SHARES && self.collects_at_once() && !fills
+        self.collects_at_once() && !fills
     }
 
     /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.
@@ -137,11 +151,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
+        if self.senders.is_empty() {
+            return None;
+        }
         // No more slots are promised than there were free ones, and now there is one more.
         debug_assert!(S::GROWS || S::SHARES || self.has_room());
-        if self.senders.is_empty() {
-            None
-        } else if self.admits_first() {
+        if self.admits_first() {
             self.admit_first()
         } else {
             self.promised_slots += 1;

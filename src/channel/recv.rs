@@ -143,7 +143,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
-            (token.take_waker(), state.is_settled())
+            (token.take_waker(), state.is_settled_without_me())
         });
         token.forget();
         drop(waker);
@@ -292,7 +292,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             }
             // Where nobody waits there is nobody to tell that a closed channel is empty: so it is drained quickly, too.
             if S::Aside::LENDS && !known && !token.is_arm() {
-                if let Some((value, unused)) = state.take_quickly(self.reader) {
+                if let Some((value, unused)) = state.take_quickly(state.is_quiet(), self.reader) {
                     return Quick::Received(value, unused, None);
                 }
             }

@@ -206,7 +206,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
                 TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
             }
             token.set_state(TokenState::Idle);
-            (token.take_waker(), state.is_settled(), granted)
+            (token.take_waker(), state.is_settled_without_me(), granted)
         });
         drop(waker);
         self.growth.stop();

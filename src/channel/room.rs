@@ -23,6 +23,19 @@ pub trait Room: HasAside {
     const LEN: Option<usize>;
 }
 
+/// The slot where one comes to who goes round the `room` slots of a ring, and is less than two rounds on.
+#[inline(always)]
+pub(super) fn round<R: Room>(slot: usize, room: usize) -> usize {
+    // Known when the program is built, and half the instructions.
+    if R::LEN.is_some_and(usize::is_power_of_two) {
+        slot & (room - 1)
+    } else if slot < room {
+        slot
+    } else {
+        slot - room
+    }
+}
+
 /// A fixed number of slots.
 #[doc(hidden)]
 pub trait Slots<T> {

@@ -142,7 +142,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 TokenState::Closed | TokenState::Lost => {}
             }
             self.node.token.end_wait();
-            (self.node.token.take_waker(), state.is_settled(), granted)
+            (self.node.token.take_waker(), state.is_settled_without_me(), granted)
         });
         drop(waker);
         self.growth.stop();

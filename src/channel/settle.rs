@@ -49,7 +49,15 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn is_settled(&mut self) -> bool {
         let bystanders = self.store.bystanders().is_some_and(|bystanders| !bystanders.are_gone());
-        (self.is_quiet() && !bystanders) || self.is_settled_with_waiters(bystanders)
+        let is_quiet = if S::MEETS { self.is_quiet() } else { !self.crowded };
+        (is_quiet && !bystanders) || self.is_settled_with_waiters(bystanders)
+    }
+
+    /// The same, for somebody who has just left, and may have been the last.
+    #[inline]
+    pub(super) fn is_settled_without_me(&mut self) -> bool {
+        self.crowded = !self.is_quiet();
+        self.is_settled()
     }
 
     /// The rest of [`is_settled`](Self::is_settled): apart, which saves 600 bytes of flash in a small program.
@@ -57,6 +65,9 @@ impl<T, S: Strategy<T>> State<T, S> {
     fn is_settled_with_waiters(&mut self, bystanders: bool) -> bool {
         let sender_waits = !self.senders.is_empty();
         let receiver_waits = !self.receivers.is_empty();
+        if !S::MEETS {
+            self.crowded = sender_waits || receiver_waits;
+        }
         if self.closed && (sender_waits || bystanders || self.is_drained()) {
             return false;
         }

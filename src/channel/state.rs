@@ -46,7 +46,7 @@ use core::task::Waker;
 use super::aside::{Lent, Returned};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, count};
+use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
@@ -76,6 +76,9 @@ pub(super) type RecvTokenOf<T, S> =
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
     pub(super) receivers: Parked,
+    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
+    /// So the common cases look at one byte.
+    pub(super) crowded: bool,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
@@ -155,6 +158,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             store,
             senders: Parked::new(),
             receivers: Parked::new(),
+            crowded: false,
             closers: TokenList::new(),
             promised_slots: 0,
             promised_values: 0,
@@ -178,13 +182,14 @@ impl<T, S: Strategy<T>> State<T, S> {
         if S::LOSES { !self.closed } else { self.has_room() }
     }
 
-    /// A newcomer's receive in the common case; `None` in any other.
+    /// A newcomer's receive in the common case, in which it `is_quiet`; `None` in any other.
     #[inline]
     pub(super) fn take_quickly(
         &mut self,
+        is_quiet: bool,
         reader: S::Reader,
     ) -> Option<(S::Received, Option<S::Growth>)> {
-        if S::MEETS || !self.is_quiet() || !self.has_unpromised(reader) {
+        if S::MEETS || !is_quiet || !self.has_unpromised(reader) {
             return None;
         }
         self.pop(reader)
@@ -377,6 +382,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// As for [`TokenList::push_back`]. A token that is not bare heads a [`SendToken`].
     pub(super) unsafe fn queue_sender(&mut self, token: *const Token) {
+        self.crowded = true;
         // SAFETY: passed on.
         unsafe {
             (*token).set_arrival(self.counters.send_waits);
@@ -413,6 +419,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// As for [`TokenList::push_back`]. The token heads a [`RecvToken`].
     pub(super) unsafe fn queue_receiver(&mut self, token: *const Token) {
+        self.crowded = true;
         count(&mut self.counters.recv_waits);
         // SAFETY: passed on.
         unsafe { self.receivers_with(token).push_back(token) };
@@ -476,17 +483,27 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.closed && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
     }
 
+    /// Whether each value that goes in adds one to those that are there, and replaces none.
+    pub(super) const ADDS_ONE: bool =
+        !S::LOSES && matches!(S::KIND, Kind::Buffered | Kind::Unlimited | Kind::Priority);
+
     #[inline]
     pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
         self.weigh_in(&mut value);
+        if Self::ADDS_ONE {
+            // While the length is at hand: the compiler cannot know that the value leaves it alone.
+            self.counters.note_depth(self.store.len() + 1);
+        }
         // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
         // keeps a promise has taken it off first.
         let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
         if replaced.is_some() {
             count(&mut self.counters.dropped);
         }
-        self.counters.note_depth(self.store.len());
+        if !Self::ADDS_ONE {
+            self.counters.note_depth(self.store.len());
+        }
         replaced
     }
 

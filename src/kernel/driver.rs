@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
-use super::ready::Held;
+use super::ready::{Found, Held};
 #[cfg(feature = "std")]
 use super::timer::Watch;
 use super::{Kernel, Next, TimerQueue, wake};
@@ -97,8 +97,8 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         this.kernel.timers.advance(now);
         let more = this.kernel.run_batch(|ready, after| {
             let task = ready.next(after);
-            if task.is_none() {
-                return (None, None);
+            if matches!(task, Found::Nothing) {
+                return (task, None);
             }
             this.end_search(ready);
             // It is busy from now on: if it has kept the time, the next one does.

@@ -32,7 +32,7 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
 use crate::sync::{RawMutex, const_fn};
-use ready::{Held, Popped, Ready};
+use ready::{Found, Held, Ready};
 use task::{Header, TaskRef, flag};
 
 /// Tasks polled in one call of [`Kernel::poll`].
@@ -163,25 +163,28 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     #[inline]
     fn run_batch(
         &self,
-        take: impl Fn(
-            &mut Held<'_, M>,
-            Option<NonNull<Header<M>>>,
-        ) -> (Option<Popped<M>>, Option<Waker>),
+        take: impl Fn(&mut Held<'_, M>, Option<NonNull<Header<M>>>) -> (Found<M>, Option<Waker>),
     ) -> bool {
         let mut left = BATCH;
         let (mut next, mut helper) = self.ready.with(|ready| take(ready, None));
         loop {
             wake(helper);
-            let Some((pointer, flags)) = next else { return false };
+            let Found::Task(pointer, mut flags) = next else { return false };
             // SAFETY: a queued task is not done, so the kernel's reference to it exists.
             let task = unsafe { TaskRef::from_raw(pointer) };
-            let ended = self.run_task(&task, flags);
-            left -= 1;
-            if left == 0 {
-                self.leave_batch(task, ended);
-                return true;
-            }
-            (next, helper) = self.ready.with(|ready| take(ready, Some(pointer)));
+            let waker = task.waker();
+            let ended = loop {
+                let ended = self.run_task(&task, &waker, flags);
+                left -= 1;
+                if left == 0 {
+                    self.leave_batch(task, ended);
+                    return true;
+                }
+                (next, helper) = self.ready.with(|ready| take(ready, Some(pointer)));
+                let Found::Same(again) = next else { break ended };
+                wake(helper);
+                flags = again;
+            };
             keep(task, ended);
         }
     }
@@ -237,14 +240,14 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         self.ready.is_empty()
     }
 
-    /// Runs a task that was taken from the ready queue, whose flags were these; whether it has ended.
+    /// Runs a task that was taken from the ready queue, whose flags were these, with its `waker`; whether it has ended.
     #[inline]
-    fn run_task(&self, task: &TaskRef<M>, flags: usize) -> bool {
+    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: usize) -> bool {
         let cancel = flags & flag::CANCEL != 0;
         // Whatever happens, a panic included, the future does not outlive its last poll.
         let mut end = End { ready: &self.ready, task, has_output: false };
         // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
-        if !cancel && !unsafe { task.poll() } {
+        if !cancel && !unsafe { task.poll(waker) } {
             core::mem::forget(end);
             return false;
         }

@@ -62,8 +62,13 @@ impl<M: RawMutex + 'static> DerefMut for Held<'_, M> {
     }
 }
 
-/// A task that was taken from the ready queue, and its flags until then.
-pub(super) type Popped<M> = (NonNull<Header<M>>, usize);
+/// What is to be done next. A task comes with its flags until it was taken from the queue.
+pub(super) enum Found<M: RawMutex + 'static> {
+    Nothing,
+    /// The task that has been polled until now goes on.
+    Same(usize),
+    Task(NonNull<Header<M>>, usize),
+}
 
 impl<M: RawMutex + 'static> Ready<M> {
     const_fn! {
@@ -232,35 +237,56 @@ impl<M: RawMutex + 'static> Held<'_, M> {
 
     /// Takes the next task; `after` has been polled until now.
     #[inline]
-    pub(super) fn next(&mut self, after: Option<NonNull<Header<M>>>) -> Option<Popped<M>> {
+    pub(super) fn next(&mut self, after: Option<NonNull<Header<M>>>) -> Found<M> {
         if let Some(pointer) = after {
             // SAFETY: as in `make_ready`.
             let task = unsafe { pointer.as_ref() };
             let flags = task.flags.get();
-            if flags & flag::NOTIFIED != 0 && self.is_empty() {
+            if flags & flag::NOTIFIED == 0 {
+                task.flags.set(flags & !flag::RUNNING);
+                return self.pop();
+            }
+            let Some(head) = self.head() else {
                 // It goes on, as it would if it were queued and taken out again (15 instructions on a Cortex-M3).
                 self.wakes = self.wakes.wrapping_add(1);
                 self.polls = self.polls.wrapping_add(1);
                 task.flags.set(flags & !flag::NOTIFIED);
-                return Some((pointer, flags));
-            }
-            if let Some(flags) = self.suspend(pointer) {
-                self.append(pointer, flags);
-            }
+                return Found::Same(flags);
+            };
+            // Behind the others.
+            self.wakes = self.wakes.wrapping_add(1);
+            task.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | flag::QUEUED);
+            task.next.set(ptr::null());
+            let whole = pointer.as_ptr().cast_const();
+            // SAFETY: the last of a queue that is not empty; as in `append`.
+            unsafe { (*self.shared.tail).next.set(whole) };
+            self.shared.tail = whole;
+            return self.take(head);
         }
         self.pop()
     }
 
-    /// Takes the first task, marks it as running, and tells its flags.
+    /// The first task.
     #[inline]
-    fn pop(&mut self) -> Option<Popped<M>> {
-        let head = NonNull::new(self.head.load(Ordering::Relaxed))?;
+    fn head(&self) -> Option<NonNull<Header<M>>> {
+        NonNull::new(self.head.load(Ordering::Relaxed))
+    }
+
+    /// Takes the first task, if there is one.
+    #[inline]
+    fn pop(&mut self) -> Found<M> {
+        self.head().map_or(Found::Nothing, |head| self.take(head))
+    }
+
+    /// Takes the first task, which is `head`, marks it as running, and tells its flags.
+    #[inline]
+    fn take(&mut self, head: NonNull<Header<M>>) -> Found<M> {
         // SAFETY: as in `make_ready`.
         let task = unsafe { head.as_ref() };
         self.set_head(task.next.get().cast_mut());
         self.polls = self.polls.wrapping_add(1);
         let flags = task.flags.get();
         task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
-        Some((head, flags))
+        Found::Task(head, flags)
     }
 }

@@ -193,16 +193,20 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         unsafe { self.0.as_ref() }
     }
 
-    /// Polls the future, with a waker that borrows this reference.
+    /// A waker that borrows this reference.
+    pub(super) fn waker(&self) -> ManuallyDrop<Waker> {
+        // SAFETY: the pointer reaches the whole task. The waker is not dropped, so it gives up no reference; clones
+        // take their own.
+        ManuallyDrop::new(unsafe { WakeTarget::waker(self.0.cast()) })
+    }
+
+    /// Polls the future, with its [`waker`](Self::waker).
     ///
     /// # Safety
     /// The caller runs the task (it has set `RUNNING`), and it has not ended.
-    pub(super) unsafe fn poll(&self) -> bool {
-        // SAFETY: the pointer reaches the whole task. The waker is not dropped, so it gives up no reference; clones
-        // take their own.
-        let waker = ManuallyDrop::new(unsafe { WakeTarget::waker(self.0.cast()) });
+    pub(super) unsafe fn poll(&self, waker: &Waker) -> bool {
         // SAFETY: passed on.
-        unsafe { (self.header().vtable.poll)(self.0, &mut Context::from_waker(&waker)) }
+        unsafe { (self.header().vtable.poll)(self.0, &mut Context::from_waker(waker)) }
     }
 
     /// Drops the future or the output.

@@ -46,12 +46,17 @@ fn channels(bench: &mut Bench) {
     };
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
+    let block = black_box([1; 16]);
     let mut blocks = || {
-        let _ = black_box(&BLOCKS.try_send(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.try_send(block));
         let _ = black_box(&BLOCKS.try_receive());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);
+    bench.operation("try_send + try_recv, 64 bytes by value, and making it", &mut || {
+        let _ = black_box(&BLOCKS.try_send(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.try_receive());
+    });
     bench.operation("try_recv, empty", &mut || {
         let _ = black_box(NUMBERS.try_receive());
     });

@@ -42,12 +42,17 @@ fn many(bench: &mut Bench) {
     };
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
+    let block = black_box([1; 16]);
     let mut blocks = || {
-        let _ = black_box(&BLOCKS.enqueue(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.enqueue(block));
         let _ = black_box(&BLOCKS.dequeue());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);
+    bench.operation("try_send + try_recv, 64 bytes by value, and making it", &mut || {
+        let _ = black_box(&BLOCKS.enqueue(black_box([1; 16])));
+        let _ = black_box(&BLOCKS.dequeue());
+    });
     bench.operation("try_recv, empty", &mut || {
         let _ = black_box(NUMBERS.dequeue());
     });
@@ -73,12 +78,17 @@ fn single(bench: &mut Bench) {
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
     let (mut block_sender, mut block_receiver) = BLOCKS.take().split();
+    let block = black_box([1; 16]);
     let mut blocks = || {
-        let _ = black_box(&block_sender.enqueue(black_box([1; 16])));
+        let _ = black_box(&block_sender.enqueue(block));
         let _ = black_box(&block_receiver.dequeue());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);
+    bench.operation("try_send + try_recv, 64 bytes by value, and making it", &mut || {
+        let _ = black_box(&block_sender.enqueue(black_box([1; 16])));
+        let _ = black_box(&block_receiver.dequeue());
+    });
     bench.operation("try_recv, empty", &mut || {
         let _ = black_box(receiver.dequeue());
     });

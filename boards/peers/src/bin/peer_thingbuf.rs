@@ -40,12 +40,17 @@ fn main() -> ! {
     bench.operation("try_send + try_recv, u32, capacity 8", &mut pair);
     bench.masked("try_send + try_recv, u32", &mut pair);
     let (block_sender, block_receiver) = BLOCKS.split();
+    let block = black_box([1; 16]);
     let mut blocks = || {
-        let _ = black_box(&block_sender.try_send(black_box([1; 16])));
+        let _ = black_box(&block_sender.try_send(block));
         let _ = black_box(&block_receiver.try_recv());
     };
     bench.operation("try_send + try_recv, 64 bytes by value", &mut blocks);
     bench.masked("try_send + try_recv, 64 bytes by value", &mut blocks);
+    bench.operation("try_send + try_recv, 64 bytes by value, and making it", &mut || {
+        let _ = black_box(&block_sender.try_send(black_box([1; 16])));
+        let _ = black_box(&block_receiver.try_recv());
+    });
     bench.operation("try_recv, empty", &mut || {
         let _ = black_box(receiver.try_recv());
     });

@@ -88,7 +88,12 @@ fn values(bench: &mut Bench) {
         let _ = black_box(NUMBERS.try_send(black_box(1)));
         let _ = black_box(NUMBERS.try_recv());
     });
+    let block = black_box([1; 16]);
     bench.operation("try_send + try_recv, 64 bytes by value", &mut || {
+        let _ = black_box(&BLOCKS.try_send(block));
+        let _ = black_box(&BLOCKS.try_recv());
+    });
+    bench.operation("try_send + try_recv, 64 bytes by value, and making it", &mut || {
         let _ = black_box(&BLOCKS.try_send(black_box([1; 16])));
         let _ = black_box(&BLOCKS.try_recv());
     });
