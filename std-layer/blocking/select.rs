@@ -109,24 +109,26 @@ pub struct Among<'l, 'a> {
 }
 
 impl<'a> Among<'_, 'a> {
-    fn choose(&self, wait: Wait) -> Option<SelectedOperation<'a>> {
-        choose(self.listed, &mut Vec::new(), self.biased, wait)
+    #[inline]
+    fn choose(&self, wait: Wait, chosen: &mut SelectedOperation<'a>) -> bool {
+        choose(self.listed, &mut Vec::new(), self.biased, wait, chosen)
     }
 
+    #[inline]
     pub fn select(&self) -> SelectedOperation<'a> {
-        loop {
-            if let Some(chosen) = self.choose(Wait::Until(None)) {
-                return chosen;
-            }
-        }
+        let mut chosen = SelectedOperation::none();
+        while !self.choose(Wait::Until(None), &mut chosen) {}
+        chosen
     }
 
     pub fn try_select(&self) -> Option<SelectedOperation<'a>> {
-        self.choose(Wait::Not)
+        let mut chosen = SelectedOperation::none();
+        self.choose(Wait::Not, &mut chosen).then_some(chosen)
     }
 
     pub fn select_timeout(&self, timeout: Duration) -> Option<SelectedOperation<'a>> {
-        self.choose(Wait::for_at_most(timeout))
+        let mut chosen = SelectedOperation::none();
+        self.choose(Wait::for_at_most(timeout), &mut chosen).then_some(chosen)
     }
 }
 
@@ -151,7 +153,7 @@ impl Tour {
             return whole;
         }
         // Lossless: no more than 16 bits, as there are no more than `MOST`.
-        let [at, step] = [len, mask].map(|below| usize::from(fair::below(below as u16)));
+        let [at, step] = fair::two_below([len as u16, mask as u16]).map(usize::from);
         Self { at, step: step | 1, ..whole }
     }
 }
@@ -174,23 +176,26 @@ impl Iterator for Tour {
 }
 
 /// Selects one of these: at once, if one is ready; otherwise `cases` are needed, are made unless they have been, and wait.
+/// Whether one has been `chosen`.
 fn choose<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
     biased: bool,
     wait: Wait,
-) -> Option<SelectedOperation<'a>> {
+    chosen: &mut SelectedOperation<'a>,
+) -> bool {
     // What a biased one finds at a later position says nothing of those before, where something may have come since they were
     // asked; when it may wait, all of them are asked in the order in which they come to be ready.
     let attempts = if biased && matches!(wait, Wait::Until(_)) { 1 } else { listed.len() };
     for at in Tour::new(listed.len(), biased).take(attempts) {
         let operation = &listed[at];
-        if let Some(outcome) = operation.endpoint.attempt() {
-            return Some(SelectedOperation::new(operation, outcome));
+        if operation.endpoint.attempt(&mut chosen.outcome) {
+            chosen.is(operation);
+            return true;
         }
     }
-    let Wait::Until(deadline) = wait else { return None };
-    wait_for(listed, cases, biased, deadline)
+    let Wait::Until(deadline) = wait else { return false };
+    wait_for(listed, cases, biased, deadline, chosen)
 }
 
 /// Waits for the first of these.
@@ -200,17 +205,20 @@ fn wait_for<'a>(
     cases: &mut Vec<BoxedCase<'a>>,
     biased: bool,
     deadline: Option<Instant>,
-) -> Option<SelectedOperation<'a>> {
+    chosen: &mut SelectedOperation<'a>,
+) -> bool {
     if !prepare(listed, cases, deadline) {
-        return None;
+        return false;
     }
     let at = {
         let selecting = select(Cases(cases));
         let selecting = pin!(if biased { selecting } else { selecting.fair() });
-        block_on_pinned(selecting, deadline, due(listed)).ok()?
+        let Ok(at) = block_on_pinned(selecting, deadline, due(listed)) else { return false };
+        at
     };
-    let outcome = cases.get_mut(at)?.as_mut().outcome()?;
-    Some(SelectedOperation::new(listed.get(at)?, outcome))
+    let (Some(operation), Some(case)) = (listed.get(at), cases.get_mut(at)) else { return false };
+    chosen.is(operation);
+    case.as_mut().finish(&mut chosen.outcome)
 }
 
 /// Makes the operations that are missing. `false` if there are none, when it is over.
@@ -281,20 +289,20 @@ impl<'a> Select<'a> {
     /// # Errors
     /// When none is: each was asked once, one after the other.
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
-        self.choose(Wait::Not).ok_or(TrySelectError)
+        let mut chosen = SelectedOperation::none();
+        if self.choose(Wait::Not, &mut chosen) { Ok(chosen) } else { Err(TrySelectError) }
     }
 
     /// Waits until an operation is ready, and selects it.
     ///
     /// # Panics
     /// When there are no operations.
+    #[inline] // and what it returns is written where the caller has it
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_some();
-        loop {
-            if let Some(chosen) = self.choose(Wait::Until(None)) {
-                return chosen;
-            }
-        }
+        let mut chosen = SelectedOperation::none();
+        while !self.choose(Wait::Until(None), &mut chosen) {}
+        chosen
     }
 
     /// As [`select`](Self::select), waiting for `timeout` at the most.
@@ -320,7 +328,9 @@ impl<'a> Select<'a> {
         &mut self,
         deadline: Instant,
     ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        self.choose(Wait::Until(Some(deadline))).ok_or(SelectTimeoutError)
+        let mut chosen = SelectedOperation::none();
+        let in_time = self.choose(Wait::Until(Some(deadline)), &mut chosen);
+        if in_time { Ok(chosen) } else { Err(SelectTimeoutError) }
     }
 
     /// The index of an operation that is ready. Others may be faster when it is then tried.
@@ -367,8 +377,9 @@ impl<'a> Select<'a> {
         assert!(!self.listed.is_empty(), "no operations have been added to `Select`");
     }
 
-    fn choose(&mut self, wait: Wait) -> Option<SelectedOperation<'a>> {
-        choose(&self.listed, &mut self.cases, self.biased, wait)
+    #[inline]
+    fn choose(&mut self, wait: Wait, chosen: &mut SelectedOperation<'a>) -> bool {
+        choose(&self.listed, &mut self.cases, self.biased, wait, chosen)
     }
 
     fn look(&mut self, wait: Wait) -> Option<usize> {
@@ -430,21 +441,35 @@ pub struct SelectedOperation<'a> {
     index: usize,
     address: *const u8,
     receives: bool,
-    /// `None` once it is done.
-    outcome: Option<Outcome>,
+    /// None until it has been selected, and once it is done.
+    outcome: Outcome,
     _endpoint: PhantomData<&'a ()>,
 }
 
 impl<'a> SelectedOperation<'a> {
+    /// None yet.
     #[inline]
-    fn new(listed: &Listed<'a>, outcome: Outcome) -> Self {
-        let Listed { index, address, receives, .. } = *listed;
-        Self { index, address, receives, outcome: Some(outcome), _endpoint: PhantomData }
+    fn none() -> Self {
+        Self {
+            index: 0,
+            address: ptr::null(),
+            receives: false,
+            outcome: Outcome::none(),
+            _endpoint: PhantomData,
+        }
+    }
+
+    /// It is this one.
+    #[inline]
+    fn is(&mut self, listed: &Listed<'a>) {
+        (self.index, self.address) = (listed.index, listed.address);
+        self.receives = listed.receives;
     }
 }
 
 impl SelectedOperation<'_> {
     /// The operation's index, as it was returned when it was added.
+    #[inline]
     pub fn index(&self) -> usize {
         self.index
     }
@@ -460,8 +485,7 @@ impl SelectedOperation<'_> {
         assert!(ptr::from_ref(s).cast() == self.address, "passed a sender that wasn't selected");
         // SAFETY: it comes from the sender at this address, which is still borrowed, so it is this one; what comes of a
         // send is of this type.
-        let granted =
-            self.outcome.take().map(|outcome| unsafe { outcome.take::<Granted<'s, T>>() });
+        let granted = unsafe { self.outcome.take::<Granted<'s, T>>() };
         match granted.flatten() {
             Some(place) => {
                 place.send(msg);
@@ -481,11 +505,13 @@ impl SelectedOperation<'_> {
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(ptr::from_ref(r).cast() == self.address, "passed a receiver that wasn't selected");
         // SAFETY: as in `send`.
-        let received = self.outcome.take().map(|outcome| unsafe { outcome.take::<Received<T>>() });
-        match received.unwrap_or(Err(RecvError))?.wait() {
-            Some(value) => Ok(value),
-            // Its sender was selected and then panicked.
-            None => r.recv(),
+        match unsafe { self.outcome.take::<Received<T>>() } {
+            Some(Ok(handoff)) => match handoff.wait() {
+                Some(value) => Ok(value),
+                // Its sender was selected and then panicked.
+                None => r.recv(),
+            },
+            Some(Err(_)) | None => Err(RecvError),
         }
     }
 }
@@ -497,13 +523,12 @@ impl fmt::Debug for SelectedOperation<'_> {
 }
 
 impl Drop for SelectedOperation<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(outcome) = self.outcome.take() else { return };
-        if self.receives {
-            // Its value may belong to another thread, see `Select`.
-            outcome.forget();
-        }
-        if !thread::panicking() {
+        // A received value may belong to another thread, see `Select`.
+        let was_left =
+            if self.receives { self.outcome.forget() } else { self.outcome.discard() };
+        if was_left && !thread::panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");
         }
     }
