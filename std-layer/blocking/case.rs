@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::handoff::{Handoff, PacketToFill, packet};
-use super::outcome::Outcome;
+use super::outcome::{Attempted, Outcome, Word};
 use super::receiver::Source;
 use super::sender::Target;
 use super::timer::Delivery;
@@ -22,9 +22,9 @@ use crate::unwind::to_the_end;
 
 /// What a select needs of a sender or a receiver.
 pub(super) trait Endpoint {
-    /// Does its operation, if that takes no waiting; whether it has. What comes of it: a [`Granted<T>`](Granted) of a
-    /// sender, a [`Received<T>`](Received) of a receiver.
-    fn attempt(&self, outcome: &mut Outcome) -> bool;
+    /// Does its operation, if that takes no waiting. What comes of it: a [`Granted<T>`](Granted) of a sender, a
+    /// [`Received<T>`](Received) of a receiver, or the value itself.
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted;
     /// Its operation, for who waits.
     fn case(&self) -> Pin<Box<dyn Case + '_>>;
     /// When the operation may become ready though nobody comes.
@@ -62,14 +62,14 @@ impl<T> Place<'_, T> {
 }
 
 impl<T> Endpoint for Sender<T> {
-    fn attempt(&self, outcome: &mut Outcome) -> bool {
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted {
         let granted: Option<Granted<'_, T>> = match &self.0 {
             Target::Bounded(channel) => held(channel.try_reserve(), Place::Bounded),
             Target::Unbounded(channel) => held(channel.try_reserve(), Place::Unbounded),
             Target::Rendezvous(channel) => {
                 // Nobody to meet: then nothing is made for it. Closed, it is told below.
                 if channel.is_full() && !channel.is_closed() {
-                    return false;
+                    return Attempted::NotNow;
                 }
                 let (to_fill, packet) = packet();
                 match channel.try_send(Handoff::Later(packet)) {
@@ -79,7 +79,9 @@ impl<T> Endpoint for Sender<T> {
                 }
             }
         };
-        granted.map(|granted| outcome.set(granted)).is_some()
+        let Some(granted) = granted else { return Attempted::NotNow };
+        outcome.set(granted);
+        Attempted::Kept
     }
 
     fn case(&self) -> Pin<Box<dyn Case + '_>> {
@@ -128,7 +130,7 @@ fn held<'a, T, S: Strategy<T>>(
 
 impl<T> Endpoint for Receiver<T> {
     #[inline]
-    fn attempt(&self, outcome: &mut Outcome) -> bool {
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted {
         match &self.0 {
             Source::Bounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
             Source::Unbounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
@@ -137,7 +139,7 @@ impl<T> Endpoint for Receiver<T> {
                 let value = timer.try_recv().map_err(|_| TryRecvError::Empty);
                 tried(value.map(Handoff::Value), outcome)
             }
-            Source::Nobody => false,
+            Source::Nobody => Attempted::NotNow,
         }
     }
 
@@ -163,16 +165,20 @@ impl<T> Endpoint for Receiver<T> {
     }
 }
 
-/// What came of a try, unless it would have to wait. Part of each of its callers, so that a value takes no other way than to
-/// where it stays.
+/// What came of a try. Part of each of its callers, so that a value stays in a register there.
 #[inline(always)]
-fn tried<T>(tried: Result<Handoff<T>, TryRecvError>, outcome: &mut Outcome) -> bool {
-    match tried {
-        Ok(handoff) => outcome.set::<Received<T>>(Ok(handoff)),
-        Err(TryRecvError::Closed) => outcome.set::<Received<T>>(Err(RecvError)),
-        Err(TryRecvError::Empty) => return false,
-    }
-    true
+fn tried<T>(tried: Result<Handoff<T>, TryRecvError>, outcome: &mut Outcome) -> Attempted {
+    let received: Received<T> = match tried {
+        Ok(Handoff::Value(value)) => match Word::of(value) {
+            Ok(word) => return Attempted::Received(word),
+            Err(value) => Ok(Handoff::Value(value)),
+        },
+        Ok(later) => Ok(later),
+        Err(TryRecvError::Closed) => Err(RecvError),
+        Err(TryRecvError::Empty) => return Attempted::NotNow,
+    };
+    outcome.set(received);
+    Attempted::Kept
 }
 
 fn received<T>(result: Result<T, crate::RecvError>) -> Received<T> {

@@ -7,9 +7,6 @@ use std::mem::MaybeUninit;
 type Room = MaybeUninit<[usize; 6]>;
 
 /// What came of an operation, once something has: a value whose type only who takes it says. It is dropped if nobody does.
-///
-/// It is written where it is to stay, and taken out there: a processor that copies in large pieces what it has just written in
-/// small ones waits until all of it has arrived in its cache.
 pub(super) struct Outcome {
     /// The value, or, if it does not fit, a pointer to a box with it.
     room: Room,
@@ -36,6 +33,46 @@ unsafe fn read<O>(room: &mut Room) -> O {
         }
         *Box::from_raw(place.cast::<*mut O>().read())
     }
+}
+
+/// A received value that is no longer than a word. It goes from hand to hand in a register: a processor that copies in large
+/// pieces what it has just written in small ones waits until all of it has arrived in its cache, which is a third of what
+/// a select takes.
+#[derive(Clone, Copy)]
+pub(super) struct Word(MaybeUninit<usize>);
+
+impl Word {
+    /// Of a value, if it fits.
+    #[inline]
+    pub(super) fn of<T>(value: T) -> Result<Self, T> {
+        if size_of::<T>() > size_of::<usize>() || align_of::<T>() > align_of::<usize>() {
+            return Err(value);
+        }
+        let mut word = MaybeUninit::<usize>::uninit();
+        // SAFETY: there is room for a `T`.
+        unsafe { word.as_mut_ptr().cast::<T>().write(value) };
+        Ok(Self(word))
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    /// It is one of this type, and is taken once.
+    #[inline]
+    pub(super) unsafe fn take<T>(self) -> T {
+        // SAFETY: by the caller's word; `of` has put it there.
+        unsafe { self.0.as_ptr().cast::<T>().read() }
+    }
+}
+
+/// What came of an attempt.
+pub(super) enum Attempted {
+    /// It would have to wait.
+    NotNow,
+    /// A value was received, and here it is.
+    Received(Word),
+    /// It is done, and what came of it is where it was to be put.
+    Kept,
 }
 
 impl Outcome {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use super::case::{BoxedCase, Cases, Endpoint, Granted, Received};
-use super::outcome::Outcome;
+use super::outcome::{Attempted, Outcome, Word};
 use super::timer::sleep_until;
 use super::{
     ReadyTimeoutError, Receiver, RecvError, SelectTimeoutError, SendError, Sender, TryReadyError,
@@ -110,25 +110,25 @@ pub struct Among<'l, 'a> {
 
 impl<'a> Among<'_, 'a> {
     #[inline]
-    fn choose(&self, wait: Wait, chosen: &mut SelectedOperation<'a>) -> bool {
-        choose(self.listed, &mut Vec::new(), self.biased, wait, chosen)
+    fn choose(&self, wait: Wait) -> Option<SelectedOperation<'a>> {
+        choose(self.listed, &mut Vec::new(), self.biased, wait)
     }
 
     #[inline]
     pub fn select(&self) -> SelectedOperation<'a> {
-        let mut chosen = SelectedOperation::none();
-        while !self.choose(Wait::Until(None), &mut chosen) {}
-        chosen
+        loop {
+            if let Some(chosen) = self.choose(Wait::Until(None)) {
+                return chosen;
+            }
+        }
     }
 
     pub fn try_select(&self) -> Option<SelectedOperation<'a>> {
-        let mut chosen = SelectedOperation::none();
-        self.choose(Wait::Not, &mut chosen).then_some(chosen)
+        self.choose(Wait::Not)
     }
 
     pub fn select_timeout(&self, timeout: Duration) -> Option<SelectedOperation<'a>> {
-        let mut chosen = SelectedOperation::none();
-        self.choose(Wait::for_at_most(timeout), &mut chosen).then_some(chosen)
+        self.choose(Wait::for_at_most(timeout))
     }
 }
 
@@ -176,49 +176,51 @@ impl Iterator for Tour {
 }
 
 /// Selects one of these: at once, if one is ready; otherwise `cases` are needed, are made unless they have been, and wait.
-/// Whether one has been `chosen`.
+/// What is ready at once is chosen in the caller itself: see [`Word`].
+#[inline]
 fn choose<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
     biased: bool,
     wait: Wait,
-    chosen: &mut SelectedOperation<'a>,
-) -> bool {
+) -> Option<SelectedOperation<'a>> {
     // What a biased one finds at a later position says nothing of those before, where something may have come since they were
     // asked; when it may wait, all of them are asked in the order in which they come to be ready.
     let attempts = if biased && matches!(wait, Wait::Until(_)) { 1 } else { listed.len() };
+    let mut outcome = Outcome::none();
     for at in Tour::new(listed.len(), biased).take(attempts) {
         let operation = &listed[at];
-        if operation.endpoint.attempt(&mut chosen.outcome) {
-            chosen.is(operation);
-            return true;
+        match operation.endpoint.attempt(&mut outcome) {
+            Attempted::NotNow => {}
+            Attempted::Received(word) => {
+                return Some(SelectedOperation::new(operation, Some(word), outcome));
+            }
+            Attempted::Kept => return Some(SelectedOperation::new(operation, None, outcome)),
         }
     }
-    let Wait::Until(deadline) = wait else { return false };
-    wait_for(listed, cases, biased, deadline, chosen)
+    let Wait::Until(deadline) = wait else { return None };
+    let at = wait_for(listed, cases, biased, deadline, &mut outcome)?;
+    Some(SelectedOperation::new(listed.get(at)?, None, outcome))
 }
 
-/// Waits for the first of these.
+/// Waits for the first of these, and for what comes of it; its position.
 #[inline(never)]
 fn wait_for<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
     biased: bool,
     deadline: Option<Instant>,
-    chosen: &mut SelectedOperation<'a>,
-) -> bool {
+    outcome: &mut Outcome,
+) -> Option<usize> {
     if !prepare(listed, cases, deadline) {
-        return false;
+        return None;
     }
     let at = {
         let selecting = select(Cases(cases));
         let selecting = pin!(if biased { selecting } else { selecting.fair() });
-        let Ok(at) = block_on_pinned(selecting, deadline, due(listed)) else { return false };
-        at
+        block_on_pinned(selecting, deadline, due(listed)).ok()?
     };
-    let (Some(operation), Some(case)) = (listed.get(at), cases.get_mut(at)) else { return false };
-    chosen.is(operation);
-    case.as_mut().finish(&mut chosen.outcome)
+    cases.get_mut(at)?.as_mut().finish(outcome).then_some(at)
 }
 
 /// Makes the operations that are missing. `false` if there are none, when it is over.
@@ -289,20 +291,21 @@ impl<'a> Select<'a> {
     /// # Errors
     /// When none is: each was asked once, one after the other.
     pub fn try_select(&mut self) -> Result<SelectedOperation<'a>, TrySelectError> {
-        let mut chosen = SelectedOperation::none();
-        if self.choose(Wait::Not, &mut chosen) { Ok(chosen) } else { Err(TrySelectError) }
+        self.choose(Wait::Not).ok_or(TrySelectError)
     }
 
     /// Waits until an operation is ready, and selects it.
     ///
     /// # Panics
     /// When there are no operations.
-    #[inline] // and what it returns is written where the caller has it
+    #[inline]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_some();
-        let mut chosen = SelectedOperation::none();
-        while !self.choose(Wait::Until(None), &mut chosen) {}
-        chosen
+        loop {
+            if let Some(chosen) = self.choose(Wait::Until(None)) {
+                return chosen;
+            }
+        }
     }
 
     /// As [`select`](Self::select), waiting for `timeout` at the most.
@@ -328,9 +331,7 @@ impl<'a> Select<'a> {
         &mut self,
         deadline: Instant,
     ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
-        let mut chosen = SelectedOperation::none();
-        let in_time = self.choose(Wait::Until(Some(deadline)), &mut chosen);
-        if in_time { Ok(chosen) } else { Err(SelectTimeoutError) }
+        self.choose(Wait::Until(Some(deadline))).ok_or(SelectTimeoutError)
     }
 
     /// The index of an operation that is ready. Others may be faster when it is then tried.
@@ -378,8 +379,8 @@ impl<'a> Select<'a> {
     }
 
     #[inline]
-    fn choose(&mut self, wait: Wait, chosen: &mut SelectedOperation<'a>) -> bool {
-        choose(&self.listed, &mut self.cases, self.biased, wait, chosen)
+    fn choose(&mut self, wait: Wait) -> Option<SelectedOperation<'a>> {
+        choose(&self.listed, &mut self.cases, self.biased, wait)
     }
 
     fn look(&mut self, wait: Wait) -> Option<usize> {
@@ -441,29 +442,18 @@ pub struct SelectedOperation<'a> {
     index: usize,
     address: *const u8,
     receives: bool,
-    /// None until it has been selected, and once it is done.
+    /// The received value, if this is all that came of it; `None` once it is taken.
+    word: Option<Word>,
+    /// What came of it otherwise; none once it is done.
     outcome: Outcome,
     _endpoint: PhantomData<&'a ()>,
 }
 
 impl<'a> SelectedOperation<'a> {
-    /// None yet.
     #[inline]
-    fn none() -> Self {
-        Self {
-            index: 0,
-            address: ptr::null(),
-            receives: false,
-            outcome: Outcome::none(),
-            _endpoint: PhantomData,
-        }
-    }
-
-    /// It is this one.
-    #[inline]
-    fn is(&mut self, listed: &Listed<'a>) {
-        (self.index, self.address) = (listed.index, listed.address);
-        self.receives = listed.receives;
+    fn new(listed: &Listed<'a>, word: Option<Word>, outcome: Outcome) -> Self {
+        let Listed { index, address, receives, .. } = *listed;
+        Self { index, address, receives, word, outcome, _endpoint: PhantomData }
     }
 }
 
@@ -502,8 +492,13 @@ impl SelectedOperation<'_> {
     ///
     /// # Panics
     /// When another operation was selected than a receive by `r`.
+    #[inline]
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(ptr::from_ref(r).cast() == self.address, "passed a receiver that wasn't selected");
+        if let Some(word) = self.word.take() {
+            // SAFETY: as in `send`: it was received by this receiver.
+            return Ok(unsafe { word.take() });
+        }
         // SAFETY: as in `send`.
         match unsafe { self.outcome.take::<Received<T>>() } {
             Some(Ok(handoff)) => match handoff.wait() {
@@ -526,8 +521,8 @@ impl Drop for SelectedOperation<'_> {
     #[inline]
     fn drop(&mut self) {
         // A received value may belong to another thread, see `Select`.
-        let was_left =
-            if self.receives { self.outcome.forget() } else { self.outcome.discard() };
+        let was_left = self.word.take().is_some()
+            || if self.receives { self.outcome.forget() } else { self.outcome.discard() };
         if was_left && !thread::panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");
         }
