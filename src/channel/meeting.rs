@@ -234,7 +234,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     unsafe fn hand_to(&mut self, receiver: *const Token, value: Option<T>) -> Option<Waker> {
         // SAFETY: by the caller's word.
         unsafe {
-            let place = (*receiver.cast::<RecvTokenOf<T, S>>()).landing.place();
+            let place = (*receiver.cast::<RecvTokenOf<T, S>>()).place();
             if let Some(place) = place.as_mut() {
                 *place = value.map(|value| self.pass_by(value));
                 return (*receiver).settle(TokenState::Taken);

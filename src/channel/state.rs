@@ -68,6 +68,14 @@ pub(super) struct RecvToken<K, R> {
     pub(super) landing: Landing<R>,
 }
 
+impl<K, R> RecvToken<K, R> {
+    /// Where its value may be put, or null.
+    #[inline]
+    pub(super) fn place(&self) -> *mut Option<R> {
+        self.landing.place(&self.token)
+    }
+}
+
 /// The receivers' tokens of one kind of channel.
 pub(super) type RecvTokenOf<T, S> =
     RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
