@@ -49,7 +49,7 @@ use super::meeting::Look;
 use super::snapshot::{Counters, count};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{Side, claim_own};
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -83,7 +83,7 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: Parked,
+    pub(super) receivers: Unlooked,
     /// Those who wait for the channel to be closed.
     pub(super) closers: TokenList,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
@@ -162,7 +162,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Self {
             store,
             senders: Parked::new(),
-            receivers: Parked::new(),
+            receivers: Unlooked::new(),
             closers: TokenList::new(),
             promised_slots: 0,
             promised_values: 0,
@@ -436,7 +436,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Parked {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Unlooked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
