@@ -19,6 +19,9 @@ use crate::sync::wait::Token;
 
 /// A place for what is received, if its receiver's token [stays](Token::stays). Under the channel's lock while that is
 /// queued.
+///
+/// Of others it is not written: a compiler joins it with the fields before it, and the moves of a receive that is an arm of a
+/// select then read what was written in other pieces, for which a processor waits.
 pub(super) struct Landing<R> {
     #[cfg(feature = "std")]
     place: Cell<MaybeUninit<*mut Option<R>>>,
