@@ -12,12 +12,19 @@
 #[cfg(feature = "std")]
 use core::cell::Cell;
 use core::marker::PhantomData;
+#[cfg(feature = "std")]
+use core::mem::MaybeUninit;
 
-/// A place for what is received, or none. Under the channel's lock while its receiver is queued.
+use crate::sync::wait::Token;
+
+/// A place for what is received, if its receiver's token [stays](Token::stays). Under the channel's lock while that is
+/// queued.
+///
+/// Of others it is not written: a compiler joins it with the fields before it, and the moves of a receive that is an arm of a
+/// select then read what was written in other pieces, for which a processor waits.
 pub(super) struct Landing<R> {
-    /// Null if there is none.
     #[cfg(feature = "std")]
-    place: Cell<*mut Option<R>>,
+    place: Cell<MaybeUninit<*mut Option<R>>>,
     _received: PhantomData<R>,
 }
 
@@ -26,33 +33,37 @@ impl<R> Landing<R> {
     pub(super) const fn none() -> Self {
         Self {
             #[cfg(feature = "std")]
-            place: Cell::new(core::ptr::null_mut()),
+            place: Cell::new(MaybeUninit::uninit()),
             _received: PhantomData,
         }
     }
 
-    /// It is `place`, which is empty.
+    /// It is `place`, which is empty; its receiver's `token`, which nobody else knows of, stays.
     ///
     /// # Safety
     /// The place stays where it is, and is nobody else's, for as long as this is used.
     #[cfg(feature = "std")]
-    pub(super) unsafe fn set(&self, place: *mut Option<R>) {
-        self.place.set(place);
+    pub(super) unsafe fn set(&self, token: &Token, place: *mut Option<R>) {
+        token.make_stay();
+        self.place.set(MaybeUninit::new(place));
     }
 
-    /// Where it is, or null.
+    /// Where it is, or null. The token is its receiver's.
     #[inline]
-    pub(super) fn place(&self) -> *mut Option<R> {
+    pub(super) fn place(&self, token: &Token) -> *mut Option<R> {
         #[cfg(feature = "std")]
-        return self.place.get();
-        #[cfg(not(feature = "std"))]
+        if token.stays() {
+            // SAFETY: of a receiver only `set` makes it stay, which has written this.
+            return unsafe { self.place.get().assume_init() };
+        }
+        let _ = token;
         core::ptr::null_mut()
     }
 
-    /// What has been put there. Its receiver asks.
+    /// What has been put there. Its receiver asks, whose token it is.
     #[inline]
-    pub(super) fn take(&self) -> Option<R> {
+    pub(super) fn take(&self, token: &Token) -> Option<R> {
         // SAFETY: it is the receiver's own, and nobody else's any more since something was put there.
-        unsafe { self.place().as_mut() }.and_then(Option::take)
+        unsafe { self.place(token).as_mut() }.and_then(Option::take)
     }
 }

@@ -449,10 +449,22 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline]
     pub(super) fn try_take(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         match self.aside.recv(true) {
-            Ok(value) => return Ok(S::Store::received(value)),
-            Err(Missed::NotNow(())) => return Err(TryRecvError::Empty),
-            Err(_) => {}
+            Ok(value) => Ok(S::Store::received(value)),
+            Err(Missed::NotNow(())) => Err(TryRecvError::Empty),
+            Err(_) if S::Aside::LENDS => self.try_take_beside_lane(reader),
+            Err(_) => self.try_take_locked(reader),
         }
+    }
+
+    /// As [`try_take`](Self::try_take), under the lock. Apart from the lane, so that who receives there, as a select tries to on
+    /// one channel after the other, has fewer registers to save.
+    #[inline(never)]
+    fn try_take_beside_lane(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        self.try_take_locked(reader)
+    }
+
+    #[inline(always)]
+    fn try_take_locked(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         let taken = self.locked(|state| {
             if let Some(taken) = state.take_quickly(!state.crowded, reader) {
                 return Tried::Done(taken);

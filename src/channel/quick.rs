@@ -72,7 +72,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let first = self.receivers.first()?;
         // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
         // is nobody else's while it is queued.
-        let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).landing.place().as_mut() }?;
+        let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).place().as_mut() }?;
         (self.store.len() == 0).then_some(place)
     }
 

@@ -90,7 +90,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     #[cfg(feature = "std")]
     pub(crate) fn landing(self, place: &'a mut Option<S::Received>) -> Self {
         // SAFETY: borrowed uniquely for as long as the future may live.
-        unsafe { self.node.landing.set(place) };
+        unsafe { self.node.landing.set(&self.node.token, place) };
         self
     }
 
@@ -158,7 +158,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         self.channel.locked(|state| match token.state() {
             TokenState::Granted | TokenState::Closed => false,
             // What has landed has been received.
-            TokenState::Taken => self.node.landing.place().is_null(),
+            TokenState::Taken => self.node.landing.place(token).is_null(),
             TokenState::Queued | TokenState::First => {
                 // SAFETY: in one of these states it stands in the list of receivers.
                 unsafe { state.remove_receiver(token) };
@@ -241,7 +241,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 return Step::Closed;
             }
             TokenState::Taken => {
-                let Some(value) = self.node.landing.take() else { return Step::Idle };
+                let Some(value) = self.node.landing.take(token) else { return Step::Idle };
                 token.end_wait();
                 return Step::Received(value, None);
             }
@@ -357,7 +357,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         if token.state() != TokenState::Taken {
             return Quick::No { waits: false };
         }
-        let Some(value) = self.node.landing.take() else { return Quick::No { waits: false } };
+        let Some(value) = self.node.landing.take(token) else { return Quick::No { waits: false } };
         token.end_wait();
         Quick::Received(value, None, None)
     }

@@ -6,7 +6,7 @@ use core::task::Waker;
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
-use crate::sync::wait::{Parked, State as TokenState, TokenList};
+use crate::sync::wait::{Looking, Parked, State as TokenState, TokenList};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether there is a value for the first receiver that waits.
@@ -125,16 +125,17 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Tells one waiter that the channel is closed.
     fn dismiss_one(&mut self) -> Option<Option<Waker>> {
         let drained = self.is_drained();
-        let mut list = self.first_senders();
+        let senders = self.first_senders();
+        if !senders.is_empty() {
+            return Some(end_first(senders, TokenState::Closed, &mut 0));
+        }
+        let mut list = &mut self.receivers;
         if list.is_empty() && drained {
-            list = &mut self.receivers;
-            if list.is_empty() {
-                if let Some(bystanders) = self.store.bystanders() {
-                    list = &mut bystanders.receivers;
-                }
+            if let Some(bystanders) = self.store.bystanders() {
+                list = &mut bystanders.receivers;
             }
         }
-        if list.is_empty() {
+        if list.is_empty() || !drained {
             return tell(&mut self.closers);
         }
         Some(end_first(list, TokenState::Closed, &mut 0))
@@ -156,7 +157,11 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first(list: &mut Parked, outcome: TokenState, ended: &mut u32) -> Option<Waker> {
+fn end_first<L: Looking>(
+    list: &mut Parked<L>,
+    outcome: TokenState,
+    ended: &mut u32,
+) -> Option<Waker> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };

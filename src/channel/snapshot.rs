@@ -14,7 +14,7 @@ use super::weigh::Times;
 use crate::arena::Weight;
 use crate::limit::Stopped;
 use crate::sync::RawMutex;
-use crate::sync::wait::{Parked, State as TokenState, Token};
+use crate::sync::wait::{State as TokenState, Token};
 
 /// The kind of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -366,13 +366,8 @@ pub(super) fn count(counter: &mut u32) {
 
 impl<T, S: Strategy<T>> State<T, S> {
     fn snapshot(&mut self) -> ChannelSnapshot {
-        let standing =
-            |bystanders: &Bystanders, of: fn(&Bystanders) -> &Parked| of(bystanders).count();
         let (bare_senders, onlookers) = match self.store.bystanders() {
-            Some(bystanders) => (
-                standing(bystanders, |bystanders| &bystanders.senders),
-                standing(bystanders, |bystanders| &bystanders.receivers),
-            ),
+            Some(Bystanders { senders, receivers }) => (senders.count(), receivers.count()),
             None => (0, 0),
         };
         let counters = &self.counters;

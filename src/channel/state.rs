@@ -49,7 +49,7 @@ use super::meeting::Look;
 use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{Side, claim_own};
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -68,6 +68,14 @@ pub(super) struct RecvToken<K, R> {
     pub(super) landing: Landing<R>,
 }
 
+impl<K, R> RecvToken<K, R> {
+    /// Where its value may be put, or null.
+    #[inline]
+    pub(super) fn place(&self) -> *mut Option<R> {
+        self.landing.place(&self.token)
+    }
+}
+
 /// The receivers' tokens of one kind of channel.
 pub(super) type RecvTokenOf<T, S> =
     RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
@@ -75,7 +83,7 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: Parked,
+    pub(super) receivers: Unlooked,
     /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
     /// So the common cases look at one byte.
     pub(super) crowded: bool,
@@ -157,7 +165,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Self {
             store,
             senders: Parked::new(),
-            receivers: Parked::new(),
+            receivers: Unlooked::new(),
             crowded: false,
             closers: TokenList::new(),
             promised_slots: 0,
@@ -435,7 +443,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Parked {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Unlooked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,

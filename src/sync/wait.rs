@@ -251,7 +251,8 @@ impl Token {
 /// Tokens in order of arrival.
 ///
 /// Where there may be a million channels in which nobody waits, a list is one pointer: its first token knows the last one.
-/// Elsewhere it is two, which takes fewer instructions.
+/// Elsewhere it is two, which takes fewer instructions. (On a host it leaves no gap beside numbers of 32 bits, either.)
+#[cfg_attr(feature = "std", repr(C, packed(4)))]
 pub(crate) struct TokenList {
     head: *const Token,
     /// Means nothing in an empty list.
@@ -455,20 +456,77 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
 /// must not take longer the more there are.
-pub(crate) struct Parked {
+pub(crate) struct Parked<L: Looking = LookedAt> {
     list: TokenList,
     count: u32,
-    /// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
-    /// stands in the list, or is null.
-    looked_at: *const Token,
+    looking: L,
 }
 
-// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
-unsafe impl Send for Parked {}
+/// The list of those whom nobody looks at one after the other. On a host it is shorter; elsewhere there is one sort of lists, as
+/// a second one would be more code.
+pub(crate) type Unlooked = Parked<NotLookedAt>;
+#[cfg(feature = "std")]
+type NotLookedAt = ();
+#[cfg(not(feature = "std"))]
+type NotLookedAt = LookedAt;
 
-impl Parked {
+/// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
+/// stands in the list, or is null.
+#[cfg_attr(feature = "std", repr(C, packed(4)))]
+pub(crate) struct LookedAt(*const Token);
+
+// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
+unsafe impl Send for LookedAt {}
+
+/// What a list knows of being looked at.
+pub(crate) trait Looking {
+    const NONE: Self;
+    /// `token`, the first, has been taken out of the list.
+    fn pass_first(&mut self, token: *const Token, list: &TokenList);
+    /// `token` is about to be taken out of the list.
+    fn pass(&mut self, token: *const Token, list: &TokenList);
+}
+
+impl Looking for LookedAt {
+    const NONE: Self = Self(ptr::null());
+
+    #[inline]
+    fn pass_first(&mut self, token: *const Token, list: &TokenList) {
+        if self.0 == token {
+            // On behind it.
+            self.0 = list.head;
+        }
+    }
+
+    #[inline]
+    fn pass(&mut self, token: *const Token, list: &TokenList) {
+        if self.0 == token {
+            self.look_past(token, list);
+        }
+    }
+}
+
+impl LookedAt {
+    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
+    #[cold]
+    #[inline(never)]
+    fn look_past(&mut self, token: *const Token, list: &TokenList) {
+        self.0 = list.after(token).unwrap_or(ptr::null());
+    }
+}
+
+#[cfg(feature = "std")]
+impl Looking for () {
+    const NONE: Self = ();
+    #[inline(always)]
+    fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
+    #[inline(always)]
+    fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
+}
+
+impl<L: Looking> Parked<L> {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0, looked_at: ptr::null() }
+        Self { list: TokenList::new(), count: 0, looking: L::NONE }
     }
 
     /// How many tokens there are.
@@ -490,10 +548,7 @@ impl Parked {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
         let first = self.list.pop_front()?;
-        if self.looked_at == first {
-            // On behind it.
-            self.looked_at = self.list.head;
-        }
+        self.looking.pass_first(first, &self.list);
         self.count -= 1;
         Some(first)
     }
@@ -511,39 +566,32 @@ impl Parked {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        if self.looked_at == token {
-            self.look_past(token);
-        }
+        self.looking.pass(token, &self.list);
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
         self.count -= 1;
     }
+}
 
-    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
-    #[cold]
-    #[inline(never)]
-    fn look_past(&mut self, token: *const Token) {
-        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
-    }
-
+impl Parked {
     /// Begins to look at one after the other.
     pub(crate) fn look_from_first(&mut self) {
-        self.looked_at = self.list.head;
+        self.looking = LookedAt(self.list.head);
     }
 
     /// The next one, in the order of arrival; it stands in the list. Between two calls others may come and go.
     pub(crate) fn look(&mut self) -> Option<*const Token> {
-        let token = self.looked_at;
+        let token = self.looking.0;
         if token.is_null() {
             return None;
         }
-        self.looked_at = self.list.after(token).unwrap_or(ptr::null());
+        self.looking = LookedAt(self.list.after(token).unwrap_or(ptr::null()));
         Some(token)
     }
 }
 
 /// Everything that changes nothing.
-impl core::ops::Deref for Parked {
+impl<L: Looking> core::ops::Deref for Parked<L> {
     type Target = TokenList;
     #[inline]
     fn deref(&self) -> &TokenList {

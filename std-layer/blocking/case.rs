@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::handoff::{Handoff, PacketToFill, packet};
-use super::outcome::Outcome;
+use super::outcome::{Attempted, Outcome, Word};
 use super::receiver::Source;
 use super::sender::Target;
 use super::timer::Delivery;
@@ -23,8 +23,8 @@ use crate::unwind::to_the_end;
 /// What a select needs of a sender or a receiver.
 pub(super) trait Endpoint {
     /// Does its operation, if that takes no waiting. What comes of it: a [`Granted<T>`](Granted) of a sender, a
-    /// [`Received<T>`](Received) of a receiver.
-    fn attempt(&self) -> Option<Outcome>;
+    /// [`Received<T>`](Received) of a receiver, or the value itself.
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted;
     /// Its operation, for who waits.
     fn case(&self) -> Pin<Box<dyn Case + '_>>;
     /// When the operation may become ready though nobody comes.
@@ -33,8 +33,8 @@ pub(super) trait Endpoint {
 
 /// An operation of a select that waits. It keeps what comes of it until somebody asks.
 pub(super) trait Case: Arm<Output = ()> {
-    /// What came of it, as of an [attempt](Endpoint::attempt), if it has been done. Then it begins anew.
-    fn outcome(self: Pin<&mut Self>) -> Option<Outcome>;
+    /// Whether it has been done. What came of it, as of an [attempt](Endpoint::attempt); then it begins anew.
+    fn finish(self: Pin<&mut Self>, outcome: &mut Outcome) -> bool;
 }
 
 /// What came of a receive: a value, perhaps one that its sender has yet to say.
@@ -62,24 +62,26 @@ impl<T> Place<'_, T> {
 }
 
 impl<T> Endpoint for Sender<T> {
-    fn attempt(&self) -> Option<Outcome> {
-        let granted: Granted<'_, T> = match &self.0 {
-            Target::Bounded(channel) => held(channel.try_reserve(), Place::Bounded)?,
-            Target::Unbounded(channel) => held(channel.try_reserve(), Place::Unbounded)?,
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted {
+        let granted: Option<Granted<'_, T>> = match &self.0 {
+            Target::Bounded(channel) => held(channel.try_reserve(), Place::Bounded),
+            Target::Unbounded(channel) => held(channel.try_reserve(), Place::Unbounded),
             Target::Rendezvous(channel) => {
                 // Nobody to meet: then nothing is made for it. Closed, it is told below.
                 if channel.is_full() && !channel.is_closed() {
-                    return None;
+                    return Attempted::NotNow;
                 }
                 let (to_fill, packet) = packet();
                 match channel.try_send(Handoff::Later(packet)) {
-                    Ok(()) => Some(Place::Rendezvous(to_fill)),
-                    Err(TrySendError::Full(_)) => return None,
-                    Err(TrySendError::Closed(_)) => None,
+                    Ok(()) => Some(Some(Place::Rendezvous(to_fill))),
+                    Err(TrySendError::Full(_)) => None,
+                    Err(TrySendError::Closed(_)) => Some(None),
                 }
             }
         };
-        Some(Outcome::new(granted))
+        let Some(granted) = granted else { return Attempted::NotNow };
+        outcome.set(granted);
+        Attempted::Kept
     }
 
     fn case(&self) -> Pin<Box<dyn Case + '_>> {
@@ -128,23 +130,17 @@ fn held<'a, T, S: Strategy<T>>(
 
 impl<T> Endpoint for Receiver<T> {
     #[inline]
-    fn attempt(&self) -> Option<Outcome> {
-        let tried = match &self.0 {
-            Source::Bounded(channel) => channel.try_recv().map(Handoff::Value),
-            Source::Unbounded(channel) => channel.try_recv().map(Handoff::Value),
-            Source::Rendezvous(channel) => channel.try_recv(),
+    fn attempt(&self, outcome: &mut Outcome) -> Attempted {
+        match &self.0 {
+            Source::Bounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
+            Source::Unbounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
+            Source::Rendezvous(channel) => tried(channel.try_recv(), outcome),
             Source::Timer(timer) => {
-                let value = timer.try_recv().ok()?;
-                Ok(Handoff::Value(value))
+                let value = timer.try_recv().map_err(|_| TryRecvError::Empty);
+                tried(value.map(Handoff::Value), outcome)
             }
-            Source::Nobody => return None,
-        };
-        let received: Received<T> = match tried {
-            Ok(handoff) => Ok(handoff),
-            Err(TryRecvError::Closed) => Err(RecvError),
-            Err(TryRecvError::Empty) => return None,
-        };
-        Some(Outcome::new(received))
+            Source::Nobody => Attempted::NotNow,
+        }
     }
 
     fn case(&self) -> Pin<Box<dyn Case + '_>> {
@@ -167,6 +163,22 @@ impl<T> Endpoint for Receiver<T> {
             _ => None,
         }
     }
+}
+
+/// What came of a try. Part of each of its callers, so that a value stays in a register there.
+#[inline(always)]
+fn tried<T>(tried: Result<Handoff<T>, TryRecvError>, outcome: &mut Outcome) -> Attempted {
+    let received: Received<T> = match tried {
+        Ok(Handoff::Value(value)) => match Word::of(value) {
+            Ok(word) => return Attempted::Received(word),
+            Err(value) => Ok(Handoff::Value(value)),
+        },
+        Ok(later) => Ok(later),
+        Err(TryRecvError::Closed) => Err(RecvError),
+        Err(TryRecvError::Empty) => return Attempted::NotNow,
+    };
+    outcome.set(received);
+    Attempted::Kept
 }
 
 fn received<T>(result: Result<T, crate::RecvError>) -> Received<T> {
@@ -229,12 +241,13 @@ impl<A: Arm, F> Arm for Holding<A, F> {
 }
 
 impl<A: Arm, F: Fn() -> A> Case for Holding<A, F> {
-    fn outcome(self: Pin<&mut Self>) -> Option<Outcome> {
-        let (mut arm, outcome, make) = self.parts();
-        let outcome = outcome.take()?;
+    fn finish(self: Pin<&mut Self>, outcome: &mut Outcome) -> bool {
+        let (mut arm, kept, make) = self.parts();
+        let Some(kept) = kept.take() else { return false };
         // In its place: a send has ended.
         arm.set(make());
-        Some(Outcome::new(outcome))
+        outcome.set(kept);
+        true
     }
 }
 

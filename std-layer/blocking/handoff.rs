@@ -15,6 +15,7 @@ pub(super) enum Handoff<T> {
 
 impl<T> Handoff<T> {
     /// The value, once there is one. `None` if its sender has given up.
+    #[inline]
     pub(super) fn wait(self) -> Option<T> {
         match self {
             Self::Value(value) => Some(value),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::vec::Vec;
 
 use super::case::{BoxedCase, Cases, Endpoint, Granted, Received};
-use super::outcome::Outcome;
+use super::outcome::{Attempted, Outcome, Word};
 use super::timer::sleep_until;
 use super::{
     ReadyTimeoutError, Receiver, RecvError, SelectTimeoutError, SendError, Sender, TryReadyError,
@@ -109,10 +109,12 @@ pub struct Among<'l, 'a> {
 }
 
 impl<'a> Among<'_, 'a> {
+    #[inline]
     fn choose(&self, wait: Wait) -> Option<SelectedOperation<'a>> {
         choose(self.listed, &mut Vec::new(), self.biased, wait)
     }
 
+    #[inline]
     pub fn select(&self) -> SelectedOperation<'a> {
         loop {
             if let Some(chosen) = self.choose(Wait::Until(None)) {
@@ -151,7 +153,7 @@ impl Tour {
             return whole;
         }
         // Lossless: no more than 16 bits, as there are no more than `MOST`.
-        let [at, step] = [len, mask].map(|below| usize::from(fair::below(below as u16)));
+        let [at, step] = fair::two_below([len as u16, mask as u16]).map(usize::from);
         Self { at, step: step | 1, ..whole }
     }
 }
@@ -174,6 +176,8 @@ impl Iterator for Tour {
 }
 
 /// Selects one of these: at once, if one is ready; otherwise `cases` are needed, are made unless they have been, and wait.
+/// What is ready at once is chosen in the caller itself: see [`Word`].
+#[inline]
 fn choose<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
@@ -183,24 +187,31 @@ fn choose<'a>(
     // What a biased one finds at a later position says nothing of those before, where something may have come since they were
     // asked; when it may wait, all of them are asked in the order in which they come to be ready.
     let attempts = if biased && matches!(wait, Wait::Until(_)) { 1 } else { listed.len() };
+    let mut outcome = Outcome::none();
     for at in Tour::new(listed.len(), biased).take(attempts) {
         let operation = &listed[at];
-        if let Some(outcome) = operation.endpoint.attempt() {
-            return Some(SelectedOperation::new(operation, outcome));
+        match operation.endpoint.attempt(&mut outcome) {
+            Attempted::NotNow => {}
+            Attempted::Received(word) => {
+                return Some(SelectedOperation::new(operation, Some(word), outcome));
+            }
+            Attempted::Kept => return Some(SelectedOperation::new(operation, None, outcome)),
         }
     }
     let Wait::Until(deadline) = wait else { return None };
-    wait_for(listed, cases, biased, deadline)
+    let at = wait_for(listed, cases, biased, deadline, &mut outcome)?;
+    Some(SelectedOperation::new(listed.get(at)?, None, outcome))
 }
 
-/// Waits for the first of these.
+/// Waits for the first of these, and for what comes of it; its position.
 #[inline(never)]
 fn wait_for<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
     biased: bool,
     deadline: Option<Instant>,
-) -> Option<SelectedOperation<'a>> {
+    outcome: &mut Outcome,
+) -> Option<usize> {
     if !prepare(listed, cases, deadline) {
         return None;
     }
@@ -209,8 +220,7 @@ fn wait_for<'a>(
         let selecting = pin!(if biased { selecting } else { selecting.fair() });
         block_on_pinned(selecting, deadline, due(listed)).ok()?
     };
-    let outcome = cases.get_mut(at)?.as_mut().outcome()?;
-    Some(SelectedOperation::new(listed.get(at)?, outcome))
+    cases.get_mut(at)?.as_mut().finish(outcome).then_some(at)
 }
 
 /// Makes the operations that are missing. `false` if there are none, when it is over.
@@ -288,6 +298,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// When there are no operations.
+    #[inline]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_some();
         loop {
@@ -367,6 +378,7 @@ impl<'a> Select<'a> {
         assert!(!self.listed.is_empty(), "no operations have been added to `Select`");
     }
 
+    #[inline]
     fn choose(&mut self, wait: Wait) -> Option<SelectedOperation<'a>> {
         choose(&self.listed, &mut self.cases, self.biased, wait)
     }
@@ -430,21 +442,24 @@ pub struct SelectedOperation<'a> {
     index: usize,
     address: *const u8,
     receives: bool,
-    /// `None` once it is done.
-    outcome: Option<Outcome>,
+    /// The received value, if this is all that came of it; `None` once it is taken.
+    word: Option<Word>,
+    /// What came of it otherwise; none once it is done.
+    outcome: Outcome,
     _endpoint: PhantomData<&'a ()>,
 }
 
 impl<'a> SelectedOperation<'a> {
     #[inline]
-    fn new(listed: &Listed<'a>, outcome: Outcome) -> Self {
+    fn new(listed: &Listed<'a>, word: Option<Word>, outcome: Outcome) -> Self {
         let Listed { index, address, receives, .. } = *listed;
-        Self { index, address, receives, outcome: Some(outcome), _endpoint: PhantomData }
+        Self { index, address, receives, word, outcome, _endpoint: PhantomData }
     }
 }
 
 impl SelectedOperation<'_> {
     /// The operation's index, as it was returned when it was added.
+    #[inline]
     pub fn index(&self) -> usize {
         self.index
     }
@@ -460,8 +475,7 @@ impl SelectedOperation<'_> {
         assert!(ptr::from_ref(s).cast() == self.address, "passed a sender that wasn't selected");
         // SAFETY: it comes from the sender at this address, which is still borrowed, so it is this one; what comes of a
         // send is of this type.
-        let granted =
-            self.outcome.take().map(|outcome| unsafe { outcome.take::<Granted<'s, T>>() });
+        let granted = unsafe { self.outcome.take::<Granted<'s, T>>() };
         match granted.flatten() {
             Some(place) => {
                 place.send(msg);
@@ -478,14 +492,21 @@ impl SelectedOperation<'_> {
     ///
     /// # Panics
     /// When another operation was selected than a receive by `r`.
+    #[inline]
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(ptr::from_ref(r).cast() == self.address, "passed a receiver that wasn't selected");
+        if let Some(word) = self.word.take() {
+            // SAFETY: as in `send`: it was received by this receiver.
+            return Ok(unsafe { word.take() });
+        }
         // SAFETY: as in `send`.
-        let received = self.outcome.take().map(|outcome| unsafe { outcome.take::<Received<T>>() });
-        match received.unwrap_or(Err(RecvError))?.wait() {
-            Some(value) => Ok(value),
-            // Its sender was selected and then panicked.
-            None => r.recv(),
+        match unsafe { self.outcome.take::<Received<T>>() } {
+            Some(Ok(handoff)) => match handoff.wait() {
+                Some(value) => Ok(value),
+                // Its sender was selected and then panicked.
+                None => r.recv(),
+            },
+            Some(Err(_)) | None => Err(RecvError),
         }
     }
 }
@@ -497,13 +518,12 @@ impl fmt::Debug for SelectedOperation<'_> {
 }
 
 impl Drop for SelectedOperation<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(outcome) = self.outcome.take() else { return };
-        if self.receives {
-            // Its value may belong to another thread, see `Select`.
-            outcome.forget();
-        }
-        if !thread::panicking() {
+        // A received value may belong to another thread, see `Select`.
+        let was_left = self.word.take().is_some()
+            || if self.receives { self.outcome.forget() } else { self.outcome.discard() };
+        if was_left && !thread::panicking() {
             panic!("dropped `SelectedOperation` without completing the operation");
         }
     }

@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
+use cloakroom::blocking;
 use cloakroom::channel::{Buffered, Bytes, fan_out};
 use cloakroom::select::select;
-use cloakroom::std_layer::channel::{bounded, unbounded};
-use cloakroom::std_layer::{MappedArena, StdRawMutex as Lock};
+use cloakroom::std_layer::channel::{Bounded, Receiver, Sender, bounded, unbounded};
+use cloakroom::std_layer::{MappedArena, StdRawMutex as Lock, block_on};
 use cloakroom::{ArenaRef, Lease};
 
 /// A path, by name: does so many rounds of it.
@@ -103,6 +104,9 @@ const PATHS: &[Path] = &[
     }),
     ("select over 4 that are ready, and a send", |rounds| select_over::<4>(rounds)),
     ("select over 32 that are ready, and a send", |rounds| select_over::<32>(rounds)),
+    ("an array of 32 receives that are ready, made, awaited fairly, and a send", select_array),
+    ("the same by select!", select_macro),
+    ("blocking::Select over 32 that are ready, and a send", select_blocking),
     ("crossbeam-channel: try_send and try_recv, u64, capacity 128", |rounds| {
         let (sender, receiver) = crossbeam_channel::bounded(128);
         for number in 0..rounds {
@@ -155,6 +159,63 @@ fn select_over<const ARMS: usize>(rounds: u32) {
             panic!("all are ready");
         };
         assert!(value.is_ok() && ends[arm].0.try_send(number).is_ok());
+    }
+}
+
+/// 32 channels, in each of which is its number.
+fn numbered() -> [(Sender<usize, Bounded>, Receiver<usize, Bounded>); 32] {
+    let ends = std::array::from_fn(|_| bounded(32));
+    // So many that they have lanes.
+    for _ in 0..31 {
+        ends.iter().enumerate().for_each(|(number, (sender, _))| {
+            assert!(sender.try_send(number).is_ok());
+        });
+    }
+    ends
+}
+
+fn select_array(rounds: u32) {
+    let ends = numbered();
+    block_on(async {
+        for _ in 0..rounds {
+            let arms: [_; 32] = std::array::from_fn(|arm| ends[arm].1.recv());
+            let (arm, value) = select(arms).fair().await;
+            assert!(value == Ok(arm) && ends[arm].0.try_send(arm).is_ok());
+        }
+    });
+}
+
+fn select_macro(rounds: u32) {
+    /// Selects from the receivers of these ends, by these names.
+    macro_rules! over {
+        ($ends:ident: $($receiver:ident)+) => {{
+            let [$((_, $receiver)),+] = &$ends;
+            block_on(async {
+                for _ in 0..rounds {
+                    let value = cloakroom::select! {
+                        $(value = $receiver.recv() => value,)+
+                    };
+                    assert!(value.is_ok_and(|arm| $ends[arm].0.try_send(arm).is_ok()));
+                }
+            });
+        }};
+    }
+    let ends = numbered();
+    over!(ends: a0 a1 a2 a3 a4 a5 a6 a7 b0 b1 b2 b3 b4 b5 b6 b7
+        c0 c1 c2 c3 c4 c5 c6 c7 d0 d1 d2 d3 d4 d5 d6 d7);
+}
+
+fn select_blocking(rounds: u32) {
+    let ends: [_; 32] = std::array::from_fn(|_| blocking::bounded(32));
+    for _ in 0..31 {
+        ends.iter().for_each(|(sender, _)| assert!(sender.try_send(0).is_ok()));
+    }
+    let mut select = blocking::Select::new();
+    ends.iter().for_each(|(_, receiver)| assert!(select.recv(receiver) < 32));
+    for number in 0..rounds {
+        let operation = select.select();
+        let arm = operation.index();
+        assert!(operation.recv(&ends[arm].1).is_ok() && ends[arm].0.try_send(number).is_ok());
     }
 }
 
