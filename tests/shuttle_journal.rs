@@ -20,6 +20,7 @@ mod shuttle_lock;
 
 use std::sync::Arc;
 
+use cloakroom::journal::Kept;
 use cloakroom::std_layer::journal::{Level, Log, LogError, Message, Options};
 use shuttle::thread;
 
@@ -34,6 +35,7 @@ fn options() -> Options {
         max_payload: 600,
         max_messages: 64,
         stage_bytes: 4 << 10,
+        keys: 8,
         ..Options::default()
     }
 }
@@ -71,6 +73,35 @@ fn what_is_acknowledged_is_durable() {
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         log.sync().unwrap();
         assert!((0..3).all(|chan| is_durable(&disk, chan, 1)));
+    });
+}
+
+#[test]
+fn of_two_with_one_key_one_is_kept() {
+    explore(|| {
+        let disk = Disk::default();
+        let log = Arc::new(open(&disk));
+        let threads: Vec<_> = (0..3)
+            .map(|sender: u64| {
+                let (log, disk) = (log.clone(), disk.clone());
+                thread::spawn(move || {
+                    let mut new = 0;
+                    for key in 0..2 {
+                        let message = Message::new(1, sender * 2 + key, &[7; 40]);
+                        let seq = match log.send_once(&message, key, Level::Sync).unwrap() {
+                            Kept::New => message.seq,
+                            Kept::Duplicate(first) => first,
+                        };
+                        new += usize::from(seq == message.seq);
+                        // Whoever has sent it: it is kept.
+                        assert!(is_durable(&disk, 1, seq));
+                    }
+                    new
+                })
+            })
+            .collect();
+        let new = threads.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!((new.sum::<usize>(), log.pending().len()), (2, 2));
     });
 }
 

@@ -7,7 +7,7 @@ use super::rows::Envelope;
 use crate::arena::{LeaseMut, Parcel};
 use crate::channel::{self, Buffered};
 use crate::error::{ClosedError, TryReserveError};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Entry, Journal, Kept};
 use crate::sync::RawMutex;
 
 /// A slot of a [`Queue`] that is held: sending cannot find it full. Dropping it gives the slot back.
@@ -39,6 +39,42 @@ impl<'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         slot.send(Envelope { seq, payload, attempts: 0, recovered: false });
         Ok(seq)
     }
+
+    /// As [`send`](Self::send), unless a message with the same key was sent and is remembered: then the payload is freed, and nobody
+    /// receives it. What is sent again after an answer that never came, or after a crash, is sent once that way.
+    ///
+    /// The journal says how many keys it remembers, and writes them down.
+    ///
+    /// # Errors
+    /// The journal's; the payload comes back, and nobody receives it.
+    pub fn send_once(
+        self,
+        payload: LeaseMut<'a, M>,
+        key: u64,
+    ) -> Result<Sent, SendError<LeaseMut<'a, M>, J::Error>> {
+        let Self { queue, slot } = self;
+        let seq = queue.number();
+        let entry = Entry { chan: queue.chan, seq, payload: &payload };
+        match queue.journal.keep_once(&entry, key, queue.level) {
+            Ok(Kept::New) => {
+                let payload = payload.into_parcel();
+                slot.send(Envelope { seq, payload, attempts: 0, recovered: false });
+                Ok(Sent::New(seq))
+            }
+            Ok(Kept::Duplicate(first)) => Ok(Sent::Duplicate(first)),
+            Err(error) => Err(SendError::Journal(payload, error)),
+        }
+    }
+}
+
+/// What became of a message that has a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Sent {
+    /// It was sent, with that number.
+    New(u64),
+    /// The message of that number has its key, and was sent before; this one was not.
+    Duplicate(u64),
 }
 
 impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
@@ -102,6 +138,40 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         match self.reserve().await {
             Ok(permit) => permit.send(payload),
             Err(ClosedError) => Err(SendError::Closed(payload)),
+        }
+    }
+
+    /// As [`send`](Self::send), unless a message with the same key was sent and is remembered: see [`Permit::send_once`].
+    ///
+    /// *Cancel safety:* as for [`send`](Self::send).
+    ///
+    /// # Errors
+    /// The payload comes back, with why.
+    pub async fn send_once(
+        &self,
+        payload: LeaseMut<'a, M>,
+        key: u64,
+    ) -> Result<Sent, SendError<LeaseMut<'a, M>, J::Error>> {
+        match self.reserve().await {
+            Ok(permit) => permit.send_once(payload, key),
+            Err(ClosedError) => Err(SendError::Closed(payload)),
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), unless a message with the same key was sent and is remembered: see
+    /// [`Permit::send_once`].
+    ///
+    /// # Errors
+    /// The payload comes back, with why.
+    pub fn try_send_once(
+        &self,
+        payload: LeaseMut<'a, M>,
+        key: u64,
+    ) -> Result<Sent, TrySendError<LeaseMut<'a, M>, J::Error>> {
+        match self.try_reserve() {
+            Ok(permit) => Ok(permit.send_once(payload, key)?),
+            Err(TryReserveError::Full) => Err(TrySendError::Full(payload)),
+            Err(TryReserveError::Closed) => Err(TrySendError::Closed(payload)),
         }
     }
 

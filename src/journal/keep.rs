@@ -11,6 +11,16 @@ pub struct Entry<'a> {
     pub payload: &'a [u8],
 }
 
+/// What became of a message that has a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Kept {
+    /// It is kept.
+    New,
+    /// The message of that number of its channel had the same key, and is remembered: this one is not kept.
+    Duplicate(u64),
+}
+
 /// A message that lives in a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -44,6 +54,18 @@ pub trait Journal {
     /// # Errors
     /// The message was not kept, or nobody knows.
     fn keep(&self, entry: &Entry<'_>, level: Self::Level) -> Result<(), Self::Error>;
+
+    /// As [`keep`](Self::keep), unless a message with the same key was kept in that channel, and is remembered. Of two that come at
+    /// the same time one is kept. Returns when the one that is kept is so at `level`.
+    ///
+    /// # Errors
+    /// The message was not kept, or nobody knows; or there is no memory for keys.
+    fn keep_once(
+        &self,
+        entry: &Entry<'_>,
+        key: u64,
+        level: Self::Level,
+    ) -> Result<Kept, Self::Error>;
 
     /// Forgets a message that is done with. A crash soon after may bring it back.
     ///

@@ -10,11 +10,14 @@
 //! | 14 | 2 | channel |
 //! | 16 | 8 | sequence number |
 //! | 24 | 4 | arena slot |
-//! | 28 | 4 | its generation |
+//! | 28 | 4 | its generation; of a message with [`Flags::KEYED`] all 8 bytes are its key |
 //!
 //! The first sum binds a record to where it is: bytes of another log, of a segment before in the same file, or moved ones
 //! never verify. A length is believed after that only. CRC-32 finds any three flipped bits in bodies up to 11 KiB, and
 //! all but one in four thousand million changes of longer ones.
+//!
+//! Kinds and flags that a reader does not know are passed over: they say nothing that changes what others mean, so who does not
+//! know keys reads messages all the same.
 //!
 //! Bodies of the kinds that are the log's own:
 //!
@@ -23,6 +26,7 @@
 //! | `Ack` | pairs of `u64`: first and last sequence number of a range, 1 to [`MAX_RANGES`] of them |
 //! | `Checkpoint` | `u64` first segment of the log, `u64` highest sequence number, `u32` highest generation, `u32` 0 |
 //! | `Batch` | `u64` segment, `u32` offset, `u32` 0: all before that was durable when this was written |
+//! | `Keys` | pairs of `u64`: a key, and the number of the message of this channel that was sent with it |
 //! | `Scar` | `u64` segment, `u32` from, `u32` to: bytes that a recovery has passed over |
 
 use super::segment::field;
@@ -56,6 +60,8 @@ pub enum Kind {
     Batch = 6,
     /// Bytes that a recovery has passed over.
     Scar = 7,
+    /// Keys of messages that were sent before this segment was begun.
+    Keys = 8,
 }
 
 impl Kind {
@@ -68,6 +74,7 @@ impl Kind {
             5 => Self::Reloc,
             6 => Self::Batch,
             7 => Self::Scar,
+            8 => Self::Keys,
             _ => return None,
         })
     }
@@ -86,6 +93,8 @@ impl Flags {
     pub const CLEAN: Self = Self(2);
     /// Of a checkpoint with which a segment begins: all of the segment before was durable then.
     pub const SEALED: Self = Self(4);
+    /// Of a sent message: it has a key, in place of an arena's slot and generation.
+    pub const KEYED: Self = Self(8);
 
     /// Whether all marks of `other` are there.
     pub const fn has(self, other: Self) -> bool {
@@ -173,6 +182,12 @@ impl RecordHeader {
         Kind::of(self.kind)
     }
 
+    /// The key of a message that was sent with one.
+    pub fn key(&self) -> Option<u64> {
+        let keyed = self.kind() == Some(Kind::Send) && self.flags.has(Flags::KEYED);
+        keyed.then_some(u64::from(self.generation) << 32 | u64::from(self.slot))
+    }
+
     /// Bytes that the record takes in all; `None` if that cannot be counted.
     pub fn len(&self) -> Option<u32> {
         record_len(self.body_len as usize)
@@ -251,6 +266,14 @@ impl<'a> Record<'a> {
     /// With a payload's place in an arena.
     pub fn at_slot(mut self, slot: u32, generation: u32) -> Self {
         (self.header.slot, self.header.generation) = (slot, generation);
+        self
+    }
+
+    /// With a key, in place of that.
+    pub fn keyed(mut self, key: u64) -> Self {
+        self.header.flags.0 |= Flags::KEYED.0;
+        // Both casts take a half.
+        (self.header.slot, self.header.generation) = (key as u32, (key >> 32) as u32);
         self
     }
 

@@ -4,7 +4,7 @@ use super::error::{LogError, ReadError};
 use super::files::LogFiles;
 use super::log::{Log, Message};
 use super::options::Level;
-use crate::journal::{CLOSED, Entry, Pending};
+use crate::journal::{CLOSED, Entry, Kept, Pending};
 
 /// Why a log does not do what a queue asks for.
 #[derive(Debug)]
@@ -40,6 +40,11 @@ impl<F: LogFiles> crate::journal::Journal for Log<F> {
     fn keep(&self, entry: &Entry<'_>, level: Level) -> Result<(), KeepError> {
         let message = Message::new(entry.chan, entry.seq, entry.payload);
         self.send(&message, level).map(drop).map_err(KeepError::Log)
+    }
+
+    fn keep_once(&self, entry: &Entry<'_>, key: u64, level: Level) -> Result<Kept, KeepError> {
+        let message = Message::new(entry.chan, entry.seq, entry.payload);
+        self.send_once(&message, key, level).map_err(KeepError::Log)
     }
 
     fn forget(&self, chan: u16, seq: u64) -> Result<(), KeepError> {

@@ -12,7 +12,7 @@ use super::options::{Level, Options};
 use super::state::State;
 use super::sync::{Condvar, Mutex};
 use crate::journal::reserve::For;
-use crate::journal::{CLOSED, Flags, Kind, Live, Position, Record};
+use crate::journal::{CLOSED, Flags, Kept, Kind, Live, Position, Record};
 
 /// A message that is to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,58 @@ impl<F: LogFiles> Log<F> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send(&self, message: &Message<'_>, level: Level) -> Result<Position, LogError> {
+        let record = self.record_of(message)?;
+        let (state, _) = self.stage(self.lock(), &record, For::Sends)?;
+        let end = state.stage.end();
+        self.reach(state, end, level)
+    }
+
+    /// As [`send`](Self::send), unless a message with the same key was sent in that channel and is remembered: then this one is not
+    /// kept, but said to be a duplicate. Of two that come at the same time one is kept.
+    ///
+    /// A key is remembered until [`Options::keys`] others have come behind it in its channel, whatever has become of its message
+    /// meanwhile: acknowledged, before a crash or not. It is forgotten with a message that a crash has lost, or that was
+    /// [cancelled](Self::cancel). Whoever has longer keys takes a hash of them: of 64 bits, so that two of a million that
+    /// are remembered at a time are the same in one of thirty million logs.
+    ///
+    /// Arena's slot and generation are not noted down for such a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`LogError::NoKeys`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use cloakroom::journal::Kept;
+    /// use cloakroom::std_layer::journal::{Journal, Level, Message, Options};
+    ///
+    /// let place = std::env::temp_dir().join(format!("cloakroom-once-{}", std::process::id()));
+    /// let options = Options { keys: 100, ..Options::default() };
+    /// let (log, _) = Journal::open(&place, options)?;
+    /// let order = 0x5eed;
+    /// assert_eq!(log.send_once(&Message::new(1, 1, b"paid"), order, Level::Sync)?, Kept::New);
+    /// assert_eq!(log.send_once(&Message::new(1, 2, b"paid"), order, Level::Sync)?, Kept::Duplicate(1));
+    /// assert_eq!(log.pending().len(), 1);
+    /// # drop(log);
+    /// # std::fs::remove_dir_all(place)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_once(
+        &self,
+        message: &Message<'_>,
+        key: u64,
+        level: Level,
+    ) -> Result<Kept, LogError> {
+        let record = self.record_of(message)?.keyed(key);
+        let (state, kept) = self.stage(self.lock(), &record, For::Sends)?;
+        // The message that is kept is before, whichever it is.
+        let end = state.stage.end();
+        self.reach(state, end, level).map(|_| kept)
+    }
+
+    /// The record of a message.
+    fn record_of<'m>(&self, message: &Message<'m>) -> Result<Record<'m>, LogError> {
         let too_long = LogError::TooLong { most: self.options.max_payload };
         if message.payload.len() > self.options.max_payload as usize {
             return Err(too_long);
@@ -87,12 +139,7 @@ impl<F: LogFiles> Log<F> {
         }
         // Before the lock is taken: this reads all of the payload.
         let record = Record::new(Kind::Send, message.chan, message.seq, message.payload);
-        let record = record.ok_or(too_long)?.at_slot(message.slot, message.generation);
-        let (mut state, end) = self.stage(self.lock(), &record, For::Sends)?;
-        let known = &mut state.checkpoint;
-        known.max_seq = known.max_seq.max(message.seq);
-        known.max_generation = known.max_generation.max(message.generation);
-        self.reach(state, end, level)
+        Ok(record.ok_or(too_long)?.at_slot(message.slot, message.generation))
     }
 
     /// Keeps in mind that a channel was closed, until `ack(chan, CLOSED, CLOSED)`.
@@ -103,7 +150,8 @@ impl<F: LogFiles> Log<F> {
     pub fn close_channel(&self, chan: u16, level: Level) -> Result<Position, LogError> {
         let record = Record::new(Kind::Close, chan, CLOSED, &[]);
         let record = record.ok_or(LogError::TooLong { most: self.options.max_payload })?;
-        let (state, end) = self.stage(self.lock(), &record, For::Sends)?;
+        let (state, _) = self.stage(self.lock(), &record, For::Sends)?;
+        let end = state.stage.end();
         self.reach(state, end, level)
     }
 
@@ -118,7 +166,7 @@ impl<F: LogFiles> Log<F> {
         self.forget(chan, Flags::NONE, first, last)
     }
 
-    /// As [`ack`](Self::ack), for one message that was cancelled.
+    /// As [`ack`](Self::ack), for one message that was cancelled: its key is forgotten, too.
     ///
     /// # Errors
     ///
@@ -136,6 +184,9 @@ impl<F: LogFiles> Log<F> {
             }
         }
         state.forget(chan, first, last);
+        if flags.has(Flags::CANCELLED) {
+            state.keys.forget(chan, first, last);
+        }
         Ok(())
     }
 
@@ -281,22 +332,25 @@ impl<F: LogFiles> Log<F> {
             && state.oldest() != state.segment()
     }
 
-    /// Stages a record of a message, and returns where it ends.
+    /// Stages a record of a message, unless its key is remembered.
     fn stage<'s>(
         &'s self,
         state: Guard<'s, F>,
         record: &Record<'_>,
         whom: For,
-    ) -> Result<(Guard<'s, F>, Position), LogError> {
+    ) -> Result<(Guard<'s, F>, Kept), LogError> {
+        let header = record.header();
         let full = |state: &State<F::File>| {
             state.index.len() >= state.index.capacity()
                 || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
         };
         state.usable()?;
+        if let Some(first) = state.known(header)? {
+            return Ok((state, Kept::Duplicate(first)));
+        }
         if full(&state) {
             return Err(LogError::Full);
         }
-        let header = record.header();
         let mut state = self.make_room(state, record.len(), whom)?;
         // Acknowledgements that came before must not be behind it: they would be its own. Others may note down some while
         // the lock is given up, so this is looked at under the same lock as the record is put in.
@@ -305,14 +359,14 @@ impl<F: LogFiles> Log<F> {
             state = self.make_room(state, record.len(), whom)?;
         }
         // Others may have come first while there was no room.
+        if let Some(first) = state.known(header)? {
+            return Ok((state, Kept::Duplicate(first)));
+        }
         if full(&state) {
             return Err(LogError::Full);
         }
-        let at = state.stage.put(record);
-        let live = Live::new(header.chan, header.seq, at, header.body_len);
-        state.insert(live.at_slot(header.slot, header.generation));
-        let end = state.stage.end();
-        Ok((state, end))
+        state.keep(record);
+        Ok((state, Kept::New))
     }
 
     /// Returns when everything before `end` is done at `level`.

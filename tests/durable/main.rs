@@ -10,6 +10,7 @@ mod disk;
 
 mod closing;
 mod model;
+mod once;
 mod recovery;
 mod redelivery;
 mod threads;
@@ -25,6 +26,9 @@ type Lock = StdRawMutex;
 type Small = Arena<Lock, 64, 64, 32>;
 type Lot<'q, 'a> = Queue<'q, 'a, Lock, Log<Disk>, 8, 4>;
 
+/// Keys that are remembered.
+const KEYS: usize = 64;
+
 fn open(disk: &Disk) -> Log<Disk> {
     let options = Options {
         segment_bytes: 32 << 10,
@@ -32,6 +36,7 @@ fn open(disk: &Disk) -> Log<Disk> {
         max_payload: 4 << 10,
         max_messages: 200,
         stage_bytes: 16 << 10,
+        keys: KEYS,
         policy: OpenPolicy::Salvage,
         ..Options::default()
     };

@@ -2,7 +2,7 @@
 //! whose bytes every later writer of version 1 has to produce.
 
 use cloakroom::journal::{
-    Binding, CLOSED, Checkpoint, Damage, Flags, HeaderError, Kind, Live, LogDevice, Memory,
+    Binding, CLOSED, Checkpoint, Damage, Flags, HeaderError, Keys, Kind, Live, LogDevice, Memory,
     OpenPolicy, Position, Record, RecoverError, RecoveryReport, SegmentHeader, SlotState, Span,
     recover,
 };
@@ -96,6 +96,7 @@ fn it_is_read_as_ever() {
         damage: &mut [Damage::default(); 4],
         report: &mut report,
         live: &mut [Live::default(); 16][..],
+        keys: Keys::none(),
     };
     let found = recover(&mut One(GOLDEN), memory, OpenPolicy::Strict, 0x0102_0304).unwrap();
     assert_eq!(found.log_id, Some(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff));
@@ -131,6 +132,7 @@ fn what_is_newer_is_refused_and_what_is_unknown_is_passed_over() {
             damage: &mut [Damage::default(); 4],
             report: &mut report,
             live: &mut [Live::default(); 16][..],
+            keys: Keys::none(),
         };
         recover(&mut One(bytes), memory, OpenPolicy::Strict, 0x0102_0304)
             .map(|found| (found.report.unknown, found.report.pending))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cloakroom::journal::Kept;
 use cloakroom::std_layer::journal::{
     CLOSED, Level, Log, LogError, Message, OpenPolicy, Options, RecoveryReport,
 };
@@ -10,6 +11,13 @@ use crate::disk::Disk;
 use crate::random::Random;
 
 pub const SEGMENT: u32 = 16 << 10;
+/// Keys that are remembered of channel 2, all of whose messages have one.
+pub const WINDOW: usize = 20;
+
+/// Any message's key follows from its number; they are not in its order.
+pub fn key(seq: u64) -> u64 {
+    seq.wrapping_mul(0xD134_2543_DE82_EF95)
+}
 
 /// Small, so that segments are gone through.
 pub fn options() -> Options {
@@ -19,6 +27,7 @@ pub fn options() -> Options {
         max_payload: 600,
         max_messages: 200,
         stage_bytes: 8 << 10,
+        keys: WINDOW,
         ..Options::default()
     }
 }
@@ -87,9 +96,14 @@ pub fn send(
     level: Level,
 ) -> Result<(), LogError> {
     let fate = ledger.entry((chan, seq)).or_default();
-    let sent = log.send(&Message::new(chan, seq, &payload(chan, seq)), level);
+    let payload = payload(chan, seq);
+    let message = Message::new(chan, seq, &payload);
+    let sent = match chan {
+        2 => log.send_once(&message, key(seq), level).map(|kept| assert_eq!(kept, Kept::New)),
+        _ => log.send(&message, level).map(drop),
+    };
     match sent {
-        Ok(_) => {
+        Ok(()) => {
             fate.taken = true;
             fate.durable = level == Level::Sync;
             Ok(())
@@ -131,6 +145,12 @@ pub fn handed_out(log: &Log<Disk>) -> Vec<(u16, u64)> {
 
 /// Whether everything is kept that was promised, after a process was killed, or (`power_cut`) the power has failed.
 pub fn check(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
+    check_messages(log, ledger, power_cut);
+    check_keys(log, ledger, power_cut);
+}
+
+/// The same of a log that takes nothing.
+pub fn check_messages(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
     let there = handed_out(log);
     for key in &there {
         let fate = ledger.get(key).unwrap_or_else(|| panic!("nobody has sent {key:?}"));
@@ -140,6 +160,18 @@ pub fn check(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
         let promised = if power_cut { fate.durable } else { fate.taken };
         if promised && !fate.acked {
             assert!(there.binary_search(key).is_ok(), "{key:?} is lost: {fate:?}");
+        }
+    }
+}
+
+/// Of the last ones, as many as there may be, those that are kept are known by their keys, acknowledged or not.
+fn check_keys(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
+    let there = handed_out(log);
+    for (&(chan, seq), fate) in ledger.range((2, 0)..=(2, u64::MAX)).rev().take(WINDOW) {
+        let promised = if power_cut { fate.durable } else { fate.taken };
+        if promised || there.binary_search(&(chan, seq)).is_ok() {
+            let again = log.send_once(&Message::new(chan, seq, b"again"), key(seq), Level::Sync);
+            assert_eq!(again, Ok(Kept::Duplicate(seq)), "{fate:?}");
         }
     }
 }
