@@ -18,6 +18,9 @@
 //! numbers wait in two channels, one of those that are free and one of those that were returned, so waiting for a row, for what
 //! came back and for what is new is waiting for channels, with their order and their cancel safety.
 //!
+//! How often a message was delivered is noted down in the journal before it is delivered again, so dead letters are dead after a
+//! crash, too.
+//!
 //! Who sends again what may have been sent before (an answer that never came, a crash) gives it a *key*: a second message with a key
 //! that is remembered is acknowledged, and not sent ([`Queue::send_once`]).
 //!

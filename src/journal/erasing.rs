@@ -47,6 +47,10 @@ impl<L: Lives, K: Remembers> Fold<'_, L, K> {
     ) -> bool {
         match header.kind() {
             Some(Kind::Batch | Kind::Scar) => false,
+            Some(Kind::Attempt) => {
+                let live = self.live.get(header.chan, header.seq);
+                live.is_some_and(|live| live.attempts < header.attempts())
+            }
             Some(Kind::Reloc | Kind::Close) => self.live.get(header.chan, header.seq).is_none(),
             Some(Kind::Keys) => pairs(header).any(|skip| {
                 let pair = window.array::<PAIR, D>(device, offset + RECORD_HEADER as u32 + skip);

@@ -18,6 +18,8 @@ pub struct Live {
     pub generation: u32,
     /// Its channel.
     pub chan: u16,
+    /// How often it was delivered, as far as that was counted; 255 is that and more.
+    pub attempts: u8,
     taken: bool,
 }
 
@@ -30,12 +32,13 @@ impl Live {
         slot: 0,
         generation: 0,
         chan: 0,
+        attempts: 0,
         taken: false,
     };
 
     /// An entry of the index.
     pub fn new(chan: u16, seq: u64, at: Position, body_len: u32) -> Self {
-        Self { seq, at, body_len, slot: 0, generation: 0, chan, taken: true }
+        Self { seq, at, body_len, slot: 0, generation: 0, chan, attempts: 0, taken: true }
     }
 
     /// With a payload's place in an arena.
@@ -155,6 +158,15 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         self.entries.as_mut()[place] = live;
         self.len += 1;
         Ok(None)
+    }
+
+    /// Notes down how often a message was delivered, if it is there and was delivered less often before; says whether.
+    pub fn count(&mut self, chan: u16, seq: u64, attempts: u8) -> bool {
+        let Some(place) = self.find(chan, seq) else { return false };
+        let live = &mut self.entries.as_mut()[place];
+        let more = live.attempts < attempts;
+        live.attempts = live.attempts.max(attempts);
+        more
     }
 
     /// Takes an entry out.

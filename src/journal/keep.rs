@@ -29,13 +29,16 @@ pub struct Pending {
     pub seq: u64,
     /// Bytes of its payload.
     pub len: usize,
+    /// How often it was delivered, as far as that was [counted](Journal::attempt).
+    pub attempts: u32,
 }
 
 #[cfg(any(feature = "flash", feature = "wal"))]
 impl Pending {
     /// What an entry of an index says of it.
     pub(crate) fn of(live: &super::index::Live) -> Self {
-        Self { seq: live.seq, len: live.body_len as usize }
+        let attempts = u32::from(live.attempts);
+        Self { seq: live.seq, len: live.body_len as usize, attempts }
     }
 }
 
@@ -72,6 +75,15 @@ pub trait Journal {
     /// # Errors
     /// The message may come back.
     fn forget(&self, chan: u16, seq: u64) -> Result<(), Self::Error>;
+
+    /// Notes down that a message is about to be delivered for the `attempts`th time; returns when that survives the end of the
+    /// process. A power cut may undo it as it may [`forget`](Self::forget).
+    ///
+    /// It may stop counting at 255.
+    ///
+    /// # Errors
+    /// The count may be lower after a crash.
+    fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), Self::Error>;
 
     /// Notes down that a channel was closed for good.
     ///

@@ -328,11 +328,11 @@ impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
         self.news |= self.lost || self.is_news(device, window, at.offset, header);
         match header.kind() {
             Some(Kind::Send | Kind::Reloc | Kind::Close) => {
-                let live = Live::new(header.chan, header.seq, at, header.body_len);
-                let (key, place) = (header.key(), (header.slot, header.generation));
-                let (slot, generation) = if key.is_some() { (0, 0) } else { place };
-                let live = live.at_slot(slot, generation);
-                if let Some(key) = key {
+                let (slot, generation) = header.place();
+                let mut live = Live::new(header.chan, header.seq, at, header.body_len);
+                live = live.at_slot(slot, generation);
+                live.attempts = header.attempts();
+                if let Some(key) = header.key() {
                     // A channel for which there is no memory sends with keys again when there is some.
                     let _ = self.keys.remember(header.chan, key, header.seq);
                 }
@@ -368,6 +368,9 @@ impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
                     known.max_seq = known.max_seq.max(found.max_seq);
                     known.max_generation = known.max_generation.max(found.max_generation);
                 }
+            }
+            Some(Kind::Attempt) => {
+                self.live.count(header.chan, header.seq, header.attempts());
             }
             Some(Kind::Keys) => {
                 for skip in pairs(header) {

@@ -51,6 +51,10 @@ impl<F: LogFiles> crate::journal::Journal for Log<F> {
         self.ack(chan, seq, seq).map_err(KeepError::Log)
     }
 
+    fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), KeepError> {
+        Log::attempt(self, chan, seq, attempts).map_err(KeepError::Log)
+    }
+
     fn close(&self, chan: u16, level: Level) -> Result<(), KeepError> {
         self.close_channel(chan, level).map(drop).map_err(KeepError::Log)
     }

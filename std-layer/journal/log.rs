@@ -190,6 +190,32 @@ impl<F: LogFiles> Log<F> {
         Ok(())
     }
 
+    /// Notes down that a message is about to be delivered for the `attempts`th time, which [`Live::attempts`] says after a crash. Returns
+    /// when that is written: it survives the process, and, after [`sync`](Self::sync), a power cut. Of a message that does not
+    /// live nothing is noted down, nor that there were less attempts than before, or more than 255.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), LogError> {
+        let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        let record = Record::new(Kind::Attempt, chan, seq, &[]);
+        let too_long = LogError::TooLong { most: self.options.max_payload };
+        let record = record.ok_or(too_long)?.counted(attempts);
+        let mut state = self.lock();
+        if !state.draining {
+            state.usable()?;
+            // Nothing that lives is in its record: when the message is copied forward, the count goes with that.
+            state = self.make_room(state, record.len(), For::Acks)?;
+        }
+        if state.index.count(chan, seq, attempts) && !state.draining {
+            state.stage.put(&record);
+            let end = state.stage.end();
+            drop(self.written_to(state, end)?);
+        }
+        Ok(())
+    }
+
     /// Returns when everything that was sent, closed and acknowledged before is durable, and up to where that is.
     ///
     /// # Errors

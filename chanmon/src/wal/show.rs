@@ -184,6 +184,10 @@ fn line(segment: u64, offset: u32, header: &RecordHeader, ok: bool) -> Value {
         // Numbers of JSON are shorter.
         line["key"] = format!("{key:016x}").into();
     }
+    if header.attempts() > 0 {
+        (line["slot"], line["generation"]) = (0.into(), 0.into());
+        line["attempts"] = header.attempts().into();
+    }
     line
 }
 
@@ -253,10 +257,14 @@ fn in_words(line: &Value) -> String {
             text("generation")
         ),
     };
-    let key = if line["key"].is_null() { String::new() } else { format!(" key {}", text("key")) };
+    let also = |name: &str| match line[name] {
+        Value::Null => String::new(),
+        _ => format!(" {name} {}", text(name)),
+    };
+    let (key, attempts) = (also("key"), also("attempts"));
     let says = if line["says"].is_null() { String::new() } else { format!(" {}", line["says"]) };
     let kind = format!("{} {}", text("kind"), text("flags"));
-    format!("{place:<14} {kind:<14} {message}len {}{key} {ok}{says}", text("len"))
+    format!("{place:<14} {kind:<14} {message}len {}{key}{attempts} {ok}{says}", text("len"))
 }
 
 fn kind(header: &RecordHeader) -> String {
@@ -269,6 +277,7 @@ fn kind(header: &RecordHeader) -> String {
         Some(Kind::Batch) => "batch",
         Some(Kind::Scar) => "scar",
         Some(Kind::Keys) => "keys",
+        Some(Kind::Attempt) => "attempt",
         _ => return format!("unknown {}", header.kind),
     };
     word.to_owned()

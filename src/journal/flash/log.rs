@@ -139,6 +139,23 @@ impl<D: LogDevice> State<'_, D> {
         Ok(())
     }
 
+    fn attempt(&mut self, chan: u16, seq: u64, attempts: u32) -> Result<(), FlashError<D::Error>> {
+        let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        let most = self.options.max_payload;
+        let record = Record::new(Kind::Attempt, chan, seq, &[]);
+        let record = record.ok_or(FlashError::TooLong { most })?.counted(attempts);
+        if !self.draining {
+            self.usable()?;
+            if self.index.get(chan, seq).is_none_or(|live| live.attempts >= attempts) {
+                return Ok(());
+            }
+            self.make_room(record.len(), For::Acks)?;
+            self.put(record.header(), &[])?;
+        }
+        self.index.count(chan, seq, attempts);
+        Ok(())
+    }
+
     fn read(&mut self, chan: u16, seq: u64, buffer: &mut [u8]) -> Result<(), FlashError<D::Error>> {
         let live = *self.index.get(chan, seq).ok_or(FlashError::Unknown)?;
         if buffer.len() != live.body_len as usize {
@@ -251,6 +268,10 @@ where
 
     fn forget(&self, chan: u16, seq: u64) -> Result<(), Self::Error> {
         self.ack(chan, seq, seq)
+    }
+
+    fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), Self::Error> {
+        self.state.borrow_mut().attempt(chan, seq, attempts)
     }
 
     fn close(&self, chan: u16, (): ()) -> Result<(), Self::Error> {

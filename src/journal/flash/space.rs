@@ -164,7 +164,7 @@ impl<D: LogDevice> State<'_, D> {
             sum.add(bytes);
         }
         let kind = if live.is_closing() { Kind::Close } else { Kind::Reloc };
-        let header = RecordHeader {
+        let mut header = RecordHeader {
             body_crc: found.map_or(!sum.end(), |header| header.body_crc),
             body_len: live.body_len,
             kind: kind as u8,
@@ -174,6 +174,7 @@ impl<D: LogDevice> State<'_, D> {
             slot: live.slot,
             generation: live.generation,
         };
+        header.count(live.attempts);
         // It could be counted when it was written.
         let len = record_len(live.body_len as usize).ok_or(FlashError::Corrupt)?;
         self.make_room(len, For::Collector)?;
