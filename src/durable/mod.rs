@@ -36,6 +36,7 @@ mod queue;
 mod receive;
 mod rows;
 mod send;
+mod sending;
 
 pub use delivery::{DeadLetters, Delivery};
 pub use error::{AckError, Lost, LostWhy, RecvError, SendError, TryRecvError, TrySendError};

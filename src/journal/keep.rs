@@ -1,5 +1,7 @@
 //! What keeps messages, for whoever sends and receives them.
 
+use core::task::{Context, Poll};
+
 /// A message, as it is handed to a [`Journal`].
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
@@ -19,6 +21,14 @@ pub enum Kept {
     New,
     /// The message of that number of its channel had the same key, and is remembered: this one is not kept.
     Duplicate(u64),
+}
+
+/// How far [`Journal::poll_keep`] has come with a message. One that has begun is to come to its end, or to be
+/// [given up](Journal::give_up).
+#[derive(Debug, Default)]
+pub struct Keeping {
+    /// By which the journal knows it again; none if it has not begun, or has come to its end.
+    pub ticket: Option<usize>,
 }
 
 /// A message that lives in a journal.
@@ -69,6 +79,34 @@ pub trait Journal {
         key: u64,
         level: Self::Level,
     ) -> Result<Kept, Self::Error>;
+
+    /// Keeps a message, with a key or without, and does not hold the thread up until the medium has synced: if it has not, the
+    /// waker is woken when this is to be called again, with the same message and the same `keeping`. A journal that is done with
+    /// at once, as it is unless it says otherwise, is not to be asked again.
+    ///
+    /// # Errors
+    /// As for [`keep_once`](Self::keep_once).
+    fn poll_keep(
+        &self,
+        keeping: &mut Keeping,
+        entry: &Entry<'_>,
+        key: Option<u64>,
+        level: Self::Level,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Kept, Self::Error>> {
+        let _ = (keeping, cx);
+        Poll::Ready(match key {
+            Some(key) => self.keep_once(entry, key, level),
+            None => self.keep(entry, level).map(|()| Kept::New),
+        })
+    }
+
+    /// The message of a `poll_keep` that was not ready will not be asked for again. It is forgotten, with its key, as if it had
+    /// not been sent, but that a crash may bring it; if it is too late for that, true: it is kept.
+    fn give_up(&self, keeping: &mut Keeping) -> bool {
+        let _ = keeping;
+        false
+    }
 
     /// Forgets a message that is done with. A crash soon after may bring it back.
     ///

@@ -113,14 +113,17 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
         windows.any(|window| !window[0].owned || window[0].chan == chan)
     }
 
-    /// Remembers a key, and forgets the oldest if there is no place left. One that is remembered keeps its number and its place.
+    /// Remembers a key, and forgets the oldest if there is no place left. One that is remembered of another message is that one's no
+    /// more: a window that is larger than when the log was written remembers longer.
     ///
     /// # Errors
     ///
     /// [`NoWindowError`].
     pub fn remember(&mut self, chan: u16, key: u64, seq: u64) -> Result<(), NoWindowError> {
-        let known = self.window_of(chan).map(|window| self.place_of(window, key).is_some());
-        if known == Some(true) {
+        let own = self.window_of(chan);
+        let known =
+            own.and_then(|window| self.place_of(window, key).map(|at| (at, window[at].seq)));
+        if known.is_some_and(|(_, known)| known == seq) {
             return Ok(());
         }
         let size = self.window.max(1);
@@ -130,6 +133,9 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
         let window = windows.find(|window| !window[0].owned || window[0].chan == chan);
         let window = window.ok_or(NoWindowError)?;
         (window[0].owned, window[0].chan) = (true, chan);
+        if let Some((before, _)) = known {
+            unlink(window, before);
+        }
         let place = window[0].cursor as usize;
         unlink(window, place);
         // Both casts keep the value: a window is no longer.

@@ -44,7 +44,7 @@ mod survey;
 
 pub use device::LogDevice;
 pub use index::{Index, IndexFullError, Live};
-pub use keep::{Entry, Journal, Kept, Pending};
+pub use keep::{Entry, Journal, Keeping, Kept, Pending};
 #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 pub(crate) use keys::PAIR;
 pub use keys::{Keys, NoWindowError, Remembered};

@@ -1,10 +1,12 @@
 //! The log as a journal behind queues.
 
+use std::task::{Context, Poll};
+
 use super::error::{LogError, ReadError};
 use super::files::LogFiles;
 use super::log::{Log, Message};
 use super::options::Level;
-use crate::journal::{CLOSED, Entry, Kept, Pending};
+use crate::journal::{CLOSED, Entry, Keeping, Kept, Pending};
 
 /// Why a log does not do what a queue asks for.
 #[derive(Debug)]
@@ -45,6 +47,22 @@ impl<F: LogFiles> crate::journal::Journal for Log<F> {
     fn keep_once(&self, entry: &Entry<'_>, key: u64, level: Level) -> Result<Kept, KeepError> {
         let message = Message::new(entry.chan, entry.seq, entry.payload);
         self.send_once(&message, key, level).map_err(KeepError::Log)
+    }
+
+    fn poll_keep(
+        &self,
+        keeping: &mut Keeping,
+        entry: &Entry<'_>,
+        key: Option<u64>,
+        level: Level,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Kept, KeepError>> {
+        let message = Message::new(entry.chan, entry.seq, entry.payload);
+        self.poll_send(keeping, &message, key, level, cx).map_err(KeepError::Log)
+    }
+
+    fn give_up(&self, keeping: &mut Keeping) -> bool {
+        self.give_up_send(keeping)
     }
 
     fn forget(&self, chan: u16, seq: u64) -> Result<(), KeepError> {

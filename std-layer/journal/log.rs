@@ -51,6 +51,8 @@ pub struct Log<F: LogFiles> {
     pub(super) synced: Condvar,
     /// For the helper.
     pub(super) work: Condvar,
+    /// For the thread that syncs for those who do not wait, and for futures.
+    pub(super) due: Condvar,
 }
 
 impl<F: LogFiles> Log<F> {
@@ -79,7 +81,7 @@ impl<F: LogFiles> Log<F> {
     /// ```
     pub fn send(&self, message: &Message<'_>, level: Level) -> Result<Position, LogError> {
         let record = self.record_of(message)?;
-        let (state, _) = self.stage(self.lock(), &record, For::Sends)?;
+        let (state, _) = self.stage(self.lock(), &record)?;
         let end = state.stage.end();
         self.reach(state, end, level)
     }
@@ -122,14 +124,14 @@ impl<F: LogFiles> Log<F> {
         level: Level,
     ) -> Result<Kept, LogError> {
         let record = self.record_of(message)?.keyed(key);
-        let (state, kept) = self.stage(self.lock(), &record, For::Sends)?;
+        let (state, kept) = self.stage(self.lock(), &record)?;
         // The message that is kept is before, whichever it is.
         let end = state.stage.end();
         self.reach(state, end, level).map(|_| kept)
     }
 
     /// The record of a message.
-    fn record_of<'m>(&self, message: &Message<'m>) -> Result<Record<'m>, LogError> {
+    pub(super) fn record_of<'m>(&self, message: &Message<'m>) -> Result<Record<'m>, LogError> {
         let too_long = LogError::TooLong { most: self.options.max_payload };
         if message.payload.len() > self.options.max_payload as usize {
             return Err(too_long);
@@ -150,7 +152,7 @@ impl<F: LogFiles> Log<F> {
     pub fn close_channel(&self, chan: u16, level: Level) -> Result<Position, LogError> {
         let record = Record::new(Kind::Close, chan, CLOSED, &[]);
         let record = record.ok_or(LogError::TooLong { most: self.options.max_payload })?;
-        let (state, _) = self.stage(self.lock(), &record, For::Sends)?;
+        let (state, _) = self.stage(self.lock(), &record)?;
         let end = state.stage.end();
         self.reach(state, end, level)
     }
@@ -163,7 +165,7 @@ impl<F: LogFiles> Log<F> {
     /// [`LogError::Failed`]; `Full`, if not even acknowledgements have room. A log that is drained forgets at once, and takes
     /// no note of it.
     pub fn ack(&self, chan: u16, first: u64, last: u64) -> Result<(), LogError> {
-        self.forget(chan, Flags::NONE, first, last)
+        self.forget(self.lock(), chan, Flags::NONE, first, last)
     }
 
     /// As [`ack`](Self::ack), for one message that was cancelled: its key is forgotten, too.
@@ -172,11 +174,17 @@ impl<F: LogFiles> Log<F> {
     ///
     /// As [`ack`](Self::ack).
     pub fn cancel(&self, chan: u16, seq: u64) -> Result<(), LogError> {
-        self.forget(chan, Flags::CANCELLED, seq, seq)
+        self.forget(self.lock(), chan, Flags::CANCELLED, seq, seq)
     }
 
-    fn forget(&self, chan: u16, flags: Flags, first: u64, last: u64) -> Result<(), LogError> {
-        let mut state = self.lock();
+    pub(super) fn forget<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        chan: u16,
+        flags: Flags,
+        first: u64,
+        last: u64,
+    ) -> Result<(), LogError> {
         if !state.draining {
             state.usable()?;
             while !state.stage.note(chan, flags, first, last) {
@@ -250,6 +258,7 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         self.sync_to(state, end)?.closed = true;
         self.work.notify_all();
+        self.due.notify_all();
         Ok(())
     }
 
@@ -322,13 +331,42 @@ impl<F: LogFiles> Log<F> {
     ///
     /// [`LogError::Failed`]. That there is no room is no error here.
     pub fn maintain(&self) -> Result<(), LogError> {
-        let mut state = self.lock();
-        state.usable()?;
+        self.sync_if_due()?;
+        self.make_slots()
+    }
+
+    /// Syncs, if somebody wants that who does not do so.
+    pub(super) fn sync_if_due(&self) -> Result<(), LogError> {
+        let state = self.lock();
+        if let Err(error) = state.usable() {
+            drop(self.wake_due(state));
+            return Err(error);
+        }
         let due = state.dirty.is_some_and(|since| since.elapsed() >= self.options.interval);
         let sealed = state.durable.segment < state.segment();
-        if due || sealed {
+        if due || sealed || state.durable < state.sync_wanted {
             let end = state.stage.end();
-            state = self.sync_to(state, end)?;
+            drop(self.sync_to(state, end)?);
+        }
+        Ok(())
+    }
+
+    /// Looks for room for futures, makes the next slot, and frees old ones.
+    pub(super) fn make_slots(&self) -> Result<(), LogError> {
+        let mut state = self.lock();
+        state.usable()?;
+        if state.room_wanted > 0 {
+            let len = core::mem::take(&mut state.room_wanted);
+            let made =
+                self.put_acks(state).and_then(|state| self.make_room(state, len, For::Sends));
+            let (made, found) = match made {
+                Ok(state) => (state, true),
+                Err(LogError::Full) => (self.lock(), false),
+                Err(error) => return Err(error),
+            };
+            state = made;
+            state.waiters.looked_for_room(found);
+            state = self.wake_due(state);
         }
         let room = |outcome: Result<Guard<'_, F>, LogError>| match outcome {
             Ok(_) | Err(LogError::Full) => Ok(()),
@@ -344,11 +382,15 @@ impl<F: LogFiles> Log<F> {
         Ok(())
     }
 
-    /// Whether `maintain` has something to do.
+    /// Whether slots are to be made, or freed, for which there was no room before.
     pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
-        state.durable.segment < state.segment()
-            || state.blank_place().is_none()
-            || self.is_short(state)
+        state.blank_place().is_none() || self.is_short(state)
+    }
+
+    /// Whether as many messages live as can, beside that of the record.
+    pub(super) fn is_full(&self, state: &State<F::File>, record: &Record<'_>) -> bool {
+        state.index.len() >= state.index.capacity()
+            || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
     }
 
     /// Whether a segment is to be freed before sends can go on in the next one.
@@ -361,42 +403,36 @@ impl<F: LogFiles> Log<F> {
     /// Stages a record of a message, unless its key is remembered.
     fn stage<'s>(
         &'s self,
-        state: Guard<'s, F>,
+        mut state: Guard<'s, F>,
         record: &Record<'_>,
-        whom: For,
     ) -> Result<(Guard<'s, F>, Kept), LogError> {
         let header = record.header();
-        let full = |state: &State<F::File>| {
-            state.index.len() >= state.index.capacity()
-                || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
-        };
-        state.usable()?;
-        if let Some(first) = state.known(header)? {
-            return Ok((state, Kept::Duplicate(first)));
+        // Whatever takes the lock away, all is looked at again.
+        loop {
+            state.usable()?;
+            if let Some(first) = state.known(header)? {
+                match state.waiters.undecided(header.chan, first, state.durable) {
+                    // It may yet be given up.
+                    Some(upto) => state = self.sync_to(state, upto)?,
+                    None => return Ok((state, Kept::Duplicate(first))),
+                }
+            } else if self.is_full(&state, record) {
+                return Err(LogError::Full);
+            } else if self.has_room_now(&state, record) {
+                state.keep(record);
+                return Ok((state, Kept::New));
+            } else {
+                let cancelled = header.key().is_some() && state.stage.has_cancelled();
+                if cancelled || state.stage.acknowledges(header.chan, header.seq) {
+                    state = self.put_acks(state)?;
+                }
+                state = self.make_room(state, record.len(), For::Sends)?;
+            }
         }
-        if full(&state) {
-            return Err(LogError::Full);
-        }
-        let mut state = self.make_room(state, record.len(), whom)?;
-        // Acknowledgements that came before must not be behind it: they would be its own. Others may note down some while
-        // the lock is given up, so this is looked at under the same lock as the record is put in.
-        while state.stage.acknowledges(header.chan, header.seq) {
-            state = self.put_acks(state)?;
-            state = self.make_room(state, record.len(), whom)?;
-        }
-        // Others may have come first while there was no room.
-        if let Some(first) = state.known(header)? {
-            return Ok((state, Kept::Duplicate(first)));
-        }
-        if full(&state) {
-            return Err(LogError::Full);
-        }
-        state.keep(record);
-        Ok((state, Kept::New))
     }
 
     /// Returns when everything before `end` is done at `level`.
-    fn reach(
+    pub(super) fn reach(
         &self,
         mut state: Guard<'_, F>,
         end: Position,
@@ -407,7 +443,7 @@ impl<F: LogFiles> Log<F> {
         }
         if level == Level::Interval && state.dirty.is_none() {
             state.dirty = Some(Instant::now());
-            self.work.notify_one();
+            self.due.notify_one();
         }
         self.written_to(state, end).map(|_| end)
     }

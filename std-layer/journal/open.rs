@@ -15,6 +15,7 @@ use super::slots::{first_of, header, make_slot, stage_checkpoint, stage_keys, wr
 use super::stage::{RESERVE, Stage};
 use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
+use super::waiters::Waiters;
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
     Record, RecoverError, RecoveryReport, Remembered, SlotState, Span, record_len, recover,
@@ -43,8 +44,8 @@ impl<F: LogFiles> Log<F> {
         state.draining = drain;
         let options = options.with_room_for(state.live_bytes);
         let state = Mutex::new(state);
-        let [changed, synced, work] = [(); 3].map(|()| Condvar::new());
-        let log = Self { files, options, state, changed, synced, work };
+        let [changed, synced, work, due] = [(); 4].map(|()| Condvar::new());
+        let log = Self { files, options, state, changed, synced, work, due };
         log.restore_reserve();
         Ok((log, report))
     }
@@ -232,6 +233,10 @@ fn begin<F: LogFiles>(
         syncing: false,
         collecting: false,
         preparing: false,
+        waiters: Waiters::default(),
+        sync_wanted: start,
+        room_wanted: 0,
+        syncer_rests: false,
         waiting: 0,
         waiting_for_sync: 0,
         failed: None,

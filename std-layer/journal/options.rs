@@ -13,8 +13,7 @@ use crate::journal::{
 pub enum Level {
     /// The system has it: it survives the process, however that ends, but not the system.
     Buffered,
-    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes; later still while the helper makes
-    /// a slot or frees one.
+    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes.
     Interval,
     /// It is durable.
     #[default]

@@ -64,6 +64,7 @@ impl<F: LogFiles> Log<F> {
         }
         self.tell(&state);
         self.work.notify_one();
+        self.due.notify_one();
         state.usable()?;
         Ok(state)
     }

@@ -67,6 +67,11 @@ impl Stage {
         self.ranges > 0
     }
 
+    /// Whether one of them is of messages that were cancelled.
+    pub(super) fn has_cancelled(&self) -> bool {
+        self.acks[..self.ranges].iter().any(|range| range.flags.has(Flags::CANCELLED))
+    }
+
     /// Whether one of them is that message's.
     pub(super) fn acknowledges(&self, chan: u16, seq: u64) -> bool {
         let acks = &self.acks[..self.ranges];

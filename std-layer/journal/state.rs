@@ -10,6 +10,7 @@ use super::error::LogError;
 use super::files::LogFile;
 use super::options::Options;
 use super::stage::{RESERVE, Stage};
+use super::waiters::Waiters;
 use crate::journal::{
     CLOSED, Checkpoint, Index, Keys, Live, Position, Record, RecordHeader, Remembered,
     SEGMENT_HEADER, record_len,
@@ -52,6 +53,12 @@ pub(super) struct State<F> {
     pub(super) syncing: bool,
     pub(super) collecting: bool,
     pub(super) preparing: bool,
+    /// Futures that wait, up to where they want it to be durable, and for how long a record they want room.
+    pub(super) waiters: Waiters,
+    pub(super) sync_wanted: Position,
+    pub(super) room_wanted: u32,
+    /// Whether the journal's thread that syncs has nothing to do, and waits.
+    pub(super) syncer_rests: bool,
     /// How many wait for something to change; and for the syncer's role.
     pub(super) waiting: usize,
     pub(super) waiting_for_sync: usize,

@@ -9,6 +9,7 @@ mod random;
 mod disk;
 
 mod closing;
+mod futures;
 mod model;
 mod once;
 mod recovery;

@@ -104,6 +104,33 @@ fn what_is_cancelled_can_be_sent_again() {
     log.cancel(2, 4).unwrap();
     assert_eq!(once(&log, 2, 5, key(2)), Ok(Kept::New));
     assert_eq!(once(&log, 2, 6, key(2)), Ok(Kept::Duplicate(5)));
+    // It was cancelled before in the log, too.
+    let pending = |log: &Log<Disk>| log.pending().iter().map(|live| live.seq).collect::<Vec<_>>();
+    for log in [open(&Disk::of(&disk.image()), script::options()), log] {
+        assert_eq!(pending(&log), [1, 3, 5]);
+        assert_eq!(once(&log, 2, 6, key(2)), Ok(Kept::Duplicate(5)));
+    }
+}
+
+/// With a larger window than it was written with it remembers longer, and nothing is lost by that.
+#[test]
+fn a_window_of_another_size() {
+    let disk = Disk::default();
+    let of = |keys| Options { keys, ..script::options() };
+    let log = open(&disk, of(2));
+    for (seq, which) in [(1, 1), (2, 2), (3, 3), (4, 1)] {
+        assert_eq!(once(&log, 2, seq, key(which)), Ok(Kept::New));
+    }
+    drop(log);
+    let log = open(&disk, of(20));
+    assert_eq!(log.pending().len(), 4);
+    for (which, first) in [(1, 4), (2, 2), (3, 3)] {
+        assert_eq!(once(&log, 2, 9, key(which)), Ok(Kept::Duplicate(first)));
+    }
+    drop(log);
+    let log = open(&disk, of(1));
+    assert_eq!(once(&log, 2, 9, key(1)), Ok(Kept::Duplicate(4)));
+    assert_eq!(once(&log, 2, 9, key(3)), Ok(Kept::New));
 }
 
 /// A full log still says that it knows a message; one without memory for keys says so; a log with keys opens without.

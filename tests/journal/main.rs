@@ -7,6 +7,7 @@
 //! | `damage` | cut off at every byte, every bit flipped, ends of zeros and of garbage: what is lost is named |
 //! | `format` | a log of version 1 as it was written once, and other versions |
 //! | `attempts` | how often messages were delivered is known after a crash |
+//! | `futures` | messages that are kept from futures, and given up |
 //! | `keys` | messages that are sent twice are kept once |
 //! | `properties` | the format, the index and the fold, against plain models |
 //! | `space` | it is full when what lives fills it, and at no other time |
@@ -24,6 +25,7 @@ mod directory;
 mod disk;
 mod faults;
 mod format;
+mod futures;
 mod keys;
 mod panics;
 mod power;

@@ -105,11 +105,11 @@ proptest! {
                 model.len() - 1
             });
             let ring = &mut model[at].1;
-            if !ring.iter().flatten().any(|it| it.0 == key) {
-                ring.push_back(Some((key, number)));
-                if ring.len() > window {
-                    ring.pop_front();
-                }
+            let before = ring.iter_mut().filter(|it| it.is_some_and(|it| it.0 == key));
+            before.for_each(|it| *it = None);
+            ring.push_back(Some((key, number)));
+            if ring.len() > window {
+                ring.pop_front();
             }
             for (chan, ring) in &model {
                 for (key, number) in ring.iter().flatten() {
