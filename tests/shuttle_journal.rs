@@ -40,6 +40,7 @@ fn options() -> Options {
         max_messages: 64,
         stage_bytes: 4 << 10,
         keys: 8,
+        maintained: true,
         ..Options::default()
     }
 }

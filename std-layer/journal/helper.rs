@@ -59,6 +59,7 @@ impl Journal {
             OpenPolicy::Drain => Directory::lock_existing(path, false)?,
             _ => Directory::lock(path)?,
         };
+        let options = Options { maintained: true, ..options };
         let (log, report) = Log::open(directory, options)?;
         let log = Arc::new(log);
         // One that was begun is told when the other one cannot be.

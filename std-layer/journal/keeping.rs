@@ -11,7 +11,8 @@
 //!                                    └─ the future is dropped ───► given up
 //! ```
 //!
-//! A thread of the journal's syncs, or somebody who waits for a sync of their own: whoever leads wakes the futures, too.
+//! A thread of the journal's syncs, or somebody who waits for a sync of their own: whoever leads wakes the futures, too. A log that nobody
+//! maintains does what it takes in the call.
 //!
 //! | a future is dropped | the message |
 //! |---|---|
@@ -44,6 +45,12 @@ impl<F: LogFiles> Log<F> {
         level: Level,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Kept, LogError>> {
+        if !self.options.maintained {
+            return Poll::Ready(match key {
+                Some(key) => self.send_once(message, key, level),
+                None => self.send(message, level).map(|_| Kept::New),
+            });
+        }
         if let Some(waits) = keeping.ticket {
             let mut state = self.lock();
             if let Some(For::Sync { upto, kept, .. }) = state.waiters.of(Some(waits)) {

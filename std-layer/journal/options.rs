@@ -46,6 +46,9 @@ pub struct Options {
     pub keys: usize,
     /// Queues that can send with keys, if keys are remembered. 1.
     pub keyed_queues: usize,
+    /// Whether somebody [maintains](super::Log::maintain) the log all the time, as a [`Journal`](super::Journal), which sets this, has threads
+    /// for. Then a future waits for that; if not, it syncs and makes room itself, in its call. No.
+    pub maintained: bool,
     /// What to do about damage.
     pub policy: OpenPolicy,
     /// A number by which the log is known to be of this set-up.
@@ -65,6 +68,7 @@ impl Default for Options {
             interval: Duration::from_millis(100),
             keys: 0,
             keyed_queues: 1,
+            maintained: false,
             policy: OpenPolicy::Strict,
             geometry: 0,
             zeros: true,

@@ -13,7 +13,12 @@ use cloakroom::std_layer::journal::{Journal, Level, Log, Options};
 use cloakroom::{Arena, LeaseMut};
 
 use crate::disk::{Disk, EIO, Fault};
-use crate::{Lock, Lot, Small, open};
+use crate::{Lock, Lot, Small, options};
+
+/// One that the test maintains.
+fn open(disk: &Disk) -> Log<Disk> {
+    Log::open(disk.clone(), Options { maintained: true, ..options() }).unwrap().0
+}
 
 fn queue<'q, 'a>(arena: &'a Small, log: &'q Log<Disk>) -> Lot<'q, 'a> {
     Queue::new(arena.handle(), log, 1, Level::Sync)
@@ -109,6 +114,23 @@ fn a_log_that_fails_gives_the_payload_back() {
     };
     assert_eq!(payload[0], 9);
     assert!(matches!(queue.try_recv(), Err(TryRecvError::Empty)));
+}
+
+/// Nobody maintains the log: it is kept in the call.
+#[test]
+fn a_log_without_threads() {
+    let (arena, disk) = (Small::new(), Disk::default());
+    let log = crate::open(&disk);
+    let queue = queue(&arena, &log);
+    for seq in 1..=400_u64 {
+        let mut send = pin!(queue.send(message(&arena, seq as u8)));
+        let Poll::Ready(Ok(sent)) = poll(send.as_mut()) else { panic!("it does not wait") };
+        assert_eq!(sent, seq);
+        let pending = open(&Disk::of(&disk.durable())).pending();
+        assert_eq!(pending.last().map(|live| live.seq), Some(seq));
+        queue.try_recv().unwrap().ack().unwrap();
+    }
+    assert!(log.durable().segment > 1);
 }
 
 /// One thread with many tasks, on a real disk: threads of the journal's sync, and wake them; some tasks are dropped.

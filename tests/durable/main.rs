@@ -31,7 +31,11 @@ type Lot<'q, 'a> = Queue<'q, 'a, Lock, Log<Disk>, 8, 4>;
 const KEYS: usize = 64;
 
 fn open(disk: &Disk) -> Log<Disk> {
-    let options = Options {
+    Log::open(disk.clone(), options()).unwrap().0
+}
+
+fn options() -> Options {
+    Options {
         segment_bytes: 32 << 10,
         slots: 5,
         max_payload: 4 << 10,
@@ -40,8 +44,7 @@ fn open(disk: &Disk) -> Log<Disk> {
         keys: KEYS,
         policy: OpenPolicy::Salvage,
         ..Options::default()
-    };
-    Log::open(disk.clone(), options).unwrap().0
+    }
 }
 
 fn queue<'q, 'a>(arena: &'a Small, log: &'q Log<Disk>) -> Lot<'q, 'a> {

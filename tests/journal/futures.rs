@@ -9,7 +9,16 @@ use cloakroom::std_layer::journal::{KeepError, Level, Log, LogError, Message, Op
 
 use crate::disk::{Disk, EIO, Fault};
 use crate::random::Random;
-use crate::script::{Ledger, WINDOW, check, key, open, options, payload, sync};
+use crate::script::{self, Ledger, WINDOW, check, key, payload, sync};
+
+/// One that the test maintains.
+fn options() -> Options {
+    Options { maintained: true, ..script::options() }
+}
+
+fn open(disk: &Disk) -> Log<Disk> {
+    Log::open(disk.clone(), options()).unwrap().0
+}
 
 /// Counts how often it is woken.
 #[derive(Default)]
@@ -99,7 +108,7 @@ fn they_wait_for_one_sync() {
 /// Somebody who waits in a call brings it about, too.
 #[test]
 fn a_call_that_syncs_wakes_them() {
-    let log = open(&Disk::default()).0;
+    let log = open(&Disk::default());
     let mut sender = Sender::new(1, 1, None);
     assert!(sender.poll(&log).is_pending());
     log.send(&Message::new(0, 2, b""), Level::Sync).unwrap();
@@ -114,7 +123,7 @@ fn a_call_that_syncs_wakes_them() {
 #[test]
 fn what_is_given_up() {
     let disk = Disk::default();
-    let log = open(&disk).0;
+    let log = open(&disk);
     // Before anything: nothing.
     assert!(!Sender::new(1, 1, None).give_up(&log));
     let mut sender = Sender::new(1, 2, None);
@@ -123,30 +132,30 @@ fn what_is_given_up() {
     assert!(!sender.give_up(&log));
     assert!(log.pending().is_empty());
     // That was staged only, so a kill leaves nothing of it. One that was written may come again until something else is.
-    assert!(open(&Disk::of(&disk.image())).0.pending().is_empty());
+    assert!(open(&Disk::of(&disk.image())).pending().is_empty());
     let mut sender = Sender::new(1, 3, None);
     assert!(sender.poll(&log).is_pending());
     log.send(&Message::new(0, 4, b""), Level::Buffered).unwrap();
     log.ack(0, 4, 4).unwrap();
     assert!(!sender.give_up(&log));
-    let found = open(&Disk::of(&disk.image())).0.pending();
+    let found = open(&Disk::of(&disk.image())).pending();
     assert!(found.iter().any(|live| live.seq == 3), "{found:?}");
     log.sync().unwrap();
-    assert!(open(&Disk::of(&disk.durable())).0.pending().is_empty());
+    assert!(open(&Disk::of(&disk.durable())).pending().is_empty());
     // Too late: it is durable.
     let mut sender = Sender::new(1, 5, None);
     assert!(sender.poll(&log).is_pending());
     log.sync().unwrap();
     assert!(sender.give_up(&log));
     assert_eq!(log.pending().len(), 1);
-    assert_eq!(open(&Disk::of(&disk.durable())).0.pending().len(), 1);
+    assert_eq!(open(&Disk::of(&disk.durable())).pending().len(), 1);
 }
 
 /// Nobody is told that theirs is a duplicate of one that is given up.
 #[test]
 fn duplicates_of_what_may_be_given_up() {
     let disk = Disk::default();
-    let log = open(&disk).0;
+    let log = open(&disk);
     let [mut first, mut second, mut third] = [1, 2, 3].map(|seq| Sender::new(2, seq, Some(7)));
     assert!(first.poll(&log).is_pending());
     assert!(second.poll(&log).is_pending() && third.poll(&log).is_pending());
