@@ -149,15 +149,20 @@ fn segments_change_under_way() {
 /// The last of a run in the index moves backward, past the collector, when the first is taken out.
 #[test]
 fn acknowledgements_while_the_index_is_gone_through() {
-    /// What the index multiplies numbers by, and its inverse: places come from the upper half of the product.
+    /// What the index multiplies numbers of runs by, and its inverse: runs' places come from the upper half of the product.
     const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
     const INVERSE: u64 = 0xF1DE_83E1_9937_733D;
     const RUN: u64 = 24;
+    /// Numbers that lie together.
+    const TOGETHER: u64 = 8;
     assert_eq!(FACTOR.wrapping_mul(INVERSE), 1);
-    fn number(place: u64, which: u64) -> u64 {
+    fn number(place: u64, which: usize) -> u64 {
         let size = options().max_messages as u64;
-        let size = size + size / 7 + 2;
-        ((place << 32).div_ceil(size) << 32 | which).wrapping_mul(INVERSE)
+        let runs = (size + size / 7 + 2) / TOGETHER;
+        let first = (place / TOGETHER << 32).div_ceil(runs) << 32;
+        let all = (0..).map(|low| (first | low).wrapping_mul(INVERSE));
+        let mut fitting = all.filter(|run| *run < u64::MAX / TOGETHER);
+        fitting.nth(which).unwrap() * TOGETHER + place % TOGETHER
     }
     explore(|| {
         let (first, last) = (number(0, 0), number(0, 1));

@@ -115,6 +115,10 @@ impl Stage {
 
     /// Puts the acknowledgements in, each channel's as one record. There is always room.
     pub(super) fn put_acks(&mut self) {
+        // Mostly: what follows copies all that there could be.
+        if self.ranges == 0 {
+            return;
+        }
         let mut acks = self.acks;
         let acks = &mut acks[..core::mem::take(&mut self.ranges)];
         acks.sort_by_key(|range| (range.chan, range.flags.0));
