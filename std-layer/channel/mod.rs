@@ -56,6 +56,7 @@ use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
     Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
 };
+use crate::sync::asymmetric_fence;
 use room::HeapSlots;
 
 /// The sending side of a channel of kind `K`: a [`CountedSender`], with the operations of
@@ -95,6 +96,7 @@ pub type Announced<P = Wait> = Broadcast<0, P, OnHeap>;
 pub type Unbounded<'a> = Unlimited<'a, StdRawMutex, 128, OnHeap>;
 
 fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Arc<Counted<StdRawMutex, T, K>> {
+    asymmetric_fence::prepare();
     Arc::new(Counted::around(Channel::over_store(kind, store)))
 }
 
@@ -200,6 +202,7 @@ pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>)
 pub fn unbounded<'a, T>(
     arena: &'a dyn AnyArena<StdRawMutex>,
 ) -> (Sender<T, Unbounded<'a>>, Receiver<T, Unbounded<'a>>) {
+    asymmetric_fence::prepare();
     endpoints(Arc::new(Counted::with(Unlimited::over(arena))))
 }
 
