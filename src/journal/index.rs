@@ -271,7 +271,8 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     fn home(&self, chan: u16, seq: u64) -> usize {
         let size = self.entries.as_ref().len();
         let runs = (size / RUN).max(1) as u64;
-        let mixed = (seq / RUN as u64 ^ u64::from(chan) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed =
+            ((seq / RUN as u64) ^ (u64::from(chan) << 48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         // Both casts keep the value: it is less than the size, which is a usize, and a run's length.
         let run = (((mixed >> 32) * runs) >> 32) as usize;
         let place = run * RUN + (seq % RUN as u64) as usize;

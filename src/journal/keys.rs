@@ -11,12 +11,18 @@
 
 use core::{error, fmt};
 
-#[cfg(feature = "wal")]
+#[cfg(all(feature = "wal", unix))]
 use super::record::Record;
-use super::record::{Flags, Kind, RECORD_HEADER, RecordHeader, record_len};
+use super::record::record_len;
+#[cfg(feature = "flash")]
+use super::record::{Flags, RecordHeader};
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
+use super::record::{Kind, RECORD_HEADER};
+#[cfg(feature = "flash")]
 use super::sum::Sum;
 
 /// Keys in one record at the most.
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 pub(crate) const MAX_KEYS: usize = 64;
 /// Bytes of a key in a record.
 pub(crate) const PAIR: usize = 16;
@@ -42,6 +48,7 @@ impl Remembered {
     pub(crate) const NONE: Self =
         Self { key: 0, seq: 0, head: 0, next: 0, cursor: 0, chan: 0, owned: false, taken: false };
 
+    #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
     fn pair(&self) -> [u8; PAIR] {
         let mut bytes = [0; PAIR];
         bytes[..8].copy_from_slice(&self.key.to_le_bytes());
@@ -177,11 +184,13 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
     }
 
     /// Bytes that the records of all keys take at the most.
+    #[cfg(feature = "flash")]
     pub(crate) fn most_bytes(&self) -> u64 {
         most_bytes(self.windows().count(), self.window)
     }
 
-    /// The headers of the records that say what is remembered, in the order in which they are to be written.
+    /// The records that say what is remembered, in the order in which they are to be written.
+    #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
     pub(crate) fn records(&self) -> impl Iterator<Item = KeysRecord<'_>> {
         self.windows().flat_map(|window| {
             let mut from = 0;
@@ -230,12 +239,14 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
 }
 
 /// A record of up to [`MAX_KEYS`] keys of a channel.
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 pub(crate) struct KeysRecord<'k> {
     window: &'k [Remembered],
     /// How many of the window's keys are in records before.
     from: usize,
 }
 
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 impl KeysRecord<'_> {
     /// As they are written, the oldest first.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = [u8; PAIR]> {
@@ -244,6 +255,7 @@ impl KeysRecord<'_> {
         taken.skip(self.from).take(MAX_KEYS).map(Remembered::pair)
     }
 
+    #[cfg(feature = "flash")]
     pub(crate) fn header(&self) -> RecordHeader {
         let (mut sum, mut pairs) = (Sum::new(), 0);
         self.pairs().for_each(|pair| {
@@ -263,7 +275,7 @@ impl KeysRecord<'_> {
     }
 
     /// With its body in `buffer`, which has room for [`MAX_KEYS`].
-    #[cfg(feature = "wal")]
+    #[cfg(all(feature = "wal", unix))]
     pub(crate) fn fill<'b>(&self, buffer: &'b mut [u8; MAX_KEYS * PAIR]) -> Option<Record<'b>> {
         let mut len = 0;
         for pair in self.pairs() {
@@ -275,6 +287,7 @@ impl KeysRecord<'_> {
 }
 
 /// Bytes that records of so many keys of so many channels take.
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 pub(crate) const fn most_bytes(windows: usize, window: usize) -> u64 {
     let records = window.div_ceil(MAX_KEYS);
     windows as u64 * (records as u64 * RECORD_HEADER as u64 + window as u64 * PAIR as u64)
