@@ -45,7 +45,9 @@ impl<'s, 'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         self.claim.seq
     }
 
-    /// How often it was delivered, this time included; since the journal was opened.
+    /// How often it was delivered, this time included, as far as that was counted: a first delivery that a crash has ended is not, of
+    /// those after it each is, up to 255, before the message is in anybody's hand. What a power cut can undo is said at
+    /// [`Journal::attempt`].
     pub fn attempts(&self) -> u32 {
         self.claim.attempt
     }

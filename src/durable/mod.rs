@@ -18,6 +18,12 @@
 //! numbers wait in two channels, one of those that are free and one of those that were returned, so waiting for a row, for what
 //! came back and for what is new is waiting for channels, with their order and their cancel safety.
 //!
+//! How often a message was delivered is noted down in the journal before it is delivered again, so dead letters are dead after a
+//! crash, too.
+//!
+//! Who sends again what may have been sent before (an answer that never came, a crash) gives it a *key*: a second message with a key
+//! that is remembered is acknowledged, and not sent ([`Queue::send_once`]).
+//!
 //! | state of a row | who has its number | its payload |
 //! |---|---|---|
 //! | free | `spare`, or a receiver that looks for a message | none |
@@ -30,8 +36,9 @@ mod queue;
 mod receive;
 mod rows;
 mod send;
+mod sending;
 
 pub use delivery::{DeadLetters, Delivery};
 pub use error::{AckError, Lost, LostWhy, RecvError, SendError, TryRecvError, TrySendError};
 pub use queue::{Queue, QueueSnapshot};
-pub use send::Permit;
+pub use send::{Permit, Sent};

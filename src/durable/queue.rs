@@ -92,7 +92,9 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         queue
     }
 
-    /// With a place for messages that were delivered `attempts` times and returned each time.
+    /// With a place for messages that were delivered `attempts` times, and were returned, or a crash has come, each time. A crash in
+    /// its first delivery is not counted, so a message that ends the process whenever it is received is received once more; and
+    /// the count goes no further than 255 through a crash.
     ///
     /// If that place does not take one, it is delivered again.
     pub fn dead_letters(

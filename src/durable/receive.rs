@@ -2,7 +2,7 @@
 
 use super::delivery::Delivery;
 use super::error::{Lost, LostWhy, RecvError, TryRecvError};
-use super::queue::Queue;
+use super::queue::{Burial, Queue};
 use super::rows::{Claim, Envelope};
 use crate::arena::{Lease, LeaseMut};
 use crate::error::TryAllocError;
@@ -60,14 +60,14 @@ impl<'s, 'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         next: Pending,
         memory: Option<LeaseMut<'a, M>>,
     ) -> Result<Envelope<'a, M>, Lost<J::Error>> {
-        let Pending { seq, len } = next;
+        let Pending { seq, len, attempts } = next;
         // Whatever becomes of it: those behind it are not held up.
         self.after = seq;
         let mut memory = memory.ok_or(Lost { seq, len, why: LostWhy::TooLarge })?;
         let read = self.queue.journal.read(self.queue.chan, seq, &mut memory);
         read.map_err(|error| Lost { seq, len, why: LostWhy::Journal(error) })?;
         let payload = memory.into_parcel();
-        Ok(Envelope { seq, payload, attempts: 0, recovered: true })
+        Ok(Envelope { seq, payload, attempts, recovered: true })
     }
 }
 
@@ -107,7 +107,11 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
                         return Ok(delivery);
                     }
                 }
-                Found::New(spare, message) => return self.deliver(spare, message),
+                Found::New(spare, message) => {
+                    if let Some(delivery) = self.deliver(spare, message)? {
+                        return Ok(delivery);
+                    }
+                }
             }
         }
     }
@@ -119,10 +123,19 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
     pub fn try_recv(
         &self,
     ) -> Result<Delivery<'_, 'q, 'a, M, J, SLOTS, ROWS>, TryRecvError<J::Error>> {
-        while let Ok(row) = self.returned.try_recv() {
-            if let Some(delivery) = self.again(row)? {
+        loop {
+            if let Some(delivery) = self.try_next()? {
                 return Ok(delivery);
             }
+        }
+    }
+
+    /// The next message, unless it becomes a dead letter.
+    fn try_next(
+        &self,
+    ) -> Result<Option<Delivery<'_, 'q, 'a, M, J, SLOTS, ROWS>>, TryRecvError<J::Error>> {
+        if let Ok(row) = self.returned.try_recv() {
+            return Ok(self.again(row)?);
         }
         if self.is_drained() {
             self.end_if_done();
@@ -223,25 +236,32 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         let Some(message) = self.rows.with(|rows| rows.take_returned(row)) else {
             return Ok(None);
         };
-        let spare = Spare { queue: self, row };
-        let burial = self.burial.as_ref().filter(|burial| message.attempts >= burial.attempts);
-        if let Some((burial, letter)) = burial.zip(message.payload.share()) {
-            if burial.grave.bury(message.seq, letter) {
-                self.rows.with(|rows| rows.buried += 1);
-                // If it is not forgotten it is delivered again after a crash, and buried again.
-                let _ = self.journal.forget(self.chan, message.seq);
-                return Ok(None);
-            }
-        }
-        self.deliver(spare, message).map(Some)
+        self.deliver(Spare { queue: self, row }, message)
     }
 
-    /// Puts a message in its row, and a lease in the receiver's hand.
+    /// Whether a message that was delivered too often is a dead letter now.
+    fn bury(&self, message: &Envelope<'a, M>) -> bool {
+        let too_often = |burial: &&Burial<'q, 'a, M>| message.attempts >= burial.attempts.max(1);
+        let burial = self.burial.as_ref().filter(too_often);
+        let buried = burial.zip(message.payload.share());
+        let buried = buried.is_some_and(|(burial, it)| burial.grave.bury(message.seq, it));
+        if buried {
+            self.rows.with(|rows| rows.buried += 1);
+            // If it is not forgotten it is buried again after a crash.
+            let _ = self.journal.forget(self.chan, message.seq);
+        }
+        buried
+    }
+
+    /// Puts a message in its row, and a lease in the receiver's hand, unless it becomes a dead letter.
     fn deliver<'s>(
         &'s self,
         spare: Spare<'s, 'q, 'a, M, J, SLOTS, ROWS>,
         message: Envelope<'a, M>,
-    ) -> Result<Delivery<'s, 'q, 'a, M, J, SLOTS, ROWS>, RecvError<J::Error>> {
+    ) -> Result<Option<Delivery<'s, 'q, 'a, M, J, SLOTS, ROWS>>, RecvError<J::Error>> {
+        if self.bury(&message) {
+            return Ok(None);
+        }
         let Envelope { seq, payload, attempts, recovered } = message;
         // Made before the payload is taken in hand, which uses the first one up.
         let share = payload.share();
@@ -251,12 +271,17 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
         };
         let attempt = attempts.saturating_add(1);
         let claim = Claim { row: spare.row, seq, attempt };
+        if attempt > 1 || recovered {
+            // Before it is in anybody's hand: it may be what ends the process. If it is not counted it is delivered all the same, as
+            // else a full journal could not be drained.
+            let _ = self.journal.attempt(self.chan, seq, attempt);
+        }
         self.rows.with(|rows| {
             rows.redelivered += u64::from(attempt > 1 || recovered);
             rows.put_out(claim.row, Envelope { seq, payload, attempts: attempt, recovered });
         });
         core::mem::forget(spare);
-        Ok(Delivery::new(self, lease, claim, recovered))
+        Ok(Some(Delivery::new(self, lease, claim, recovered)))
     }
 }
 

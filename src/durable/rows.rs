@@ -7,7 +7,7 @@ use crate::sync::RawMutex;
 pub(super) struct Envelope<'a, M: RawMutex> {
     pub(super) seq: u64,
     pub(super) payload: Parcel<'a, M>,
-    /// How often it was delivered, as far as this process knows.
+    /// How often it was delivered, as far as that was counted.
     pub(super) attempts: u32,
     /// Whether it may have been delivered before a crash.
     pub(super) recovered: bool,

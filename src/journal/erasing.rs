@@ -4,9 +4,9 @@
 //! header that can be read was being erased, or begun, if the log is whole without it.
 
 use super::device::LogDevice;
-use super::index::Live;
-use super::record::{Binding, Kind, Position, RecordHeader};
-use super::recover::{Fold, SlotState, checkpoint};
+use super::keys::PAIR;
+use super::record::{Binding, Kind, Position, RECORD_HEADER, RecordHeader};
+use super::recover::{Fold, Lives, Remembers, SlotState, checkpoint, pairs};
 use super::report::{Damage, DamageKind};
 use super::scan::{Item, Scanner, Window};
 use super::segment::SEGMENT_HEADER;
@@ -36,7 +36,7 @@ pub(super) fn first<D: LogDevice>(
     0
 }
 
-impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
+impl<L: Lives, K: Remembers> Fold<'_, L, K> {
     /// Whether a record says what the records before do not.
     pub(super) fn is_news<D: LogDevice>(
         &self,
@@ -47,7 +47,15 @@ impl<L: AsRef<[Live]> + AsMut<[Live]>> Fold<'_, L> {
     ) -> bool {
         match header.kind() {
             Some(Kind::Batch | Kind::Scar) => false,
+            Some(Kind::Attempt) => {
+                let live = self.live.get(header.chan, header.seq);
+                live.is_some_and(|live| live.attempts < header.attempts())
+            }
             Some(Kind::Reloc | Kind::Close) => self.live.get(header.chan, header.seq).is_none(),
+            Some(Kind::Keys) => pairs(header).any(|skip| {
+                let pair = window.array::<PAIR, D>(device, offset + RECORD_HEADER as u32 + skip);
+                pair.is_none_or(|pair| self.keys.is_news(header.chan, pair))
+            }),
             Some(Kind::Checkpoint) => {
                 let (found, known) = (checkpoint(device, window, offset, header), &self.checkpoint);
                 found.is_none_or(|found| {

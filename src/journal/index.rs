@@ -18,6 +18,8 @@ pub struct Live {
     pub generation: u32,
     /// Its channel.
     pub chan: u16,
+    /// How often it was delivered, as far as that was counted; 255 is that and more.
+    pub attempts: u8,
     taken: bool,
 }
 
@@ -30,12 +32,13 @@ impl Live {
         slot: 0,
         generation: 0,
         chan: 0,
+        attempts: 0,
         taken: false,
     };
 
     /// An entry of the index.
     pub fn new(chan: u16, seq: u64, at: Position, body_len: u32) -> Self {
-        Self { seq, at, body_len, slot: 0, generation: 0, chan, taken: true }
+        Self { seq, at, body_len, slot: 0, generation: 0, chan, attempts: 0, taken: true }
     }
 
     /// With a payload's place in an arena.
@@ -49,6 +52,9 @@ impl Live {
         self.seq == CLOSED
     }
 }
+
+/// Numbers that lie together in the table.
+const RUN: usize = 8;
 
 /// The index has no room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,19 +148,26 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     /// [`IndexFullError`]: there are as many as there can be.
     pub fn insert(&mut self, live: Live) -> Result<Option<Live>, IndexFullError> {
         let live = Live { taken: true, ..live };
-        if let Some(place) = self.find(live.chan, live.seq) {
-            return Ok(Some(core::mem::replace(&mut self.entries.as_mut()[place], live)));
+        match self.probe(live.chan, live.seq) {
+            Some(Ok(place)) => {
+                Ok(Some(core::mem::replace(&mut self.entries.as_mut()[place], live)))
+            }
+            Some(Err(place)) if self.len < self.capacity() => {
+                self.entries.as_mut()[place] = live;
+                self.len += 1;
+                Ok(None)
+            }
+            _ => Err(IndexFullError),
         }
-        if self.len >= self.capacity() {
-            return Err(IndexFullError);
-        }
-        let mut place = self.home(live.chan, live.seq);
-        while self.entries.as_ref()[place].taken {
-            place = self.after(place);
-        }
-        self.entries.as_mut()[place] = live;
-        self.len += 1;
-        Ok(None)
+    }
+
+    /// Notes down how often a message was delivered, if it is there and was delivered less often before; says whether.
+    pub fn count(&mut self, chan: u16, seq: u64, attempts: u8) -> bool {
+        let Some(place) = self.find(chan, seq) else { return false };
+        let live = &mut self.entries.as_mut()[place];
+        let more = live.attempts < attempts;
+        live.attempts = live.attempts.max(attempts);
+        more
     }
 
     /// Takes an entry out.
@@ -213,6 +226,11 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     }
 
     fn find(&self, chan: u16, seq: u64) -> Option<usize> {
+        self.probe(chan, seq)?.ok()
+    }
+
+    /// Where an entry is, or else where it would be put; `None` if there are no places at all.
+    fn probe(&self, chan: u16, seq: u64) -> Option<Result<usize, usize>> {
         let entries = self.entries.as_ref();
         if entries.is_empty() {
             return None;
@@ -221,11 +239,11 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         // One at least is free, so this ends.
         while entries[place].taken {
             if (entries[place].chan, entries[place].seq) == (chan, seq) {
-                return Some(place);
+                return Some(Ok(place));
             }
             place = self.after(place);
         }
-        None
+        Some(Err(place))
     }
 
     /// Empties a place, and moves those behind it forward that would not be found otherwise.
@@ -248,12 +266,18 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         taken
     }
 
-    /// Where an entry should be: Fibonacci hashing, which spreads numbers that follow one another.
+    /// Where an entry should be: runs of numbers lie together, as they mostly come and go one after the other, and the memory of a large
+    /// table is slow; the runs are spread by Fibonacci hashing.
     fn home(&self, chan: u16, seq: u64) -> usize {
-        let mixed = (seq ^ u64::from(chan) << 48).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let size = self.entries.as_ref().len() as u64;
-        // Less than the size, which is a usize.
-        (((mixed >> 32) * size) >> 32) as usize
+        let size = self.entries.as_ref().len();
+        let runs = (size / RUN).max(1) as u64;
+        let mixed =
+            ((seq / RUN as u64) ^ (u64::from(chan) << 48)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // Both casts keep the value: it is less than the size, which is a usize, and a run's length.
+        let run = (((mixed >> 32) * runs) >> 32) as usize;
+        let place = run * RUN + (seq % RUN as u64) as usize;
+        // Of a table that is shorter than a run.
+        if place < size { place } else { place % size }
     }
 
     fn after(&self, place: usize) -> usize {

@@ -20,6 +20,7 @@
 //! |---|---|
 //! | a segment's header, byte by byte | `segment.rs` |
 //! | a record, byte by byte | `record.rs` |
+//! | keys, by which a message is not sent twice | `keys.rs` |
 //! | getting past damage | `scan.rs` |
 //! | the rules of recovery | `recover.rs`; of devices that erase, `erasing.rs` |
 //! | the journal in flash | `flash` (feature `flash`) |
@@ -30,6 +31,7 @@ mod erasing;
 pub mod flash;
 mod index;
 mod keep;
+mod keys;
 mod record;
 mod recover;
 mod report;
@@ -42,12 +44,17 @@ mod survey;
 
 pub use device::LogDevice;
 pub use index::{Index, IndexFullError, Live};
-pub use keep::{Entry, Journal, Pending};
+pub use keep::{Entry, Journal, Keeping, Kept, Pending};
+#[cfg(any(feature = "flash", all(feature = "wal", unix)))]
+pub(crate) use keys::PAIR;
+pub use keys::{Keys, NoWindowError, Remembered};
+#[cfg(all(feature = "wal", unix))]
+pub(crate) use keys::{MAX_KEYS, most_bytes as keys_bytes};
 pub use record::{
     ALIGN, Binding, CLOSED, Checkpoint, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record,
     RecordHeader, Span, record_len,
 };
-pub use recover::{Memory, Recovered, SlotState, recover};
+pub use recover::{Lives, Memory, Recovered, Remembers, SlotState, recover};
 pub use report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
 pub use scan::{Item, MIN_WINDOW, scan};
 pub use segment::{HeaderError, SEGMENT_HEADER, SegmentHeader, VERSION};

@@ -10,11 +10,15 @@
 //! | 14 | 2 | channel |
 //! | 16 | 8 | sequence number |
 //! | 24 | 4 | arena slot |
-//! | 28 | 4 | its generation |
+//! | 28 | 4 | its generation; of a message with [`Flags::KEYED`] all 8 bytes are its key |
+//! | 24 | 4 | with [`Flags::COUNTED`] how often the message was delivered, 255 for that and more |
 //!
 //! The first sum binds a record to where it is: bytes of another log, of a segment before in the same file, or moved ones
 //! never verify. A length is believed after that only. CRC-32 finds any three flipped bits in bodies up to 11 KiB, and
 //! all but one in four thousand million changes of longer ones.
+//!
+//! Kinds and flags that a reader does not know are passed over: they say nothing that changes what others mean, so who does not
+//! know keys reads messages all the same.
 //!
 //! Bodies of the kinds that are the log's own:
 //!
@@ -23,6 +27,7 @@
 //! | `Ack` | pairs of `u64`: first and last sequence number of a range, 1 to [`MAX_RANGES`] of them |
 //! | `Checkpoint` | `u64` first segment of the log, `u64` highest sequence number, `u32` highest generation, `u32` 0 |
 //! | `Batch` | `u64` segment, `u32` offset, `u32` 0: all before that was durable when this was written |
+//! | `Keys` | pairs of `u64`: a key, and the number of the message of this channel that was sent with it |
 //! | `Scar` | `u64` segment, `u32` from, `u32` to: bytes that a recovery has passed over |
 
 use super::segment::field;
@@ -56,6 +61,10 @@ pub enum Kind {
     Batch = 6,
     /// Bytes that a recovery has passed over.
     Scar = 7,
+    /// Keys of messages that were sent before this segment was begun.
+    Keys = 8,
+    /// A message is about to be delivered again. It has no body.
+    Attempt = 9,
 }
 
 impl Kind {
@@ -68,6 +77,8 @@ impl Kind {
             5 => Self::Reloc,
             6 => Self::Batch,
             7 => Self::Scar,
+            8 => Self::Keys,
+            9 => Self::Attempt,
             _ => return None,
         })
     }
@@ -86,6 +97,11 @@ impl Flags {
     pub const CLEAN: Self = Self(2);
     /// Of a checkpoint with which a segment begins: all of the segment before was durable then.
     pub const SEALED: Self = Self(4);
+    /// Of a sent message: it has a key, in place of an arena's slot and generation.
+    pub const KEYED: Self = Self(8);
+    /// Of an attempt, and of a message that was copied forward: it says how often the message was delivered, in place of an
+    /// arena's slot.
+    pub const COUNTED: Self = Self(16);
 
     /// Whether all marks of `other` are there.
     pub const fn has(self, other: Self) -> bool {
@@ -168,9 +184,40 @@ impl RecordHeader {
         })
     }
 
+    /// Notes down how often the message was delivered, if it was.
+    pub(super) fn count(&mut self, attempts: u8) {
+        if attempts > 0 {
+            self.flags.0 |= Flags::COUNTED.0;
+            (self.slot, self.generation) = (u32::from(attempts), 0);
+        }
+    }
+
     /// What it says, if that is known to this version.
     pub fn kind(&self) -> Option<Kind> {
         Kind::of(self.kind)
+    }
+
+    /// The key of a message that was sent with one.
+    pub fn key(&self) -> Option<u64> {
+        let keyed = self.kind() == Some(Kind::Send) && self.flags.has(Flags::KEYED);
+        keyed.then_some(u64::from(self.generation) << 32 | u64::from(self.slot))
+    }
+
+    /// How often the message had been delivered, as far as that was counted; 255 is that and more.
+    pub fn attempts(&self) -> u8 {
+        let counted = matches!(self.kind(), Some(Kind::Attempt | Kind::Reloc));
+        if !counted || !self.flags.has(Flags::COUNTED) {
+            return 0;
+        }
+        u8::try_from(self.slot).unwrap_or(u8::MAX)
+    }
+
+    /// Where the payload was in an arena, and that slot's generation; zeros if the record says something else there.
+    pub(super) fn place(&self) -> (u32, u32) {
+        if self.key().is_some() || self.attempts() > 0 {
+            return (0, 0);
+        }
+        (self.slot, self.generation)
     }
 
     /// Bytes that the record takes in all; `None` if that cannot be counted.
@@ -251,6 +298,20 @@ impl<'a> Record<'a> {
     /// With a payload's place in an arena.
     pub fn at_slot(mut self, slot: u32, generation: u32) -> Self {
         (self.header.slot, self.header.generation) = (slot, generation);
+        self
+    }
+
+    /// With a key, in place of that.
+    pub fn keyed(mut self, key: u64) -> Self {
+        self.header.flags.0 |= Flags::KEYED.0;
+        // Both casts take a half.
+        (self.header.slot, self.header.generation) = (key as u32, (key >> 32) as u32);
+        self
+    }
+
+    /// With how often its message was delivered, in place of that; as it is if that is never.
+    pub fn counted(mut self, attempts: u8) -> Self {
+        self.header.count(attempts);
         self
     }
 

@@ -13,6 +13,7 @@
 
 use super::device::LogDevice;
 use super::index::{Index, Live};
+use super::keys::{Keys, PAIR, Remembered};
 use super::record::{
     Binding, CLOSED, Checkpoint, Flags, Kind, Position, RECORD_HEADER, RecordHeader, Span,
 };
@@ -24,9 +25,17 @@ use super::survey::Survey;
 /// No log comes to a number behind that, and those of its segments to come can still be counted.
 pub(super) const LAST: u64 = u64::MAX / 2;
 
+/// What entries of an index lie in.
+pub trait Lives: AsRef<[Live]> + AsMut<[Live]> {}
+impl<T: AsRef<[Live]> + AsMut<[Live]>> Lives for T {}
+
+/// What keys lie in.
+pub trait Remembers: AsRef<[Remembered]> + AsMut<[Remembered]> {}
+impl<T: AsRef<[Remembered]> + AsMut<[Remembered]>> Remembers for T {}
+
 /// The memory that a recovery works in.
 #[derive(Debug)]
-pub struct Memory<'m, L = &'m mut [Live]> {
+pub struct Memory<'m, L = &'m mut [Live], K = &'m mut [Remembered]> {
     /// What is read at a time, from [`MIN_WINDOW`] bytes on.
     pub window: &'m mut [u8],
     /// One for each slot.
@@ -37,6 +46,8 @@ pub struct Memory<'m, L = &'m mut [Live]> {
     pub report: &'m mut RecoveryReport,
     /// For what lives: 8 entries for 7 messages, one at least left free.
     pub live: L,
+    /// For keys that are remembered. What there is no room for is not.
+    pub keys: Keys<K>,
 }
 
 /// What is in a slot.
@@ -82,7 +93,7 @@ impl SlotState {
 
 /// What a recovery has found.
 #[derive(Debug)]
-pub struct Recovered<'m, L = &'m mut [Live]> {
+pub struct Recovered<'m, L = &'m mut [Live], K = &'m mut [Remembered]> {
     /// In numbers.
     pub report: &'m RecoveryReport,
     /// The log's id; `None` if there is no log yet.
@@ -101,6 +112,8 @@ pub struct Recovered<'m, L = &'m mut [Live]> {
     pub damage: &'m [Damage],
     /// What lives.
     pub live: Index<L>,
+    /// Keys that are remembered.
+    pub keys: Keys<K>,
 }
 
 /// Reads a log.
@@ -116,7 +129,7 @@ pub struct Recovered<'m, L = &'m mut [Live]> {
 ///
 /// ```
 /// use cloakroom::journal::{
-///     Damage, Live, LogDevice, Memory, OpenPolicy, RecoveryReport, SlotState, recover,
+///     Damage, Keys, Live, LogDevice, Memory, OpenPolicy, RecoveryReport, SlotState, recover,
 /// };
 ///
 /// /// Two sectors that were never written.
@@ -137,28 +150,29 @@ pub struct Recovered<'m, L = &'m mut [Live]> {
 ///     damage: &mut [Damage::default(); 8],
 ///     report: &mut RecoveryReport::default(),
 ///     live: &mut [Live::default(); 64][..],
+///     keys: Keys::none(),
 /// };
 /// let found = recover(&mut Blank, memory, OpenPolicy::Strict, 0).unwrap();
 /// assert_eq!((found.log_id, found.next, found.live.len()), (None, 1, 0));
 /// ```
-pub fn recover<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+pub fn recover<'m, D: LogDevice, L: Lives, K: Remembers>(
     device: &mut D,
-    memory: Memory<'m, L>,
+    memory: Memory<'m, L, K>,
     policy: OpenPolicy,
     geometry: u32,
-) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
+) -> Result<Recovered<'m, L, K>, RecoverError<D::Error>> {
     recover_or_begin(device, memory, policy, geometry, None)
 }
 
 /// As [`recover`]; if there is no log yet, one of the id `begins` may have been begun.
-pub(super) fn recover_or_begin<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+pub(super) fn recover_or_begin<'m, D: LogDevice, L: Lives, K: Remembers>(
     device: &mut D,
-    memory: Memory<'m, L>,
+    memory: Memory<'m, L, K>,
     policy: OpenPolicy,
     geometry: u32,
     begins: Option<u128>,
-) -> Result<Recovered<'m, L>, RecoverError<D::Error>> {
-    let Memory { window, slots, damage, report, live } = memory;
+) -> Result<Recovered<'m, L, K>, RecoverError<D::Error>> {
+    let Memory { window, slots, damage, report, live, keys } = memory;
     if window.len() < MIN_WINDOW {
         return Err(RecoverError::WindowTooSmall);
     }
@@ -169,6 +183,7 @@ pub(super) fn recover_or_begin<'m, D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]
         checkpoint: Checkpoint { first: 1, ..Checkpoint::default() },
         durable: Position::default(),
         live: Index::new(live),
+        keys,
         damage,
         damages: 0,
         erases: device.erases(),
@@ -209,12 +224,13 @@ pub(super) fn checkpoint<D: LogDevice>(
 }
 
 /// What the records come to.
-pub(super) struct Fold<'m, L> {
+pub(super) struct Fold<'m, L, K> {
     report: &'m mut RecoveryReport,
     pub(super) checkpoint: Checkpoint,
     /// The latest that a frame says of what was durable.
     durable: Position,
     pub(super) live: Index<L>,
+    pub(super) keys: Keys<K>,
     pub(super) damage: &'m mut [Damage],
     pub(super) damages: usize,
     /// Of the device. If so, damage for which there is no room becomes part of what was found before, in the same segment: an
@@ -230,7 +246,7 @@ pub(super) struct Fold<'m, L> {
     lost: bool,
 }
 
-impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
+impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
     /// One segment; `next` is the one that follows it, if it is there.
     fn segment<D: LogDevice>(
         &mut self,
@@ -312,23 +328,32 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         self.news |= self.lost || self.is_news(device, window, at.offset, header);
         match header.kind() {
             Some(Kind::Send | Kind::Reloc | Kind::Close) => {
-                let live = Live::new(header.chan, header.seq, at, header.body_len)
-                    .at_slot(header.slot, header.generation);
+                let (slot, generation) = header.place();
+                let mut live = Live::new(header.chan, header.seq, at, header.body_len);
+                live = live.at_slot(slot, generation);
+                live.attempts = header.attempts();
+                if let Some(key) = header.key() {
+                    // A channel for which there is no memory sends with keys again when there is some.
+                    let _ = self.keys.remember(header.chan, key, header.seq);
+                }
                 let have = self.live.capacity();
                 self.live.insert(live).map_err(|_| RecoverError::TooManyMessages { have })?;
                 self.report.sends += u64::from(header.kind() == Some(Kind::Send));
                 if header.seq != CLOSED {
                     self.checkpoint.max_seq = self.checkpoint.max_seq.max(header.seq);
-                    let generation = &mut self.checkpoint.max_generation;
-                    *generation = (*generation).max(header.generation);
+                    let known = &mut self.checkpoint.max_generation;
+                    *known = (*known).max(generation);
                 }
             }
             Some(Kind::Ack) => {
-                for skip in (0..header.body_len / 16).map(|range| range * 16) {
+                for skip in pairs(header) {
                     let Some(range) = window.array::<16, D>(device, body + skip) else { break };
                     let first = u64::from_le_bytes(field(&range, 0));
                     let last = u64::from_le_bytes(field(&range, 8));
                     self.live.remove_range(header.chan, first, last, |_| {});
+                    if header.flags.has(Flags::CANCELLED) {
+                        self.keys.forget(header.chan, first, last);
+                    }
                 }
                 self.report.acks += 1;
             }
@@ -342,6 +367,15 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
                     known.first = known.first.max(found.first);
                     known.max_seq = known.max_seq.max(found.max_seq);
                     known.max_generation = known.max_generation.max(found.max_generation);
+                }
+            }
+            Some(Kind::Attempt) => {
+                self.live.count(header.chan, header.seq, header.attempts());
+            }
+            Some(Kind::Keys) => {
+                for skip in pairs(header) {
+                    let Some(pair) = window.array::<PAIR, D>(device, body + skip) else { break };
+                    self.keys.restore(header.chan, pair);
                 }
             }
             Some(Kind::Batch) if header.body_len as usize == Span::LEN => {
@@ -411,7 +445,7 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
         slots: &'m mut [SlotState],
         mut segments: usize,
         log_id: Option<u128>,
-    ) -> Result<Recovered<'m, L>, RecoverError<E>> {
+    ) -> Result<Recovered<'m, L, K>, RecoverError<E>> {
         let first = self.checkpoint.first;
         if let Some(oldest) = slots[..segments].first() {
             self.missing(first, oldest.segment)?;
@@ -477,8 +511,14 @@ impl<'m, L: AsRef<[Live]> + AsMut<[Live]>> Fold<'m, L> {
             segments,
             damage,
             live: self.live,
+            keys: self.keys,
         })
     }
+}
+
+/// Where, in a body, its pairs of `u64` begin.
+pub(super) fn pairs(header: &RecordHeader) -> impl Iterator<Item = u32> + use<> {
+    (0..header.body_len / PAIR as u32).map(|pair| pair * PAIR as u32)
 }
 
 /// Whose a damaged body was.

@@ -2,9 +2,8 @@
 
 use super::device::LogDevice;
 use super::erasing::first;
-use super::index::Live;
 use super::record::Position;
-use super::recover::{Fold, LAST, SlotState};
+use super::recover::{Fold, LAST, Lives, Remembers, SlotState};
 use super::report::{Damage, DamageKind, RecoverError};
 use super::scan::Window;
 use super::segment::{HeaderError, SEGMENT_HEADER, SegmentHeader};
@@ -18,11 +17,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    pub(super) fn take<D: LogDevice, L: AsRef<[Live]> + AsMut<[Live]>>(
+    pub(super) fn take<D: LogDevice, L: Lives, K: Remembers>(
         device: &mut D,
         window: &mut Window<'_>,
         slots: &mut [SlotState],
-        fold: &mut Fold<'_, L>,
+        fold: &mut Fold<'_, L, K>,
         geometry: u32,
     ) -> Result<Self, RecoverError<D::Error>> {
         let count = device.slots() as usize;

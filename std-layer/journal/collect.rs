@@ -9,7 +9,7 @@ use super::log::Log;
 use super::slots::stage_checkpoint;
 use super::state::Holds;
 use crate::journal::reserve::For;
-use crate::journal::{Kind, Live, Position, Record};
+use crate::journal::{Kind, Live, Record};
 
 /// Places of the index that are looked at while the lock is held; models have small ones.
 const AT_ONCE: usize = if cfg!(shuttle) { 4 } else { 1024 };
@@ -122,10 +122,10 @@ impl<F: LogFiles> Log<F> {
         let sum = sum.unwrap_or(!record.header().body_crc);
         let record = record.at_slot(live.slot, live.generation).summed(sum);
         let mut state = self.make_room(self.lock(), record.len(), For::Collector)?;
-        let still: Option<Position> = state.index.get(live.chan, live.seq).map(|live| live.at);
-        if still == Some(at) {
-            let mut moved = *live;
-            moved.at = state.stage.put(&record);
+        let still = state.index.get(live.chan, live.seq).filter(|live| live.at == at).copied();
+        if let Some(mut moved) = still {
+            // It may have been delivered again meanwhile.
+            moved.at = state.stage.put(&record.counted(moved.attempts));
             state.insert(moved);
         }
         Ok(state)

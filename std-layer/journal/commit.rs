@@ -25,6 +25,7 @@ impl<F: LogFiles> Log<F> {
             // Somebody panicked while they changed the state: it is trusted no more than a file after an error.
             let mut state = PoisonError::into_inner(poisoned);
             state.failed.get_or_insert(0);
+            self.due.notify_all();
             state
         })
     }
@@ -44,6 +45,7 @@ impl<F: LogFiles> Log<F> {
         }
         if state.failed.is_some() {
             self.synced.notify_all();
+            self.due.notify_all();
         }
     }
 
@@ -67,6 +69,7 @@ impl<F: LogFiles> Log<F> {
                 self.0.changed.notify_all();
                 self.0.synced.notify_all();
                 self.0.work.notify_all();
+                self.0.due.notify_all();
             }
         }
         let unwound = Unwound(self);
@@ -182,7 +185,9 @@ impl<F: LogFiles> Log<F> {
         let mut state = match self.write_out(state, true) {
             Ok(state) => state,
             Err(error) => {
-                self.end_sync(&mut self.lock());
+                let mut state = self.lock();
+                self.end_sync(&mut state);
+                drop(self.wake_due(state));
                 return Err(error);
             }
         };
@@ -209,6 +214,6 @@ impl<F: LogFiles> Log<F> {
         self.end_sync(&mut state);
         self.tell(&state);
         // What became durable is, even if the log has failed meanwhile: the caller looks.
-        Ok(state)
+        Ok(self.wake_due(state))
     }
 }

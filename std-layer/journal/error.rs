@@ -131,6 +131,8 @@ pub enum LogError {
     },
     /// The log was opened to be drained.
     ReadOnly,
+    /// The message has a key, and the log was opened with memory for the keys of fewer queues, or of none.
+    NoKeys,
 }
 
 impl fmt::Display for LogError {
@@ -144,6 +146,7 @@ impl fmt::Display for LogError {
                 write!(f, "the log has failed ({error}); durable up to {segment}:{offset}")
             }
             Self::ReadOnly => f.write_str("the log was opened to be drained"),
+            Self::NoKeys => f.write_str("the log has no memory for the queue's keys"),
         }
     }
 }

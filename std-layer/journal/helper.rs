@@ -1,4 +1,5 @@
-//! A log in a directory, and the thread that helps it.
+//! A log in a directory, and the two threads that help it: one makes slots and frees them, one syncs, so that a sync does not wait for a
+//! slot that is written out with zeros.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -18,15 +19,18 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// After there was no room.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A write-ahead log in a directory. A thread of its own makes slots in advance, frees old ones, and syncs for
-/// [`Level::Interval`](super::Level::Interval).
+/// A write-ahead log in a directory. A thread of its own makes slots in advance and frees old ones; another one syncs for
+/// [`Level::Interval`](super::Level::Interval), and for futures, which must not wait in a call.
 ///
 /// Dropping it closes the log as [`Log::close`] does; what that says is lost, so who wants to know closes first.
 #[derive(Debug)]
 pub struct Journal {
     log: Arc<Log<Directory>>,
-    helper: Option<JoinHandle<()>>,
+    helpers: [Option<JoinHandle<()>>; 2],
 }
+
+/// What one of the threads does.
+type Part = fn(&Log<Directory>);
 
 impl Journal {
     /// Opens the log in `path`, or begins one, for this process alone.
@@ -55,12 +59,18 @@ impl Journal {
             OpenPolicy::Drain => Directory::lock_existing(path, false)?,
             _ => Directory::lock(path)?,
         };
+        let options = Options { maintained: true, ..options };
         let (log, report) = Log::open(directory, options)?;
         let log = Arc::new(log);
-        let helped = log.clone();
-        let builder = thread::Builder::new().name(String::from("journal"));
-        let helper = Some(builder.spawn(move || help(&helped))?);
-        Ok((Self { log, helper }, report))
+        // One that was begun is told when the other one cannot be.
+        let mut journal = Self { log, helpers: [None, None] };
+        let parts: [(&str, Part); 2] = [("journal", help), ("journal-sync", sync)];
+        for (helper, (name, part)) in journal.helpers.iter_mut().zip(parts) {
+            let helped = journal.log.clone();
+            let builder = thread::Builder::new().name(String::from(name));
+            *helper = Some(builder.spawn(move || part(&helped))?);
+        }
+        Ok((journal, report))
     }
 }
 
@@ -78,24 +88,41 @@ impl Drop for Journal {
         let _ = self.log.close();
         self.log.lock().closed = true;
         self.log.work.notify_all();
-        if let Some(helper) = self.helper.take() {
+        self.log.due.notify_all();
+        for helper in self.helpers.iter_mut().filter_map(Option::take) {
             let _ = helper.join();
         }
     }
 }
 
-/// Until the log is closed, or has failed.
+/// Makes slots and frees them, until the log is closed, or has failed.
 fn help(log: &Log<Directory>) {
-    while log.maintain().is_ok() {
+    while log.make_slots().is_ok() {
         let state = log.lock();
         if state.usable().is_err() {
             break;
         }
+        let sleep = if log.has_work(&state) { AGAIN } else { IDLE };
+        if state.room_wanted == 0 {
+            drop(log.work.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
+/// Syncs when that is due, until the log is closed, or has failed: then it wakes all futures that wait.
+fn sync(log: &Log<Directory>) {
+    while log.sync_if_due().is_ok() {
+        let mut state = log.lock();
+        let sealed = state.durable.segment < state.segment();
+        if state.usable().is_err() || sealed || state.durable < state.sync_wanted {
+            continue;
+        }
         let sleep = match state.dirty {
             Some(since) => log.options.interval.saturating_sub(since.elapsed()),
-            None if log.has_work(&state) => AGAIN,
             None => IDLE,
         };
-        drop(log.work.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner));
+        state.syncer_rests = true;
+        let mut slept = log.due.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner);
+        slept.0.syncer_rests = false;
     }
 }

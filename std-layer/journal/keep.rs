@@ -1,10 +1,12 @@
 //! The log as a journal behind queues.
 
+use std::task::{Context, Poll};
+
 use super::error::{LogError, ReadError};
 use super::files::LogFiles;
 use super::log::{Log, Message};
 use super::options::Level;
-use crate::journal::{CLOSED, Entry, Pending};
+use crate::journal::{CLOSED, Entry, Keeping, Kept, Pending};
 
 /// Why a log does not do what a queue asks for.
 #[derive(Debug)]
@@ -42,8 +44,33 @@ impl<F: LogFiles> crate::journal::Journal for Log<F> {
         self.send(&message, level).map(drop).map_err(KeepError::Log)
     }
 
+    fn keep_once(&self, entry: &Entry<'_>, key: u64, level: Level) -> Result<Kept, KeepError> {
+        let message = Message::new(entry.chan, entry.seq, entry.payload);
+        self.send_once(&message, key, level).map_err(KeepError::Log)
+    }
+
+    fn poll_keep(
+        &self,
+        keeping: &mut Keeping,
+        entry: &Entry<'_>,
+        key: Option<u64>,
+        level: Level,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Kept, KeepError>> {
+        let message = Message::new(entry.chan, entry.seq, entry.payload);
+        self.poll_send(keeping, &message, key, level, cx).map_err(KeepError::Log)
+    }
+
+    fn give_up(&self, keeping: &mut Keeping) -> bool {
+        self.give_up_send(keeping)
+    }
+
     fn forget(&self, chan: u16, seq: u64) -> Result<(), KeepError> {
         self.ack(chan, seq, seq).map_err(KeepError::Log)
+    }
+
+    fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), KeepError> {
+        Log::attempt(self, chan, seq, attempts).map_err(KeepError::Log)
     }
 
     fn close(&self, chan: u16, level: Level) -> Result<(), KeepError> {

@@ -12,7 +12,7 @@ use super::options::{Level, Options};
 use super::state::State;
 use super::sync::{Condvar, Mutex};
 use crate::journal::reserve::For;
-use crate::journal::{CLOSED, Flags, Kind, Live, Position, Record};
+use crate::journal::{CLOSED, Flags, Kept, Kind, Live, Position, Record};
 
 /// A message that is to be kept.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub struct Log<F: LogFiles> {
     pub(super) synced: Condvar,
     /// For the helper.
     pub(super) work: Condvar,
+    /// For the thread that syncs for those who do not wait, and for futures.
+    pub(super) due: Condvar,
 }
 
 impl<F: LogFiles> Log<F> {
@@ -78,6 +80,58 @@ impl<F: LogFiles> Log<F> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn send(&self, message: &Message<'_>, level: Level) -> Result<Position, LogError> {
+        let record = self.record_of(message)?;
+        let (state, _) = self.stage(self.lock(), &record)?;
+        let end = state.stage.end();
+        self.reach(state, end, level)
+    }
+
+    /// As [`send`](Self::send), unless a message with the same key was sent in that channel and is remembered: then this one is not
+    /// kept, but said to be a duplicate. Of two that come at the same time one is kept.
+    ///
+    /// A key is remembered until [`Options::keys`] others have come behind it in its channel, whatever has become of its message
+    /// meanwhile: acknowledged, before a crash or not. It is forgotten with a message that a crash has lost, or that was
+    /// [cancelled](Self::cancel). Whoever has longer keys takes a hash of them: of 64 bits, so that two of a million that
+    /// are remembered at a time are the same in one of thirty million logs.
+    ///
+    /// Arena's slot and generation are not noted down for such a message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`LogError::NoKeys`].
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use cloakroom::journal::Kept;
+    /// use cloakroom::std_layer::journal::{Journal, Level, Message, Options};
+    ///
+    /// let place = std::env::temp_dir().join(format!("cloakroom-once-{}", std::process::id()));
+    /// let options = Options { keys: 100, ..Options::default() };
+    /// let (log, _) = Journal::open(&place, options)?;
+    /// let order = 0x5eed;
+    /// assert_eq!(log.send_once(&Message::new(1, 1, b"paid"), order, Level::Sync)?, Kept::New);
+    /// assert_eq!(log.send_once(&Message::new(1, 2, b"paid"), order, Level::Sync)?, Kept::Duplicate(1));
+    /// assert_eq!(log.pending().len(), 1);
+    /// # drop(log);
+    /// # std::fs::remove_dir_all(place)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn send_once(
+        &self,
+        message: &Message<'_>,
+        key: u64,
+        level: Level,
+    ) -> Result<Kept, LogError> {
+        let record = self.record_of(message)?.keyed(key);
+        let (state, kept) = self.stage(self.lock(), &record)?;
+        // The message that is kept is before, whichever it is.
+        let end = state.stage.end();
+        self.reach(state, end, level).map(|_| kept)
+    }
+
+    /// The record of a message.
+    pub(super) fn record_of<'m>(&self, message: &Message<'m>) -> Result<Record<'m>, LogError> {
         let too_long = LogError::TooLong { most: self.options.max_payload };
         if message.payload.len() > self.options.max_payload as usize {
             return Err(too_long);
@@ -87,12 +141,7 @@ impl<F: LogFiles> Log<F> {
         }
         // Before the lock is taken: this reads all of the payload.
         let record = Record::new(Kind::Send, message.chan, message.seq, message.payload);
-        let record = record.ok_or(too_long)?.at_slot(message.slot, message.generation);
-        let (mut state, end) = self.stage(self.lock(), &record, For::Sends)?;
-        let known = &mut state.checkpoint;
-        known.max_seq = known.max_seq.max(message.seq);
-        known.max_generation = known.max_generation.max(message.generation);
-        self.reach(state, end, level)
+        Ok(record.ok_or(too_long)?.at_slot(message.slot, message.generation))
     }
 
     /// Keeps in mind that a channel was closed, until `ack(chan, CLOSED, CLOSED)`.
@@ -103,7 +152,8 @@ impl<F: LogFiles> Log<F> {
     pub fn close_channel(&self, chan: u16, level: Level) -> Result<Position, LogError> {
         let record = Record::new(Kind::Close, chan, CLOSED, &[]);
         let record = record.ok_or(LogError::TooLong { most: self.options.max_payload })?;
-        let (state, end) = self.stage(self.lock(), &record, For::Sends)?;
+        let (state, _) = self.stage(self.lock(), &record)?;
+        let end = state.stage.end();
         self.reach(state, end, level)
     }
 
@@ -115,20 +165,26 @@ impl<F: LogFiles> Log<F> {
     /// [`LogError::Failed`]; `Full`, if not even acknowledgements have room. A log that is drained forgets at once, and takes
     /// no note of it.
     pub fn ack(&self, chan: u16, first: u64, last: u64) -> Result<(), LogError> {
-        self.forget(chan, Flags::NONE, first, last)
+        self.forget(self.lock(), chan, Flags::NONE, first, last)
     }
 
-    /// As [`ack`](Self::ack), for one message that was cancelled.
+    /// As [`ack`](Self::ack), for one message that was cancelled: its key is forgotten, too.
     ///
     /// # Errors
     ///
     /// As [`ack`](Self::ack).
     pub fn cancel(&self, chan: u16, seq: u64) -> Result<(), LogError> {
-        self.forget(chan, Flags::CANCELLED, seq, seq)
+        self.forget(self.lock(), chan, Flags::CANCELLED, seq, seq)
     }
 
-    fn forget(&self, chan: u16, flags: Flags, first: u64, last: u64) -> Result<(), LogError> {
-        let mut state = self.lock();
+    pub(super) fn forget<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        chan: u16,
+        flags: Flags,
+        first: u64,
+        last: u64,
+    ) -> Result<(), LogError> {
         if !state.draining {
             state.usable()?;
             while !state.stage.note(chan, flags, first, last) {
@@ -136,6 +192,35 @@ impl<F: LogFiles> Log<F> {
             }
         }
         state.forget(chan, first, last);
+        if flags.has(Flags::CANCELLED) {
+            state.keys.forget(chan, first, last);
+        }
+        Ok(())
+    }
+
+    /// Notes down that a message is about to be delivered for the `attempts`th time, which [`Live::attempts`] says after a crash. Returns
+    /// when that is written: it survives the process, and, after [`sync`](Self::sync), a power cut. Of a message that does not
+    /// live nothing is noted down, nor that there were less attempts than before, or more than 255.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), LogError> {
+        let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        let record = Record::new(Kind::Attempt, chan, seq, &[]);
+        let too_long = LogError::TooLong { most: self.options.max_payload };
+        let record = record.ok_or(too_long)?.counted(attempts);
+        let mut state = self.lock();
+        if !state.draining {
+            state.usable()?;
+            // Nothing that lives is in its record: when the message is copied forward, the count goes with that.
+            state = self.make_room(state, record.len(), For::Acks)?;
+        }
+        if state.index.count(chan, seq, attempts) && !state.draining {
+            state.stage.put(&record);
+            let end = state.stage.end();
+            drop(self.written_to(state, end)?);
+        }
         Ok(())
     }
 
@@ -173,6 +258,7 @@ impl<F: LogFiles> Log<F> {
         let end = state.stage.end();
         self.sync_to(state, end)?.closed = true;
         self.work.notify_all();
+        self.due.notify_all();
         Ok(())
     }
 
@@ -245,13 +331,42 @@ impl<F: LogFiles> Log<F> {
     ///
     /// [`LogError::Failed`]. That there is no room is no error here.
     pub fn maintain(&self) -> Result<(), LogError> {
-        let mut state = self.lock();
-        state.usable()?;
+        self.sync_if_due()?;
+        self.make_slots()
+    }
+
+    /// Syncs, if somebody wants that who does not do so.
+    pub(super) fn sync_if_due(&self) -> Result<(), LogError> {
+        let state = self.lock();
+        if let Err(error) = state.usable() {
+            drop(self.wake_due(state));
+            return Err(error);
+        }
         let due = state.dirty.is_some_and(|since| since.elapsed() >= self.options.interval);
         let sealed = state.durable.segment < state.segment();
-        if due || sealed {
+        if due || sealed || state.durable < state.sync_wanted {
             let end = state.stage.end();
-            state = self.sync_to(state, end)?;
+            drop(self.sync_to(state, end)?);
+        }
+        Ok(())
+    }
+
+    /// Looks for room for futures, makes the next slot, and frees old ones.
+    pub(super) fn make_slots(&self) -> Result<(), LogError> {
+        let mut state = self.lock();
+        state.usable()?;
+        if state.room_wanted > 0 {
+            let len = core::mem::take(&mut state.room_wanted);
+            let made =
+                self.put_acks(state).and_then(|state| self.make_room(state, len, For::Sends));
+            let (made, found) = match made {
+                Ok(state) => (state, true),
+                Err(LogError::Full) => (self.lock(), false),
+                Err(error) => return Err(error),
+            };
+            state = made;
+            state.waiters.looked_for_room(found);
+            state = self.wake_due(state);
         }
         let room = |outcome: Result<Guard<'_, F>, LogError>| match outcome {
             Ok(_) | Err(LogError::Full) => Ok(()),
@@ -267,11 +382,15 @@ impl<F: LogFiles> Log<F> {
         Ok(())
     }
 
-    /// Whether `maintain` has something to do.
+    /// Whether slots are to be made, or freed, for which there was no room before.
     pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
-        state.durable.segment < state.segment()
-            || state.blank_place().is_none()
-            || self.is_short(state)
+        state.blank_place().is_none() || self.is_short(state)
+    }
+
+    /// Whether as many messages live as can, beside that of the record.
+    pub(super) fn is_full(&self, state: &State<F::File>, record: &Record<'_>) -> bool {
+        state.index.len() >= state.index.capacity()
+            || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
     }
 
     /// Whether a segment is to be freed before sends can go on in the next one.
@@ -281,42 +400,39 @@ impl<F: LogFiles> Log<F> {
             && state.oldest() != state.segment()
     }
 
-    /// Stages a record of a message, and returns where it ends.
+    /// Stages a record of a message, unless its key is remembered.
     fn stage<'s>(
         &'s self,
-        state: Guard<'s, F>,
+        mut state: Guard<'s, F>,
         record: &Record<'_>,
-        whom: For,
-    ) -> Result<(Guard<'s, F>, Position), LogError> {
-        let full = |state: &State<F::File>| {
-            state.index.len() >= state.index.capacity()
-                || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
-        };
-        state.usable()?;
-        if full(&state) {
-            return Err(LogError::Full);
-        }
+    ) -> Result<(Guard<'s, F>, Kept), LogError> {
         let header = record.header();
-        let mut state = self.make_room(state, record.len(), whom)?;
-        // Acknowledgements that came before must not be behind it: they would be its own. Others may note down some while
-        // the lock is given up, so this is looked at under the same lock as the record is put in.
-        while state.stage.acknowledges(header.chan, header.seq) {
-            state = self.put_acks(state)?;
-            state = self.make_room(state, record.len(), whom)?;
+        // Whatever takes the lock away, all is looked at again.
+        loop {
+            state.usable()?;
+            if let Some(first) = state.known(header)? {
+                match state.waiters.undecided(header.chan, first, state.durable) {
+                    // It may yet be given up.
+                    Some(upto) => state = self.sync_to(state, upto)?,
+                    None => return Ok((state, Kept::Duplicate(first))),
+                }
+            } else if self.is_full(&state, record) {
+                return Err(LogError::Full);
+            } else if self.has_room_now(&state, record) {
+                state.keep(record);
+                return Ok((state, Kept::New));
+            } else {
+                let cancelled = header.key().is_some() && state.stage.has_cancelled();
+                if cancelled || state.stage.acknowledges(header.chan, header.seq) {
+                    state = self.put_acks(state)?;
+                }
+                state = self.make_room(state, record.len(), For::Sends)?;
+            }
         }
-        // Others may have come first while there was no room.
-        if full(&state) {
-            return Err(LogError::Full);
-        }
-        let at = state.stage.put(record);
-        let live = Live::new(header.chan, header.seq, at, header.body_len);
-        state.insert(live.at_slot(header.slot, header.generation));
-        let end = state.stage.end();
-        Ok((state, end))
     }
 
     /// Returns when everything before `end` is done at `level`.
-    fn reach(
+    pub(super) fn reach(
         &self,
         mut state: Guard<'_, F>,
         end: Position,
@@ -327,7 +443,7 @@ impl<F: LogFiles> Log<F> {
         }
         if level == Level::Interval && state.dirty.is_none() {
             state.dirty = Some(Instant::now());
-            self.work.notify_one();
+            self.due.notify_one();
         }
         self.written_to(state, end).map(|_| end)
     }

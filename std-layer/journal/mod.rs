@@ -44,6 +44,7 @@
 //! | the format, and recovery | [`cloakroom::journal`](crate::journal) |
 //! | opening | `open.rs` |
 //! | who writes and who syncs | `commit.rs` |
+//! | sending from a future | `keeping.rs`, who waits `waiters.rs` |
 //! | the next segment | `slots.rs` |
 //! | bounded space | `collect.rs` |
 //! | what is asked of a file system | `files.rs`; the real one `directory.rs` |
@@ -55,6 +56,7 @@ mod error;
 mod files;
 mod helper;
 mod keep;
+mod keeping;
 mod log;
 mod open;
 mod options;
@@ -62,6 +64,7 @@ mod slots;
 mod stage;
 mod state;
 mod sync;
+mod waiters;
 
 pub use crate::journal::{CLOSED, Damage, DamageKind, Live, OpenPolicy, Position, RecoveryReport};
 pub use directory::Directory;

@@ -11,13 +11,14 @@ use super::error::OpenError;
 use super::files::{LogFile, LogFiles, blank, read_all, uninterrupted, write_all};
 use super::log::Log;
 use super::options::Options;
-use super::slots::{first_of, header, make_slot, stage_checkpoint, write_headers};
+use super::slots::{first_of, header, make_slot, stage_checkpoint, stage_keys, write_headers};
 use super::stage::{RESERVE, Stage};
 use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
+use super::waiters::Waiters;
 use crate::journal::{
-    Binding, Checkpoint, Damage, Index, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
-    Record, RecoverError, RecoveryReport, SlotState, Span, record_len, recover,
+    Binding, Checkpoint, Damage, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
+    Record, RecoverError, RecoveryReport, Remembered, SlotState, Span, record_len, recover,
 };
 
 /// What is read at a time.
@@ -43,8 +44,8 @@ impl<F: LogFiles> Log<F> {
         state.draining = drain;
         let options = options.with_room_for(state.live_bytes);
         let state = Mutex::new(state);
-        let [changed, synced, work] = [(); 3].map(|()| Condvar::new());
-        let log = Self { files, options, state, changed, synced, work };
+        let [changed, synced, work, due] = [(); 4].map(|()| Condvar::new());
+        let log = Self { files, options, state, changed, synced, work, due };
         log.restore_reserve();
         Ok((log, report))
     }
@@ -111,6 +112,7 @@ struct Found {
     slots: Vec<SlotState>,
     damage: Vec<Damage>,
     live: Index<Box<[Live]>>,
+    keys: Keys<Box<[Remembered]>>,
 }
 
 /// Recovers with as much memory as it takes.
@@ -123,6 +125,7 @@ fn recovered<F: LogFile>(device: &mut Files<'_, F>, options: &Options) -> Result
         let mut damage = vec![Damage::default(); damages];
         // Of 8 entries of an index 7 can be used.
         let live = vec![Live::default(); messages + messages / 7 + 2].into_boxed_slice();
+        let keys = vec![Remembered::default(); options.keyed_queues.saturating_mul(options.keys)];
         let mut report = RecoveryReport::default();
         let memory = Memory {
             window: &mut window,
@@ -130,6 +133,7 @@ fn recovered<F: LogFile>(device: &mut Files<'_, F>, options: &Options) -> Result
             damage: &mut damage,
             report: &mut report,
             live,
+            keys: Keys::new(keys.into_boxed_slice(), options.keys),
         };
         match recover(device, memory, options.policy, options.geometry) {
             Ok(found) => {
@@ -142,6 +146,7 @@ fn recovered<F: LogFile>(device: &mut Files<'_, F>, options: &Options) -> Result
                     slots: found.slots.to_vec(),
                     damage: found.damage.to_vec(),
                     live: found.live,
+                    keys: found.keys,
                 });
             }
             Err(RecoverError::TooMuchDamage { have }) => damages = have * 2,
@@ -215,8 +220,10 @@ fn begin<F: LogFiles>(
     let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
     let longest = longest.max(options.max_payload) as usize;
     let copied = record_len(longest).map_or(0, |len| len as usize);
+    // All of them are staged at once. They fit in a segment, whose length is 32 bits.
+    let keys = options.keys_bytes() as usize;
     let mut state = State {
-        stage: Stage::new(options.stage_bytes.max(copied + RESERVE), binding, start.offset),
+        stage: Stage::new(options.stage_bytes.max(copied + RESERVE) + keys, binding, start.offset),
         slots,
         current,
         written: if drain { previous } else { start },
@@ -226,12 +233,17 @@ fn begin<F: LogFiles>(
         syncing: false,
         collecting: false,
         preparing: false,
+        waiters: Waiters::default(),
+        sync_wanted: start,
+        room_wanted: 0,
+        syncer_rests: false,
         waiting: 0,
         waiting_for_sync: 0,
         failed: None,
         draining: drain,
         closed: false,
         index: found.live,
+        keys: found.keys,
         live_bytes,
         checkpoint: found.checkpoint,
         dirty: None,
@@ -243,7 +255,7 @@ fn begin<F: LogFiles>(
     Ok(state)
 }
 
-/// A checkpoint, and a scar for each damage that was passed over: durable before anything else is, and without a
+/// A checkpoint, the keys that are remembered, and a scar for each damage that was passed over: durable before anything else is, and without a
 /// frame, so that a tear among them is no damage.
 fn first_records<F: LogFile>(state: &mut State<F>, damage: &[Damage]) -> Result<(), OpenError> {
     let file = state.slots[state.current].file.clone();
@@ -253,6 +265,7 @@ fn first_records<F: LogFile>(state: &mut State<F>, damage: &[Damage]) -> Result<
         outcome
     };
     stage_checkpoint(state);
+    stage_keys(state);
     for damage in damage {
         let body = Span { from: damage.from, to: damage.to }.encode();
         if let Some(scar) = Record::new(Kind::Scar, 0, 0, &body) {

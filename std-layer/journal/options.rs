@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use super::error::OpenError;
 use super::stage::RESERVE;
-use crate::journal::{MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, record_len};
+use crate::journal::{
+    MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, keys_bytes, record_len,
+};
 
 /// When a send is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Level {
     /// The system has it: it survives the process, however that ends, but not the system.
     Buffered,
-    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes; later still while the helper makes
-    /// a slot or frees one.
+    /// As `Buffered`, and it is durable [`Options::interval`] later, and the time a sync takes.
     Interval,
     /// It is durable.
     #[default]
@@ -40,6 +41,14 @@ pub struct Options {
     pub stage_bytes: usize,
     /// Of [`Level::Interval`]. 100 ms.
     pub interval: Duration,
+    /// Keys that are remembered of each queue that sends with keys, 40 bytes each; all are written at the beginning of each
+    /// segment, 16 bytes each. 0: none.
+    pub keys: usize,
+    /// Queues that can send with keys, if keys are remembered. 1.
+    pub keyed_queues: usize,
+    /// Whether somebody [maintains](super::Log::maintain) the log all the time, as a [`Journal`](super::Journal), which sets this, has threads
+    /// for. Then a future waits for that; if not, it syncs and makes room itself, in its call. No.
+    pub maintained: bool,
     /// What to do about damage.
     pub policy: OpenPolicy,
     /// A number by which the log is known to be of this set-up.
@@ -57,6 +66,9 @@ impl Default for Options {
             max_messages: 1 << 16,
             stage_bytes: 1 << 20,
             interval: Duration::from_millis(100),
+            keys: 0,
+            keyed_queues: 1,
+            maintained: false,
             policy: OpenPolicy::Strict,
             geometry: 0,
             zeros: true,
@@ -67,7 +79,13 @@ impl Default for Options {
 impl Options {
     /// Bytes that records of living messages may take in all. Twice that, and three segments, is what the log takes.
     pub fn most_live_bytes(&self) -> u64 {
-        u64::from(self.slots.saturating_sub(3)) * u64::from(self.segment_bytes) / 2
+        let segment = u64::from(self.segment_bytes).saturating_sub(self.keys_bytes());
+        u64::from(self.slots.saturating_sub(3)) * segment / 2
+    }
+
+    /// Bytes of keys with which a segment begins, at the most.
+    pub(super) fn keys_bytes(&self) -> u64 {
+        keys_bytes(self.keyed_queues, self.keys)
     }
 
     /// With as many slots as it takes, if that lives: there may be fewer than the log was written with.
@@ -82,11 +100,14 @@ impl Options {
         let longest = record_len(self.max_payload as usize).ok_or(OpenError::Options("payload"))?;
         let longest = longest as usize + RESERVE;
         let least = 2 * SEGMENT_HEADER + (RECORD_HEADER + MAX_RANGES * 16) + longest;
+        let keys = self.keys_bytes();
         let fits = |holds, what| if holds { Ok(()) } else { Err(OpenError::Options(what)) };
         fits(self.slots >= 4, "fewer than 4 slots")?;
         fits(self.segment_bytes % 8 == 0, "segments that are no multiple of 8")?;
         fits(self.segment_bytes <= i32::MAX as u32, "segments of 2 GiB")?;
         fits(self.segment_bytes as usize >= 2 * least, "segments too short for two payloads")?;
+        let room = u64::from(self.segment_bytes) - 2 * least as u64;
+        fits(keys <= room, "segments too short for as many keys")?;
         fits(self.stage_bytes >= longest, "a stage too short for a payload")?;
         fits(self.max_messages > 0, "no messages")
     }

@@ -11,7 +11,9 @@ use super::log::Log;
 use super::options::Options;
 use super::state::{Holds, Slot, State};
 use crate::journal::reserve::For;
-use crate::journal::{Checkpoint, Kind, Position, Record, SEGMENT_HEADER, SegmentHeader, Span};
+use crate::journal::{
+    Checkpoint, Kind, MAX_KEYS, PAIR, Position, Record, SEGMENT_HEADER, SegmentHeader, Span,
+};
 
 impl<F: LogFiles> Log<F> {
     /// Returns with room on the stage, and in the segment, for a record of that length.
@@ -62,11 +64,12 @@ impl<F: LogFiles> Log<F> {
         }
         self.tell(&state);
         self.work.notify_one();
+        self.due.notify_one();
         state.usable()?;
         Ok(state)
     }
 
-    /// Makes the slot at `place` the current segment, in which a checkpoint is staged.
+    /// Makes the slot at `place` the current segment, in which a checkpoint and all keys are staged.
     fn begin(&self, state: &mut State<F::File>, place: usize) -> SegmentHeader {
         let previous_end = state.stage.end().offset;
         let segment = state.segment() + 1;
@@ -75,6 +78,7 @@ impl<F: LogFiles> Log<F> {
         state.stage.binding.segment = segment;
         state.stage.start = SEGMENT_HEADER as u32;
         stage_checkpoint(state);
+        stage_keys(state);
         // What is not understood stays where it is, so that it was passed over must not go with an older segment.
         let unknown = |slot: &Slot<F::File>| slot.holds == Holds::Unknown;
         for (place, _) in (0..).zip(&state.slots).filter(|(_, slot)| unknown(slot)) {
@@ -136,6 +140,16 @@ pub(super) fn stage_checkpoint<F>(state: &mut State<F>) {
     let body: [u8; Checkpoint::LEN] = state.checkpoint.encode();
     if let Some(record) = Record::new(Kind::Checkpoint, 0, 0, &body) {
         state.stage.put(&record);
+    }
+}
+
+/// Stages the keys that are remembered. The stage is longer by what they take, and nothing but a checkpoint is on it.
+pub(super) fn stage_keys<F>(state: &mut State<F>) {
+    for record in state.keys.records() {
+        let mut body = [0; MAX_KEYS * PAIR];
+        if let Some(record) = record.fill(&mut body) {
+            state.stage.put(&record);
+        }
     }
 }
 

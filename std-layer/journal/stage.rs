@@ -67,6 +67,11 @@ impl Stage {
         self.ranges > 0
     }
 
+    /// Whether one of them is of messages that were cancelled.
+    pub(super) fn has_cancelled(&self) -> bool {
+        self.acks[..self.ranges].iter().any(|range| range.flags.has(Flags::CANCELLED))
+    }
+
     /// Whether one of them is that message's.
     pub(super) fn acknowledges(&self, chan: u16, seq: u64) -> bool {
         let acks = &self.acks[..self.ranges];
@@ -110,6 +115,10 @@ impl Stage {
 
     /// Puts the acknowledgements in, each channel's as one record. There is always room.
     pub(super) fn put_acks(&mut self) {
+        // Mostly: what follows copies all that there could be.
+        if self.ranges == 0 {
+            return;
+        }
         let mut acks = self.acks;
         let acks = &mut acks[..core::mem::take(&mut self.ranges)];
         acks.sort_by_key(|range| (range.chan, range.flags.0));

@@ -10,7 +10,11 @@ use super::error::LogError;
 use super::files::LogFile;
 use super::options::Options;
 use super::stage::{RESERVE, Stage};
-use crate::journal::{Checkpoint, Index, Live, Position, SEGMENT_HEADER, record_len};
+use super::waiters::Waiters;
+use crate::journal::{
+    CLOSED, Checkpoint, Index, Keys, Live, Position, Record, RecordHeader, Remembered,
+    SEGMENT_HEADER, record_len,
+};
 
 /// A slot: its file stays open.
 pub(super) struct Slot<F> {
@@ -49,6 +53,12 @@ pub(super) struct State<F> {
     pub(super) syncing: bool,
     pub(super) collecting: bool,
     pub(super) preparing: bool,
+    /// Futures that wait, up to where they want it to be durable, and for how long a record they want room.
+    pub(super) waiters: Waiters,
+    pub(super) sync_wanted: Position,
+    pub(super) room_wanted: u32,
+    /// Whether the journal's thread that syncs has nothing to do, and waits.
+    pub(super) syncer_rests: bool,
     /// How many wait for something to change; and for the syncer's role.
     pub(super) waiting: usize,
     pub(super) waiting_for_sync: usize,
@@ -57,6 +67,7 @@ pub(super) struct State<F> {
     pub(super) draining: bool,
     pub(super) closed: bool,
     pub(super) index: Index<Box<[Live]>>,
+    pub(super) keys: Keys<Box<[Remembered]>>,
     pub(super) live_bytes: u64,
     pub(super) checkpoint: Checkpoint,
     /// Since when something waits for the interval's sync.
@@ -134,6 +145,37 @@ impl<F: LogFile> State<F> {
         let spare = |slot: &&Slot<F>| matches!(slot.holds, Holds::Spare { .. });
         let spares = self.slots.iter().filter(spare).count();
         spares + (options.slots as usize).saturating_sub(self.usable_slots())
+    }
+
+    /// Stages a record of a message, for which there is room. What is known by its key was asked for.
+    pub(super) fn keep(&mut self, record: &Record<'_>) {
+        let header = record.header();
+        let at = self.stage.put(record);
+        let live = Live::new(header.chan, header.seq, at, header.body_len);
+        if header.seq != CLOSED {
+            self.checkpoint.max_seq = self.checkpoint.max_seq.max(header.seq);
+        }
+        match header.key() {
+            Some(key) => {
+                let remembered = self.keys.remember(header.chan, key, header.seq);
+                debug_assert!(remembered.is_ok(), "room was looked for");
+                self.insert(live);
+            }
+            None => {
+                let known = &mut self.checkpoint.max_generation;
+                *known = (*known).max(header.generation);
+                self.insert(live.at_slot(header.slot, header.generation));
+            }
+        }
+    }
+
+    /// The number of the message that a record would be a duplicate of.
+    pub(super) fn known(&self, header: &RecordHeader) -> Result<Option<u64>, LogError> {
+        let Some(key) = header.key() else { return Ok(None) };
+        if !self.keys.has_room(header.chan) {
+            return Err(LogError::NoKeys);
+        }
+        Ok(self.keys.find(header.chan, key))
     }
 
     /// Puts a record of a message in the index.

@@ -9,7 +9,9 @@ mod random;
 mod disk;
 
 mod closing;
+mod futures;
 mod model;
+mod once;
 mod recovery;
 mod redelivery;
 mod threads;
@@ -25,17 +27,24 @@ type Lock = StdRawMutex;
 type Small = Arena<Lock, 64, 64, 32>;
 type Lot<'q, 'a> = Queue<'q, 'a, Lock, Log<Disk>, 8, 4>;
 
+/// Keys that are remembered.
+const KEYS: usize = 64;
+
 fn open(disk: &Disk) -> Log<Disk> {
-    let options = Options {
+    Log::open(disk.clone(), options()).unwrap().0
+}
+
+fn options() -> Options {
+    Options {
         segment_bytes: 32 << 10,
         slots: 5,
         max_payload: 4 << 10,
         max_messages: 200,
         stage_bytes: 16 << 10,
+        keys: KEYS,
         policy: OpenPolicy::Salvage,
         ..Options::default()
-    };
-    Log::open(disk.clone(), options).unwrap().0
+    }
 }
 
 fn queue<'q, 'a>(arena: &'a Small, log: &'q Log<Disk>) -> Lot<'q, 'a> {

@@ -136,3 +136,83 @@ fn a_journal_that_fails() {
     drop(payload);
     assert_eq!(arena.snapshot().live, 0);
 }
+
+/// A message that ends the process whenever it is received, another one that was just there, and one that is returned: the first
+/// becomes a dead letter, after its first delivery and as many as may be, and each count goes on.
+#[test]
+fn too_often_through_crashes() {
+    const MOST: u32 = 3;
+    let mut disk = Disk::default();
+    let mut delivered = Vec::new();
+    for life in 0..8 {
+        let (arena, log) = (Small::new(), open(&disk));
+        let grave: Queue<'_, '_, _, _, 4, 1> = Queue::new(arena.handle(), &log, 9, Level::Buffered);
+        let queue: Lot<'_, '_> =
+            Queue::new(arena.handle(), &log, 1, Level::Buffered).dead_letters(MOST, &grave);
+        if life == 0 {
+            for text in [b"poison", b"beside"] {
+                put(&queue, &arena, text).unwrap();
+            }
+        }
+        let delivery = queue.try_recv().unwrap();
+        delivered.push((delivery[0], delivery.attempts()));
+        if delivery[0] == b'b' {
+            assert_eq!(grave.snapshot().waiting, 1);
+            break;
+        }
+        // What a kill leaves.
+        disk = Disk::of(&disk.image());
+    }
+    assert_eq!(delivered, [(b'p', 1), (b'p', 1), (b'p', 2), (b'p', 3), (b'b', 1)]);
+    // It stays buried, and what was returned in that process is counted from there on.
+    let (arena, log) = (Small::new(), open(&Disk::of(&disk.image())));
+    let grave: Queue<'_, '_, _, _, 4, 1> = Queue::new(arena.handle(), &log, 9, Level::Buffered);
+    let queue: Lot<'_, '_> =
+        Queue::new(arena.handle(), &log, 1, Level::Buffered).dead_letters(MOST, &grave);
+    while queue.try_recv().is_ok_and(|delivery| delivery[0] == b'p') {}
+    let mut buried = 0;
+    while let Ok(letter) = grave.try_recv() {
+        buried += u32::from(&*letter == b"poison");
+        letter.ack().unwrap();
+    }
+    assert!(buried >= 1);
+}
+
+/// What was returned in one process, and returned in the next: both count; one in a future, too.
+#[test]
+fn counts_go_on_after_a_crash() {
+    let disk = Disk::default();
+    {
+        let (arena, log) = (Small::new(), open(&disk));
+        let queue = queue(&arena, &log);
+        put(&queue, &arena, b"again").unwrap();
+        for attempt in 1..=3 {
+            assert_eq!(queue.try_recv().unwrap().attempts(), attempt);
+        }
+    }
+    for life in 0..3 {
+        let (arena, log) = (Small::new(), open(&Disk::of(&disk.image())));
+        let queue = queue(&arena, &log);
+        let delivery = match life {
+            0 => queue.try_recv().unwrap(),
+            _ => cloakroom::std_layer::block_on(queue.recv()).unwrap(),
+        };
+        assert_eq!((delivery.attempts(), delivery.may_be_again()), (4, true));
+        delivery.nack();
+        assert_eq!(queue.try_recv().unwrap().attempts(), 5);
+    }
+}
+
+/// A full journal counts no more, and delivers.
+#[test]
+fn deliveries_that_cannot_be_counted() {
+    let (arena, disk) = (Small::new(), Disk::default());
+    let log = open(&disk);
+    let queue = queue(&arena, &log);
+    put(&queue, &arena, b"kept").unwrap();
+    drop(queue.try_recv().unwrap());
+    disk.clone().with(Fault::FailAt(disk.calls(), EIO));
+    for attempt in 2..5 {
+        assert_eq!(queue.try_recv().unwrap().attempts(), attempt);
+    }
+}

@@ -2,7 +2,9 @@
 
 use crate::chip::{Chip, Image};
 use crate::random::Random;
-use crate::script::{End, Ledger, Memory, blank, check, handed_out, open, run, settle};
+use crate::script::{
+    End, Ledger, Memory, blank, check, check_attempts, handed_out, open, run, settle,
+};
 
 /// Steps between two openings of a run, and openings: enough for every slot to be used more than once.
 const STEPS: u32 = 70;
@@ -20,6 +22,7 @@ fn scripted<const W: usize>(chip: &Chip<W>, ledger: &mut Ledger) {
         assert_eq!(report.damaged, 0);
         let there = handed_out(&log);
         check(&there, ledger);
+        check_attempts(&log, ledger);
         settle(&there, ledger);
         if run(&log, ledger, &mut random, STEPS) == End::Failed {
             assert!(chip.is_dead());
@@ -86,6 +89,8 @@ fn every_call<const W: usize>(corrects: bool) {
             assert!(chip.is_dead());
             let (there, image) = opened::<W>(&chip.image());
             check(&there, &ledger);
+            let (chip, mut memory) = (Chip::<W>::of(&image), Memory::new());
+            check_attempts(&open(&chip, &mut memory).unwrap().0, &mut ledger);
             assert_eq!(opened::<W>(&image).0, there, "the same again: {call}, {seed}");
         }
     }
@@ -136,6 +141,7 @@ fn again_and_again<const W: usize>(corrects: bool) {
                 Ok((log, _)) => {
                     let there = handed_out(&log);
                     check(&there, &ledger);
+                    check_attempts(&log, &mut ledger);
                     settle(&there, &mut ledger);
                     run(&log, &mut ledger, &mut random, 80);
                 }

@@ -39,6 +39,9 @@ pub struct Fate {
     pub acked: bool,
     /// That is durable.
     pub ack_durable: bool,
+    /// Attempts that the log has taken note of, and whether another was tried.
+    pub attempts: u32,
+    pub tried: bool,
 }
 
 /// By channel and number.
@@ -77,9 +80,15 @@ pub fn run<const W: usize>(
                 // Of the oldest ones, mostly, as receivers do.
                 let live = ledger.iter().filter(|(_, fate)| fate.kept && !fate.acked);
                 let skip = random.below(3) as usize;
-                let Some((&(chan, seq), _)) = live.into_iter().nth(skip) else { continue };
+                let mut live = live.skip(skip).map(|(&key, _)| key);
+                let Some((chan, seq)) = live.next() else { continue };
+                // The one behind is delivered once more.
+                let again = live.next().filter(|_| skip == 0);
                 ledger.get_mut(&(chan, seq)).unwrap().acked = true;
-                log.forget(chan, seq)
+                log.forget(chan, seq).and_then(|()| match again {
+                    Some(key) => attempt(log, ledger, key),
+                    None => Ok(()),
+                })
             }
             _ => {
                 let chan = random.below(3) as u16;
@@ -100,6 +109,33 @@ pub fn run<const W: usize>(
         }
     }
     End::Done
+}
+
+fn attempt<const W: usize>(
+    log: &Log<'_, W>,
+    ledger: &mut Ledger,
+    key: (u16, u64),
+) -> Result<(), FlashError<NorError>> {
+    let fate = ledger.get_mut(&key).unwrap();
+    fate.tried = true;
+    log.attempt(key.0, key.1, fate.attempts + 1)?;
+    fate.tried = false;
+    fate.attempts += 1;
+    Ok(())
+}
+
+/// Whether what lives was delivered as often as was noted down, or tried; from now on that is what it was.
+pub fn check_attempts<const W: usize>(log: &Log<'_, W>, ledger: &mut Ledger) {
+    for chan in 0..3 {
+        let mut after = 0;
+        while let Some(pending) = log.next_pending(chan, after) {
+            after = pending.seq;
+            let Some(fate) = ledger.get_mut(&(chan, after)) else { continue };
+            let most = fate.attempts + u32::from(fate.tried);
+            assert!((fate.attempts..=most).contains(&pending.attempts), "{pending:?}: {fate:?}");
+            (fate.attempts, fate.tried) = (pending.attempts, false);
+        }
+    }
 }
 
 /// Opens, strictly.

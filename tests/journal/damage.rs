@@ -1,7 +1,7 @@
 //! A log that something has damaged at rest. It opens, or says why not; what is lost is what was damaged, and is named.
 
 use cloakroom::journal::{
-    Damage, LogDevice, Memory, RecoverError, SegmentHeader, SlotState, recover,
+    Damage, Keys, LogDevice, Memory, RecoverError, SegmentHeader, SlotState, recover,
 };
 use cloakroom::std_layer::journal::{
     DamageKind, Level, Live, Log, Message, OpenError, OpenPolicy, Options, RecoveryReport,
@@ -397,6 +397,7 @@ fn a_recovery_in_little_memory_and_past_sectors_that_cannot_be_read() {
             damage: &mut [Damage::default(); 16],
             report: &mut report,
             live: &mut vec![Live::default(); live][..],
+            keys: Keys::none(),
         };
         let mut device = Sectors(slots.clone(), bad);
         recover(&mut device, memory, OpenPolicy::Salvage, 0).map(|found| {

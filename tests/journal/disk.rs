@@ -145,7 +145,6 @@ impl Disk {
     }
 
     /// What a power cut leaves behind at the least.
-    #[cfg_attr(not(shuttle), allow(dead_code, reason = "models look at it"))]
     pub fn durable(&self) -> Image {
         let inner = self.0.lock().unwrap();
         let named = inner.files.iter().filter(|(_, file)| file.named);

@@ -10,7 +10,9 @@ use cloakroom::std_layer::journal::{
 
 use crate::disk::{Disk, EIO, ENOSPC, Fault};
 use crate::random::Random;
-use crate::script::{Ledger, check, handed_out, open, options, payload, run, send, sync};
+use crate::script::{
+    Ledger, check, check_messages, handed_out, open, options, payload, run, send, sync,
+};
 
 #[test]
 fn short_and_interrupted_calls_change_nothing() {
@@ -73,7 +75,7 @@ fn no_room_from_any_call_on() {
             let drain = Options { policy: OpenPolicy::Drain, ..options() };
             let (log, _) = Log::open(full.clone(), drain).unwrap();
             assert_eq!(full.calls(), 0, "nothing is changed");
-            check(&log, &ledger, true);
+            check_messages(&log, &ledger, true);
             let refused = log.send(&Message::new(1, 1 << 40, b"no"), Level::Sync);
             assert_eq!(refused, Err(LogError::ReadOnly));
             let first = handed_out(&log).first().copied();

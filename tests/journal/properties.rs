@@ -1,10 +1,10 @@
 //! Properties of the format and of recovery, against plain models.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use cloakroom::journal::{
-    Binding, Damage, Flags, Index, Kind, Live, LogDevice, Memory, OpenPolicy, Position, Record,
-    RecordHeader, RecoveryReport, SegmentHeader, SlotState, recover,
+    Binding, Damage, Flags, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
+    Record, RecordHeader, RecoveryReport, Remembered, SegmentHeader, SlotState, recover,
 };
 use proptest::prelude::*;
 
@@ -14,6 +14,9 @@ enum Step {
     Remove(u16, u64),
     Range(u16, u64, u64),
 }
+
+/// Keys and numbers, those that were cancelled apart.
+type Ring = VecDeque<Option<(u64, u64)>>;
 
 /// Few channels and numbers, so that they meet; some far away.
 fn step() -> impl Strategy<Value = Step> {
@@ -67,6 +70,55 @@ proptest! {
         let (sorted, len) = index.into_sorted();
         let found = sorted[..len].iter().map(|live| ((live.chan, live.seq), live.body_len as u8));
         prop_assert_eq!(found.collect::<Vec<_>>(), model.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn keys_are_rings_of_what_came_last(
+        window in 0..6_usize,
+        windows in 0..4_usize,
+        steps in prop::collection::vec((0..4_u16, 0..12_u64, 0..8_u8), 0..200),
+    ) {
+        let places = vec![Remembered::default(); window * windows];
+        let mut keys = Keys::new(places, window);
+        let mut model: Vec<(u16, Ring)> = Vec::new();
+        for (number, (chan, key, what)) in (0_u64..).zip(steps) {
+            // Keys that are close, and far away.
+            let key = if key % 2 == 0 { key } else { u64::MAX / key };
+            let known = model.iter().position(|(owner, _)| *owner == chan);
+            if what == 0 {
+                keys.forget(chan, number.saturating_sub(3), number);
+                let forgotten = |it: &Option<(u64, u64)>| it.is_some_and(|it| it.1 + 3 >= number);
+                if let Some(at) = known {
+                    let own = model[at].1.iter_mut().filter(|it| forgotten(it));
+                    own.for_each(|it| *it = None);
+                }
+                continue;
+            }
+            let room = window > 0 && (known.is_some() || model.len() < windows);
+            prop_assert_eq!(keys.has_room(chan), room);
+            prop_assert_eq!(keys.remember(chan, key, number).is_ok(), room);
+            if !room {
+                continue;
+            }
+            let at = known.unwrap_or_else(|| {
+                model.push((chan, VecDeque::new()));
+                model.len() - 1
+            });
+            let ring = &mut model[at].1;
+            let before = ring.iter_mut().filter(|it| it.is_some_and(|it| it.0 == key));
+            before.for_each(|it| *it = None);
+            ring.push_back(Some((key, number)));
+            if ring.len() > window {
+                ring.pop_front();
+            }
+            for (chan, ring) in &model {
+                for (key, number) in ring.iter().flatten() {
+                    prop_assert_eq!(keys.find(*chan, *key), Some(*number));
+                }
+            }
+            let all = model.iter().map(|(_, ring)| ring.iter().flatten().count());
+            prop_assert_eq!(keys.len(), all.sum::<usize>());
+        }
     }
 
     #[test]
@@ -195,6 +247,7 @@ fn recovered(bytes: &[u8], window: usize) -> (Lengths, RecoveryReport) {
         damage: &mut [Damage::default(); 64],
         report: &mut report,
         live: &mut vec![Live::default(); 128][..],
+        keys: Keys::none(),
     };
     let found = recover(&mut One(bytes), memory, OpenPolicy::Salvage, 0).unwrap();
     let live = found.live.iter().map(|live| ((live.chan, live.seq), live.body_len)).collect();

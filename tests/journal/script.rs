@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cloakroom::journal::Kept;
 use cloakroom::std_layer::journal::{
     CLOSED, Level, Log, LogError, Message, OpenPolicy, Options, RecoveryReport,
 };
@@ -10,6 +11,13 @@ use crate::disk::Disk;
 use crate::random::Random;
 
 pub const SEGMENT: u32 = 16 << 10;
+/// Keys that are remembered of channel 2, all of whose messages have one.
+pub const WINDOW: usize = 20;
+
+/// Any message's key follows from its number; they are not in its order.
+pub fn key(seq: u64) -> u64 {
+    seq.wrapping_mul(0xD134_2543_DE82_EF95)
+}
 
 /// Small, so that segments are gone through.
 pub fn options() -> Options {
@@ -19,6 +27,7 @@ pub fn options() -> Options {
         max_payload: 600,
         max_messages: 200,
         stage_bytes: 8 << 10,
+        keys: WINDOW,
         ..Options::default()
     }
 }
@@ -34,6 +43,9 @@ pub struct Fate {
     pub acked: bool,
     /// That is durable.
     pub ack_durable: bool,
+    /// Attempts that the log has taken note of, and those that are durable.
+    pub attempts: u8,
+    pub attempts_durable: u8,
 }
 
 /// By channel and number.
@@ -55,12 +67,17 @@ pub fn run(log: &Log<Disk>, ledger: &mut Ledger, first: u64, steps: u32, seed: u
             0 => log.maintain(),
             1 | 2 => sync(log, ledger),
             3..=10 => {
-                // Of the oldest ones, mostly, as receivers do.
+                // Of the oldest ones, mostly, as receivers do; the one behind is delivered once more.
                 let live = ledger.iter().filter(|(_, fate)| fate.taken && !fate.acked);
                 let skip = random.below(3) as usize;
-                let Some((&(chan, seq), _)) = live.into_iter().nth(skip) else { continue };
+                let mut live = live.skip(skip).map(|(&key, _)| key);
+                let Some((chan, seq)) = live.next() else { continue };
+                let again = live.next().filter(|_| skip == 0);
                 ledger.get_mut(&(chan, seq)).unwrap().acked = true;
-                log.ack(chan, seq, seq)
+                log.ack(chan, seq, seq).and_then(|()| match again {
+                    Some(key) => attempt(log, ledger, key),
+                    None => Ok(()),
+                })
             }
             _ => {
                 let chan = random.below(3) as u16;
@@ -87,9 +104,14 @@ pub fn send(
     level: Level,
 ) -> Result<(), LogError> {
     let fate = ledger.entry((chan, seq)).or_default();
-    let sent = log.send(&Message::new(chan, seq, &payload(chan, seq)), level);
+    let payload = payload(chan, seq);
+    let message = Message::new(chan, seq, &payload);
+    let sent = match chan {
+        2 => log.send_once(&message, key(seq), level).map(|kept| assert_eq!(kept, Kept::New)),
+        _ => log.send(&message, level).map(drop),
+    };
     match sent {
-        Ok(_) => {
+        Ok(()) => {
             fate.taken = true;
             fate.durable = level == Level::Sync;
             Ok(())
@@ -103,11 +125,19 @@ pub fn send(
     }
 }
 
+fn attempt(log: &Log<Disk>, ledger: &mut Ledger, key: (u16, u64)) -> Result<(), LogError> {
+    let fate = ledger.get_mut(&key).unwrap();
+    log.attempt(key.0, key.1, u32::from(fate.attempts) + 1)?;
+    fate.attempts += 1;
+    Ok(())
+}
+
 pub fn sync(log: &Log<Disk>, ledger: &mut Ledger) -> Result<(), LogError> {
     log.sync()?;
     for fate in ledger.values_mut() {
         fate.durable |= fate.taken;
         fate.ack_durable |= fate.acked;
+        fate.attempts_durable = fate.attempts;
     }
     Ok(())
 }
@@ -131,6 +161,13 @@ pub fn handed_out(log: &Log<Disk>) -> Vec<(u16, u64)> {
 
 /// Whether everything is kept that was promised, after a process was killed, or (`power_cut`) the power has failed.
 pub fn check(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
+    let there = check_messages(log, ledger, power_cut);
+    check_attempts(log, ledger, power_cut);
+    check_keys(log, ledger, &there, power_cut);
+}
+
+/// The same of a log that takes nothing.
+pub fn check_messages(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) -> Vec<(u16, u64)> {
     let there = handed_out(log);
     for key in &there {
         let fate = ledger.get(key).unwrap_or_else(|| panic!("nobody has sent {key:?}"));
@@ -140,6 +177,28 @@ pub fn check(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
         let promised = if power_cut { fate.durable } else { fate.taken };
         if promised && !fate.acked {
             assert!(there.binary_search(key).is_ok(), "{key:?} is lost: {fate:?}");
+        }
+    }
+    there
+}
+
+/// What lives was delivered as often as was noted down, or was about to be.
+fn check_attempts(log: &Log<Disk>, ledger: &Ledger, power_cut: bool) {
+    for live in log.pending() {
+        let Some(fate) = ledger.get(&(live.chan, live.seq)) else { continue };
+        let least = if power_cut { fate.attempts_durable } else { fate.attempts };
+        assert!((least..=fate.attempts + 1).contains(&live.attempts), "{live:?}: {fate:?}");
+    }
+}
+
+/// Of the last ones, as many as there may be, those that are kept are known by their keys, acknowledged or not.
+fn check_keys(log: &Log<Disk>, ledger: &Ledger, there: &[(u16, u64)], power_cut: bool) {
+    for (&(chan, seq), fate) in ledger.range((2, 0)..=(2, u64::MAX)).rev().take(WINDOW) {
+        let promised = if power_cut { fate.durable } else { fate.taken };
+        if promised || there.binary_search(&(chan, seq)).is_ok() {
+            let again =
+                log.send_once(&Message::new(chan, seq, b"again"), key(seq), Level::Buffered);
+            assert_eq!(again, Ok(Kept::Duplicate(seq)), "{fate:?}");
         }
     }
 }

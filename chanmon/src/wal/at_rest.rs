@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use cloakroom::journal::{
-    Damage, DamageKind, HeaderError, Item, Kind, Live, LogDevice, Memory, OpenPolicy,
+    Damage, DamageKind, HeaderError, Item, Keys, Kind, Live, LogDevice, Memory, OpenPolicy,
     RECORD_HEADER, RecordHeader, RecoverError, RecoveryReport, SEGMENT_HEADER, SegmentHeader,
     SlotState, recover, scan,
 };
@@ -91,6 +91,7 @@ impl AtRest {
                 report: &mut report,
                 // Of 8 entries 7 can be used.
                 live: vec![Live::default(); messages + messages / 7 + 2],
+                keys: Keys::none(),
             };
             match recover(self, memory, OpenPolicy::Salvage, geometry) {
                 Ok(found) => {

@@ -54,6 +54,8 @@ pub fn run(options: &Repair, out: &mut impl Write) -> Result<Health> {
         let Live { chan, seq, slot, generation, .. } = *live;
         let message = Message { chan, seq, slot, generation, payload: &buffer };
         new.send(&message, Level::Buffered).map_err(|error| unwritten(&error))?;
+        let counted = new.attempt(chan, seq, live.attempts.into());
+        counted.map_err(|error| unwritten(&error))?;
     }
     new.close().map_err(|error| unwritten(&error))?;
     drop(new);

@@ -66,7 +66,7 @@ fn lines(
         }
         let mut line = json!({
             "type": "message", "log": id, "chan": live.chan, "seq": live.seq, "slot": live.slot,
-            "generation": live.generation, "len": live.body_len,
+            "generation": live.generation, "len": live.body_len, "attempts": live.attempts,
         });
         match (&options.files, options.payload) {
             (Some(folder), _) => line["file"] = to_file(folder, live, &buffer)?,

@@ -174,11 +174,21 @@ pub fn dump(place: &WalPlace, out: &mut impl Write) -> Result<Health> {
 }
 
 fn line(segment: u64, offset: u32, header: &RecordHeader, ok: bool) -> Value {
-    json!({
+    let mut line = json!({
         "type": "record", "segment": segment, "offset": offset, "kind": kind(header), "flags": flags(header),
         "chan": header.chan, "seq": header.seq, "slot": header.slot, "generation": header.generation,
         "len": header.body_len, "ok": ok,
-    })
+    });
+    if let Some(key) = header.key() {
+        (line["slot"], line["generation"]) = (0.into(), 0.into());
+        // Numbers of JSON are shorter.
+        line["key"] = format!("{key:016x}").into();
+    }
+    if header.attempts() > 0 {
+        (line["slot"], line["generation"]) = (0.into(), 0.into());
+        line["attempts"] = header.attempts().into();
+    }
+    line
 }
 
 /// What the log's own records say.
@@ -192,6 +202,13 @@ fn says(header: &RecordHeader, body: Option<Vec<u8>>) -> Value {
     };
     let place = |span: Span| json!({ "segment": span.from.segment, "offset": span.from.offset });
     match header.kind() {
+        Some(Kind::Keys) => {
+            let numbers = numbers(&body);
+            let pairs = numbers.chunks_exact(2);
+            let keys =
+                pairs.map(|pair| json!({ "key": format!("{:016x}", pair[0]), "seq": pair[1] }));
+            json!({ "keys": keys.collect::<Vec<_>>() })
+        }
         Some(Kind::Ack) => json!({ "ranges": numbers(&body).chunks(2).collect::<Vec<_>>() }),
         Some(Kind::Batch) => match body.try_into() {
             Ok(body) => json!({ "durable": place(Span::decode(&body)) }),
@@ -240,9 +257,14 @@ fn in_words(line: &Value) -> String {
             text("generation")
         ),
     };
+    let also = |name: &str| match line[name] {
+        Value::Null => String::new(),
+        _ => format!(" {name} {}", text(name)),
+    };
+    let (key, attempts) = (also("key"), also("attempts"));
     let says = if line["says"].is_null() { String::new() } else { format!(" {}", line["says"]) };
     let kind = format!("{} {}", text("kind"), text("flags"));
-    format!("{place:<14} {kind:<14} {message}len {} {ok}{says}", text("len"))
+    format!("{place:<14} {kind:<14} {message}len {}{key}{attempts} {ok}{says}", text("len"))
 }
 
 fn kind(header: &RecordHeader) -> String {
@@ -254,6 +276,8 @@ fn kind(header: &RecordHeader) -> String {
         Some(Kind::Reloc) => "reloc",
         Some(Kind::Batch) => "batch",
         Some(Kind::Scar) => "scar",
+        Some(Kind::Keys) => "keys",
+        Some(Kind::Attempt) => "attempt",
         _ => return format!("unknown {}", header.kind),
     };
     word.to_owned()
@@ -262,6 +286,7 @@ fn kind(header: &RecordHeader) -> String {
 fn flags(header: &RecordHeader) -> &'static str {
     match header.kind() {
         Some(Kind::Ack) if header.flags.has(Flags::CANCELLED) => "cancelled",
+        Some(Kind::Send) if header.key().is_some() => "keyed",
         Some(Kind::Batch) if header.flags.has(Flags::CLEAN) => "clean",
         _ => "",
     }

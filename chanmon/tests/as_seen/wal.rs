@@ -201,6 +201,39 @@ fn a_log_that_is_in_order() {
 }
 
 #[test]
+fn keys_and_attempts() {
+    let place = Place(tempfile::tempdir().expect("a folder"));
+    let keyed = || Options { keys: 4, ..options() };
+    let (log, _) = Journal::open(&place.path("log"), keyed()).expect("it opens");
+    for seq in 1..=2 {
+        let sent = log.send_once(&Message::new(3, seq, b"order"), 0xabc + seq, Level::Sync);
+        sent.expect("there is room");
+    }
+    log.attempt(3, 2, 7).expect("there is room");
+    drop(log);
+    // The next segment begins with the keys.
+    drop(Journal::open(&place.path("log"), keyed()).expect("it opens"));
+    place.assert_said(
+        &["dump"],
+        0,
+        &[
+            "send keyed",
+            "chan 3 seq 1 slot 0 generation 0 len 5 key 0000000000000abd ok",
+            "chan 3 seq 2 slot 0 generation 0 len 0 attempts 7 ok",
+            r#"{"keys":[{"key":"0000000000000abd","seq":1},{"key":"0000000000000abe","seq":2}]}"#,
+        ],
+    );
+    let of = |lines: &[Value]| -> Vec<Value> {
+        lines.iter().map(|line| line["attempts"].clone()).collect()
+    };
+    assert_eq!(of(&place.json(&["replay"], 0)), [0, 7]);
+    let to = place.text("repaired");
+    place.assert_said(&["repair", "--to", &to], 0, &[]);
+    let (log, _) = Journal::open(Path::new(&to), options()).expect("it opens");
+    assert_eq!(log.pending().iter().map(|live| live.attempts).collect::<Vec<_>>(), [0, 7]);
+}
+
+#[test]
 fn payloads_in_hex_in_files_and_for_a_command() {
     let (place, pending) = log(true);
     let hex = place.json(&["replay", "--payload", "hex"], 0);

@@ -23,6 +23,8 @@ pub enum FlashError<E> {
     Failed,
     /// The log was opened to be drained, or is closed.
     ReadOnly,
+    /// There is no memory for keys, or for those of fewer queues.
+    NoKeys,
     /// No such message lives.
     Unknown,
     /// The buffer has not the length of the payload.
@@ -44,6 +46,7 @@ impl<E: fmt::Display> fmt::Display for FlashError<E> {
             Self::Reserved => f.write_str("the number stands for a closed channel"),
             Self::Failed => f.write_str("the log has failed"),
             Self::ReadOnly => f.write_str("the log is closed, or was opened to be drained"),
+            Self::NoKeys => f.write_str("the log has no memory for the queue's keys"),
             Self::Unknown => f.write_str("no such message lives"),
             Self::Length { need } => write!(f, "the payload has {need} bytes"),
             Self::Corrupt => f.write_str("the record is damaged"),

@@ -10,8 +10,8 @@ use super::tail::{SPAN, Tail};
 use crate::journal::reserve::For;
 use crate::journal::sum::sum;
 use crate::journal::{
-    CLOSED, Checkpoint, Entry, Index, Journal, Kind, Live, LogDevice, Pending, Position,
-    RECORD_HEADER, Record, SlotState, record_len,
+    CLOSED, Checkpoint, Entry, Index, Journal, Kept, Keys, Kind, Live, LogDevice, Pending,
+    Position, RECORD_HEADER, Record, Remembered, SlotState, record_len,
 };
 
 /// A write-ahead log over a [`LogDevice`], mostly [`NorSlots`](super::NorSlots). Open it with [`open`](Self::open).
@@ -28,6 +28,7 @@ pub(super) struct State<'m, D> {
     pub(super) options: FlashOptions,
     /// What lives.
     pub(super) index: Index<&'m mut [Live]>,
+    pub(super) keys: Keys<&'m mut [Remembered]>,
     /// In order of slots. Those that are neither spare nor hold a segment could not be erased.
     pub(super) slots: &'m mut [SlotState],
     pub(super) acks: Acks<'m>,
@@ -66,19 +67,28 @@ impl<D: LogDevice> State<'_, D> {
         FlashError::Failed
     }
 
-    /// Writes a record of a message.
+    /// Writes a record of a message, unless its key is remembered.
     fn keep(
         &mut self,
         kind: Kind,
-        chan: u16,
-        seq: u64,
-        payload: &[u8],
-    ) -> Result<(), FlashError<D::Error>> {
+        entry: &Entry<'_>,
+        key: Option<u64>,
+    ) -> Result<Kept, FlashError<D::Error>> {
+        let Entry { chan, seq, payload } = *entry;
         let most = self.options.max_payload;
         let record = Record::new(kind, chan, seq, payload);
         let fits = record.filter(|_| payload.len() <= most as usize);
         let record = fits.ok_or(FlashError::TooLong { most })?;
+        let record = key.map_or(record, |key| record.keyed(key));
         self.usable()?;
+        if let Some(key) = key {
+            if !self.keys.has_room(chan) {
+                return Err(FlashError::NoKeys);
+            }
+            if let Some(first) = self.keys.find(chan, key) {
+                return Ok(Kept::Duplicate(first));
+            }
+        }
         let bytes = self.live_bytes + u64::from(record.len());
         if self.index.len() >= self.index.capacity() || bytes > self.most_live_bytes() {
             return Err(FlashError::Full);
@@ -98,7 +108,11 @@ impl<D: LogDevice> State<'_, D> {
         if seq != CLOSED {
             self.checkpoint.max_seq = self.checkpoint.max_seq.max(seq);
         }
-        Ok(())
+        if let Some(key) = key {
+            // Room was looked for.
+            let _ = self.keys.remember(chan, key, seq);
+        }
+        Ok(Kept::New)
     }
 
     fn ack(&mut self, chan: u16, first: u64, last: u64) -> Result<(), FlashError<D::Error>> {
@@ -122,6 +136,23 @@ impl<D: LogDevice> State<'_, D> {
         if self.options.ack_at_once && !self.draining {
             self.put_acks()?;
         }
+        Ok(())
+    }
+
+    fn attempt(&mut self, chan: u16, seq: u64, attempts: u32) -> Result<(), FlashError<D::Error>> {
+        let attempts = u8::try_from(attempts).unwrap_or(u8::MAX);
+        let most = self.options.max_payload;
+        let record = Record::new(Kind::Attempt, chan, seq, &[]);
+        let record = record.ok_or(FlashError::TooLong { most })?.counted(attempts);
+        if !self.draining {
+            self.usable()?;
+            if self.index.get(chan, seq).is_none_or(|live| live.attempts >= attempts) {
+                return Ok(());
+            }
+            self.make_room(record.len(), For::Acks)?;
+            self.put(record.header(), &[])?;
+        }
+        self.index.count(chan, seq, attempts);
         Ok(())
     }
 
@@ -225,15 +256,27 @@ where
         if entry.seq == CLOSED {
             return Err(FlashError::Reserved);
         }
-        self.state.borrow_mut().keep(Kind::Send, entry.chan, entry.seq, entry.payload)
+        self.state.borrow_mut().keep(Kind::Send, entry, None).map(drop)
+    }
+
+    fn keep_once(&self, entry: &Entry<'_>, key: u64, (): ()) -> Result<Kept, Self::Error> {
+        if entry.seq == CLOSED {
+            return Err(FlashError::Reserved);
+        }
+        self.state.borrow_mut().keep(Kind::Send, entry, Some(key))
     }
 
     fn forget(&self, chan: u16, seq: u64) -> Result<(), Self::Error> {
         self.ack(chan, seq, seq)
     }
 
+    fn attempt(&self, chan: u16, seq: u64, attempts: u32) -> Result<(), Self::Error> {
+        self.state.borrow_mut().attempt(chan, seq, attempts)
+    }
+
     fn close(&self, chan: u16, (): ()) -> Result<(), Self::Error> {
-        self.state.borrow_mut().keep(Kind::Close, chan, CLOSED, &[])
+        let entry = Entry { chan, seq: CLOSED, payload: &[] };
+        self.state.borrow_mut().keep(Kind::Close, &entry, None).map(drop)
     }
 
     fn is_closed(&self, chan: u16) -> bool {

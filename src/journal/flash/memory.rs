@@ -1,14 +1,16 @@
 //! What a log in flash is opened with: memory of the caller's, and options.
 
 use super::acks::Range;
-use crate::journal::{Damage, Live, MAX_RANGES, MIN_WINDOW, OpenPolicy, RecoveryReport, SlotState};
+use crate::journal::{
+    Damage, Live, MAX_RANGES, MIN_WINDOW, OpenPolicy, RecoveryReport, Remembered, SlotState,
+};
 
 /// The memory of a [`FlashLog`](super::FlashLog): for `SLOTS` slots, 7/8 of `MESSAGES` messages that live, records that pass through
-/// `BUFFER` bytes, and acknowledgements of `RANGES` ranges.
+/// `BUFFER` bytes, acknowledgements of `RANGES` ranges, and `KEYS` keys that are remembered.
 ///
 /// It can be a static, and be used again for another opening.
 ///
-/// *Memory:* 160 bytes a slot, 48 a message, 24 a range. A record that fits the buffer is one write; longer ones are several.
+/// *Memory:* 160 bytes a slot, 48 a message, 24 a range, 40 a key. A record that fits the buffer is one write; longer ones are several.
 ///
 /// ```
 /// use cloakroom::journal::flash::FlashMemory;
@@ -20,6 +22,7 @@ pub struct FlashMemory<
     const MESSAGES: usize,
     const BUFFER: usize = 256,
     const RANGES: usize = MAX_RANGES,
+    const KEYS: usize = 0,
 > {
     pub(super) slots: [SlotState; SLOTS],
     /// Of each slot: a torn end, and that it cannot be read.
@@ -27,11 +30,17 @@ pub struct FlashMemory<
     pub(super) live: [Live; MESSAGES],
     pub(super) buffer: [u8; BUFFER],
     pub(super) ranges: [Range; RANGES],
+    pub(super) keys: [Remembered; KEYS],
     pub(super) report: RecoveryReport,
 }
 
-impl<const SLOTS: usize, const MESSAGES: usize, const BUFFER: usize, const RANGES: usize>
-    FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES>
+impl<
+    const SLOTS: usize,
+    const MESSAGES: usize,
+    const BUFFER: usize,
+    const RANGES: usize,
+    const KEYS: usize,
+> FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES, KEYS>
 {
     /// Unused.
     pub const fn new() -> Self {
@@ -47,6 +56,7 @@ impl<const SLOTS: usize, const MESSAGES: usize, const BUFFER: usize, const RANGE
             live: [Live::NONE; MESSAGES],
             buffer: [0; BUFFER],
             ranges: [Range::NONE; RANGES],
+            keys: [Remembered::NONE; KEYS],
             report: RecoveryReport::NONE,
         }
     }
@@ -57,8 +67,13 @@ impl<const SLOTS: usize, const MESSAGES: usize, const BUFFER: usize, const RANGE
     }
 }
 
-impl<const SLOTS: usize, const MESSAGES: usize, const BUFFER: usize, const RANGES: usize> Default
-    for FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES>
+impl<
+    const SLOTS: usize,
+    const MESSAGES: usize,
+    const BUFFER: usize,
+    const RANGES: usize,
+    const KEYS: usize,
+> Default for FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES, KEYS>
 {
     fn default() -> Self {
         Self::new()
@@ -77,6 +92,10 @@ pub struct FlashOptions {
     pub policy: OpenPolicy,
     /// A number by which the log is known to be of this set-up. 0.
     pub geometry: u32,
+    /// Keys that are remembered of each queue: there are as many queues that can send with keys as that goes into the memory's `KEYS`.
+    /// All keys are written at the beginning of each segment, 16 bytes each, and 32 for each 64 of a queue. 0: all of it is
+    /// for one queue.
+    pub key_window: u32,
     /// Whether acknowledgements are written at once, for 48 bytes each. No.
     pub ack_at_once: bool,
 }
@@ -88,6 +107,7 @@ impl Default for FlashOptions {
             max_payload: 256,
             policy: OpenPolicy::Strict,
             geometry: 0,
+            key_window: 0,
             ack_at_once: false,
         }
     }

@@ -11,8 +11,8 @@ use super::tail::{SPAN, Tail};
 use crate::journal::recover::recover_or_begin;
 use crate::journal::reserve::For;
 use crate::journal::{
-    Binding, Checkpoint, Damage, Index, Live, LogDevice, Memory, OpenPolicy, Position,
-    RecoveryReport, SlotState, Span, record_len,
+    Binding, Checkpoint, Damage, Index, Keys, Live, LogDevice, Memory, OpenPolicy, Position,
+    RecoveryReport, Remembered, SlotState, Span, record_len,
 };
 
 impl<'m, D: LogDevice> FlashLog<'m, D> {
@@ -29,23 +29,30 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         const MESSAGES: usize,
         const BUFFER: usize,
         const RANGES: usize,
+        const KEYS: usize,
     >(
         mut device: D,
-        memory: &'m mut FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES>,
+        memory: &'m mut FlashMemory<SLOTS, MESSAGES, BUFFER, RANGES, KEYS>,
         options: FlashOptions,
     ) -> Result<(Self, RecoveryReport), FlashOpenError<D::Error>> {
-        let FlashMemory { slots, damage, live, buffer, ranges, report } = memory;
-        check(&device, &options, SLOTS)?;
+        let FlashMemory { slots, damage, live, buffer, ranges, keys, report } = memory;
+        let window = match options.key_window {
+            0 => KEYS,
+            window => window as usize,
+        };
+        let keys = Keys::new(&mut keys[..], window);
+        check(&device, &options, SLOTS, keys.most_bytes())?;
         let slots = &mut slots[..device.slots() as usize];
         let (damage, ranges) = (damage.as_flattened_mut(), Acks::new(ranges));
         let drain = options.policy == OpenPolicy::Drain;
         let mut parts = Parts { buffer, slots, damage, report };
-        let mut found = scan(&mut device, &mut parts, live, &options)?;
+        let mut found = scan(&mut device, &mut parts, live, keys, &options)?;
         // What is in the newest segment is known without it, and no slot but its own is left to begin one in.
         if let (Some(slot), false) = (found.to_begin_again, drain) {
             let entries = found.live.into_entries();
-            found =
-                scan(&mut Without { device: &mut device, slot }, &mut parts, entries, &options)?;
+            let keys = Keys::new(found.keys.into_places(), window);
+            let mut device = Without { device: &mut device, slot };
+            found = scan(&mut device, &mut parts, entries, keys, &options)?;
         }
         let Parts { buffer, slots, damage, report } = parts;
         let newest = slots[..found.segments].last().map(|newest| newest.slot);
@@ -64,6 +71,7 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
             options,
             live_bytes: found.live.iter().map(bytes_of).sum(),
             index: found.live,
+            keys: found.keys,
             slots,
             acks: ranges,
             buffer,
@@ -123,6 +131,7 @@ struct Found<'m> {
     segments: usize,
     damages: usize,
     live: Index<&'m mut [Live]>,
+    keys: Keys<&'m mut [Remembered]>,
     /// The slot of the newest segment, if it is redundant and there is no spare slot.
     to_begin_again: Option<u32>,
 }
@@ -131,6 +140,7 @@ fn scan<'m, D: LogDevice>(
     device: &mut D,
     parts: &mut Parts<'_>,
     live: &'m mut [Live],
+    keys: Keys<&'m mut [Remembered]>,
     options: &FlashOptions,
 ) -> Result<Found<'m>, FlashOpenError<D::Error>> {
     let memory = Memory {
@@ -139,6 +149,7 @@ fn scan<'m, D: LogDevice>(
         damage: &mut *parts.damage,
         report: &mut *parts.report,
         live,
+        keys,
     };
     let (policy, geometry) = (options.policy, options.geometry);
     let found = recover_or_begin(device, memory, policy, geometry, Some(options.log_id));
@@ -156,6 +167,7 @@ fn scan<'m, D: LogDevice>(
         damages: found.damage.len(),
         to_begin_again: newest.filter(|newest| full && newest.redundant).map(|slot| slot.slot),
         live: found.live,
+        keys: found.keys,
     })
 }
 
@@ -163,6 +175,7 @@ fn check<D: LogDevice>(
     device: &D,
     options: &FlashOptions,
     slots: usize,
+    keys: u64,
 ) -> Result<(), FlashOpenError<D::Error>> {
     let fits = |holds, what| if holds { Ok(()) } else { Err(FlashOpenError::Options(what)) };
     let bytes = device.segment_bytes();
@@ -171,7 +184,10 @@ fn check<D: LogDevice>(
     fits(bytes % 8 == 0, "slots that are no multiple of 8")?;
     let longest = record_len(options.max_payload as usize);
     let longest = longest.ok_or(FlashOpenError::Options("payload"))?;
-    fits(longest <= area(bytes) / 4, "slots too short for four payloads")
+    let area = area(bytes);
+    fits(keys <= u64::from(area / 2), "slots too short for as many keys")?;
+    // The cast keeps the value: it was just compared.
+    fits(longest <= (area - keys as u32) / 4, "slots too short for four payloads")
 }
 
 /// A device on which one slot reads as blank.

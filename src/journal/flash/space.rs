@@ -31,8 +31,9 @@ impl<D: LogDevice> State<'_, D> {
     /// segments' ends, is as much again.
     pub(super) fn most_live_bytes(&self) -> u64 {
         let usable = self.slots.iter().filter(|slot| slot.spare || slot.segment != 0).count();
-        let area = area(self.device.segment_bytes()).saturating_sub(self.longest);
-        usable.saturating_sub(3) as u64 * u64::from(area) / 2
+        let area = u64::from(area(self.device.segment_bytes()).saturating_sub(self.longest));
+        let area = area.saturating_sub(self.keys.most_bytes());
+        usable.saturating_sub(3) as u64 * area / 2
     }
 
     /// The oldest segment from that number on.
@@ -65,7 +66,7 @@ impl<D: LogDevice> State<'_, D> {
         Err(FlashError::Full)
     }
 
-    /// Begins the next segment, with a checkpoint.
+    /// Begins the next segment, with a checkpoint and the keys that are remembered.
     pub(super) fn begin_next(&mut self) -> Result<(), FlashError<D::Error>> {
         let place = self.blank_place()?;
         let slot = self.slots[place].slot;
@@ -89,7 +90,8 @@ impl<D: LogDevice> State<'_, D> {
         self.tail.slot = slot;
         self.tail.end = SEGMENT_HEADER as u32;
         self.tail.durable = Position { segment, offset: self.tail.end };
-        self.put_checkpoint(if self.sealing { Flags::SEALED } else { Flags::NONE })
+        self.put_checkpoint(if self.sealing { Flags::SEALED } else { Flags::NONE })?;
+        self.put_keys()
     }
 
     /// The place of a slot in which a segment can begin: the next one around, so that all are erased as often. One that cannot be
@@ -162,7 +164,7 @@ impl<D: LogDevice> State<'_, D> {
             sum.add(bytes);
         }
         let kind = if live.is_closing() { Kind::Close } else { Kind::Reloc };
-        let header = RecordHeader {
+        let mut header = RecordHeader {
             body_crc: found.map_or(!sum.end(), |header| header.body_crc),
             body_len: live.body_len,
             kind: kind as u8,
@@ -172,6 +174,7 @@ impl<D: LogDevice> State<'_, D> {
             slot: live.slot,
             generation: live.generation,
         };
+        header.count(live.attempts);
         // It could be counted when it was written.
         let len = record_len(live.body_len as usize).ok_or(FlashError::Corrupt)?;
         self.make_room(len, For::Collector)?;

@@ -5,7 +5,7 @@ use super::log::State;
 use crate::journal::reserve::For;
 use crate::journal::sum::Sum;
 use crate::journal::{
-    ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, Position, RECORD_HEADER, Record,
+    ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, RECORD_HEADER, Record,
     RecordHeader, Span,
 };
 
@@ -88,6 +88,23 @@ impl<D: LogDevice> State<'_, D> {
 
     pub(super) fn put_scar(&mut self, scar: Span) -> Result<(), FlashError<D::Error>> {
         self.put_own(Kind::Scar, Flags::NONE, &scar.encode())
+    }
+
+    /// Writes the keys that are remembered.
+    pub(super) fn put_keys(&mut self) -> Result<(), FlashError<D::Error>> {
+        let mut written = 0;
+        // They are as they were: nobody else sends meanwhile.
+        loop {
+            let header = self.keys.records().nth(written).map(|record| record.header());
+            let Some(header) = header else { return Ok(()) };
+            self.put_header(&header)?;
+            for at in 0..header.body_len as usize / PAIR {
+                let pair = self.keys.records().nth(written).and_then(|it| it.pairs().nth(at));
+                self.push(&pair.unwrap_or_default())?;
+            }
+            self.end_record()?;
+            written += 1;
+        }
     }
 
     /// Writes the acknowledgements that are noted down.
