@@ -1,0 +1,163 @@
+//! Receiving: one at a time has the turn, takes what is next, and gets the bytes for it.
+//!
+//! ```text
+//!   turn ──► front, or else the queue ──► in the arena, or lent: received
+//!                 ▲                  └──► to be copied back: waits for memory ──► received
+//!                 └────── given up: dropped, or no memory ──┘
+//! ```
+//!
+//! A message that was taken, and has to wait for memory, is its receiver's. If that goes away it is put in front, and the next one
+//! who has the turn looks there first; so nothing is lost and nothing comes out of order.
+
+use core::mem::ManuallyDrop;
+
+use super::channel::SpillBytes;
+use super::error::{SpillRecvError, TrySpillRecvError};
+use super::message::Message;
+use super::slot::{Content, Slot, Spilled};
+use super::target::SpillError;
+use crate::arena::LeaseMut;
+use crate::channel::Compete;
+use crate::error::{AllocError, RecvError, TryAllocError, TryRecvError};
+use crate::sync::RawMutex;
+
+/// The turn to receive, of whoever has put the value into `turn`.
+struct Turn<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>>(&'c SpillBytes<'a, M, S>);
+
+impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Turn<'_, 'a, M, S> {
+    fn drop(&mut self) {
+        // It is there: this turn's.
+        let _ = self.0.turn.try_recv();
+    }
+}
+
+/// A message that was taken, and needs memory. Given up, it is in front.
+struct Taken<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
+    turn: &'t Turn<'c, 'a, M, S>,
+    spilled: ManuallyDrop<Spilled<'a, M>>,
+}
+
+impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Taken<'_, '_, 'a, M, S> {
+    fn drop(&mut self) {
+        // SAFETY: it is not used again.
+        let spilled = unsafe { ManuallyDrop::take(&mut self.spilled) };
+        let before = self.turn.0.front.with(|front| front.replace(spilled));
+        debug_assert!(before.is_none(), "two receivers had the turn");
+    }
+}
+
+impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Taken<'_, '_, 'a, M, S> {
+    fn len(&self) -> usize {
+        self.spilled.far.len as usize
+    }
+
+    /// Copies it into memory that is long enough.
+    fn copy_back(self, memory: LeaseMut<'a, M>) -> Result<Message<'a, M>, SpillError> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: it is neither dropped nor used again.
+        let spilled = unsafe { ManuallyDrop::take(&mut this.spilled) };
+        spilled.fetch(memory).map(|memory| Message::leased(memory.freeze()))
+    }
+}
+
+impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Turn<'c, 'a, M, S> {
+    /// What somebody took and gave up.
+    fn given_up(&self) -> Option<Taken<'_, 'c, 'a, M, S>> {
+        let spilled = self.0.front.with(Option::take)?;
+        Some(Taken { turn: self, spilled: ManuallyDrop::new(spilled) })
+    }
+
+    /// What is next, which may need memory.
+    fn open(&self, slot: Slot<'a, M>) -> Result<Opened<'_, 'c, 'a, M, S>, SpillError> {
+        let spilled = match slot.0 {
+            Content::Resting(parcel) => {
+                let lease = parcel.redeem().map_err(|_| SpillError::Damaged)?;
+                return Ok(Opened::Message(Message::leased(lease)));
+            }
+            Content::Spilled(spilled) => spilled,
+        };
+        Ok(match spilled.view() {
+            // SAFETY: just returned for it.
+            Some(bytes) => Opened::Message(unsafe { Message::lent(spilled, bytes) }?),
+            None => Opened::Taken(Taken { turn: self, spilled: ManuallyDrop::new(spilled) }),
+        })
+    }
+}
+
+/// A message, or one that needs memory.
+enum Opened<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
+    Message(Message<'a, M>),
+    Taken(Taken<'t, 'c, 'a, M, S>),
+}
+
+impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
+    /// Receives, waiting for a message, and for memory if it has to be copied back into the arena and there is none.
+    ///
+    /// To limit the wait, or as an arm of a select, make it [`plain`](crate::select::plain): it can be dropped.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: a message that was taken, and waits for memory, is received next.
+    /// * *Order:* receivers that wait are served in the order of their first polls. One that waits for memory holds up the others.
+    /// * *Wake-ups:* one for its turn, one for a message, one for memory.
+    /// * *Interrupts:* as [`try_recv`](Self::try_recv).
+    /// * *Cost:* as there; about forty words.
+    ///
+    /// # Errors
+    /// [`SpillRecvError`]. After `Lost` the next call goes on behind that message.
+    pub async fn recv(&self) -> Result<Message<'a, M>, SpillRecvError> {
+        // It is never closed.
+        let _ = self.turn.send(()).await;
+        let turn = Turn(self);
+        let taken = match turn.given_up() {
+            Some(taken) => taken,
+            None => {
+                let slot = self.queue.recv().await.map_err(|RecvError| SpillRecvError::Closed)?;
+                match turn.open(slot).map_err(SpillRecvError::Lost)? {
+                    Opened::Message(message) => return Ok(message),
+                    Opened::Taken(taken) => taken,
+                }
+            }
+        };
+        let memory = self.place.arena().alloc(taken.len()).await;
+        // It came from there, or was measured, so there can be memory for it.
+        let memory = memory.map_err(|AllocError| SpillRecvError::Lost(SpillError::Full))?;
+        taken.copy_back(memory).map_err(SpillRecvError::Lost)
+    }
+
+    /// Receives at once or not at all: a lease on the bytes as they were sent, or what the target lends of them, or a copy of that in the
+    /// arena.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* the oldest message. While another receiver has its turn, there is nothing for this one.
+    /// * *Wake-ups:* the sender that has waited longest, if one waits for the slot; and the receiver that has.
+    /// * *Interrupts:* as safe there as the lock and the target's calls are.
+    /// * *Cost:* two critical sections more than [`Bytes::try_recv`](crate::channel::Bytes::try_recv). What was spilled is read once, for its
+    ///   checksum, and copied if the target does not lend it.
+    ///
+    /// # Errors
+    /// [`TrySpillRecvError`]. `Memory` loses nothing: the next call finds the same message.
+    pub fn try_recv(&self) -> Result<Message<'a, M>, TrySpillRecvError> {
+        if self.turn.try_send(()).is_err() {
+            return Err(TrySpillRecvError::Empty);
+        }
+        let turn = Turn(self);
+        let taken = match turn.given_up() {
+            Some(taken) => taken,
+            None => {
+                let slot = self.queue.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => TrySpillRecvError::Empty,
+                    TryRecvError::Closed => TrySpillRecvError::Closed,
+                })?;
+                match turn.open(slot).map_err(TrySpillRecvError::Lost)? {
+                    Opened::Message(message) => return Ok(message),
+                    Opened::Taken(taken) => taken,
+                }
+            }
+        };
+        let memory = self.place.arena().try_alloc(taken.len()).map_err(|error| match error {
+            TryAllocError::Full => TrySpillRecvError::Memory,
+            // As in `recv`.
+            TryAllocError::TooLarge => TrySpillRecvError::Lost(SpillError::Full),
+        })?;
+        taken.copy_back(memory).map_err(TrySpillRecvError::Lost)
+    }
+}
