@@ -67,11 +67,15 @@ impl<A: SpillTarget, B: SpillTarget> SpillTarget for Chain<A, B> {
         unsafe { target.read_ahead(extent, len) }
     }
 
+    fn lends(&self) -> bool {
+        self.0.lends() && self.1.lends()
+    }
+
     fn capacity(&self) -> u64 {
-        self.0.capacity() + self.1.capacity()
+        self.0.capacity().saturating_add(self.1.capacity())
     }
 
     fn used(&self) -> u64 {
-        self.0.used() + self.1.used()
+        self.0.used().saturating_add(self.1.used())
     }
 }

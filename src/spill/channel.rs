@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::error::{SpillSendError, TrySpillSendError};
+use super::landing::Landing;
 use super::marks::{Level, Policy};
 use super::place::Spill;
 use super::slot::{Content, Slot, Spilled};
@@ -19,7 +20,9 @@ use crate::sync::{Locked, RawMutex};
 /// order is that of the one queue, whatever is where. If the target is full or fails, the message stays in the arena; if that is full, too,
 /// senders wait, as ever.
 ///
-/// *Memory:* a slot of the queue is three words on a 64-bit target (four on a 32-bit one); besides that a channel, a small one, and four words.
+/// *Memory:* a slot of the queue is three words on a 64-bit target (four on a 32-bit one); besides that a channel, two small ones, and
+/// eight words. With a target that does not lend, the arena keeps memory for one message, the longest that has gone out, from the first
+/// one on: of all things the arena may be full with messages that stand behind the one that is to be copied back.
 /// *Interrupts:* all calls are as safe there as the lock and the target's calls are.
 ///
 /// ```
@@ -55,6 +58,8 @@ pub struct SpillBytes<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> {
     /// A value is in it while a receiver has the turn.
     pub(super) turn: Channel<M, (), Buffered<1>>,
     pub(super) stepper: Locked<M, Stepper>,
+    /// For messages that the target does not lend.
+    pub(super) landing: Landing<'a, M>,
 }
 
 impl<'a, M: RawMutex, S: ConstStrategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
@@ -84,6 +89,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             front: Locked::new(None),
             turn: Channel::new(),
             stepper: Locked::new(Stepper::IDLE),
+            landing: Landing::new(),
         }
     }
 
@@ -237,7 +243,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             return Some(copied(memory, bytes));
         }
         if !matches!(self.policy, Policy::Never) {
-            if let Some(spilled) = Spilled::store(self.place, bytes) {
+            if let Some(spilled) = self.store(bytes) {
                 return Some(Slot(Content::Spilled(spilled)));
             }
         }
@@ -261,7 +267,16 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         if !goes {
             return None;
         }
-        Spilled::store(self.place, &lease)
+        self.store(&lease)
+    }
+
+    /// Stores bytes in the target, if it takes them, and they can be had back.
+    fn store(&self, bytes: &[u8]) -> Option<Spilled<'a, M>> {
+        let place = self.place;
+        if !place.target().lends() && !self.landing.prepare(place.arena(), bytes.len()) {
+            return None;
+        }
+        Spilled::store(place, bytes)
     }
 
     /// See [`Channel::close`].

@@ -99,6 +99,10 @@ impl<const CLASSES: usize, B: AsRef<[Word]> + Sync> SpillTarget for MemoryTarget
         Some(unsafe { slice::from_raw_parts(place.as_ptr(), len) })
     }
 
+    fn lends(&self) -> bool {
+        true
+    }
+
     unsafe fn free(&self, extent: u32) {
         let was_taken = self.extents.give_back(extent);
         debug_assert!(was_taken, "an extent was freed twice");

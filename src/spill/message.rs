@@ -5,6 +5,7 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::slice;
 
+use super::landing::Landed;
 use super::place::Way;
 use super::slot::Spilled;
 use super::target::SpillError;
@@ -12,10 +13,11 @@ use crate::arena::Lease;
 use crate::sync::RawMutex;
 
 /// A message that was received. Dropping it frees its memory, or its extent.
-pub struct Message<'a, M: RawMutex>(Held<'a, M>);
+pub struct Message<'c, 'a, M: RawMutex>(Held<'c, 'a, M>);
 
-enum Held<'a, M: RawMutex> {
+enum Held<'c, 'a, M: RawMutex> {
     Leased(Lease<'a, M>),
+    Landed(Landed<'c, 'a, M>),
     Lent(Lent<'a, M>),
 }
 
@@ -34,9 +36,13 @@ unsafe impl<M: RawMutex + Sync> Send for Lent<'_, M> {}
 // SAFETY: as above.
 unsafe impl<M: RawMutex + Sync> Sync for Lent<'_, M> {}
 
-impl<'a, M: RawMutex> Message<'a, M> {
+impl<'c, 'a, M: RawMutex> Message<'c, 'a, M> {
     pub(super) fn leased(lease: Lease<'a, M>) -> Self {
         Self(Held::Leased(lease))
+    }
+
+    pub(super) fn landed(landed: Landed<'c, 'a, M>) -> Self {
+        Self(Held::Landed(landed))
     }
 
     /// The bytes of a payload, where they are, if they are those that were stored.
@@ -57,12 +63,13 @@ impl<'a, M: RawMutex> Message<'a, M> {
         Ok(Self(Held::Lent(Lent { spilled: Some(spilled), bytes, len })))
     }
 
-    /// Whether it is lent by the target, and not in the arena. Who keeps such messages keeps their extents.
+    /// Whether its bytes are lent: by the target, which has less room for as long, or by the channel, which keeps memory for one message
+    /// for when the arena is full. Who waits for another message should not keep a lent one meanwhile.
     pub fn is_lent(&self) -> bool {
-        matches!(self.0, Held::Lent(_))
+        !matches!(self.0, Held::Leased(_))
     }
 
-    /// The lease, to be shared or sent on without a copy.
+    /// The lease, to be kept, shared or sent on without a copy.
     ///
     /// # Errors
     /// It is [lent](Self::is_lent), and comes back.
@@ -74,18 +81,19 @@ impl<'a, M: RawMutex> Message<'a, M> {
     }
 }
 
-impl<M: RawMutex> Deref for Message<'_, M> {
+impl<M: RawMutex> Deref for Message<'_, '_, M> {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Held::Leased(lease) => lease,
+            Held::Landed(landed) => landed,
             // SAFETY: lent until `spilled` is dropped, which is not before this.
             Held::Lent(lent) => unsafe { slice::from_raw_parts(lent.bytes.as_ptr(), lent.len) },
         }
     }
 }
 
-impl<M: RawMutex> AsRef<[u8]> for Message<'_, M> {
+impl<M: RawMutex> AsRef<[u8]> for Message<'_, '_, M> {
     fn as_ref(&self) -> &[u8] {
         self
     }
@@ -99,7 +107,7 @@ impl<M: RawMutex> Drop for Lent<'_, M> {
     }
 }
 
-impl<M: RawMutex> fmt::Debug for Message<'_, M> {
+impl<M: RawMutex> fmt::Debug for Message<'_, '_, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Message");
         debug.field("len", &self.len()).field("lent", &self.is_lent()).finish_non_exhaustive()

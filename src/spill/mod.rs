@@ -29,6 +29,7 @@ mod chain;
 mod channel;
 mod error;
 mod extents;
+mod landing;
 mod marks;
 mod memory;
 mod message;

@@ -13,12 +13,14 @@ use core::mem::ManuallyDrop;
 
 use super::channel::SpillBytes;
 use super::error::{SpillRecvError, TrySpillRecvError};
+use super::landing::Landed;
 use super::message::Message;
 use super::slot::{Content, Slot, Spilled};
 use super::target::SpillError;
 use crate::arena::LeaseMut;
 use crate::channel::Compete;
 use crate::error::{AllocError, RecvError, TryAllocError, TryRecvError};
+use crate::select;
 use crate::sync::RawMutex;
 
 /// The turn to receive, of whoever has put the value into `turn`.
@@ -46,17 +48,28 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Taken<'_, '_, 'a, M, S> 
     }
 }
 
-impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Taken<'_, '_, 'a, M, S> {
+impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Taken<'_, 'c, 'a, M, S> {
+    /// Copies it into the arena.
+    fn into_arena(self, mut memory: LeaseMut<'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
+        self.spilled().fetch(&mut memory)?;
+        Ok(Message::leased(memory.freeze()))
+    }
+
+    /// Copies it into the channel's own memory.
+    fn into_landing(self, mut landed: Landed<'c, 'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
+        self.spilled().fetch(&mut landed)?;
+        Ok(Message::landed(landed))
+    }
+
     fn len(&self) -> usize {
         self.spilled.far.len as usize
     }
 
-    /// Copies it into memory that is long enough.
-    fn copy_back(self, memory: LeaseMut<'a, M>) -> Result<Message<'a, M>, SpillError> {
+    /// It is about to be received.
+    fn spilled(self) -> Spilled<'a, M> {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: it is neither dropped nor used again.
-        let spilled = unsafe { ManuallyDrop::take(&mut this.spilled) };
-        spilled.fetch(memory).map(|memory| Message::leased(memory.freeze()))
+        unsafe { ManuallyDrop::take(&mut this.spilled) }
     }
 }
 
@@ -86,7 +99,7 @@ impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Turn<'c, 'a, M, S> {
 
 /// A message, or one that needs memory.
 enum Opened<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
-    Message(Message<'a, M>),
+    Message(Message<'c, 'a, M>),
     Taken(Taken<'t, 'c, 'a, M, S>),
 }
 
@@ -103,7 +116,7 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     ///
     /// # Errors
     /// [`SpillRecvError`]. After `Lost` the next call goes on behind that message.
-    pub async fn recv(&self) -> Result<Message<'a, M>, SpillRecvError> {
+    pub async fn recv(&self) -> Result<Message<'_, 'a, M>, SpillRecvError> {
         // It is never closed.
         let _ = self.turn.send(()).await;
         let turn = Turn(self);
@@ -117,10 +130,20 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
                 }
             }
         };
-        let memory = self.place.arena().alloc(taken.len()).await;
-        // It came from there, or was measured, so there can be memory for it.
-        let memory = memory.map_err(|AllocError| SpillRecvError::Lost(SpillError::Full))?;
-        taken.copy_back(memory).map_err(SpillRecvError::Lost)
+        let back = select! {
+            biased;
+            memory = self.place.arena().alloc(taken.len()) => match memory {
+                Ok(memory) => taken.into_arena(memory),
+                // What goes out is measured before.
+                Err(AllocError) => Err(SpillError::Full),
+            },
+            landed = self.landing.take() => match landed {
+                Ok(memory) => taken.into_landing(self.landing.landed(memory)),
+                // It is never closed.
+                Err(RecvError) => Err(SpillError::Full),
+            },
+        };
+        back.map_err(SpillRecvError::Lost)
     }
 
     /// Receives at once or not at all: a lease on the bytes as they were sent, or what the target lends of them, or a copy of that in the
@@ -135,7 +158,7 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     ///
     /// # Errors
     /// [`TrySpillRecvError`]. `Memory` loses nothing: the next call finds the same message.
-    pub fn try_recv(&self) -> Result<Message<'a, M>, TrySpillRecvError> {
+    pub fn try_recv(&self) -> Result<Message<'_, 'a, M>, TrySpillRecvError> {
         if self.turn.try_send(()).is_err() {
             return Err(TrySpillRecvError::Empty);
         }
@@ -153,11 +176,14 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
                 }
             }
         };
-        let memory = self.place.arena().try_alloc(taken.len()).map_err(|error| match error {
-            TryAllocError::Full => TrySpillRecvError::Memory,
-            // As in `recv`.
-            TryAllocError::TooLarge => TrySpillRecvError::Lost(SpillError::Full),
-        })?;
-        taken.copy_back(memory).map_err(TrySpillRecvError::Lost)
+        let back = match self.place.arena().try_alloc(taken.len()) {
+            Ok(memory) => taken.into_arena(memory),
+            Err(TryAllocError::TooLarge) => Err(SpillError::Full),
+            Err(TryAllocError::Full) => match self.landing.try_take() {
+                Some(landed) => taken.into_landing(landed),
+                None => return Err(TrySpillRecvError::Memory),
+            },
+        };
+        back.map_err(TrySpillRecvError::Lost)
     }
 }

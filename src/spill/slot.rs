@@ -47,16 +47,15 @@ impl Far {
     ///
     /// # Safety
     /// The extent is held.
-    pub(super) unsafe fn read<'a, M: RawMutex>(
+    pub(super) unsafe fn read<M: RawMutex>(
         self,
         target: &dyn SpillTarget,
-        mut memory: LeaseMut<'a, M>,
-    ) -> Result<LeaseMut<'a, M>, SpillError> {
+        memory: &mut LeaseMut<'_, M>,
+    ) -> Result<(), SpillError> {
         memory.set_len(self.len as usize).map_err(|_| SpillError::Full)?;
         // SAFETY: held, and as long as that.
-        unsafe { target.read(self.extent, &mut memory) }?;
-        self.verify(&memory)?;
-        Ok(memory)
+        unsafe { target.read(self.extent, memory) }?;
+        self.verify(memory)
     }
 
     /// Whether these are the bytes that were stored.
@@ -94,7 +93,7 @@ impl<'a, M: RawMutex> Spilled<'a, M> {
     }
 
     /// Copies it into memory that is long enough, and frees it, whatever comes of that.
-    pub(super) fn fetch(self, memory: LeaseMut<'a, M>) -> Result<LeaseMut<'a, M>, SpillError> {
+    pub(super) fn fetch(self, memory: &mut LeaseMut<'a, M>) -> Result<(), SpillError> {
         // SAFETY: held until this is dropped.
         let read = unsafe { self.far.read(self.place.target(), memory) };
         self.end(if read.is_ok() { Way::Back } else { Way::Lost });

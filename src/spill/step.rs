@@ -217,24 +217,21 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         let (target, arena, len) = (self.place.target(), self.place.arena(), far.len as usize);
         // SAFETY: it was held when it was noted down, and is not freed while it is.
         if unsafe { far.view(target) }.is_some() {
-            // SAFETY: as above.
-            unsafe { target.read_ahead(far.extent, len) };
             return true;
         }
-        if !arena.stays_below(self.place.marks.low(), len) {
+        let room = arena.stays_below(self.place.marks.low(), len);
+        let Some(mut memory) = room.then(|| arena.try_alloc(len).ok()).flatten() else {
+            // SAFETY: as above.
+            unsafe { target.read_ahead(far.extent, len) };
             return false;
-        }
-        let Ok(memory) = arena.try_alloc(len) else { return false };
+        };
         *left = left.saturating_sub(len);
         // SAFETY: as above.
-        let memory = match unsafe { far.read(target, memory) } {
-            Ok(memory) => memory,
-            Err(error) => {
-                // It stays, and its receiver is told, if that does not change.
-                self.place.count_failure(error);
-                return true;
-            }
-        };
+        if let Err(error) = unsafe { far.read(target, &mut memory) } {
+            // It stays, and its receiver is told, if that does not change.
+            self.place.count_failure(error);
+            return true;
+        }
         let mut copy = Slot(Content::Resting(memory.into_parcel()));
         self.queue.inside(|mut inside| match inside.numbered(number) {
             // This extent has no other message, as it was not freed since.

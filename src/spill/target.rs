@@ -74,6 +74,12 @@ pub trait SpillTarget: Sync {
         None
     }
 
+    /// Whether it lends all that it stores. What it does not lend has to be copied back into the arena: for that, memory for one
+    /// message is kept there.
+    fn lends(&self) -> bool {
+        false
+    }
+
     /// Frees an extent.
     ///
     /// # Safety
