@@ -10,7 +10,7 @@ use super::target::{SpillError, SpillTarget};
 /// use cloakroom::spill::{Chain, Class, Extents, MemoryTarget, SpillTarget, Word};
 ///
 /// let (mut near, mut far) = ([0; 64], [0; 256]);
-/// let one = |bytes| Extents::new([Class { bytes, count: 1 }], [Word::FREE; 1]);
+/// let one = |bytes| Extents::new([Class { bytes, count: 1 }], Word::free::<1>());
 /// let target = Chain(MemoryTarget::new(&mut near, one(64)), MemoryTarget::new(&mut far, one(256)));
 /// let extents = [target.store(b"first")?, target.store(b"second")?];
 /// assert!(target.store(b"third").is_err());

@@ -33,7 +33,7 @@ use crate::sync::{Locked, RawMutex};
 /// static ARENA: Arena<Lock, 8, 64, 8> = Arena::new(); // 512 bytes
 ///
 /// let mut psram = [0; 64 * 64];
-/// let extents = Extents::new([Class { bytes: 64, count: 64 }], [Word::FREE; 2]);
+/// let extents = Extents::new([Class { bytes: 64, count: 64 }], Word::free::<2>());
 /// let target = MemoryTarget::new(&mut psram, extents);
 /// let spill = Spill::over(&ARENA, &target, Watermarks::new(75, 50));
 /// let frames: SpillBytes<'_, Lock, Buffered<64>> = SpillBytes::new(&spill, Policy::ColdFirst);

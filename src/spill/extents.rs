@@ -20,7 +20,20 @@ pub struct Word(AtomicU32);
 
 impl Word {
     /// All of them free.
-    pub const FREE: Self = Self(AtomicU32::new(0));
+    pub const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// So many words, all free.
+    pub const fn free<const WORDS: usize>() -> [Self; WORDS] {
+        [const { Self::new() }; WORDS]
+    }
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// The extents of a target: slots of up to `CLASSES` sizes, one class behind the other.
@@ -36,7 +49,7 @@ impl Word {
 /// // 64 slots of 256 bytes, then 8 slots of 4 KiB.
 /// static EXTENTS: Extents<2, [Word; 3]> = Extents::new(
 ///     [Class { bytes: 256, count: 64 }, Class { bytes: 4096, count: 8 }],
-///     [Word::FREE; 3],
+///     Word::free(),
 /// );
 /// let extent = EXTENTS.take(1000).ok_or("full")?;
 /// assert_eq!((extent, EXTENTS.offset(extent), EXTENTS.used()), (64, 64 * 256, 4096));
@@ -64,9 +77,10 @@ impl<const CLASSES: usize, B> Extents<CLASSES, B> {
         while at < CLASSES {
             let class = &mut self.classes[at];
             let size = class.bytes as usize;
-            // Lossless: no more than there were.
-            let fit = if size == 0 { 0 } else { bytes / size };
+            let fit = bytes.checked_div(size);
+            let fit = if let Some(fit) = fit { fit } else { usize::MAX };
             if fit < class.count as usize {
+                // Lossless: no more than there were.
                 class.count = fit as u32;
                 // What comes behind would lie there.
                 bytes = 0;

@@ -17,7 +17,7 @@ use super::target::{SpillError, SpillTarget};
 /// use cloakroom::spill::{Class, Extents, MemoryTarget, SpillTarget, Word};
 ///
 /// let mut psram = [0; 1024];
-/// let extents = Extents::new([Class { bytes: 128, count: 8 }], [Word::FREE; 1]);
+/// let extents = Extents::new([Class { bytes: 128, count: 8 }], Word::free::<1>());
 /// let target = MemoryTarget::new(&mut psram, extents);
 /// let extent = target.store(b"far away")?;
 /// // SAFETY: stored just now, and freed last.

@@ -90,7 +90,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
     /// static ARENA: Arena<Lock, 8, 64, 8> = Arena::new();
     /// # let mut psram = [0; 512];
-    /// # let target = MemoryTarget::new(&mut psram, Extents::new([Class { bytes: 64, count: 8 }], [Word::FREE; 1]));
+    /// # let target = MemoryTarget::new(&mut psram, Extents::new([Class { bytes: 64, count: 8 }], Word::free::<1>()));
     /// let spill = Spill::over(&ARENA, &target, Watermarks::new(75, 50));
     /// let log: SpillBytes<'_, Lock, Buffered<8>> = SpillBytes::new(&spill, Policy::ColdFirst);
     /// for number in 0..5 {

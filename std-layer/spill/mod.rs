@@ -68,7 +68,7 @@ fn extents<const CLASSES: usize>(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let words = slots.div_ceil(32);
-    Ok((Extents::new(classes, (0..words).map(|_| Word::FREE).collect()), bytes))
+    Ok((Extents::new(classes, (0..words).map(|_| Word::new()).collect()), bytes))
 }
 
 /// An error of the system, as one of a target.

@@ -142,7 +142,7 @@ fn lent_bytes_that_have_changed_are_not_lent() {
     let arena = Arena::<Lock, 8, 64, 8>::new();
     let mut memory = vec![0_u8; 64 * 8];
     let bytes = std::ptr::NonNull::from(&mut memory[..]).cast::<u8>();
-    let extents = Extents::new(slots(8, 64), [Word::FREE; 1]);
+    let extents = Extents::new(slots(8, 64), Word::free::<1>());
     // SAFETY: the memory is there until the end, and nobody uses it while the target, or this test below, does.
     let target = unsafe { MemoryTarget::at(bytes, 64 * 8, extents) };
     let spill = Spill::over(&arena, &target, Watermarks::new(0, 0));

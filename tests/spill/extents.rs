@@ -30,7 +30,7 @@ proptest! {
     ) {
         let classes = [(16, 0), (128, 1), (512, 2)].map(|(bytes, at)| Class { bytes, count: counts[at] });
         let words = counts.iter().sum::<u32>().div_ceil(32);
-        let extents = Extents::new(classes, (0..words).map(|_| Word::FREE).collect::<Vec<_>>());
+        let extents = Extents::new(classes, (0..words).map(|_| Word::new()).collect::<Vec<_>>());
         let mut taken = Vec::new();
         for (takes, len, which) in steps {
             if takes {
@@ -60,7 +60,7 @@ proptest! {
 
 #[test]
 fn threads_never_have_the_same_slot() {
-    let extents = Extents::new([Class { bytes: 8, count: 70 }], [Word::FREE; 3]);
+    let extents = Extents::new([Class { bytes: 8, count: 70 }], Word::free::<3>());
     let owners: Vec<AtomicU32> = (0..70).map(|_| AtomicU32::new(0)).collect();
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -85,11 +85,11 @@ fn threads_never_have_the_same_slot() {
 #[test]
 fn slots_beyond_the_memory_or_without_a_bit_are_not_used() {
     let mut memory = [0; 100];
-    let extents = Extents::new([Class { bytes: 32, count: 64 }], [Word::FREE; 2]);
+    let extents = Extents::new([Class { bytes: 32, count: 64 }], Word::free::<2>());
     let target = MemoryTarget::new(&mut memory, extents);
     assert_eq!(target.capacity(), 96);
     assert_eq!((0..9).filter(|_| target.store(&[1; 32]).is_ok()).count(), 3);
-    let extents = Extents::new([Class { bytes: 1, count: 1000 }], [Word::FREE; 2]);
+    let extents = Extents::new([Class { bytes: 1, count: 1000 }], Word::free::<2>());
     assert_eq!((0..1000).filter_map(|_| extents.take(1)).count(), 64);
     assert!(!extents.give_back(64));
 }
