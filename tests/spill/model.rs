@@ -64,7 +64,8 @@ fn run(target: &dyn SpillTarget, faults: Option<&Faulty>, policy: Policy, steps:
                     model.push_back(next);
                     next += 1;
                 }
-                Err(TrySpillSendError::Full) => assert_eq!(model.len(), 24),
+                // And one may be in front, that memory was missing for.
+                Err(TrySpillSendError::Full) => assert!((24..=25).contains(&model.len())),
                 Err(error) => assert_eq!(error, TrySpillSendError::Memory),
             },
             Step::SendLease => {
@@ -77,7 +78,7 @@ fn run(target: &dyn SpillTarget, faults: Option<&Faulty>, policy: Policy, steps:
                         next += 1;
                     }
                     Err(error) => {
-                        assert_eq!((error.is_full(), model.len()), (true, 24));
+                        assert!(error.is_full() && (24..=25).contains(&model.len()));
                         assert_eq!(*error.into_inner().redeem().expect("it is whole"), bytes);
                     }
                 }
