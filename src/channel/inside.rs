@@ -1,7 +1,8 @@
 //! A look at a value that waits in a channel, with leave to put another one in its place.
 //!
 //! Values have numbers: so many have left the store before it. A value keeps its number until it is received, whatever
-//! comes and goes meanwhile, so who has seen one finds it again, or that it is gone, in constant time.
+//! comes and goes meanwhile, so who has seen one finds it again, or that it is gone, in constant time. (Policies that drop a value
+//! on its way in count it, too, and then the numbers of all others change. Who finds a value compares it with the one it looks for.)
 
 use super::Channel;
 use super::state::State;

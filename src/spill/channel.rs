@@ -1,6 +1,7 @@
 //! The channel, and sending.
 
 use core::fmt;
+use core::pin::pin;
 
 use super::error::{SpillSendError, TrySpillSendError};
 use super::landing::Landing;
@@ -11,6 +12,7 @@ use super::step::Stepper;
 use crate::arena::{LeaseMut, Parcel};
 use crate::channel::{Buffered, Channel, ChannelSnapshot, ConstStrategy, Strategy};
 use crate::error::{ClosedError, SendError, TryAllocError, TryReserveError, TrySendError};
+use crate::select;
 use crate::sync::{Locked, RawMutex};
 
 /// A channel of messages that leave the arena when that fills up: as [`Bytes`](crate::channel::Bytes), with a [`Spill`] behind it.
@@ -208,8 +210,8 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// Sends a copy of these bytes, waiting for a slot, and for memory if neither the arena nor the target has any.
     ///
     /// * *Cancel safety:* dropping the future sends nothing, and nothing stays allocated.
-    /// * *Order:* in the line of the channel, then in the line for memory.
-    /// * *Wake-ups:* one for a slot, one for memory.
+    /// * *Order:* in the line of the channel, then in the line for memory. Who waits for room in the target may be overtaken there.
+    /// * *Wake-ups:* one for a slot, one for memory; one each time an extent was freed.
     /// * *Interrupts:* as [`try_send`](Self::try_send).
     /// * *Cost:* as [`try_send_bytes`](Self::try_send_bytes).
     ///
@@ -220,10 +222,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         let permit = self.queue.reserve().await.map_err(|ClosedError| SpillSendError::Closed)?;
         let slot = match self.place_bytes(bytes) {
             Some(slot) => slot,
-            None => {
-                let memory = self.place.arena().alloc(bytes.len()).await;
-                copied(memory.map_err(|_| SpillSendError::TooLarge)?, bytes)
-            }
+            None => self.place_bytes_later(bytes).await?,
         };
         permit.send(slot);
         Ok(())
@@ -250,24 +249,42 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         in_arena().ok().map(|memory| copied(memory, bytes))
     }
 
+    /// The same, waiting for room in either.
+    async fn place_bytes_later(&self, bytes: &[u8]) -> Result<Slot<'a, M>, SpillSendError> {
+        // From here on no extent is freed unnoticed.
+        let mut freed = self.place.freed.subscribe();
+        let mut memory = pin!(self.place.arena().alloc(bytes.len()));
+        loop {
+            if let Some(slot) = self.place_bytes(bytes) {
+                return Ok(slot);
+            }
+            select! {
+                biased;
+                memory = memory.as_mut() => {
+                    return Ok(copied(memory.map_err(|_| SpillSendError::TooLarge)?, bytes));
+                }
+                _ = freed.recv() => {}
+            }
+        }
+    }
+
     /// Moves a payload out, if the target takes it.
     fn put_away(&self, parcel: Parcel<'a, M>) -> Slot<'a, M> {
         match self.copy_out(&parcel) {
-            Some(spilled) => Slot(Content::Spilled(spilled)),
-            None => Slot(Content::Resting(parcel)),
+            Ok(spilled) => Slot(Content::Spilled(spilled)),
+            Err(_) => Slot(Content::Resting(parcel)),
         }
     }
 
     /// Copies a payload that stays at rest to the target.
-    pub(super) fn copy_out(&self, parcel: &Parcel<'a, M>) -> Option<Spilled<'a, M>> {
+    pub(super) fn copy_out(&self, parcel: &Parcel<'a, M>) -> Result<Spilled<'a, M>, Stays> {
         // A payload that is damaged stays, and its receiver is told. One without bytes takes no memory, and one of a larger arena
         // could not be read back.
-        let lease = parcel.share()?.redeem().ok()?;
-        let goes = !lease.is_empty() && self.place.arena().can_hold(lease.len());
-        if !goes {
-            return None;
+        let lease = parcel.share().and_then(|share| share.redeem().ok()).ok_or(Stays::AnyHow)?;
+        if lease.is_empty() || !self.place.arena().can_hold(lease.len()) {
+            return Err(Stays::AnyHow);
         }
-        self.store(&lease)
+        self.store(&lease).ok_or(Stays::Refused)
     }
 
     /// Stores bytes in the target, if it takes them, and they can be had back.
@@ -313,6 +330,14 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     pub fn snapshot(&self) -> ChannelSnapshot {
         self.queue.snapshot()
     }
+}
+
+/// Why a payload stays in the arena.
+pub(super) enum Stays {
+    /// It cannot go out, or need not.
+    AnyHow,
+    /// The target does not take it.
+    Refused,
 }
 
 impl<'a, M: RawMutex> Slot<'a, M> {

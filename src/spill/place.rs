@@ -7,14 +7,14 @@ use super::slot::Far;
 use super::snapshot::SpillSnapshot;
 use super::target::{SpillError, SpillTarget};
 use crate::arena::ArenaRef;
-use crate::channel::AnyArena;
+use crate::channel::{AnyArena, Broadcast, Channel, DropOldest};
 use crate::sync::{Locked, RawMutex};
 
 /// An arena, the target that its payloads go to, and from when on: shared by all channels that spill there.
 ///
 /// Put it into a `static`, or beside the arena; it is used through shared references.
 ///
-/// *Memory:* seven words, and 48 bytes of counters.
+/// *Memory:* a small channel, seven words, and 48 bytes of counters.
 ///
 /// See [`SpillBytes`](super::SpillBytes) for an example.
 pub struct Spill<'a, M: RawMutex> {
@@ -24,6 +24,8 @@ pub struct Spill<'a, M: RawMutex> {
     /// Of channels of no particular importance.
     pub(super) level: Level,
     books: Locked<M, Books>,
+    /// Tells senders that wait for it that an extent was freed.
+    pub(super) freed: Channel<M, (), Broadcast<1, DropOldest>>,
 }
 
 /// Under a lock that is taken inside of a channel's, and holds no other one.
@@ -78,7 +80,14 @@ impl<'a, M: RawMutex> Spill<'a, M> {
             full: 0,
             failed: 0,
         };
-        Self { arena, target, marks, level: Level::new(), books: Locked::new(books) }
+        Self {
+            arena,
+            target,
+            marks,
+            level: Level::new(),
+            books: Locked::new(books),
+            freed: Channel::new(),
+        }
     }
 
     /// The arena.
@@ -168,12 +177,21 @@ impl<'a, M: RawMutex> Spill<'a, M> {
         });
         if !is_read {
             // SAFETY: its only owner gives it up, and nobody else reads it.
-            unsafe { self.target().free(extent) };
+            unsafe { self.free(extent) };
         }
     }
 
-    /// Begins to read an extent whose owner stays where it is, for now; `false` if another one is being read. To be called while
-    /// nobody can take the owner away: under its channel's lock.
+    /// # Safety
+    /// As for the target's `free`.
+    unsafe fn free(&self, extent: u32) {
+        // SAFETY: passed on.
+        unsafe { self.target().free(extent) };
+        // If nobody waits, or has not come to look since the last time, that changes nothing.
+        let _ = self.freed.try_send(());
+    }
+
+    /// Notes down that an extent is being read whose owner stays where it is, for now, until [`Reading`] is dropped; `false` if another one is
+    /// being read. To be called while nobody can take the owner away: under its channel's lock.
     pub(super) fn begin_to_read(&self, extent: u32) -> bool {
         self.books.with(|books| {
             let free = books.reading.is_none();
@@ -183,13 +201,17 @@ impl<'a, M: RawMutex> Spill<'a, M> {
             free
         })
     }
+}
 
-    /// Ends it.
-    pub(super) fn end_reading(&self) {
-        let left = self.books.with(|books| books.reading.take());
+/// Ends a read when it is dropped.
+pub(super) struct Reading<'s, 'a, M: RawMutex>(pub(super) &'s Spill<'a, M>);
+
+impl<M: RawMutex> Drop for Reading<'_, '_, M> {
+    fn drop(&mut self) {
+        let left = self.0.books.with(|books| books.reading.take());
         if let Some((extent, true)) = left {
             // SAFETY: its owner has gone, and left it to the reader, who is done with it.
-            unsafe { self.target().free(extent) };
+            unsafe { self.0.free(extent) };
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Receiving: one at a time has the turn, takes what is next, and gets the bytes for it.
+//! Receiving: from a target that lends all, one takes what is next, as of any channel. From another one it may have to be copied
+//! back: then one at a time has the turn, takes what is next, and gets the bytes for it.
 //!
 //! ```text
 //!   turn ──► front, or else the queue ──► in the arena, or lent: received
@@ -15,6 +16,7 @@ use super::channel::SpillBytes;
 use super::error::{SpillRecvError, TrySpillRecvError};
 use super::landing::Landed;
 use super::message::Message;
+use super::place::Way;
 use super::slot::{Content, Slot, Spilled};
 use super::target::SpillError;
 use crate::arena::LeaseMut;
@@ -82,17 +84,9 @@ impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Turn<'c, 'a, M, S> {
 
     /// What is next, which may need memory.
     fn open(&self, slot: Slot<'a, M>) -> Result<Opened<'_, 'c, 'a, M, S>, SpillError> {
-        let spilled = match slot.0 {
-            Content::Resting(parcel) => {
-                let lease = parcel.redeem().map_err(|_| SpillError::Damaged)?;
-                return Ok(Opened::Message(Message::leased(lease)));
-            }
-            Content::Spilled(spilled) => spilled,
-        };
-        Ok(match spilled.view() {
-            // SAFETY: just returned for it.
-            Some(bytes) => Opened::Message(unsafe { Message::lent(spilled, bytes) }?),
-            None => Opened::Taken(Taken { turn: self, spilled: ManuallyDrop::new(spilled) }),
+        Ok(match open(slot)? {
+            Ok(message) => Opened::Message(message),
+            Err(far) => Opened::Taken(Taken { turn: self, spilled: ManuallyDrop::new(far) }),
         })
     }
 }
@@ -103,6 +97,33 @@ enum Opened<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
     Taken(Taken<'t, 'c, 'a, M, S>),
 }
 
+/// A message, or what has to be copied back for it.
+fn open<'c, 'a, M: RawMutex>(
+    slot: Slot<'a, M>,
+) -> Result<Result<Message<'c, 'a, M>, Spilled<'a, M>>, SpillError> {
+    let spilled = match slot.0 {
+        Content::Resting(parcel) => {
+            let lease = parcel.redeem().map_err(|_| SpillError::Damaged)?;
+            return Ok(Ok(Message::leased(lease)));
+        }
+        Content::Spilled(spilled) => spilled,
+    };
+    match spilled.view() {
+        // SAFETY: just returned for it.
+        Some(bytes) => unsafe { Message::lent(spilled, bytes) }.map(Ok),
+        None => Ok(Err(spilled)),
+    }
+}
+
+/// A message of a target that lends all.
+fn open_lent<'c, 'a, M: RawMutex>(slot: Slot<'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
+    open(slot)?.map_err(|spilled| {
+        // It has lost it.
+        spilled.end(Way::Lost);
+        SpillError::Damaged
+    })
+}
+
 impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// Receives, waiting for a message, and for memory if it has to be copied back into the arena and there is none.
     ///
@@ -110,13 +131,17 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     ///
     /// * *Cancel safety:* dropping the future loses nothing: a message that was taken, and waits for memory, is received next.
     /// * *Order:* receivers that wait are served in the order of their first polls. One that waits for memory holds up the others.
-    /// * *Wake-ups:* one for its turn, one for a message, one for memory.
+    /// * *Wake-ups:* one for a message; if the target does not lend, one more for its turn, and one for memory.
     /// * *Interrupts:* as [`try_recv`](Self::try_recv).
     /// * *Cost:* as there; about forty words.
     ///
     /// # Errors
     /// [`SpillRecvError`]. After `Lost` the next call goes on behind that message.
     pub async fn recv(&self) -> Result<Message<'_, 'a, M>, SpillRecvError> {
+        if self.place.target().lends() {
+            let slot = self.queue.recv().await.map_err(|RecvError| SpillRecvError::Closed)?;
+            return open_lent(slot).map_err(SpillRecvError::Lost);
+        }
         // It is never closed.
         let _ = self.turn.send(()).await;
         let turn = Turn(self);
@@ -150,31 +175,29 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// arena.
     ///
     /// * *Cancel safety:* there is nothing to cancel: it returns at once.
-    /// * *Order:* the oldest message. While another receiver has its turn, there is nothing for this one.
+    /// * *Order:* the oldest message. If the target does not lend, there is nothing for this one while another receiver has its turn: to it a
+    ///   channel may look empty that is not.
     /// * *Wake-ups:* the sender that has waited longest, if one waits for the slot; and the receiver that has.
     /// * *Interrupts:* as safe there as the lock and the target's calls are.
-    /// * *Cost:* two critical sections more than [`Bytes::try_recv`](crate::channel::Bytes::try_recv). What was spilled is read once, for its
-    ///   checksum, and copied if the target does not lend it.
+    /// * *Cost:* that of [`Bytes::try_recv`](crate::channel::Bytes::try_recv). What was spilled is read once, for its checksum. If the target does
+    ///   not lend, three critical sections more, and a copy.
     ///
     /// # Errors
     /// [`TrySpillRecvError`]. `Memory` loses nothing: the next call finds the same message.
     pub fn try_recv(&self) -> Result<Message<'_, 'a, M>, TrySpillRecvError> {
+        if self.place.target().lends() {
+            return open_lent(self.take()?).map_err(TrySpillRecvError::Lost);
+        }
         if self.turn.try_send(()).is_err() {
             return Err(TrySpillRecvError::Empty);
         }
         let turn = Turn(self);
         let taken = match turn.given_up() {
             Some(taken) => taken,
-            None => {
-                let slot = self.queue.try_recv().map_err(|error| match error {
-                    TryRecvError::Empty => TrySpillRecvError::Empty,
-                    TryRecvError::Closed => TrySpillRecvError::Closed,
-                })?;
-                match turn.open(slot).map_err(TrySpillRecvError::Lost)? {
-                    Opened::Message(message) => return Ok(message),
-                    Opened::Taken(taken) => taken,
-                }
-            }
+            None => match turn.open(self.take()?).map_err(TrySpillRecvError::Lost)? {
+                Opened::Message(message) => return Ok(message),
+                Opened::Taken(taken) => taken,
+            },
         };
         let back = match self.place.arena().try_alloc(taken.len()) {
             Ok(memory) => taken.into_arena(memory),
@@ -185,5 +208,13 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
             },
         };
         back.map_err(TrySpillRecvError::Lost)
+    }
+
+    /// What is next in the queue.
+    fn take(&self) -> Result<Slot<'a, M>, TrySpillRecvError> {
+        self.queue.try_recv().map_err(|error| match error {
+            TryRecvError::Empty => TrySpillRecvError::Empty,
+            TryRecvError::Closed => TrySpillRecvError::Closed,
+        })
     }
 }

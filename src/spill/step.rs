@@ -27,13 +27,13 @@
 //! | a step that moves out | a share of the payload, in hand; then the new extent, until it is in the place |
 //! | a step that moves back | the memory, until it is in the place; and the extent, if its owner has gone |
 
-use super::channel::SpillBytes;
-use super::place::Way;
+use super::channel::{SpillBytes, Stays};
+use super::place::{Reading, Way};
 use super::slot::{Content, Far, Slot, Spilled};
 use crate::arena::Parcel;
 use crate::channel::Strategy;
 use crate::channel::inside::Inside;
-use crate::sync::RawMutex;
+use crate::sync::{Locked, RawMutex};
 
 /// What a look at a message costs of the budget, in bytes.
 const LOOK: usize = 32;
@@ -49,6 +49,29 @@ pub(super) struct Stepper {
 
 impl Stepper {
     pub(super) const IDLE: Self = Self { busy: false, next: None };
+}
+
+/// The only step at a time. Dropped, another one may begin.
+struct Going<'s, M: RawMutex> {
+    stepper: &'s Locked<M, Stepper>,
+    next: Option<u32>,
+}
+
+impl<'s, M: RawMutex> Going<'s, M> {
+    fn begin(stepper: &'s Locked<M, Stepper>) -> Option<Self> {
+        let next = stepper.with(|Stepper { busy, next }| {
+            let begun = !core::mem::replace(busy, true);
+            begun.then_some(*next)
+        })?;
+        Some(Self { stepper, next })
+    }
+}
+
+impl<M: RawMutex> Drop for Going<'_, M> {
+    fn drop(&mut self) {
+        let next = self.next;
+        self.stepper.with(|stepper| *stepper = Stepper { busy: false, next });
+    }
 }
 
 /// What a [`step`](SpillBytes::step) has done.
@@ -104,19 +127,13 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// ```
     pub fn step(&self, budget: usize) -> Stepped {
         let mut stepped = Stepped::default();
-        let begun = self.stepper.with(|stepper| {
-            let begun = !stepper.busy;
-            stepper.busy = true;
-            begun.then_some(stepper.next)
-        });
-        let Some(mut next) = begun else { return stepped };
+        let Some(mut going) = Going::begin(&self.stepper) else { return stepped };
         let mut left = budget;
         if self.is_above() {
-            self.move_out(&mut next, &mut left, &mut stepped);
+            self.move_out(&mut going.next, &mut left, &mut stepped);
         } else {
             self.move_back(&mut left, &mut stepped);
         }
-        self.stepper.with(|stepper| *stepper = Stepper { busy: false, next });
         stepped
     }
 
@@ -142,15 +159,24 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
                 Seen::Pass => {}
                 Seen::This(share) => {
                     let len = share.len();
-                    let Some(spilled) = self.copy_out(&share) else { break };
-                    let replaced = self.replace_resting(number, &share, spilled);
-                    if let Content::Resting(parcel) = replaced.0 {
-                        drop((parcel, share));
-                        self.place.count_moved();
-                        stepped.out += 1;
-                        stepped.bytes_out += len;
+                    match self.copy_out(&share) {
+                        Ok(spilled) => {
+                            let replaced = self.replace_resting(number, &share, spilled);
+                            if let Content::Resting(parcel) = replaced.0 {
+                                drop((parcel, share));
+                                self.place.count_moved();
+                                stepped.out += 1;
+                                stepped.bytes_out += len;
+                            }
+                            *left = left.saturating_sub(len);
+                        }
+                        Err(Stays::AnyHow) => {}
+                        Err(Stays::Refused) => {
+                            // A shorter one may fit, but not now: the device may have failed.
+                            *next = Some(number.wrapping_sub(1));
+                            return;
+                        }
                     }
-                    *left = left.saturating_sub(len);
                     if !self.is_above() {
                         break;
                     }
@@ -193,8 +219,9 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             let number = first.wrapping_add(ahead);
             let seen = self.queue.inside(|mut inside| self.begin_to_read(&mut inside, number));
             let Seen::This(far) = seen else { continue };
+            let reading = Reading(self.place);
             let goes_on = self.read_back(number, far, left, stepped);
-            self.place.end_reading();
+            drop(reading);
             if !goes_on {
                 return;
             }

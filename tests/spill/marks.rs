@@ -1,5 +1,7 @@
 //! When payloads go out, and where they are then.
 
+use std::task::Poll;
+
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Unlimited};
 use cloakroom::spill::{
@@ -9,7 +11,7 @@ use cloakroom::spill::{
 use cloakroom::std_layer::block_on;
 use cloakroom::std_layer::spill::{MemfdTarget, bounded};
 
-use crate::fixture::{Faulty, Lock, Mood, assert_clean, message, slots};
+use crate::fixture::{Faulty, Lock, Mood, assert_clean, message, poll, slots};
 
 type Ring<'a> = SpillBytes<'a, Lock, Buffered<64>>;
 
@@ -240,4 +242,30 @@ fn lent_bytes_stay_until_they_are_dropped() {
     drop(first);
     assert_clean(spill.snapshot());
     assert_eq!(spill.snapshot().lent, 49);
+}
+
+/// Senders that wait as the arena and the target are full go on when either has room; each finds out what is free for it.
+#[test]
+fn senders_wait_for_room_in_either() {
+    let (arena, target) =
+        (Arena::<Lock, 4, 64, 8>::new(), MemfdTarget::new(slots(4, 64)).expect("memory"));
+    let spill = Spill::over(&arena, &target, Watermarks::new(100, 50));
+    let channel = Ring::new(&spill, Policy::ColdFirst);
+    let wall = arena.try_alloc(4 * 64).expect("memory");
+    for number in 0..4 {
+        channel.try_send_bytes(&[number; 64]).expect("room in the target");
+    }
+    assert_eq!(channel.try_send_bytes(&[9; 64]), Err(TrySpillSendError::Memory));
+    let [long, short, other] = [[4; 200].as_slice(), &[5; 64], &[6; 64]];
+    let mut sends = [long, short, other].map(|bytes| Box::pin(channel.send_bytes(bytes)));
+    let mut poll_all = || sends.each_mut().map(|send| poll(send.as_mut()).is_ready());
+    assert_eq!(poll_all(), [false; 3]);
+    assert_eq!(*channel.try_recv().expect("a message"), [0; 64]);
+    // The first that looks has what is free, but not if that is too short for it.
+    assert_eq!(poll_all(), [false, true, false]);
+    drop(wall);
+    let Poll::Ready(Ok(())) = poll(sends[0].as_mut()) else { panic!("there is memory") };
+    for bytes in [[1; 64].as_slice(), &[2; 64], &[3; 64], &[5; 64], &[4; 200]] {
+        assert_eq!(&*channel.try_recv().expect("a message"), bytes);
+    }
 }

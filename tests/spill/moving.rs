@@ -101,7 +101,10 @@ fn a_target_that_fails_leaves_what_waits_where_it_is() {
     }
     let wall = arena.try_alloc(64).expect("memory");
     target.set(Mood::Broken);
-    assert_eq!((channel.step(usize::MAX).out, spill.snapshot().failed), (0, 1));
+    // One after the other, a call each.
+    for failed in 1..=3 {
+        assert_eq!((channel.step(usize::MAX).out, spill.snapshot().failed), (0, failed));
+    }
     target.set(Mood::Well);
     assert_eq!(channel.step(usize::MAX).out, 2);
     drop(wall);
@@ -115,6 +118,26 @@ fn a_target_that_fails_leaves_what_waits_where_it_is() {
     target.set(Mood::Well);
     assert_eq!(*channel.try_recv().expect("a message"), [2; 64]);
     assert_clean(spill.snapshot());
+}
+
+/// A message without bytes, or one that the target has no room for, is passed over.
+#[test]
+fn what_cannot_go_out_does_not_keep_the_others_in() {
+    let arena = Arena::<Lock, 10, 64, 16>::new();
+    let target = MemfdTarget::new(slots(8, 64)).expect("memory");
+    let spill = Spill::over(&arena, &target, Watermarks::new(70, 10));
+    let channel = Ring::new(&spill, Policy::ColdFirst);
+    for (number, length) in [64, 64, 100, 0].into_iter().enumerate() {
+        channel.try_send_bytes(&vec![number as u8; length]).expect("room");
+    }
+    let wall = arena.try_alloc(4 * 64).expect("memory");
+    // The long one, then those before it.
+    let stepped = [(); 3].map(|()| channel.step(usize::MAX).out);
+    assert_eq!((stepped, spill.snapshot().full), ([0, 2, 0], 2));
+    drop(wall);
+    for (number, length) in [64, 64, 100, 0].into_iter().enumerate() {
+        assert_eq!(*channel.try_recv().expect("a message"), vec![number as u8; length]);
+    }
 }
 
 /// A payload that is being copied out can be received, and is not received again.
