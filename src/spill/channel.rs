@@ -193,12 +193,22 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// * *Order:* as [`try_send`](Self::try_send).
     /// * *Wake-ups:* as there.
     /// * *Interrupts:* as there.
-    /// * *Cost:* a slot is reserved; then an allocation and a copy, or a pass for the checksum and a copy to the target.
+    /// * *Cost:* below the mark, a look at the arena, an allocation, a copy and a `try_send`. Otherwise a slot is reserved; then a pass for the
+    ///   checksum, and a copy to the target.
     ///
     /// # Errors
     /// [`TrySpillSendError::Memory`] when neither the arena nor the target has room.
     pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySpillSendError> {
         self.check_len(bytes)?;
+        if !self.is_above() {
+            if let Ok(memory) = self.place.arena().try_alloc(bytes.len()) {
+                return match self.queue.try_send(copied(memory, bytes)) {
+                    Ok(_) => Ok(()),
+                    Err(TrySendError::Full(_)) => Err(TrySpillSendError::Full),
+                    Err(TrySendError::Closed(_)) => Err(TrySpillSendError::Closed),
+                };
+            }
+        }
         let permit = self.queue.try_reserve().map_err(|error| match error {
             TryReserveError::Full => TrySpillSendError::Full,
             TryReserveError::Closed => TrySpillSendError::Closed,
@@ -252,7 +262,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// The same, waiting for room in either.
     async fn place_bytes_later(&self, bytes: &[u8]) -> Result<Slot<'a, M>, SpillSendError> {
         // From here on no extent is freed unnoticed.
-        let mut freed = self.place.freed.subscribe();
+        let mut room = self.place.wait_for_room();
         let mut memory = pin!(self.place.arena().alloc(bytes.len()));
         loop {
             if let Some(slot) = self.place_bytes(bytes) {
@@ -263,7 +273,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
                 memory = memory.as_mut() => {
                     return Ok(copied(memory.map_err(|_| SpillSendError::TooLarge)?, bytes));
                 }
-                _ = freed.recv() => {}
+                _ = room.freed.recv() => {}
             }
         }
     }

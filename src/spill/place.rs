@@ -1,13 +1,15 @@
 //! What the channels of an arena share: the target, the marks, and the books.
 
 use core::fmt;
+use core::sync::atomic::fence;
 
 use super::marks::{Level, Watermarks};
 use super::slot::Far;
 use super::snapshot::SpillSnapshot;
 use super::target::{SpillError, SpillTarget};
 use crate::arena::ArenaRef;
-use crate::channel::{AnyArena, Broadcast, Channel, DropOldest};
+use crate::channel::{AnyArena, Broadcast, Channel, DropOldest, Subscriber};
+use crate::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use crate::sync::{Locked, RawMutex};
 
 /// An arena, the target that its payloads go to, and from when on: shared by all channels that spill there.
@@ -25,8 +27,12 @@ pub struct Spill<'a, M: RawMutex> {
     pub(super) level: Level,
     books: Locked<M, Books>,
     /// Tells senders that wait for it that an extent was freed.
-    pub(super) freed: Channel<M, (), Broadcast<1, DropOldest>>,
+    freed: Freed<M>,
+    /// How many there are.
+    waiting: AtomicU32,
 }
+
+type Freed<M> = Channel<M, (), Broadcast<1, DropOldest>>;
 
 /// Under a lock that is taken inside of a channel's, and holds no other one.
 struct Books {
@@ -87,6 +93,7 @@ impl<'a, M: RawMutex> Spill<'a, M> {
             level: Level::new(),
             books: Locked::new(books),
             freed: Channel::new(),
+            waiting: AtomicU32::new(0),
         }
     }
 
@@ -186,8 +193,21 @@ impl<'a, M: RawMutex> Spill<'a, M> {
     unsafe fn free(&self, extent: u32) {
         // SAFETY: passed on.
         unsafe { self.target().free(extent) };
-        // If nobody waits, or has not come to look since the last time, that changes nothing.
-        let _ = self.freed.try_send(());
+        // Sequentially consistent with the fence in `wait_for_room`: a sender that is not counted yet finds this extent free.
+        fence(SeqCst);
+        if self.waiting.load(Relaxed) > 0 {
+            // To each of them; nobody else hears it.
+            let _ = self.freed.try_send(());
+        }
+    }
+
+    /// Waits for extents to be freed, from now on.
+    pub(super) fn wait_for_room(&self) -> Room<'_, 'a, M> {
+        let room = Room { place: self, freed: self.freed.subscribe() };
+        self.waiting.fetch_add(1, Relaxed);
+        // See `free`: what is looked at after this has all that was freed by who has not seen this.
+        fence(SeqCst);
+        room
     }
 
     /// Notes down that an extent is being read whose owner stays where it is, for now, until [`Reading`] is dropped; `false` if another one is
@@ -200,6 +220,19 @@ impl<'a, M: RawMutex> Spill<'a, M> {
             }
             free
         })
+    }
+}
+
+/// The wait of a sender for room in the target.
+pub(super) struct Room<'s, 'a, M: RawMutex> {
+    place: &'s Spill<'a, M>,
+    pub(super) freed: Subscriber<&'s Freed<M>>,
+}
+
+impl<M: RawMutex> Drop for Room<'_, '_, M> {
+    fn drop(&mut self) {
+        // Relaxed: a word too much reaches nobody.
+        self.place.waiting.fetch_sub(1, Relaxed);
     }
 }
 
