@@ -5,7 +5,7 @@ use core::pin::pin;
 
 use super::error::{SpillSendError, TrySpillSendError};
 use super::landing::Landing;
-use super::marks::{Level, Policy};
+use super::marks::{Level, Look, Policy};
 use super::place::Spill;
 use super::slot::{Content, Slot, Spilled};
 use super::step::Stepper;
@@ -97,14 +97,17 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
 
     /// Whether payloads of this channel go out now.
     pub fn is_above(&self) -> bool {
-        match self.policy {
-            Policy::Never => false,
-            Policy::ColdFirst => self.place.is_above(),
-            Policy::Priority(importance) => {
-                let Spill { marks, .. } = *self.place;
-                self.level.is_above(self.place.arena(), marks, importance)
-            }
-        }
+        self.goes_out(Look::Exact)
+    }
+
+    fn goes_out(&self, look: Look) -> bool {
+        let Spill { marks, ref level, .. } = *self.place;
+        let (level, importance) = match self.policy {
+            Policy::Never => return false,
+            Policy::ColdFirst => (level, 0),
+            Policy::Priority(importance) => (&self.level, importance),
+        };
+        level.is_above(self.place.arena(), marks, importance, look)
     }
 
     /// Sends a payload at once or not at all.
@@ -136,7 +139,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         &self,
         parcel: Parcel<'a, M>,
     ) -> Result<(), TrySendError<Parcel<'a, M>>> {
-        if !self.is_above() {
+        if !self.goes_out(Look::Cheap) {
             let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
             return sent.map(drop).map_err(|error| error.map(Slot::into_resting));
         }
@@ -179,7 +182,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     pub async fn send_parcel(&self, parcel: Parcel<'a, M>) -> Result<(), SendError<Parcel<'a, M>>> {
         match self.queue.reserve().await {
             // As it is now, and not as it was before the wait.
-            Ok(permit) if self.is_above() => permit.send(self.put_away(parcel)),
+            Ok(permit) if self.goes_out(Look::Cheap) => permit.send(self.put_away(parcel)),
             Ok(permit) => permit.send(Slot(Content::Resting(parcel))),
             Err(ClosedError) => return Err(SendError(parcel)),
         };
@@ -200,7 +203,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// [`TrySpillSendError::Memory`] when neither the arena nor the target has room.
     pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySpillSendError> {
         self.check_len(bytes)?;
-        if !self.is_above() {
+        if !self.goes_out(Look::Cheap) {
             if let Ok(memory) = self.place.arena().try_alloc(bytes.len()) {
                 return match self.queue.try_send(copied(memory, bytes)) {
                     Ok(_) => Ok(()),
@@ -247,7 +250,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// Bytes in the arena or in the target, if there is room in either.
     fn place_bytes(&self, bytes: &[u8]) -> Option<Slot<'a, M>> {
         let in_arena = || self.place.arena().try_alloc(bytes.len());
-        let memory = if self.is_above() { Err(TryAllocError::Full) } else { in_arena() };
+        let memory = if self.goes_out(Look::Cheap) { Err(TryAllocError::Full) } else { in_arena() };
         if let Ok(memory) = memory {
             return Some(copied(memory, bytes));
         }

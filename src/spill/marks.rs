@@ -2,12 +2,12 @@
 
 use crate::arena::{ArenaRef, FULL};
 use crate::sync::RawMutex;
-use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 /// How full an arena may get, in percent of its pages, and of its descriptors: whichever are scarcer count.
 ///
 /// From `high` on payloads go out, until it is below `low`. In between it stays as it was, so that a level near to a mark does not
-/// send every other payload out.
+/// send every other payload out. With `std`, up to fifteen more may go out when it is below, as threads keep memory aside that is free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Watermarks {
@@ -57,11 +57,26 @@ pub enum Policy {
 }
 
 /// Whether the arena is above a mark, with what it was before.
-pub(super) struct Level(AtomicBool);
+pub(super) struct Level {
+    above: AtomicBool,
+    /// Looks since an exact one.
+    looks: AtomicU8,
+}
+
+/// How a look is made. The two differ with `std`, where threads put memory aside that is free, but counts as in use until it is brought
+/// back; that costs as much as a message does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// For each message: an arena that seems to be above a mark still is looked at exactly one time in sixteen only.
+    Cheap,
+    Exact,
+}
+
+const INEXACT: u8 = 15;
 
 impl Level {
     pub(super) const fn new() -> Self {
-        Self(AtomicBool::new(false))
+        Self { above: AtomicBool::new(false), looks: AtomicU8::new(0) }
     }
 
     /// As it is now.
@@ -70,14 +85,21 @@ impl Level {
         arena: ArenaRef<'_, M>,
         marks: Watermarks,
         importance: u8,
+        look: Look,
     ) -> bool {
-        // Relaxed: a flag that goes with no other data. Two who look at once may find what each of them saw.
-        let was = self.0.load(Relaxed);
+        // Relaxed, all: they go with no other data. Two who look at once may find what each of them saw.
+        let was = self.above.load(Relaxed);
         let mark = if was { marks.low() } else { marks.high(importance) };
-        // What threads have put aside is brought back only if the answer depends on it.
-        let is = arena.load().is_from(mark) && arena.load_exactly().is_from(mark);
+        let seems = arena.load().is_from(mark);
+        let looks = self.looks.load(Relaxed);
+        if seems && was && look == Look::Cheap && looks < INEXACT {
+            self.looks.store(looks + 1, Relaxed);
+            return true;
+        }
+        let is = seems && arena.load_exactly().is_from(mark);
+        self.looks.store(0, Relaxed);
         if is != was {
-            self.0.store(is, Relaxed);
+            self.above.store(is, Relaxed);
         }
         is
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::sync::atomic::fence;
 
-use super::marks::{Level, Watermarks};
+use super::marks::{Level, Look, Watermarks};
 use super::slot::Far;
 use super::snapshot::SpillSnapshot;
 use super::target::{SpillError, SpillTarget};
@@ -108,7 +108,7 @@ impl<'a, M: RawMutex> Spill<'a, M> {
 
     /// Whether payloads of channels with [`Policy::ColdFirst`](super::Policy::ColdFirst) go out now.
     pub fn is_above(&self) -> bool {
-        self.level.is_above(self.arena(), self.marks, 0)
+        self.level.is_above(self.arena(), self.marks, 0, Look::Exact)
     }
 
     /// Its numbers at this moment.

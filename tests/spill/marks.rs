@@ -10,6 +10,7 @@ use cloakroom::spill::{
 };
 use cloakroom::std_layer::block_on;
 use cloakroom::std_layer::spill::{MemfdTarget, bounded};
+use cloakroom::sync::CriticalSectionRawMutex;
 
 use crate::fixture::{Faulty, Lock, Mood, assert_clean, message, poll, slots};
 
@@ -17,10 +18,12 @@ type Ring<'a> = SpillBytes<'a, Lock, Buffered<64>>;
 
 #[test]
 fn payloads_go_out_from_the_high_mark_until_below_the_low_one() {
-    let (arena, target) =
-        (Arena::<Lock, 10, 64, 32>::new(), MemfdTarget::new(slots(64, 64)).expect("memory"));
+    let (arena, target) = (
+        Arena::<CriticalSectionRawMutex, 10, 64, 32>::new(),
+        MemfdTarget::new(slots(64, 64)).expect("memory"),
+    );
     let spill = Spill::over(&arena, &target, Watermarks::new(80, 40));
-    let channel = Ring::new(&spill, Policy::ColdFirst);
+    let channel = SpillBytes::<_, Buffered<64>>::new(&spill, Policy::ColdFirst);
     let send = || channel.try_send_bytes(&[1; 64]).expect("room");
     let used = || arena.snapshot().used();
     for pages in 1..=8 {
@@ -69,6 +72,25 @@ fn a_lease_that_is_sent_above_the_mark_is_freed() {
         assert_eq!(*channel.try_recv().expect("a message"), [number; 64]);
     }
     assert_clean(spill.snapshot());
+}
+
+/// Threads put memory aside that is free: that is not taken for memory in use for long.
+#[test]
+fn what_threads_put_aside_is_soon_found() {
+    let (arena, target) =
+        (Arena::<Lock, 100, 64, 128>::new(), MemfdTarget::new(slots(64, 64)).expect("memory"));
+    let spill = Spill::over(&arena, &target, Watermarks::new(50, 1));
+    let channel = Ring::new(&spill, Policy::ColdFirst);
+    for _ in 0..55 {
+        channel.try_send_bytes(&[1; 64]).expect("room");
+    }
+    while channel.try_recv().is_ok() {}
+    let mut lent = std::iter::from_fn(|| {
+        channel.try_send_bytes(&[1; 64]).expect("room");
+        Some(channel.try_recv().expect("a message").is_lent())
+    });
+    assert!(lent.by_ref().take(16).any(|lent| !lent));
+    assert!(!lent.take(100).any(|lent| lent));
 }
 
 #[test]
