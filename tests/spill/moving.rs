@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloakroom::Arena;
-use cloakroom::channel::Buffered;
+use cloakroom::channel::{Buffered, DropNewest};
 use cloakroom::spill::{Policy, Spill, SpillBytes, Stepped, Watermarks};
 use cloakroom::std_layer::spill::MemfdTarget;
 
@@ -200,6 +200,43 @@ fn what_is_received_while_it_is_moved_back_is_received_once() {
     }
     assert_clean(spill.snapshot());
     assert_eq!(arena.snapshot().live, 1);
+}
+
+/// A policy that drops a value on its way in counts it, and then messages have other numbers: what has been copied is not put in another one's
+/// place.
+#[test]
+fn a_copy_is_put_in_its_own_place_only() {
+    type Dropping = SpillBytes<'static, Lock, Buffered<4, DropNewest>>;
+    let (arena, target) = (leaked(Arena::<Lock, 16, 64, 16>::new()), leaked(Faulty::default()));
+    let spill = leaked(Spill::over(arena, target, Watermarks::new(50, 50)));
+    let channel = leaked(Dropping::new(spill, Policy::ColdFirst));
+    let wall = || arena.try_alloc(10 * 64).expect("memory");
+    for number in 0..4 {
+        channel.try_send_bytes(&[number; 64]).expect("room");
+    }
+    let mut taken = Some(wall());
+    *target.interrupt.lock().unwrap() = Some(Box::new(move || {
+        taken = None;
+        channel.try_send_bytes(&[9; 64]).expect("it is dropped");
+    }));
+    assert_eq!((channel.step(usize::MAX).out, channel.snapshot().dropped), (0, 1));
+
+    // The other way: all are out, and the second one is being read.
+    let taken = wall();
+    assert_eq!(channel.step(usize::MAX).out, 4);
+    drop(taken);
+    *target.interrupt.lock().unwrap() = Some(Box::new(move || {
+        *target.interrupt.lock().unwrap() = Some(Box::new(move || {
+            channel.try_send_bytes(&[9; 64]).expect("it is dropped");
+        }));
+    }));
+    channel.step(usize::MAX);
+    assert_eq!(channel.snapshot().dropped, 2);
+    for number in 0..4 {
+        assert_eq!(*channel.try_recv().expect("a message"), [number; 64]);
+    }
+    assert_clean(spill.snapshot());
+    assert!(!target.is_misused());
 }
 
 fn leaked<T>(value: T) -> &'static T {
