@@ -221,12 +221,14 @@ fn a_copy_is_put_in_its_own_place_only() {
     }));
     assert_eq!((channel.step(usize::MAX).out, channel.snapshot().dropped), (0, 1));
 
-    // The other way: all are out, and the second one is being read.
+    // The other way: all are out, the first one cannot be read, and the second one is being read.
     let taken = wall();
     assert_eq!(channel.step(usize::MAX).out, 4);
     drop(taken);
     *target.interrupt.lock().unwrap() = Some(Box::new(move || {
+        target.set(Mood::Broken);
         *target.interrupt.lock().unwrap() = Some(Box::new(move || {
+            target.set(Mood::Well);
             channel.try_send_bytes(&[9; 64]).expect("it is dropped");
         }));
     }));
