@@ -1,5 +1,6 @@
 //! Receives and sends that are dropped at any moment lose nothing, and leave nothing behind.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -86,6 +87,41 @@ fn a_full_arena_does_not_keep_the_next_message_out() {
         assert_eq!(*channel.try_recv().expect("a message"), [number; 64]);
     }
     assert_clean(spill.snapshot());
+}
+
+/// A target that panics ends that call, and no more: nothing stays taken.
+#[test]
+fn a_target_that_panics_leaves_all_in_order() {
+    let (arena, target) = (Arena::<Lock, 8, 64, 8>::new(), Faulty::default());
+    let spill = Spill::over(&arena, &target, Watermarks::new(75, 50));
+    let channel = Ring::new(&spill, Policy::ColdFirst);
+    let panics = |call: &mut dyn FnMut()| {
+        *target.interrupt.lock().unwrap() = Some(Box::new(|| panic!("as it was told to")));
+        catch_unwind(AssertUnwindSafe(call)).expect_err("it has panicked");
+    };
+    for number in 0..5 {
+        channel.try_send_bytes(&[number; 64]).expect("room");
+    }
+    // While it moves out, and while it stores.
+    let wall = arena.try_alloc(2 * 64).expect("memory");
+    panics(&mut || drop(channel.step(usize::MAX)));
+    assert_eq!(channel.step(usize::MAX).out, 5);
+    let more = arena.try_alloc(4 * 64).expect("memory");
+    panics(&mut || drop(channel.try_send_bytes(&[9; 64])));
+    assert_eq!((channel.len(), spill.snapshot().messages), (5, 5));
+    drop((wall, more));
+    // While it moves back, and while it reads: then that message is gone, and counted.
+    panics(&mut || drop(channel.step(usize::MAX)));
+    assert_eq!((channel.len(), channel.step(33).back), (5, 1));
+    assert_eq!(*channel.try_recv().expect("a message"), [0; 64]);
+    panics(&mut || drop(channel.try_recv()));
+    assert_eq!((spill.snapshot().dropped, spill.snapshot().reconciles()), (1, true));
+    for number in 2..5 {
+        assert_eq!(*channel.try_recv().expect("a message"), [number; 64]);
+    }
+    assert_clean(spill.snapshot());
+    drop(channel);
+    assert_eq!((arena.snapshot().live, target.is_misused()), (0, false));
 }
 
 #[test]
