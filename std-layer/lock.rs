@@ -1,18 +1,9 @@
 //! A lock for threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
 use crate::sync::RawMutex;
-
-/// How often a waiter looks before it gives its time slice away: about a microsecond, several times what
-/// anybody holds a lock of this crate for.
-const LOOKS: u32 = 32;
-/// How often it does that before it goes to sleep: by then the holder is not running, and not about to.
-const YIELDS: u32 = 32;
-/// How long it sleeps at first, and at most.
-const NAPS: [Duration; 2] = [Duration::from_micros(50), Duration::from_millis(1)];
+use crate::sync::thread::wait_until;
 
 /// A lock for threads: one byte. Who finds it held spins for a moment, then lets others run, then sleeps, a
 /// millisecond at most.
@@ -57,24 +48,8 @@ impl StdRawMutex {
 
     #[cold]
     fn contend(&self) {
-        let mut yields = 0;
-        let [mut nap, longest_nap] = NAPS;
-        loop {
-            for _ in 0..LOOKS {
-                // A plain load until it looks free, so that waiters share the cache line.
-                if !self.held.load(Ordering::Relaxed) && self.try_acquire() {
-                    return;
-                }
-                core::hint::spin_loop();
-            }
-            if yields < YIELDS {
-                yields += 1;
-                thread::yield_now();
-            } else {
-                thread::sleep(nap);
-                nap = (nap * 2).min(longest_nap);
-            }
-        }
+        // A plain load until it looks free, so that waiters share the cache line.
+        wait_until(|| !self.held.load(Ordering::Relaxed) && self.try_acquire());
     }
 }
 

@@ -12,7 +12,7 @@ use memmap2::MmapMut;
 
 use crate::arena::ArenaRef;
 use crate::arena::mapped::{Plan, plan};
-use crate::sync::RawMutex;
+use crate::sync::{RawMutex, asymmetric_fence};
 
 /// An arena over mapped memory. The operating system provides each page when it is first used.
 ///
@@ -143,6 +143,7 @@ impl<M: RawMutex> MappedArena<M> {
         page_size: usize,
         descriptors: usize,
     ) -> Result<Self, MapError> {
+        asymmetric_fence::prepare();
         if page_size == 0 {
             return Err(MapError::Sizes);
         }

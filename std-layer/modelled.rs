@@ -39,6 +39,29 @@ unsafe impl RawMutex for StdRawMutex {
     }
 }
 
+/// The lock of a lane, which is not biased here: [`Biased`](crate::sync::biased::Biased) has a model of its own.
+pub(super) struct Lock(OnceLock<loom::sync::Mutex<()>>);
+
+impl Lock {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub(super) fn hold(&self) -> loom::sync::MutexGuard<'_, ()> {
+        self.0.get_or_init(Default::default).lock().expect("no model panics in here")
+    }
+
+    pub(super) fn let_bias(&self, _may_bias: bool) {}
+
+    pub(super) fn enter(&self, _me: u32) -> Option<()> {
+        None
+    }
+
+    pub(super) fn leave(&self) {}
+
+    pub(super) fn settle(&self, _me: u32) {}
+}
+
 /// A number that begins with what a `const` says.
 pub(super) struct AtomicUsize(OnceLock<loom::sync::atomic::AtomicUsize>, usize);
 

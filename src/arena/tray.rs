@@ -32,7 +32,11 @@ use super::pile::Piles;
 use super::word::{Bits, CasWords, LAST_GENERATION};
 use crate::prefetch;
 use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use crate::sync::{RawMutex, SpinRawMutex, const_fn};
+#[cfg(not(any(loom, shuttle)))]
+use crate::sync::biased::{Biased as TrayLock, Held};
+#[cfg(any(loom, shuttle))]
+use crate::sync::spin::{Held, SpinRawMutex as TrayLock};
+use crate::sync::{RawMutex, const_fn, thread};
 
 /// Payloads that change their place in one critical section.
 const CHAIN: usize = 8;
@@ -67,7 +71,7 @@ impl Closings {
 /// Cache lines of its own: other threads hardly touch them.
 #[repr(C, align(64))]
 struct Tray<const MOST: usize> {
-    lock: SpinRawMutex,
+    lock: TrayLock,
     piles: UnsafeCell<Piles<MOST>>,
 }
 
@@ -85,39 +89,42 @@ unsafe impl<const MOST: usize> Sync for Tray<MOST> {}
 impl<const MOST: usize> Tray<MOST> {
     const_fn! {
         const fn new() -> Self {
-            Self { lock: SpinRawMutex::new(), piles: UnsafeCell::new(Piles::EMPTY) }
+            Self { lock: TrayLock::new(), piles: UnsafeCell::new(Piles::EMPTY) }
         }
     }
 
     /// Runs `f` on the piles, unless somebody else is at the tray.
     #[inline]
     fn try_with<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> Option<R> {
+        let _held = self.lock.try_hold()?;
         // SAFETY: the lock is held, and `f` is this module's: none comes back to this tray.
-        self.lock.try_lock(|| f(unsafe { &mut *self.piles.get() }))
+        Some(f(unsafe { &mut *self.piles.get() }))
     }
 
     /// The same, unless somebody else stays there.
     #[inline]
     fn visit<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> Option<R> {
-        if self.lock.is_held() {
-            self.look();
-        }
-        self.try_with(f)
+        let _held = match self.lock.try_hold() {
+            Some(held) => held,
+            None => self.look()?,
+        };
+        // SAFETY: as above.
+        Some(f(unsafe { &mut *self.piles.get() }))
     }
 
-    /// Until it looks free, but not for ever.
+    /// Until it is free, but not for ever.
     #[cold]
-    fn look(&self) {
-        let mut looks = 0;
-        while self.lock.is_held() && looks < LOOKS {
+    fn look(&self) -> Option<Held<'_>> {
+        (0..LOOKS).find_map(|_| {
             crate::sync::pause();
-            looks += 1;
-        }
+            self.lock.try_hold()
+        })
     }
 
     fn with<R>(&self, f: impl FnOnce(&mut Piles<MOST>) -> R) -> R {
+        let _held = self.lock.hold();
         // SAFETY: as above.
-        self.lock.lock(|| f(unsafe { &mut *self.piles.get() }))
+        f(unsafe { &mut *self.piles.get() })
     }
 }
 
@@ -149,7 +156,7 @@ impl Trays {
 
     #[inline]
     fn mine(&self) -> usize {
-        thread::number() % TRAYS
+        thread::number() as usize % TRAYS
     }
 }
 
@@ -317,48 +324,5 @@ impl<M: RawMutex> ArenaRef<'_, M> {
         for class in 0..QUICK {
             while piles.height(class) > 0 && self.lower(piles, class) {}
         }
-    }
-}
-
-/// Numbers for threads, from zero on.
-#[cfg(not(loom))]
-mod thread {
-    use core::cell::Cell;
-    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-    std::thread_local! {
-        /// The number, plus one once it is given.
-        static NUMBER: Cell<usize> = const { Cell::new(0) };
-    }
-
-    #[inline]
-    pub(super) fn number() -> usize {
-        match NUMBER.get() {
-            // Relaxed: any number will do.
-            0 => NUMBER.set(NEXT.fetch_add(1, Relaxed).wrapping_add(1)),
-            number => return number - 1,
-        }
-        NUMBER.get().wrapping_sub(1)
-    }
-}
-
-#[cfg(loom)]
-mod thread {
-    extern crate std;
-
-    use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-    loom::lazy_static! {
-        static ref NEXT: AtomicUsize = AtomicUsize::new(0);
-    }
-
-    loom::thread_local! {
-        static NUMBER: usize = NEXT.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn number() -> usize {
-        NUMBER.with(|number| *number)
     }
 }

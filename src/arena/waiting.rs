@@ -30,13 +30,14 @@ use super::lease::LeaseMut;
 use super::map::Map;
 use super::quota::Home;
 use super::tray::HasTrays;
+use super::word::CasWords;
 use crate::error::{AllocError, AllocTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
-use crate::sync::RawMutex;
 use crate::sync::atomic::Ordering;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State, Token};
+use crate::sync::{RawMutex, asymmetric_fence};
 
 /// Pages a waiter moves for itself before it lets others run.
 const OWN_COMPACTION: usize = 16;
@@ -257,6 +258,9 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
                     // The flag comes first: a payload in hand that this pass goes by is put to rest
                     // either before it is looked at, or by somebody who sees the flag.
                     arena.core().stalled.store(true, Ordering::SeqCst);
+                    if CasWords::<M>::YES && asymmetric_fence::is_there() {
+                        asymmetric_fence::heavy();
+                    }
                     let compaction = arena.compact(OWN_COMPACTION);
                     if compaction.finished && compaction.pages_moved > 0 {
                         changes = Some(this.look());

@@ -24,7 +24,7 @@ use super::map::Map;
 #[cfg(target_has_atomic = "64")]
 use crate::sync::atomic::{AtomicU64, Ordering};
 #[cfg(target_has_atomic = "64")]
-use crate::sync::const_fn;
+use crate::sync::{asymmetric_fence, const_fn};
 
 const COUNT_BITS: u32 = 14;
 /// Where a count sticks: a payload with this many handles is never freed (it leaks instead of being
@@ -275,8 +275,15 @@ impl Word {
     #[inline]
     #[cfg(target_has_atomic = "64")]
     pub(super) fn set_resting(&self, bits: Bits) {
-        // Release publishes the payload and the row to who redeems it; SeqCst, and a swap, as in `update_cas`. It cannot
-        // overwrite anything: nobody else has a handle, and who has a ticket that is no longer good changes nothing.
+        // It cannot overwrite anything: nobody else has a handle, and who has a ticket that is no longer good changes nothing.
+        if asymmetric_fence::is_there() {
+            // Release publishes the payload and the row to who redeems it. The fence is for the case that `update_cas` names; the
+            // waiter there pays for it.
+            self.0.store(bits.to_word(), Ordering::Release);
+            asymmetric_fence::light();
+            return;
+        }
+        // SeqCst, and a swap, as in `update_cas`.
         self.0.swap(bits.to_word(), Ordering::SeqCst);
     }
 

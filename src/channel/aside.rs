@@ -62,6 +62,21 @@ pub trait Aside<T>: Sealed {
     /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
     fn make(&self) -> bool;
 
+    /// Whether the channel's lock is biased to this thread, which is inside then, without taking it, until it leaves.
+    #[inline(always)]
+    fn enter(&self) -> bool {
+        false
+    }
+
+    /// Of who has entered.
+    #[inline(always)]
+    fn leave(&self) {}
+
+    /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
+    /// when this returns. Under the channel's lock, first of all.
+    #[inline(always)]
+    fn settle_bias(&self) {}
+
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
 

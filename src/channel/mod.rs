@@ -197,7 +197,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             return self.state.with(f);
         }
         let mut wants_lanes = false;
-        let result = self.state.with(|state| {
+        let result = self.exclusively(|state| {
             if let Some(returned) = self.aside.recall() {
                 state.take_back(returned);
             }
@@ -218,7 +218,31 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         // To a model checker what threads share begins with its first use. Endpoints are counted before there are threads.
         #[cfg(loom)]
         self.aside.batch();
-        self.state.with(|_| f())
+        self.exclusively(|_| f())
+    }
+
+    /// Runs `f` under the lock, or, if that is biased to this thread, without taking it: see
+    /// [`biased`](crate::sync::biased). Tasks of one thread that wait for each other at each value take it several times for each.
+    #[inline]
+    fn exclusively<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
+        if !self.aside.enter() {
+            return self.state.with(|state| {
+                self.aside.settle_bias();
+                f(state)
+            });
+        }
+        /// Leaves, also when `f` unwinds.
+        struct Inside<'a, T, A: Aside<T>>(&'a A, core::marker::PhantomData<fn(T)>);
+        impl<T, A: Aside<T>> Drop for Inside<'_, T, A> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.leave();
+            }
+        }
+        let _inside = Inside(&self.aside, core::marker::PhantomData::<fn(T)>);
+        // SAFETY: the lock is biased to this thread, so whoever takes it waits in `settle_bias`, before it has touched the state, until
+        // this thread has left. By the rules of `Locked`, `f` does not come back to this lock.
+        f(unsafe { self.state.reach() })
     }
 
     /// Lends to the lanes, if there are any and they are of use. Under the lock, with nothing lent.

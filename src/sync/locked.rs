@@ -33,6 +33,17 @@ impl<M: RawMutex, T> Locked<M, T> {
         self.value.get_mut()
     }
 
+    /// The value, without taking the lock.
+    ///
+    /// # Safety
+    /// Nobody else reaches it for as long as the reference lives, though the lock be free.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // that is what the caller vouches for
+    pub(crate) unsafe fn reach(&self) -> &mut T {
+        // SAFETY: by the caller's word.
+        unsafe { &mut *self.value.get() }
+    }
+
     /// Runs `f` with the lock held.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {

@@ -3,9 +3,17 @@
 //! The atomics come from one place so that the same source runs on hardware, under
 //! `portable-atomic`'s critical-section fallback, and inside the model checkers loom and shuttle.
 
+pub(crate) mod asymmetric_fence;
+#[cfg(all(feature = "std", not(loom)))]
+pub(crate) mod biased;
+#[cfg(loom)]
+#[doc(hidden)]
+pub mod biased;
 pub(crate) mod claim;
 pub(crate) mod locked;
 pub(crate) mod spin;
+#[cfg(any(feature = "std", loom))]
+pub(crate) mod thread;
 pub(crate) mod wait;
 pub(crate) mod waker;
 

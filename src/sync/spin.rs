@@ -37,25 +37,20 @@ impl SpinRawMutex {
         }
     }
 
-    /// Runs `f` with the lock held, if nobody holds it. For threads: it does not mask interrupts.
-    #[cfg(any(feature = "std", loom))]
-    #[inline]
-    pub(crate) fn try_lock<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+    /// Holds the lock, if nobody does. For threads: it does not mask interrupts.
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn try_hold(&self) -> Option<Held<'_>> {
         // Acquire: as in `acquire`.
         let free =
             self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
-        free.then(|| {
-            let _held = Held(self);
-            f()
-        })
+        free.then(|| Held(self))
     }
 
-    /// Whether somebody holds it at this moment.
-    #[cfg(any(feature = "std", loom))]
-    #[inline]
-    pub(crate) fn is_held(&self) -> bool {
-        // A hint.
-        self.held.load(Ordering::Relaxed)
+    /// Waits until it is free. As above.
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn hold(&self) -> Held<'_> {
+        self.acquire();
+        Held(self)
     }
 
     fn acquire(&self) {
@@ -91,7 +86,7 @@ fn yield_slice() {
 }
 
 /// Gives the lock up, also when the closure unwinds.
-struct Held<'a>(&'a SpinRawMutex);
+pub(crate) struct Held<'a>(&'a SpinRawMutex);
 
 impl Drop for Held<'_> {
     #[inline]

@@ -58,6 +58,7 @@ use crate::channel::{
 };
 #[cfg(feature = "spill-std")]
 use crate::sync::RawMutex;
+use crate::sync::asymmetric_fence;
 use room::HeapSlots;
 
 /// The sending side of a channel of kind `K`: a [`CountedSender`], with the operations of
@@ -97,6 +98,7 @@ pub type Announced<P = Wait> = Broadcast<0, P, OnHeap>;
 pub type Unbounded<'a> = Unlimited<'a, StdRawMutex, 128, OnHeap>;
 
 fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Arc<Counted<StdRawMutex, T, K>> {
+    asymmetric_fence::prepare();
     Arc::new(Counted::around(Channel::over_store(kind, store)))
 }
 
@@ -155,6 +157,7 @@ pub fn bounded_with<T, P: Overflow<T>>(
 pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T>(
     capacity: usize,
 ) -> Channel<M, T, Bounded> {
+    asymmetric_fence::prepare();
     let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
     Channel::over_store(Bounded::within(Wait), ring)
 }
@@ -211,6 +214,7 @@ pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>)
 pub fn unbounded<'a, T>(
     arena: &'a dyn AnyArena<StdRawMutex>,
 ) -> (Sender<T, Unbounded<'a>>, Receiver<T, Unbounded<'a>>) {
+    asymmetric_fence::prepare();
     endpoints(Arc::new(Counted::with(Unlimited::over(arena))))
 }
 

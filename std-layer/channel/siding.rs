@@ -81,6 +81,25 @@ impl<T> Aside<T> for Siding<T> {
     }
 
     #[inline]
+    fn enter(&self) -> bool {
+        self.lanes().is_some_and(Lanes::enter)
+    }
+
+    #[inline]
+    fn leave(&self) {
+        if let Some(lanes) = self.lanes() {
+            lanes.leave();
+        }
+    }
+
+    #[inline]
+    fn settle_bias(&self) {
+        if let Some(lanes) = self.lanes() {
+            lanes.settle_bias();
+        }
+    }
+
+    #[inline]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
         match self.lanes() {
             Some(lanes) => lanes.send(value, counts),

@@ -29,7 +29,15 @@ const LOOM: Checker = Checker {
     target_dir: "target/loom",
     // Lanes are beside channels on the heap only.
     features: "std",
-    tests: &["loom", "loom_broadcast", "loom_channels", "loom_fan_out", "loom_lanes", "loom_pairs"],
+    tests: &[
+        "loom",
+        "loom_biased",
+        "loom_broadcast",
+        "loom_channels",
+        "loom_fan_out",
+        "loom_lanes",
+        "loom_pairs",
+    ],
     bound: ("CLOAKROOM_PREEMPTIONS", "3"),
     unit: "interleavings",
 };

@@ -1,0 +1,293 @@
+//! A lock for what one thread uses most of the time.
+//!
+//! An uncontended lock costs one read-modify-write, which waits until all that the thread has stored before is seen by everybody:
+//! most of what a value through a lane takes. So a lock that the same thread takes over and over again is *biased* to it: from
+//! then on that thread enters by a plain store. Whoever else comes takes the bias away first, and that costs a system call
+//! which makes every processor that runs a thread of this process go by a full fence: up to 9 µs where the
+//! owner runs on another core. So it must be rare, which the lock sees to by what it asks for the next time.
+//! (Kawachiya, Koseki, Onodera: "Lock Reservation", OOPSLA 2002; the fence is Linux's `membarrier`.)
+//!
+//! ```text
+//!             one thread has taken it `patience` times in a row
+//!   shared ────────────────────────────────────────────────────► biased to t
+//!     ▲     `held` by compare-exchange: who has it is inside          │  t: inside := true; is it still mine? then it is inside
+//!     │                                                               │
+//!     └──────────── another thread: takes `held`; owner := none ; ◄──┘
+//!                   fence of all; waits until `inside` is false; it is inside. patience × 4
+//! ```
+//!
+//! Why two are never inside: of the owner, which stores `inside` and then loads `owner`, and of who takes the bias away, which
+//! stores `owner` and then loads `inside`, at least one sees what the other has stored, as an
+//! [asymmetric fence](super::asymmetric_fence) lies between the two steps of each, the light side with the owner.
+
+use core::cell::Cell;
+#[cfg(not(loom))]
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::asymmetric_fence;
+use super::thread::{self, wait_until};
+
+/// Elsewhere it is a lock like others.
+const BIASES: bool = asymmetric_fence::MAY_BE_THERE;
+
+/// How often in a row one thread takes it before it is biased: what that saves by then, some 3 ns each time, is what it costs to take
+/// the bias away. Four times as often after each time that happens, up to these steps: then a system call once in 10 ms is no
+/// matter.
+/// (Models, and tests, take it less often, and are to see the bias taken away all the same.)
+const PATIENCE: u32 = match () {
+    () if cfg!(loom) => 1,
+    () if cfg!(debug_assertions) => 4,
+    () => 2048,
+};
+const MOST_STEPS: u8 = 5;
+
+/// A lock, biased to a thread that takes it over and over again. 16 bytes.
+#[repr(C)]
+pub struct Biased {
+    owner: AtomicU32,
+    /// Who took it last by `held`, and how often more in a row until it is biased. Under `held`.
+    last: Cell<u32>,
+    left: Cell<u32>,
+    /// How often the bias was taken away, at the most. Under `held`.
+    steps: Cell<u8>,
+    /// Whether it may be biased from now on.
+    may_bias: AtomicBool,
+    /// Of the owner.
+    inside: AtomicBool,
+    /// Of all others.
+    held: AtomicBool,
+}
+
+// SAFETY: the cells are touched by whoever has `held` alone.
+unsafe impl Sync for Biased {}
+
+impl Biased {
+    super::const_fn! {
+        pub const fn new() -> Self {
+            Self {
+                owner: AtomicU32::new(thread::NONE),
+                last: Cell::new(thread::NONE),
+                left: Cell::new(0),
+                steps: Cell::new(0),
+                may_bias: AtomicBool::new(true),
+                inside: AtomicBool::new(false),
+                held: AtomicBool::new(false),
+            }
+        }
+    }
+
+    /// Waits until it is free, and holds it for as long as the guard lives. Not to be entered again meanwhile.
+    #[inline]
+    pub fn hold(&self) -> Held<'_> {
+        let me = thread::number();
+        if let Some(held) = self.enter(me) {
+            return held;
+        }
+        if !self.try_share() {
+            self.contend();
+        }
+        let held = Held(&self.held);
+        self.settle(me);
+        held
+    }
+
+    /// Of who has `held`, or, for one that stands beside another lock, that one: the owner is inside no more when this
+    /// returns.
+    #[inline]
+    pub fn settle(&self, me: u32) {
+        if self.is_biased() {
+            self.take_away();
+            // Acquire pairs with the owner's Release: what it has done inside is seen.
+            wait_until(|| !self.inside.load(Ordering::Acquire));
+        }
+        self.note(me);
+    }
+
+    /// Holds it, if nobody else does.
+    #[inline]
+    pub fn try_hold(&self) -> Option<Held<'_>> {
+        let me = thread::number();
+        if let Some(held) = self.enter(me) {
+            return Some(held);
+        }
+        if !self.try_share() {
+            return None;
+        }
+        let held = Held(&self.held);
+        if self.is_biased() {
+            let owner = self.take_away();
+            // Acquire: as in `hold`.
+            if self.inside.load(Ordering::Acquire) {
+                // Its again: who has looked meanwhile, and seen that it is not, comes by `held`. Relaxed: as in `bias`.
+                self.owner.store(owner, Ordering::Relaxed);
+                return None;
+            }
+        }
+        self.note(me);
+        Some(held)
+    }
+
+    /// If it is biased to this thread.
+    #[inline]
+    pub fn enter(&self, me: u32) -> Option<Held<'_>> {
+        if !BIASES || !self.is_mine(me) {
+            return None;
+        }
+        // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
+        self.inside.store(true, Ordering::Relaxed);
+        asymmetric_fence::light();
+        // Gives it up if it is not: who waits sees what this thread has done inside before.
+        let held = Held(&self.inside);
+        self.is_mine(me).then_some(held)
+    }
+
+    /// What dropping the guard from [`enter`](Self::enter) does, for who has forgotten it.
+    #[inline]
+    pub fn leave(&self) {
+        drop(Held(&self.inside));
+    }
+
+    /// Whether it may be biased from now on. A bias that is there stays.
+    pub fn let_bias(&self, may_bias: bool) {
+        // Relaxed: who sees it late biases it, and that is right, too.
+        self.may_bias.store(may_bias, Ordering::Relaxed);
+    }
+
+    /// Acquire, so that what is done inside stays behind it. There is nothing to be seen: since this thread's number was
+    /// stored, by itself, nobody else has been inside.
+    #[inline]
+    fn is_mine(&self, me: u32) -> bool {
+        self.owner.load(Ordering::Acquire) == me
+    }
+
+    #[inline]
+    fn is_biased(&self) -> bool {
+        // Relaxed: changed under `held` alone.
+        BIASES && self.owner.load(Ordering::Relaxed) != thread::NONE
+    }
+
+    /// That this thread has come, which has `held`.
+    #[inline]
+    fn note(&self, me: u32) {
+        if BIASES {
+            let left = if self.last.replace(me) == me { self.left.get() } else { self.patience() };
+            self.left.set(left - 1);
+            if left == 1 {
+                self.bias(me);
+            }
+        }
+    }
+
+    fn patience(&self) -> u32 {
+        PATIENCE << (2 * self.steps.get())
+    }
+
+    #[inline]
+    fn try_share(&self) -> bool {
+        // Acquire pairs with the Release in `Held::drop`: what the last holder wrote is seen.
+        self.held.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn contend(&self) {
+        // A plain load until it looks free, so that waiters share the cache line.
+        wait_until(|| !self.held.load(Ordering::Relaxed) && self.try_share());
+    }
+
+    /// To this thread, which has `held`.
+    #[cold]
+    fn bias(&self, me: u32) {
+        self.left.set(self.patience());
+        let may_bias = self.may_bias.load(Ordering::Relaxed) && me != thread::SHARED;
+        if may_bias && asymmetric_fence::is_there() {
+            // Relaxed: it means something to this thread, which has stored it, and to those who have `held` after it, which is
+            // given up by a Release.
+            self.owner.store(me, Ordering::Relaxed);
+        }
+    }
+
+    /// From the owner, which is still inside, if `inside` says so now, and does not enter by it any more. With `held`, so nobody else
+    /// does, and it is not biased to another thread meanwhile. Who it was.
+    #[cold]
+    fn take_away(&self) -> u32 {
+        self.steps.set((self.steps.get() + 1).min(MOST_STEPS));
+        self.last.set(thread::NONE);
+        let owner = self.owner.load(Ordering::Relaxed);
+        self.owner.store(thread::NONE, Ordering::Relaxed);
+        asymmetric_fence::heavy();
+        owner
+    }
+}
+
+/// Gives the lock up when it is dropped.
+#[must_use]
+pub struct Held<'a>(&'a AtomicBool);
+
+impl Drop for Held<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: everything done under the lock happens before the next holder's Acquire.
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::thread::{scope, sleep};
+
+    use super::*;
+
+    struct Guarded {
+        lock: Biased,
+        value: Cell<u64>,
+    }
+
+    // SAFETY: the value is touched with the lock held.
+    unsafe impl Sync for Guarded {}
+
+    impl Guarded {
+        fn add(&self) {
+            let _held = self.lock.hold();
+            self.value.set(self.value.get() + 1);
+        }
+    }
+
+    /// One thread nearly always has it, another one comes again and again, and nothing is lost.
+    #[test]
+    fn counts_what_both_do() {
+        const OFTEN: u64 = if cfg!(miri) { 100 } else { 3_000_000 };
+        const SELDOM: u64 = if cfg!(miri) { 10 } else { 300 };
+        asymmetric_fence::prepare();
+        let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
+        scope(|scope| {
+            scope.spawn(|| (0..OFTEN).for_each(|_| guarded.add()));
+            for _ in 0..SELDOM {
+                guarded.add();
+                sleep(std::time::Duration::from_micros(50));
+            }
+        });
+        assert_eq!(guarded.value.get(), OFTEN + SELDOM);
+    }
+
+    /// It goes to who takes it over and over again, if the system has the fence, until somebody else comes.
+    #[test]
+    fn is_biased_until_another_thread_comes() {
+        let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
+        let owner = |guarded: &Guarded| guarded.lock.owner.load(Ordering::Relaxed);
+        asymmetric_fence::prepare();
+        (1..PATIENCE).for_each(|_| guarded.add());
+        assert_eq!(owner(&guarded), thread::NONE);
+        guarded.add();
+        let expected = if asymmetric_fence::is_there() { thread::number() } else { thread::NONE };
+        assert_eq!(owner(&guarded), expected);
+        scope(|scope| _ = scope.spawn(|| guarded.add()));
+        assert_eq!(owner(&guarded), thread::NONE);
+
+        guarded.lock.let_bias(false);
+        (0..8 * PATIENCE).for_each(|_| guarded.add());
+        assert_eq!(owner(&guarded), thread::NONE);
+    }
+}
