@@ -216,7 +216,7 @@ fn a_copy_is_put_in_its_own_place_only() {
     }
     let mut taken = Some(wall());
     *target.interrupt.lock().unwrap() = Some(Box::new(move || {
-        taken = None;
+        drop(taken.take());
         channel.try_send_bytes(&[9; 64]).expect("it is dropped");
     }));
     assert_eq!((channel.step(usize::MAX).out, channel.snapshot().dropped), (0, 1));
