@@ -51,6 +51,8 @@ fn small_steps_come_to_everything() {
         channel.try_send_bytes(&[number; 64]).expect("room");
     }
     assert_eq!(spill.snapshot().messages, 30);
+    // Two looks, and nothing is found.
+    assert_eq!(channel.step(64), Stepped { more: true, ..Stepped::default() });
     let steps = (1..100).find(|_| {
         channel.step(64);
         spill.snapshot().messages == 40
