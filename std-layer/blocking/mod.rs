@@ -31,7 +31,7 @@
 //!   target; half of that, and so on, if the operating system maps no more). It is mapped at the first use, and takes
 //!   real memory only as it is used. When it is exhausted the process is not killed: `send` waits until something has
 //!   been received, `try_send` says [`Full`](TrySendError::Full). [`unbounded_in`] takes an arena of your own. Memory
-//!   is taken in segments of 128 values.
+//!   is taken in segments of 256 values.
 //! * What is in a bounded channel when its last receiver goes is dropped at that moment, as it is in an unbounded one,
 //!   and not when the last sender goes. If a value's `Drop` panics the other values are dropped all the same.
 //! * A thread that waits is parked at once; nobody spins.
