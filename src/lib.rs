@@ -13,6 +13,7 @@
 //! * [`sync`]: the locks, as type parameters.
 //! * `journal`, with the `journal` feature: a write-ahead log's format, and its recovery over any device; in it, with `flash`, the
 //!   log in NOR flash; and `durable`: queues whose messages survive a crash, and are delivered until they are acknowledged.
+//! * `spill`, with the `spill` feature: channels whose messages leave the arena for a slower memory when that fills up.
 //! * `report`, with the `report` feature: snapshots as framed bytes.
 //! * `std_layer`, with the `std` feature: a clock, a lock that parks, `block_on`, mapped arenas, channels for servers;
 //!   and `blocking`: channels under the names of crossbeam-channel.
@@ -53,6 +54,8 @@
 //! * `journal`: the format of the write-ahead log and its recovery, without a heap.
 //! * `flash`: the write-ahead log in NOR flash, in fixed memory, over `embedded-storage`; includes `journal`.
 //! * `wal`: the write-ahead log in files, on Unix; includes `std` and `journal`.
+//! * `spill`: channels whose messages leave the arena when that fills up, without a heap.
+//! * `spill-std`: shared memory and files to spill to, on Unix; includes `std` and `spill`.
 //! * `embedded-io-async`: `Read`, `BufRead` and `Write` over a channel of bytes.
 //! * `bytes`: a lease as `bytes::Bytes`, without a copy; includes `std`.
 
@@ -80,9 +83,13 @@ mod prefetch;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod select;
+#[cfg(all(feature = "spill", not(loom)))]
+pub mod spill;
 #[cfg(feature = "std")]
 #[path = "../std-layer/mod.rs"]
 pub mod std_layer;
+#[cfg(any(feature = "journal", feature = "spill"))]
+mod sum;
 pub mod sync;
 mod unwind;
 

@@ -22,6 +22,8 @@ mod park;
 pub mod report;
 pub mod runtime;
 mod share;
+#[cfg(all(feature = "spill-std", unix, not(loom)))]
+pub mod spill;
 
 pub use block_on::{block_on, block_on_by, block_on_until};
 pub use byte_stream::{PipeReader, PipeWriter, pipe};

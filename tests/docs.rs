@@ -31,6 +31,11 @@ const OPERATIONS: &[(&str, &[&str])] = &[
             "recv",
         ],
     ),
+    (
+        "src/spill/channel.rs",
+        &["try_send", "try_send_parcel", "send", "send_parcel", "try_send_bytes", "send_bytes"],
+    ),
+    ("src/spill/receive.rs", &["try_recv", "recv"]),
     ("src/select/mod.rs", &["select", "try_now", "ready"]),
     ("src/kernel/tick.rs", &["tick"]),
 ];

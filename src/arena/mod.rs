@@ -19,6 +19,8 @@ mod descriptor;
 mod hook;
 pub(crate) mod layout;
 mod lease;
+#[cfg(feature = "spill")]
+mod load;
 mod map;
 mod owned;
 #[cfg(all(target_has_atomic = "64", any(feature = "std", loom)))]
@@ -48,6 +50,8 @@ pub use chain::Chain;
 pub use compact::Compaction;
 pub use layout::ArenaRef;
 pub use lease::{Lease, LeaseMut, Parcel, Parcels};
+#[cfg(feature = "spill")]
+pub(crate) use load::FULL;
 pub use owned::Owned;
 pub use quota::{Home, HomeSnapshot};
 pub use shared::Shared;

@@ -225,6 +225,16 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
         Some(unsafe { slot.assume_init_ref() })
     }
 
+    #[cfg(feature = "spill")]
+    fn at_mut(&mut self, index: usize) -> Option<&mut T> {
+        if index >= self.count() {
+            return None;
+        }
+        let slot = self.behind_head(index);
+        // SAFETY: as in `at`.
+        self.slots.all_mut().get_mut(slot).map(|slot| unsafe { slot.assume_init_mut() })
+    }
+
     unsafe fn add(&mut self, growth: NoGrowth) {
         match growth {}
     }

@@ -35,6 +35,8 @@ mod endpoint;
 mod fan_out;
 mod growth;
 mod histogram;
+#[cfg(feature = "spill")]
+pub(crate) mod inside;
 mod landing;
 mod meeting;
 mod overflow;

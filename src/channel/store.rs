@@ -130,6 +130,11 @@ pub trait Store<T>: sealed::Sealed {
     fn at(&self, _index: usize) -> Option<&T> {
         None
     }
+    /// The same, for who may put another value in its place.
+    #[cfg(feature = "spill")]
+    fn at_mut(&mut self, _index: usize) -> Option<&mut T> {
+        None
+    }
     /// Places, counted from the front, in which there may be values.
     fn extent(&self) -> usize {
         self.len()

@@ -39,7 +39,6 @@ mod report;
 pub(crate) mod reserve;
 mod scan;
 mod segment;
-mod sum;
 mod survey;
 
 pub use device::LogDevice;

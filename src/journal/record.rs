@@ -31,7 +31,7 @@
 //! | `Scar` | `u64` segment, `u32` from, `u32` to: bytes that a recovery has passed over |
 
 use super::segment::field;
-use super::sum::sum;
+use crate::sum::sum;
 
 /// Bytes of a record's header.
 pub const RECORD_HEADER: usize = 32;

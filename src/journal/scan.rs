@@ -4,7 +4,7 @@ use super::device::LogDevice;
 use super::record::{ALIGN, Binding, RECORD_HEADER, RecordHeader};
 use super::report::RecoverError;
 use super::segment::{SEGMENT_HEADER, SegmentHeader, field};
-use super::sum::Sum;
+use crate::sum::Sum;
 
 /// What a read error makes unreadable at least.
 const SECTOR: u32 = 512;

@@ -16,7 +16,7 @@
 //! | 60 | 4 | CRC-32 of the 60 bytes before |
 
 use super::record::Binding;
-use super::sum::sum;
+use crate::sum::sum;
 
 /// Bytes of a segment's header; it is there twice.
 pub const SEGMENT_HEADER: usize = 64;

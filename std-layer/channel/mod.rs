@@ -56,6 +56,8 @@ use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
     Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
 };
+#[cfg(feature = "spill-std")]
+use crate::sync::RawMutex;
 use crate::sync::asymmetric_fence;
 use room::HeapSlots;
 
@@ -148,6 +150,16 @@ pub fn bounded_with<T, P: Overflow<T>>(
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
     let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
     endpoints(over(Bounded::within(policy), ring))
+}
+
+/// The same without endpoints, for a channel that has more to it.
+#[cfg(feature = "spill-std")]
+pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T>(
+    capacity: usize,
+) -> Channel<M, T, Bounded> {
+    asymmetric_fence::prepare();
+    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
+    Channel::over_store(Bounded::within(Wait), ring)
 }
 
 /// A channel that holds up to `capacity` messages of bytes, each a payload at rest in an arena; senders wait for room.

@@ -7,7 +7,8 @@ use crate::process::{root, run};
 use crate::toolchain;
 
 /// Programs that need a feature of their package, and the feature: what it costs, the others shall not pay.
-const FEATURES: &[(&str, &str)] = &[("monitor", "reports"), ("suite_journal", "flash")];
+const FEATURES: &[(&str, &str)] =
+    &[("monitor", "reports"), ("suite_journal", "flash"), ("suite_spill", "spill")];
 
 /// A board, which is also a package under `boards/` and a machine of QEMU's.
 pub struct Board {

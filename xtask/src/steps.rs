@@ -70,6 +70,16 @@ const JOURNAL: &[&[&str]] = &[
     &["wal", "flash"],
 ];
 
+/// Features of spilling, and what else changes what is built of it.
+const SPILL: &[&[&str]] = &[
+    &["spill"],
+    &["spill", "defmt", "histograms"],
+    &["spill", "std", "checksum"],
+    &["spill", "flash"],
+    &["spill-std"],
+    &["spill-std", "wal"],
+];
+
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported
 /// on depends on others.
 const REPORTING: &[&str] = &["histograms", "serde", "report", "monitor"];
@@ -128,8 +138,8 @@ fn lint_feature_combinations() -> Result {
         let others = FEATURES.iter().copied().filter(|&other| other != "std");
         [vec![feature], others.chain(["histograms", feature]).collect()]
     });
-    let journal = JOURNAL.iter().map(|set| set.to_vec());
-    for chosen in sets.chain(reporting).chain(journal) {
+    let lists = JOURNAL.iter().chain(SPILL).map(|set| set.to_vec());
+    for chosen in sets.chain(reporting).chain(lists) {
         let mut clippy = host_cargo();
         clippy.args(["clippy", "--quiet", "--package", "cloakroom", "--all-targets"]);
         clippy.args(["--no-default-features", "--features", &chosen.join(",")]);
@@ -138,8 +148,8 @@ fn lint_feature_combinations() -> Result {
     Ok(())
 }
 
-/// The suite in programs that fit a board's flash, one of each for a lock; the journal is under none.
-const SUITES: [&str; 7] = [
+/// The suite in programs that fit a board's flash, one of each for a lock; the journal and spilling are under none.
+const SUITES: [&str; 8] = [
     "suite_memory",
     "suite_memory_spin",
     "suite_channels",
@@ -147,6 +157,7 @@ const SUITES: [&str; 7] = [
     "suite_conformance",
     "suite_conformance_spin",
     "suite_journal",
+    "suite_spill",
 ];
 
 fn suite(board: &str) -> Result {

@@ -8,11 +8,11 @@ use super::error::FlashError;
 use super::memory::FlashOptions;
 use super::tail::{SPAN, Tail};
 use crate::journal::reserve::For;
-use crate::journal::sum::sum;
 use crate::journal::{
     CLOSED, Checkpoint, Entry, Index, Journal, Kept, Keys, Kind, Live, LogDevice, Pending,
     Position, RECORD_HEADER, Record, Remembered, SlotState, record_len,
 };
+use crate::sum::sum;
 
 /// A write-ahead log over a [`LogDevice`], mostly [`NorSlots`](super::NorSlots). Open it with [`open`](Self::open).
 ///

@@ -7,11 +7,11 @@ use super::error::FlashError;
 use super::log::State;
 use super::tail::CHECKPOINT;
 use crate::journal::reserve::For;
-use crate::journal::sum::Sum;
 use crate::journal::{
     Binding, Flags, Kind, Live, LogDevice, Position, RECORD_HEADER, RecordHeader, SEGMENT_HEADER,
     SegmentHeader, record_len,
 };
+use crate::sum::Sum;
 
 /// What is copied at a time.
 const PIECE: u32 = 64;

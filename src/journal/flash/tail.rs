@@ -3,11 +3,11 @@
 use super::error::FlashError;
 use super::log::State;
 use crate::journal::reserve::For;
-use crate::journal::sum::Sum;
 use crate::journal::{
     ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, RECORD_HEADER, Record,
     RecordHeader, Span,
 };
+use crate::sum::Sum;
 
 /// Where the log is written on.
 pub(super) struct Tail {

@@ -35,6 +35,8 @@ mod flash;
 mod handover;
 mod kernel;
 mod select;
+#[cfg(feature = "spill")]
+mod spill;
 mod tickets;
 mod timers;
 mod unlimited;
@@ -82,6 +84,8 @@ pub fn tests<P: Place>() -> impl Iterator<Item = Test> {
     let tests = memory_and_tasks::<P>().chain(channels::<P>()).chain(conformance::<P>());
     #[cfg(feature = "flash")]
     let tests = tests.chain(journal::<P>());
+    #[cfg(feature = "spill")]
+    let tests = tests.chain(spill::<P>());
     tests
 }
 
@@ -114,4 +118,10 @@ pub fn conformance<P: Place>() -> impl Iterator<Item = Test> {
 #[cfg(feature = "flash")]
 pub fn journal<P: Place>() -> impl Iterator<Item = Test> {
     flash::table::<P::Lock>().iter().copied()
+}
+
+/// Channels that spill, with the feature `spill`: a program of its own on boards.
+#[cfg(feature = "spill")]
+pub fn spill<P: Place>() -> impl Iterator<Item = Test> {
+    spill::table::<P>().iter().copied()
 }

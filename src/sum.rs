@@ -1,35 +1,36 @@
-//! CRC-32 as in zip (IEEE), from a crate: by the processor's instructions where the `wal` feature is on, otherwise from
-//! a table of 1 KiB that stays in flash.
+//! CRC-32 as in zip (IEEE), from a crate: by the processor's instructions where the `wal` or the
+//! `spill-std` feature is on, otherwise from a table of 1 KiB that stays in flash.
 
-#[cfg(not(feature = "wal"))]
+#[cfg(not(any(feature = "wal", feature = "spill-std")))]
 static CRC: crc::Crc<u32, crc::Table<1>> =
     crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
 
 /// A sum over bytes that come in pieces.
-pub(super) struct Sum(
-    #[cfg(feature = "wal")] crc32fast::Hasher,
-    #[cfg(not(feature = "wal"))] crc::Digest<'static, u32, crc::Table<1>>,
+pub(crate) struct Sum(
+    #[cfg(any(feature = "wal", feature = "spill-std"))] crc32fast::Hasher,
+    #[cfg(not(any(feature = "wal", feature = "spill-std")))]
+    crc::Digest<'static, u32, crc::Table<1>>,
 );
 
 impl Sum {
-    pub(super) fn new() -> Self {
-        #[cfg(feature = "wal")]
+    pub(crate) fn new() -> Self {
+        #[cfg(any(feature = "wal", feature = "spill-std"))]
         return Self(crc32fast::Hasher::new());
-        #[cfg(not(feature = "wal"))]
+        #[cfg(not(any(feature = "wal", feature = "spill-std")))]
         Self(CRC.digest())
     }
 
-    pub(super) fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(super) fn end(self) -> u32 {
+    pub(crate) fn end(self) -> u32 {
         self.0.finalize()
     }
 }
 
 /// The sum of bytes that lie together.
-pub(super) fn sum(bytes: &[u8]) -> u32 {
+pub(crate) fn sum(bytes: &[u8]) -> u32 {
     let mut sum = Sum::new();
     sum.add(bytes);
     sum.end()

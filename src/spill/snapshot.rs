@@ -1,0 +1,47 @@
+//! What is out, and what became of what was.
+
+/// A [`Spill`](super::Spill) at one moment. Counters wrap.
+///
+/// They reconcile: `out = back + lent + lost + dropped + messages`, in every snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct SpillSnapshot {
+    /// Messages in the target: in queues, or lent to receivers.
+    pub messages: u32,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Messages that went out.
+    pub out: u32,
+    /// Those of them that had waited in the arena before.
+    pub moved: u32,
+    /// Messages that were copied back into the arena.
+    pub back: u32,
+    /// Those of them that had not been received yet.
+    pub fetched: u32,
+    /// Messages that were lent to receivers, who are done with them.
+    pub lent: u32,
+    /// Messages whose bytes could not be read back, or were others.
+    pub lost: u32,
+    /// Messages that were dropped unreceived, and copies whose message was received meanwhile.
+    pub dropped: u32,
+    /// Messages that stayed in the arena as the target was full.
+    pub full: u32,
+    /// Messages that stayed in the arena as the target failed; and reads ahead that failed.
+    pub failed: u32,
+    /// Whether the arena is above its mark.
+    pub above: bool,
+    /// Bytes the target has room for.
+    pub capacity: u64,
+    /// Bytes that are taken there, by whole extents.
+    pub used: u64,
+}
+
+impl SpillSnapshot {
+    /// Whether every message that went out is somewhere.
+    pub fn reconciles(&self) -> bool {
+        let ended = [self.back, self.lent, self.lost, self.dropped, self.messages];
+        self.out == ended.into_iter().fold(0, u32::wrapping_add)
+    }
+}
