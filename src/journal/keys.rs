@@ -19,7 +19,7 @@ use super::record::{Flags, RecordHeader};
 #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 use super::record::{Kind, RECORD_HEADER};
 #[cfg(feature = "flash")]
-use super::sum::Sum;
+use crate::sum::Sum;
 
 /// Keys in one record at the most.
 #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
