@@ -20,6 +20,10 @@ impl StdRawMutex {
     pub const fn new() -> Self {
         Self(OnceLock::new())
     }
+
+    fn hold(&self) -> loom::sync::MutexGuard<'_, ()> {
+        self.0.get_or_init(Default::default).lock().expect("no model panics in here")
+    }
 }
 
 impl Default for StdRawMutex {
@@ -34,30 +38,28 @@ unsafe impl RawMutex for StdRawMutex {
     const INIT: Self = Self::new();
 
     fn lock<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _held = self.0.get_or_init(Default::default).lock();
+        let _held = self.hold();
         f()
     }
 }
 
 /// The lock of a lane, which is not biased here: [`Biased`](crate::sync::biased::Biased) has a model of its own.
-pub(super) struct Lock(OnceLock<loom::sync::Mutex<()>>);
+pub(super) struct Lock(StdRawMutex);
 
 impl Lock {
     pub(super) const fn new() -> Self {
-        Self(OnceLock::new())
+        Self(StdRawMutex::new())
     }
 
     pub(super) fn hold(&self) -> loom::sync::MutexGuard<'_, ()> {
-        self.0.get_or_init(Default::default).lock().expect("no model panics in here")
+        self.0.hold()
     }
 
     pub(super) fn let_bias(&self, _may_bias: bool) {}
 
-    pub(super) fn enter(&self, _me: u32) -> Option<()> {
+    pub(super) fn enter(&self, _me: u32) -> Option<loom::sync::MutexGuard<'_, ()>> {
         None
     }
-
-    pub(super) fn leave(&self) {}
 
     pub(super) fn settle(&self, _me: u32) {}
 }

@@ -7,7 +7,9 @@
 //! (which makes the thread's waker), and whatever the test itself needs.
 #![cfg(all(feature = "std", not(loom)))]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/counting_allocator.rs"]
+mod counting_allocator;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -37,36 +39,12 @@ thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The system's allocator; counts what armed threads do.
-struct Counting;
-
+/// Counts what armed threads do.
 fn count() {
     if ARMED.try_with(Cell::get).unwrap_or(false) {
         CALLS.fetch_add(1, Ordering::Relaxed);
     }
 }
-
-// SAFETY: passes everything on.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Runs `work` after this thread's set-up, and fails if it calls the allocator.
 fn without_allocating(work: impl FnOnce()) {

@@ -62,15 +62,11 @@ pub trait Aside<T>: Sealed {
     /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
     fn make(&self) -> bool;
 
-    /// Whether the channel's lock is biased to this thread, which is inside then, without taking it, until it leaves.
+    /// If the channel's lock is biased to this thread, which is inside then, without taking it, until it drops this.
     #[inline(always)]
-    fn enter(&self) -> bool {
-        false
+    fn enter(&self) -> Option<impl Sized> {
+        None::<core::convert::Infallible>
     }
-
-    /// Of who has entered.
-    #[inline(always)]
-    fn leave(&self) {}
 
     /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
     /// when this returns. Under the channel's lock, first of all.

@@ -225,21 +225,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// [`biased`](crate::sync::biased). Tasks of one thread that wait for each other at each value take it several times for each.
     #[inline]
     fn exclusively<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
-        if !self.aside.enter() {
+        let Some(_inside) = self.aside.enter() else {
             return self.state.with(|state| {
                 self.aside.settle_bias();
                 f(state)
             });
-        }
-        /// Leaves, also when `f` unwinds.
-        struct Inside<'a, T, A: Aside<T>>(&'a A, core::marker::PhantomData<fn(T)>);
-        impl<T, A: Aside<T>> Drop for Inside<'_, T, A> {
-            #[inline]
-            fn drop(&mut self) {
-                self.0.leave();
-            }
-        }
-        let _inside = Inside(&self.aside, core::marker::PhantomData::<fn(T)>);
+        };
         // SAFETY: the lock is biased to this thread, so whoever takes it waits in `settle_bias`, before it has touched the state, until
         // this thread has left. By the rules of `Locked`, `f` does not come back to this lock.
         f(unsafe { self.state.reach() })

@@ -37,10 +37,12 @@ const BIASES: bool = asymmetric_fence::MAY_BE_THERE;
 /// the bias away. Four times as often after each time that happens, up to these steps: then a system call once in 10 ms is no
 /// matter.
 /// (Models, and tests, take it less often, and are to see the bias taken away all the same.)
-const PATIENCE: u32 = match () {
-    () if cfg!(loom) => 1,
-    () if cfg!(debug_assertions) => 4,
-    () => 2048,
+const PATIENCE: u32 = if cfg!(loom) {
+    1
+} else if cfg!(debug_assertions) {
+    4
+} else {
+    2048
 };
 const MOST_STEPS: u8 = 5;
 
@@ -142,12 +144,6 @@ impl Biased {
         // Gives it up if it is not: who waits sees what this thread has done inside before.
         let held = Held(&self.inside);
         self.is_mine(me).then_some(held)
-    }
-
-    /// What dropping the guard from [`enter`](Self::enter) does, for who has forgotten it.
-    #[inline]
-    pub fn leave(&self) {
-        drop(Held(&self.inside));
     }
 
     /// Whether it may be biased from now on. A bias that is there stays.

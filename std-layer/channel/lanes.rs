@@ -324,7 +324,7 @@ impl<T> Lane<T> {
         let end = End { weighs, slots, at, last, turn, bound, high_water, ..End::NEW };
         // SAFETY: it is not open, so the end is the channel's lock's.
         unsafe { *self.end.get() = end };
-        // Release pairs with the Acquire in `with`.
+        // Release pairs with the Acquire in `enter`.
         self.way.store(Way::Open as usize, Ordering::Release);
     }
 
@@ -479,13 +479,8 @@ impl<T> Lanes<T> {
     };
 
     #[inline]
-    pub(super) fn enter(&self) -> bool {
-        self.bias.enter(thread::number()).map(std::mem::forget).is_some()
-    }
-
-    #[inline]
-    pub(super) fn leave(&self) {
-        self.bias.leave();
+    pub(super) fn enter(&self) -> Option<Held<'_>> {
+        self.bias.enter(thread::number())
     }
 
     #[inline]

@@ -81,15 +81,8 @@ impl<T> Aside<T> for Siding<T> {
     }
 
     #[inline]
-    fn enter(&self) -> bool {
-        self.lanes().is_some_and(Lanes::enter)
-    }
-
-    #[inline]
-    fn leave(&self) {
-        if let Some(lanes) = self.lanes() {
-            lanes.leave();
-        }
+    fn enter(&self) -> Option<impl Sized> {
+        self.lanes()?.enter()
     }
 
     #[inline]

@@ -12,16 +12,18 @@ const BYTES: usize = 4096;
 /// What came to be part of version 1 later, and is passed over by programs of before.
 const ADDED: &[u8] = include_bytes!("v1-added.log");
 
+/// Of both files.
+const HEADER: SegmentHeader = SegmentHeader {
+    log_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+    segment: 3,
+    segment_bytes: BYTES as u64,
+    geometry: 0x0102_0304,
+    previous_end: 2048,
+    created: 1_800_000_000,
+};
+
 /// The segment that the file holds: every kind of record.
 fn written() -> Vec<u8> {
-    let header = SegmentHeader {
-        log_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
-        segment: 3,
-        segment_bytes: BYTES as u64,
-        geometry: 0x0102_0304,
-        previous_end: 2048,
-        created: 1_800_000_000,
-    };
     let range = |first: u64, last: u64| [first.to_le_bytes(), last.to_le_bytes()].concat();
     let checkpoint = Checkpoint { first: 3, max_seq: 41, max_generation: 6 };
     let scar = Span { from: Position { segment: 2, offset: 2048 }, to: 2304 };
@@ -42,19 +44,11 @@ fn written() -> Vec<u8> {
         let record = Record::new(*kind, *chan, *seq, body).unwrap().flagged(*flags);
         if *kind == Kind::Send { record.at_slot(5, 7) } else { record }
     });
-    segment(&header, records)
+    segment(&HEADER, records)
 }
 
 /// The segment that the other file holds: keys, and how often messages were delivered.
 fn added() -> Vec<u8> {
-    let header = SegmentHeader {
-        log_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
-        segment: 3,
-        segment_bytes: BYTES as u64,
-        geometry: 0x0102_0304,
-        previous_end: 2048,
-        created: 1_800_000_000,
-    };
     let checkpoint = Checkpoint { first: 3, max_seq: 41, max_generation: 6 }.encode();
     let keys: Vec<u8> =
         [0x1111_u64, 12, 0x2222, 41].iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -72,7 +66,7 @@ fn added() -> Vec<u8> {
         new(Kind::Attempt, 1, 9, b"").counted(2),
         new(Kind::Ack, 1, 44, &cancelled).flagged(Flags::CANCELLED),
     ];
-    segment(&header, records.into_iter())
+    segment(&HEADER, records.into_iter())
 }
 
 fn segment<'a>(header: &SegmentHeader, records: impl Iterator<Item = Record<'a>>) -> Vec<u8> {

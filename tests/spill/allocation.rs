@@ -1,6 +1,8 @@
 //! No allocation after set-up, on any way a message goes.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../common/counting_allocator.rs"]
+mod counting_allocator;
+
 use std::cell::Cell;
 
 use cloakroom::Arena;
@@ -16,35 +18,10 @@ thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator; counts.
-struct Counting;
-
 fn count() {
     // A thread that ends has no counter any more.
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
 }
-
-// SAFETY: passes everything on.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 fn without_allocating(target: &dyn SpillTarget) {
     static ARENA: Arena<Lock, 16, 64, 16> = Arena::new();
