@@ -183,6 +183,12 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
         self.len() == 0
     }
 
+    /// Those that are remembered: the channel, the key, and the number of its message; of each channel the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64, u64)> {
+        self.windows()
+            .flat_map(|window| in_order(window).map(|place| (window[0].chan, place.key, place.seq)))
+    }
+
     /// Bytes that the records of all keys take at the most.
     #[cfg(feature = "flash")]
     pub(crate) fn most_bytes(&self) -> u64 {
@@ -250,9 +256,7 @@ pub(crate) struct KeysRecord<'k> {
 impl KeysRecord<'_> {
     /// As they are written, the oldest first.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = [u8; PAIR]> {
-        let (newer, older) = self.window.split_at(self.window[0].cursor as usize);
-        let taken = older.iter().chain(newer).filter(|place| place.taken);
-        taken.skip(self.from).take(MAX_KEYS).map(Remembered::pair)
+        in_order(self.window).skip(self.from).take(MAX_KEYS).map(Remembered::pair)
     }
 
     #[cfg(feature = "flash")]
@@ -299,6 +303,12 @@ fn decode(pair: [u8; PAIR]) -> (u64, u64) {
     let both = u128::from_le_bytes(pair);
     // The casts take the lower and the upper half.
     (both as u64, (both >> 64) as u64)
+}
+
+/// What a window remembers, the oldest first.
+fn in_order(window: &[Remembered]) -> impl Iterator<Item = &Remembered> {
+    let (newer, older) = window.split_at(window[0].cursor as usize);
+    older.iter().chain(newer).filter(|place| place.taken)
 }
 
 /// The place that a link leads to.

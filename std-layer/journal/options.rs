@@ -96,7 +96,12 @@ impl Options {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), OpenError> {
+    /// Whether there can be such a log.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Options`], which opening returns, too.
+    pub fn check(&self) -> Result<(), OpenError> {
         let longest = record_len(self.max_payload as usize).ok_or(OpenError::Options("payload"))?;
         let longest = longest as usize + RESERVE;
         let least = 2 * SEGMENT_HEADER + (RECORD_HEADER + MAX_RANGES * 16) + longest;

@@ -1,13 +1,14 @@
 //! A log that nobody has open, read as it lies there. How long its segments are, and its geometry, are found in them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use cloakroom::journal::{
     Damage, DamageKind, HeaderError, Item, Keys, Kind, Live, LogDevice, Memory, OpenPolicy,
-    RECORD_HEADER, RecordHeader, RecoverError, RecoveryReport, SEGMENT_HEADER, SegmentHeader,
-    SlotState, recover, scan,
+    RECORD_HEADER, RecordHeader, RecoverError, RecoveryReport, Remembered, SEGMENT_HEADER,
+    SegmentHeader, SlotState, recover, scan,
 };
 use cloakroom::std_layer::journal::{Directory, Log, LogFile, LogFiles, OpenError, Options};
 
@@ -16,6 +17,8 @@ use crate::trouble::Trouble;
 
 /// What is read at a time.
 const WINDOW: usize = 256 << 10;
+/// Bytes of a key in a record of keys.
+const PAIR: usize = 16;
 
 /// The files, locked, for reading alone.
 pub struct AtRest {
@@ -35,6 +38,8 @@ pub struct Found {
     pub log_id: u128,
     pub damage: Vec<Damage>,
     pub live: Vec<Live>,
+    /// None unless they were asked for.
+    pub keys: Keys<Vec<Remembered>>,
 }
 
 impl AtRest {
@@ -79,6 +84,29 @@ impl AtRest {
 
     /// What it comes to, with damage passed over.
     pub fn recover(&mut self) -> Result<Found> {
+        self.recover_with(&Keys::new(Vec::new(), 0))
+    }
+
+    /// With the keys that are remembered: all that the log still has, however few of them a process remembers.
+    pub fn recover_with_keys(&mut self) -> Result<Found> {
+        let mut counts = BTreeMap::<u16, usize>::new();
+        for (place, _) in self.segments() {
+            self.scan(place, |item| {
+                let Item::Record { header, .. } = item else { return };
+                let keys = match header.kind() {
+                    Some(Kind::Keys) => header.body_len as usize / PAIR,
+                    _ => usize::from(header.key().is_some()),
+                };
+                *counts.entry(header.chan).or_default() += keys;
+            })?;
+        }
+        counts.retain(|_, keys| *keys > 0);
+        let window = counts.values().max().copied().unwrap_or(0);
+        let places = vec![Remembered::default(); counts.len() * window];
+        self.recover_with(&Keys::new(places, window))
+    }
+
+    fn recover_with(&mut self, keys: &Keys<Vec<Remembered>>) -> Result<Found> {
         let (mut damages, mut messages) = (64, 1024);
         let mut window = vec![0; WINDOW];
         let geometry = self.geometry;
@@ -91,7 +119,7 @@ impl AtRest {
                 report: &mut report,
                 // Of 8 entries 7 can be used.
                 live: vec![Live::default(); messages + messages / 7 + 2],
-                keys: Keys::none(),
+                keys: keys.clone(),
             };
             match recover(self, memory, OpenPolicy::Salvage, geometry) {
                 Ok(found) => {
@@ -103,7 +131,7 @@ impl AtRest {
                     let log_id = found.log_id.unwrap_or_default();
                     let (mut live, len) = found.live.into_sorted();
                     live.truncate(len);
-                    return Ok(Found { report, log_id, damage, live });
+                    return Ok(Found { report, log_id, damage, live, keys: found.keys });
                 }
                 Err(RecoverError::TooMuchDamage { have }) => damages = have * 2,
                 Err(RecoverError::TooManyMessages { have }) => messages = have * 2,

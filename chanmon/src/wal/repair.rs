@@ -1,5 +1,6 @@
 //! `chanmon wal repair`: a new log with what can be salvaged of an old one, which stays as it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::trouble::Trouble;
 /// Copies what lives, and says what is lost.
 pub fn run(options: &Repair, out: &mut impl Write) -> Result<Health> {
     let mut at_rest = AtRest::open(&options.log)?;
-    let found = at_rest.recover()?;
+    let found = at_rest.recover_with_keys()?;
     let (old, shape) = at_rest.into_log()?;
     if options.to.exists() {
         return Err(Trouble::new(format!("{} is there already", options.to.display()))
@@ -41,22 +42,41 @@ pub fn run(options: &Repair, out: &mut impl Write) -> Result<Health> {
     keep_numbers(&new, &found).map_err(|error| unwritten(&error))?;
     let mut unread = Vec::new();
     let mut buffer = Vec::new();
-    for live in &found.live {
+    let mut copy = |live: &Live, key: Option<u64>| {
         if live.is_closing() {
-            new.close_channel(live.chan, Level::Buffered).map_err(|error| unwritten(&error))?;
-            continue;
+            return new.close_channel(live.chan, Level::Buffered).map(drop);
         }
         buffer.resize(live.body_len as usize, 0);
         if old.read(live.chan, live.seq, &mut buffer).is_err() {
+            // Its key goes with it: it can be sent again.
             unread.push((live.chan, live.seq));
-            continue;
+            return Ok(());
         }
         let Live { chan, seq, slot, generation, .. } = *live;
         let message = Message { chan, seq, slot, generation, payload: &buffer };
-        new.send(&message, Level::Buffered).map_err(|error| unwritten(&error))?;
-        let counted = new.attempt(chan, seq, live.attempts.into());
-        counted.map_err(|error| unwritten(&error))?;
+        match key {
+            Some(key) => drop(new.send_once(&message, key, Level::Buffered)?),
+            None => drop(new.send(&message, Level::Buffered)?),
+        }
+        new.attempt(chan, seq, live.attempts.into())
+    };
+    // First what has a key, in the order in which keys are remembered, then the rest.
+    let mut keyed = BTreeSet::new();
+    for (chan, key, seq) in found.keys.iter() {
+        keyed.insert((chan, seq));
+        let lives = found.live.binary_search_by_key(&(chan, seq), |live| (live.chan, live.seq));
+        let kept = match lives {
+            Ok(at) => copy(&found.live[at], Some(key)),
+            Err(_) => new
+                .send_once(&Message::new(chan, seq, &[]), key, Level::Buffered)
+                .and_then(|_| new.ack(chan, seq, seq)),
+        };
+        kept.map_err(|error| unwritten(&error))?;
     }
+    for live in found.live.iter().filter(|live| !keyed.contains(&(live.chan, live.seq))) {
+        copy(live, None).map_err(|error| unwritten(&error))?;
+    }
+    unread.sort_unstable();
     new.close().map_err(|error| unwritten(&error))?;
     drop(new);
     name(&begun, &options.to).map_err(|error| unwritten(&error))?;
@@ -78,6 +98,18 @@ fn shape_of_the_new(found: &Found, old: Options) -> Options {
         slots: 4,
         ..old
     };
+    let mut queues = BTreeMap::<u16, usize>::new();
+    found.keys.iter().for_each(|(chan, ..)| *queues.entry(chan).or_default() += 1);
+    new.keyed_queues = queues.len();
+    // As many of them as a segment can begin with: more than a process remembers may be found.
+    let mut most = queues.values().max().copied().unwrap_or(0);
+    while new.keys < most {
+        let more = new.keys + (most - new.keys).div_ceil(2);
+        match (Options { keys: more, ..new.clone() }).check() {
+            Ok(()) => new.keys = more,
+            Err(_) => most = more - 1,
+        }
+    }
     while new.most_live_bytes() < all + 64 {
         new.slots += 1;
     }

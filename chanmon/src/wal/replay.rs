@@ -1,5 +1,6 @@
 //! `chanmon wal replay`: the messages that live, for other programs.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -12,7 +13,7 @@ use cloakroom::std_layer::journal::{Directory, Log};
 use serde_json::{Value, json};
 
 use super::at_rest::{AtRest, Found};
-use super::show::log_id;
+use super::show::{key_text, log_id};
 use super::{End, Health, Result, unwritten};
 use crate::cli::{Payload, Replay};
 use crate::trouble::Trouble;
@@ -20,7 +21,7 @@ use crate::trouble::Trouble;
 /// The same lines each time: whoever takes them knows a message again by log, channel and number.
 pub fn run(options: &Replay, out: &mut impl Write) -> Result<Health> {
     let mut at_rest = AtRest::open(&options.log)?;
-    let found = at_rest.recover()?;
+    let found = at_rest.recover_with_keys()?;
     let (log, _) = at_rest.into_log()?;
     if let Some(folder) = &options.files {
         fs::create_dir_all(folder)
@@ -51,6 +52,8 @@ fn lines(
 ) -> Result<u64> {
     let mut unread = 0;
     let mut buffer = Vec::new();
+    let keys: BTreeMap<(u16, u64), u64> =
+        found.keys.iter().map(|(chan, key, seq)| ((chan, seq), key)).collect();
     for live in &found.live {
         let id = log_id(found.log_id);
         if live.is_closing() {
@@ -68,6 +71,9 @@ fn lines(
             "type": "message", "log": id, "chan": live.chan, "seq": live.seq, "slot": live.slot,
             "generation": live.generation, "len": live.body_len, "attempts": live.attempts,
         });
+        if let Some(&key) = keys.get(&(live.chan, live.seq)) {
+            line["key"] = key_text(key).into();
+        }
         match (&options.files, options.payload) {
             (Some(folder), _) => line["file"] = to_file(folder, live, &buffer)?,
             (None, Payload::Base64) => line["base64"] = STANDARD.encode(&buffer).into(),

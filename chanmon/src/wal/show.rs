@@ -181,8 +181,7 @@ fn line(segment: u64, offset: u32, header: &RecordHeader, ok: bool) -> Value {
     });
     if let Some(key) = header.key() {
         (line["slot"], line["generation"]) = (0.into(), 0.into());
-        // Numbers of JSON are shorter.
-        line["key"] = format!("{key:016x}").into();
+        line["key"] = key_text(key).into();
     }
     if header.attempts() > 0 {
         (line["slot"], line["generation"]) = (0.into(), 0.into());
@@ -205,8 +204,7 @@ fn says(header: &RecordHeader, body: Option<Vec<u8>>) -> Value {
         Some(Kind::Keys) => {
             let numbers = numbers(&body);
             let pairs = numbers.chunks_exact(2);
-            let keys =
-                pairs.map(|pair| json!({ "key": format!("{:016x}", pair[0]), "seq": pair[1] }));
+            let keys = pairs.map(|pair| json!({ "key": key_text(pair[0]), "seq": pair[1] }));
             json!({ "keys": keys.collect::<Vec<_>>() })
         }
         Some(Kind::Ack) => json!({ "ranges": numbers(&body).chunks(2).collect::<Vec<_>>() }),
@@ -293,6 +291,11 @@ fn flags(header: &RecordHeader) -> &'static str {
 }
 
 /// As it is written in JSON, whose numbers are shorter.
+pub fn key_text(key: u64) -> String {
+    format!("{key:016x}")
+}
+
+/// The same of a log's id.
 pub fn log_id(id: u128) -> String {
     format!("{id:032x}")
 }

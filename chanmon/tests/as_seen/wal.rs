@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom::journal::{HeaderError, SegmentHeader};
+use cloakroom::journal::{HeaderError, Kept, SegmentHeader};
 use cloakroom::std_layer::journal::{CLOSED, Journal, Level, Live, Message, Options};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -75,12 +75,16 @@ impl Place {
     /// The lines of JSON on its standard output.
     #[track_caller]
     fn json(&self, arguments: &[&str], status: i32) -> Vec<Value> {
-        let log = self.text("log");
-        let output = run(&[&["wal", arguments[0], &log], &arguments[1..]].concat());
-        assert_eq!(output.status.code(), Some(status), "{output:?}");
-        let text = String::from_utf8(output.stdout).expect("text");
-        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+        json(&self.text("log"), arguments, status)
     }
+}
+
+#[track_caller]
+fn json(log: &str, arguments: &[&str], status: i32) -> Vec<Value> {
+    let output = run(&[&["wal", arguments[0], log], &arguments[1..]].concat());
+    assert_eq!(output.status.code(), Some(status), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// A log of several segments, and what lives in it. It is as a kill leaves it unless it was closed.
@@ -203,13 +207,17 @@ fn a_log_that_is_in_order() {
 #[test]
 fn keys_and_attempts() {
     let place = Place(tempfile::tempdir().expect("a folder"));
-    let keyed = || Options { keys: 4, ..options() };
+    let keyed = || Options { keys: 4, keyed_queues: 2, ..options() };
     let (log, _) = Journal::open(&place.path("log"), keyed()).expect("it opens");
     for seq in 1..=2 {
         let sent = log.send_once(&Message::new(3, seq, b"order"), 0xabc + seq, Level::Sync);
         sent.expect("there is room");
     }
     log.attempt(3, 2, 7).expect("there is room");
+    // Done with, and its key is remembered all the same; another queue's, and a message without one.
+    log.ack(3, 1, 1).expect("there is room");
+    log.send_once(&Message::new(5, 7, b"other"), 0xabd, Level::Sync).expect("there is room");
+    log.send(&Message::new(3, 3, b"plain"), Level::Sync).expect("there is room");
     drop(log);
     // The next segment begins with the keys.
     drop(Journal::open(&place.path("log"), keyed()).expect("it opens"));
@@ -221,16 +229,47 @@ fn keys_and_attempts() {
             "chan 3 seq 1 slot 0 generation 0 len 5 key 0000000000000abd ok",
             "chan 3 seq 2 slot 0 generation 0 len 0 attempts 7 ok",
             r#"{"keys":[{"key":"0000000000000abd","seq":1},{"key":"0000000000000abe","seq":2}]}"#,
+            r#"{"keys":[{"key":"0000000000000abd","seq":7}]}"#,
         ],
     );
-    let of = |lines: &[Value]| -> Vec<Value> {
-        lines.iter().map(|line| line["attempts"].clone()).collect()
+    let told = |lines: &[Value]| -> Vec<Value> {
+        let told = |line: &Value| serde_json::json!([line["seq"], line["attempts"], line["key"]]);
+        lines.iter().map(told).collect()
     };
-    assert_eq!(of(&place.json(&["replay"], 0)), [0, 7]);
+    let replay = [
+        serde_json::json!([2, 7, "0000000000000abe"]),
+        serde_json::json!([3, 0, null]),
+        serde_json::json!([7, 0, "0000000000000abd"]),
+    ];
+    assert_eq!(told(&place.json(&["replay"], 0)), replay);
+
     let to = place.text("repaired");
     place.assert_said(&["repair", "--to", &to], 0, &[]);
-    let (log, _) = Journal::open(Path::new(&to), options()).expect("it opens");
-    assert_eq!(log.pending().iter().map(|live| live.attempts).collect::<Vec<_>>(), [0, 7]);
+    assert_eq!(told(&json(&to, &["replay"], 0)), replay, "it is the same log");
+    let (log, _) = Journal::open(Path::new(&to), keyed()).expect("it opens");
+    let again = |chan, seq, key| {
+        log.send_once(&Message::new(chan, seq, b"order"), key, Level::Sync).expect("there is room")
+    };
+    assert_eq!(again(3, 11, 0xabd), Kept::Duplicate(1));
+    assert_eq!(again(3, 12, 0xabe), Kept::Duplicate(2));
+    assert_eq!(again(5, 13, 0xabd), Kept::Duplicate(7));
+    // The oldest is forgotten first, as ever: four are remembered.
+    (1..=3).for_each(|key| assert_eq!(again(3, 20 + key, key), Kept::New));
+    assert_eq!(again(3, 14, 0xabe), Kept::Duplicate(2));
+    assert_eq!(again(3, 15, 0xabd), Kept::New);
+    drop(log);
+
+    // Whoever was killed in the middle of a repair has left no log, and it is said what to do.
+    fs::create_dir(place.path("later.part")).expect("space");
+    let later = place.text("later");
+    place.assert_said(
+        &["repair", "--to", &later],
+        3,
+        &["later.part is there already", "remove it"],
+    );
+    assert!(!place.path("later").exists());
+    fs::remove_dir(place.path("later.part")).expect("it is there");
+    place.assert_said(&["repair", "--to", &later], 0, &["clean: 3 messages"]);
 }
 
 #[test]
