@@ -61,17 +61,17 @@ fn judge(image: &Image, all: &[(u16, u64)]) -> (Vec<(u16, u64)>, bool, RecoveryR
 
 #[test]
 fn every_bit_is_flipped() {
-    // Enough for every kind of record, and short.
-    let (image, all) = log(24, true);
+    // Of every kind of record, and short.
+    let (image, all) = log(6, true);
     let used = used(&image);
-    assert!(used > 2000 && all.len() > 4, "{used} bytes, {} messages", all.len());
+    assert!((1000..2500).contains(&used) && !all.is_empty(), "{used} bytes, {all:?}");
     let (mut refused, mut losses) = (0, 0);
-    // All bits of headers and bodies would be no better than one of each byte: sums do not tell bits apart.
-    for at in 0..used {
+    for bit in 0..used * 8 {
+        let at = bit / 8;
         let mut image = image.clone();
-        image.get_mut(&0).unwrap()[at] ^= 1 << (at % 8);
+        image.get_mut(&0).unwrap()[at] ^= 1 << (bit % 8);
         let (lost, was_refused, report) = judge(&image, &all);
-        assert!(lost.len() <= 1, "one record at the most is lost by byte {at}: {lost:?}");
+        assert!(lost.len() <= 1, "one record at the most is lost by bit {bit}: {lost:?}");
         if at < 64 {
             assert!(!was_refused && lost.is_empty() && report.headers_damaged == 1, "byte {at}");
             continue;
@@ -81,7 +81,7 @@ fn every_bit_is_flipped() {
         refused += usize::from(was_refused);
         losses += lost.len();
     }
-    assert!(refused > used * 8 / 10 && losses > used / 3, "{refused} refused, {losses} lost");
+    assert!(refused > used * 6 && losses > used * 2, "{refused} refused, {losses} lost");
 }
 
 #[test]
@@ -304,6 +304,32 @@ fn a_header_that_was_torn_is_no_damage() {
         torn[200] = 7;
         let image = Image::from([(0, image[&0].clone()), (1, torn)]);
         assert!(judge(&image, &all).1, "{half:?}");
+    }
+}
+
+/// Clocks jump: when a segment was begun is noted down for people, and nothing follows from it.
+#[test]
+fn clocks_jump() {
+    let (image, all) = log(300, true);
+    for times in [[0, u64::MAX, 1], [u64::MAX, 0, 0], [9, 8, 7]] {
+        let mut image = image.clone();
+        let mut headers = 0;
+        for bytes in image.values_mut() {
+            let Ok(header) = SegmentHeader::decode(bytes[..64].try_into().unwrap()) else {
+                continue;
+            };
+            let created = times[header.segment as usize % 3];
+            let header = SegmentHeader { created, ..header }.encode();
+            let last = bytes.len() - 64;
+            bytes[..64].copy_from_slice(&header);
+            bytes[last..].copy_from_slice(&header);
+            headers += 1;
+        }
+        let (lost, refused, report) = judge(&image, &all);
+        assert!(
+            headers >= 2 && lost.is_empty() && !refused && report.clean,
+            "{headers}: {report:?}"
+        );
     }
 }
 

@@ -153,3 +153,48 @@ fn a_directory_that_must_not_be_written_to_is_drained() {
     assert!(matches!(none, Err(OpenError::Io(_))), "{none:?}");
     assert!(!missing.0.exists());
 }
+
+/// Names the log of the child that may only read.
+const READ_ONLY: &str = "CLOAKROOM_JOURNAL_READ_ONLY";
+
+/// Not a test of its own: a process whose log is on a file system that is read-only.
+#[test]
+fn child_that_only_reads() {
+    let Some(place) = env::var_os(READ_ONLY) else { return };
+    let place = Path::new(&place);
+    for path in [place.join("log"), place.join("new")] {
+        let refused = Journal::open(&path, options());
+        assert!(matches!(refused, Err(OpenError::ReadOnly)), "{refused:?}");
+    }
+    let drain = Options { policy: OpenPolicy::Drain, ..options() };
+    let (log, report) = Journal::open(&place.join("log"), drain).unwrap();
+    assert_eq!(report.pending, 1);
+    let mut buffer = [0; 8];
+    assert_eq!(log.read(1, 1, &mut buffer).unwrap(), 4);
+    assert_eq!(log.send(&Message::new(1, 2, b""), Level::Sync), Err(LogError::ReadOnly));
+    println!("drained");
+}
+
+/// Where this user may mount; `faults` has one that is simulated.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_file_system_is_drained() {
+    let place = Place::new();
+    fs::create_dir(&place.0).unwrap();
+    let (log, _) = Journal::open(&place.0.join("log"), options()).unwrap();
+    log.send(&Message::new(1, 1, b"kept"), Level::Sync).unwrap();
+    drop(log);
+    let mounted = r#"mount --bind "$0" "$0" && mount -o remount,ro,bind "$0""#;
+    let run = |then: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-rm", "sh", "-c"]).arg(format!("{mounted} && {then}"));
+        unshare.arg(&place.0).arg(env::current_exe().unwrap()).env(READ_ONLY, &place.0).output()
+    };
+    if !run("true").is_ok_and(|output| output.status.success()) {
+        println!("left out: this user may not mount");
+        return;
+    }
+    let output = run(r#"exec "$1" --exact directory::child_that_only_reads --nocapture"#).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("drained"), "{output:?}");
+}

@@ -220,13 +220,14 @@ fn at_system_calls() -> Result {
     let place = Place::new("system-calls", FEW)?;
     let list = place.path.join("calls");
     let list_argument = list.to_string_lossy().into_owned();
-    let whole = traced(&place, &["-o", &list_argument, "-e", "trace=%file,%desc"]);
+    let whole = traced(&place, &["-y", "-o", &list_argument, "-e", "trace=%file,%desc"]);
     if !is_installed("strace") || !whole.as_ref().is_ok_and(|output| output.status.success()) {
         println!("at each system call: left out, as there is no strace that may trace others");
         return Ok(());
     }
     let list = fs::read_to_string(&list).map_err(|error| format!("what strace saw: {error}"))?;
     place.remove();
+    names_are_synced(&list)?;
     let mut counts = BTreeMap::<&str, u32>::new();
     for line in list.lines() {
         // A process's number, spaces, and `write(3, …`. The first starts the program: there is none before.
@@ -254,6 +255,30 @@ fn at_system_calls() -> Result {
         return Err("strace saw no system call".to_owned());
     }
     Ok(())
+}
+
+/// Each name that the log has made, its directory's included, is synced behind that: a power cut would take it away otherwise, with
+/// what it names. `list` is what `strace -y` saw.
+fn names_are_synced(list: &str) -> Result {
+    let (mut made, mut unsynced) = (0, Vec::new());
+    for line in list.lines().filter(|line| !line.contains(" = -1 ")) {
+        let name = line.split('"').nth(1).map(Path::new);
+        let is_slot = |name: &Path| name_of(name).starts_with("slot-") && line.contains("O_CREAT");
+        if let Some(name) = name.filter(|name| line.contains(" mkdir(") || is_slot(name)) {
+            made += 1;
+            unsynced.push(name);
+        }
+        // `fsync(4</the/directory>)`, of whatever thread.
+        let synced = line.split_once(" fsync(").and_then(|(_, fd)| fd.split_once('<'));
+        let synced = synced.and_then(|(_, fd)| fd.split_once('>')).map(|(path, _)| Path::new(path));
+        unsynced.retain(|name| name.parent() != synced);
+    }
+    println!("names that were made, and synced: {} of {made}", made - unsynced.len());
+    match unsynced.first() {
+        None if made > 4 => Ok(()),
+        None => Err(format!("strace saw {made} names, not a directory and its slots")),
+        Some(name) => Err(format!("{}: its name was not synced", name.display())),
+    }
 }
 
 /// A short script under `strace`.
