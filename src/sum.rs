@@ -15,7 +15,11 @@ pub(crate) struct Sum(
 impl Sum {
     pub(crate) fn new() -> Self {
         #[cfg(any(feature = "wal", feature = "spill-std"))]
-        return Self(crc32fast::Hasher::new());
+        {
+            // What the processor can do is asked once, not for each sum.
+            static FRESH: std::sync::OnceLock<crc32fast::Hasher> = std::sync::OnceLock::new();
+            return Self(FRESH.get_or_init(crc32fast::Hasher::new).clone());
+        }
         #[cfg(not(any(feature = "wal", feature = "spill-std")))]
         Self(CRC.digest())
     }

@@ -183,7 +183,8 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         // Whichever is shorter: the range, or the table.
         let size = self.entries.as_ref().len();
         if last - first < size as u64 {
-            for seq in first..=last {
+            // From behind: where numbers lie together there is less to move up then.
+            for seq in (first..=last).rev() {
                 if let Some(live) = self.remove(chan, seq) {
                     each(&live);
                 }
@@ -254,7 +255,8 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
         while self.entries.as_ref()[next].taken {
             let live = self.entries.as_ref()[next];
             let home = self.home(live.chan, live.seq);
-            let distance = |from: usize| (next + size - from) % size;
+            // Not a remainder: a division for each entry behind the hole is what most of a removal would be.
+            let distance = |from: usize| if next < from { next + size - from } else { next - from };
             if distance(home) >= distance(hole) {
                 self.entries.as_mut()[hole] = live;
                 hole = next;

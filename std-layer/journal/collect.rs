@@ -74,14 +74,20 @@ impl<F: LogFiles> Log<F> {
             };
         }
         // Durable first, then not needed any more, and that durable, too, before it is gone.
-        let end = state.stage.end();
-        state = self.sync_to(state, end)?;
+        if let Some(first) = state.copied_in {
+            let end = state.stage.end();
+            state = self.sync_from(state, first, end)?;
+            state.copied_in = None;
+        }
         // Not the number behind it: there may be a gap that was passed over, which goes with it.
         state.checkpoint.first = state.oldest_from(oldest + 1);
         state = self.make_room(state, 0, For::Collector)?;
         stage_checkpoint(&mut state);
         let end = state.stage.end();
-        state = self.sync_to(state, end)?;
+        // With keys all of the log has to be durable: a segment that is left says that one is remembered, and what says that its message
+        // was cancelled may be in a later one.
+        let first = if self.options.keys > 0 { 0 } else { state.segment() };
+        state = self.sync_from(state, first, end)?;
         if let Some(place) = state.place_of(oldest) {
             // Nothing is put in a segment but the current one.
             debug_assert!(state.index.iter().all(|live| live.at.segment != oldest), "one lives");
@@ -126,6 +132,7 @@ impl<F: LogFiles> Log<F> {
         if let Some(mut moved) = still {
             // It may have been delivered again meanwhile.
             moved.at = state.stage.put(&record.counted(moved.attempts));
+            state.copied_in.get_or_insert(moved.at.segment);
             state.insert(moved);
         }
         Ok(state)

@@ -103,11 +103,13 @@ impl<F: LogFiles> Log<F> {
         }
         state.usable()?;
         // Both may go behind the limit, but only once: what is staged keeps to it. The collector's segment is not theirs.
-        let within = state.stage.end().offset <= state.limit(&self.options);
-        let theirs = state.free(&self.options) >= For::Acks.leaves();
-        if !state.stage.is_empty() && within && theirs {
+        let frame = frame && state.durable > state.framed;
+        if (frame && !state.stage.is_empty() || state.stage.has_acks())
+            && state.stage.end().offset <= state.limit(&self.options)
+            && state.free(&self.options) >= For::Acks.leaves()
+        {
             state.stage.put_acks();
-            if frame && state.durable > state.framed {
+            if frame {
                 let durable = state.durable;
                 state.stage.put_frame(durable, Flags::NONE);
                 state.framed = durable;
@@ -164,24 +166,49 @@ impl<F: LogFiles> Log<F> {
         mut state: Guard<'s, F>,
         upto: Position,
     ) -> Result<Guard<'s, F>, LogError> {
+        state.sync_asked_in = state.segment();
         while state.durable < upto {
             state.usable()?;
             if state.syncing {
-                state.waiting_for_sync += 1;
-                state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.waiting_for_sync -= 1;
+                state = self.wait_for_sync_of_others(state);
                 continue;
             }
-            state.syncing = true;
             state.dirty = None;
-            let led = self.lead(state);
-            state = led?;
+            let first = state.durable.segment;
+            state = self.lead(state, first)?;
         }
         Ok(state)
     }
 
-    /// The syncer's work. The role is given up at the end, whatever that is.
-    fn lead<'s>(&'s self, state: Guard<'s, F>) -> Result<Guard<'s, F>, LogError> {
+    /// Syncs, unless everything before `upto` is durable, what is not, from segment `first` on: what is before is not needed by who
+    /// calls.
+    pub(super) fn sync_from<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        first: u64,
+        upto: Position,
+    ) -> Result<Guard<'s, F>, LogError> {
+        while state.syncing {
+            state = self.wait_for_sync_of_others(state);
+        }
+        state.usable()?;
+        if state.durable < upto {
+            state = self.lead(state, first)?;
+            state.usable()?;
+        }
+        Ok(state)
+    }
+
+    fn wait_for_sync_of_others<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
+        state.waiting_for_sync += 1;
+        let mut state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.waiting_for_sync -= 1;
+        state
+    }
+
+    /// The syncer's work, from segment `first` on. The role, which nobody has, is given up at the end, whatever that is.
+    fn lead<'s>(&'s self, mut state: Guard<'s, F>, first: u64) -> Result<Guard<'s, F>, LogError> {
+        state.syncing = true;
         let mut state = match self.write_out(state, true) {
             Ok(state) => state,
             Err(error) => {
@@ -193,7 +220,9 @@ impl<F: LogFiles> Log<F> {
         };
         // A sync that begins now covers everything that is written now, and nothing else.
         let target = state.written;
-        let mut segment = state.durable.segment;
+        // What was left out before the first of them is not durable, so there is no more that is durable in one piece.
+        let whole = first <= state.durable.segment;
+        let mut segment = first.max(state.durable.segment);
         while segment <= target.segment && state.failed.is_none() {
             // One that was collected meanwhile was synced by the collector.
             if let Some(file) = state.file_of(segment) {
@@ -201,6 +230,7 @@ impl<F: LogFiles> Log<F> {
                 let outcome = self.outside(|| uninterrupted(|| file.sync()));
                 state = self.lock();
                 match outcome {
+                    Ok(()) if !whole => {}
                     Ok(()) if segment < target.segment => {
                         let next = Position { segment: segment + 1, offset: 0 };
                         state.durable = state.durable.max(next);

@@ -113,8 +113,8 @@ fn help(log: &Log<Directory>) {
 fn sync(log: &Log<Directory>) {
     while log.sync_if_due().is_ok() {
         let mut state = log.lock();
-        let sealed = state.durable.segment < state.segment();
-        if state.usable().is_err() || sealed || state.durable < state.sync_wanted {
+        let due = state.syncs_ahead(&log.options) || state.durable < state.sync_wanted;
+        if due || state.usable().is_err() {
             continue;
         }
         let sleep = match state.dirty {

@@ -343,10 +343,11 @@ impl<F: LogFiles> Log<F> {
             return Err(error);
         }
         let due = state.dirty.is_some_and(|since| since.elapsed() >= self.options.interval);
-        let sealed = state.durable.segment < state.segment();
-        if due || sealed || state.durable < state.sync_wanted {
-            let end = state.stage.end();
+        let end = state.stage.end();
+        if due || state.durable < state.sync_wanted {
             drop(self.sync_to(state, end)?);
+        } else if state.syncs_ahead(&self.options) {
+            drop(self.sync_from(state, 0, end)?);
         }
         Ok(())
     }

@@ -235,6 +235,7 @@ fn begin<F: LogFiles>(
         preparing: false,
         waiters: Waiters::default(),
         sync_wanted: start,
+        sync_asked_in: 0,
         room_wanted: 0,
         syncer_rests: false,
         waiting: 0,
@@ -247,6 +248,7 @@ fn begin<F: LogFiles>(
         live_bytes,
         checkpoint: found.checkpoint,
         dirty: None,
+        copied_in: None,
         payload: vec![0; longest].into_boxed_slice(),
     };
     if !drain {

@@ -56,6 +56,8 @@ pub(super) struct State<F> {
     /// Futures that wait, up to where they want it to be durable, and for how long a record they want room.
     pub(super) waiters: Waiters,
     pub(super) sync_wanted: Position,
+    /// The segment that was the current one when somebody last asked for a sync.
+    pub(super) sync_asked_in: u64,
     pub(super) room_wanted: u32,
     /// Whether the journal's thread that syncs has nothing to do, and waits.
     pub(super) syncer_rests: bool,
@@ -72,6 +74,8 @@ pub(super) struct State<F> {
     pub(super) checkpoint: Checkpoint,
     /// Since when something waits for the interval's sync.
     pub(super) dirty: Option<Instant>,
+    /// The first segment with copies of the collector's that may not be durable. A collection that was given up leaves some, too.
+    pub(super) copied_in: Option<u64>,
     /// The collector's, for one payload.
     pub(super) payload: Box<[u8]>,
 }
@@ -89,6 +93,14 @@ impl<F: LogFile> State<F> {
     /// From now on nothing is trusted. The first error is the one that is told.
     pub(super) fn fail(&mut self, error: &io::Error) {
         self.failed.get_or_insert(error.raw_os_error().unwrap_or(0));
+    }
+
+    /// Whether a segment that is full is to be synced before that is asked for. In a log that is only written nobody waits for that, and
+    /// what was acknowledged by the time its segment is collected never has to reach the disk.
+    pub(super) fn syncs_ahead(&self, options: &Options) -> bool {
+        let segment = self.segment();
+        self.durable.segment < segment
+            && (options.keys > 0 || self.sync_asked_in.saturating_add(1) >= segment)
     }
 
     /// Where the current segment's records have to end, acknowledgements and frames apart.
@@ -142,9 +154,13 @@ impl<F: LogFile> State<F> {
 
     /// Slots that can be used: those that are spare, and those that may yet be made.
     pub(super) fn free(&self, options: &Options) -> usize {
-        let spare = |slot: &&Slot<F>| matches!(slot.holds, Holds::Spare { .. });
-        let spares = self.slots.iter().filter(spare).count();
-        spares + (options.slots as usize).saturating_sub(self.usable_slots())
+        let count = |(spare, usable), slot: &Slot<F>| match slot.holds {
+            Holds::Spare { .. } => (spare + 1, usable + 1),
+            Holds::Segment(_) => (spare, usable + 1),
+            Holds::Unknown => (spare, usable),
+        };
+        let (spare, usable) = self.slots.iter().fold((0, 0), count);
+        spare + (options.slots as usize).saturating_sub(usable)
     }
 
     /// Stages a record of a message, for which there is room. What is known by its key was asked for.

@@ -110,7 +110,7 @@ fn what_cannot_be_delivered_is_passed_over() {
     let Err(TryRecvError::Lost(lost)) = queue.try_recv() else { panic!("it is too long") };
     assert!(matches!(lost.why, LostWhy::TooLarge) && lost.len == 4096);
     assert_eq!(queue.try_recv().unwrap().ack().unwrap().len(), 20);
-    disk.clone().with(Fault::Unreadable);
+    disk.clone().with(Fault::UnreadableFrom(0));
     let Err(TryRecvError::Lost(unread)) = queue.try_recv() else { panic!("it cannot be read") };
     assert!(matches!(unread.why, LostWhy::Journal(_)));
     assert!(matches!(queue.try_recv(), Err(TryRecvError::Empty)));

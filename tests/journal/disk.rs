@@ -43,10 +43,12 @@ pub enum Fault {
     FailAt(u64, i32),
     /// From this one on there is no room for files to grow.
     FullFrom(u64),
+    /// From this one on the file system is read-only.
+    ReadOnlyFrom(u64),
     /// Writes and reads are cut short, and they, syncs and changes of size are interrupted.
     Short,
-    /// Reads fail.
-    Unreadable,
+    /// Reads fail from this offset on.
+    UnreadableFrom(u64),
     /// Syncs take a while.
     Slow,
 }
@@ -70,6 +72,7 @@ pub struct Handle(Disk, u32);
 
 pub const EIO: i32 = 5;
 pub const ENOSPC: i32 = 28;
+pub const EROFS: i32 = 30;
 
 impl Inner {
     /// Counts a call, and says whether it fails.
@@ -82,6 +85,7 @@ impl Inner {
             Some(Fault::FailAt(at, errno)) if call == at => {
                 Err(io::Error::from_raw_os_error(errno))
             }
+            Some(Fault::ReadOnlyFrom(at)) if call >= at => Err(io::Error::from_raw_os_error(EROFS)),
             Some(Fault::FullFrom(at)) if call >= at && matches!(kind, "create" | "allocate") => {
                 Err(io::Error::from_raw_os_error(ENOSPC))
             }
@@ -252,7 +256,7 @@ impl LogFile for Handle {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.with(|inner, slot| {
-            if inner.fault == Some(Fault::Unreadable) {
+            if matches!(inner.fault, Some(Fault::UnreadableFrom(from)) if offset >= from) {
                 return Err(io::Error::from_raw_os_error(EIO));
             }
             let len = inner.cut(buffer.len())?;

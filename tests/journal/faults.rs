@@ -8,7 +8,7 @@ use cloakroom::std_layer::journal::{
     Level, Log, LogError, Message, OpenError, OpenPolicy, Options, ReadError,
 };
 
-use crate::disk::{Disk, EIO, ENOSPC, Fault};
+use crate::disk::{Disk, EIO, ENOSPC, EROFS, Fault};
 use crate::random::Random;
 use crate::script::{
     Ledger, check, check_messages, handed_out, open, options, payload, run, send, sync,
@@ -120,6 +120,34 @@ fn any_call_fails() {
     assert!(failures > 100, "{failures}");
 }
 
+/// A file system that is read-only, or becomes so after any call, as some do after an error of the disk: the log says so, takes nothing
+/// any more, and can be drained as it is.
+#[test]
+fn a_file_system_becomes_read_only() {
+    let disk = Disk::default();
+    run(&open(&disk).0, &mut Ledger::new(), 1, 200, 11);
+    for call in 0..disk.calls() {
+        let disk = Disk::default().with(Fault::ReadOnlyFrom(call));
+        let mut ledger = Ledger::new();
+        match Log::open(disk.clone(), options()) {
+            Ok((log, _)) => {
+                assert!(!run(&log, &mut ledger, 1, 200, 11));
+                let failed = LogError::Failed { errno: EROFS, durable_upto: log.durable() };
+                assert_eq!(log.sync(), Err(failed));
+                assert_eq!(disk.calls(), call + 1, "nothing is tried again");
+            }
+            Err(error) => assert!(matches!(error, OpenError::ReadOnly), "{error}"),
+        }
+        let disk = Disk::of(&disk.image()).with(Fault::ReadOnlyFrom(0));
+        let refused = Log::open(disk.clone(), options());
+        assert!(matches!(refused, Err(OpenError::ReadOnly)), "{refused:?}");
+        let calls = disk.calls();
+        let drain = Options { policy: OpenPolicy::Drain, ..options() };
+        check_messages(&Log::open(disk.clone(), drain).unwrap().0, &ledger, false);
+        assert_eq!(disk.calls(), calls, "nothing is changed");
+    }
+}
+
 #[test]
 fn limits_are_told() {
     let (log, _) = open(&Disk::default());
@@ -218,7 +246,7 @@ fn reads_fail_for_a_while() {
     let mut ledger = Ledger::new();
     let (log, _) = open(&disk);
     (1..4).for_each(|seq| send(&log, &mut ledger, 1, seq, Level::Sync).unwrap());
-    disk.clone().with(Fault::Unreadable);
+    disk.clone().with(Fault::UnreadableFrom(0));
     let mut seq = 0;
     let full = loop {
         seq += 1;
@@ -239,6 +267,34 @@ fn reads_fail_for_a_while() {
     assert!(log.pending()[0].at.segment > 1);
     check(&log, &ledger, true);
     check(&open(&Disk::of(&disk.image())).0, &ledger, true);
+}
+
+/// A collection that is given up half way leaves copies in a segment that is not synced, while others go on in the next ones: they are
+/// durable before what they are copies of is gone.
+#[test]
+fn a_collection_is_given_up_and_goes_on_later() {
+    let disk = Disk::default();
+    let (log, _) = Log::open(disk.clone(), Options { keys: 0, ..options() }).unwrap();
+    let messages: Vec<u32> = (1..=4)
+        .map(|seq| log.send(&Message::new(1, seq, &payload(1, seq)), Level::Sync).unwrap().offset)
+        .collect();
+    let lives = |log: &Log<Disk>| log.pending().iter().filter(|live| live.chan == 1).count();
+    let mut seq = 0;
+    let mut go_on = || {
+        seq += 1;
+        let sent = log.send(&Message::new(2, seq, &[1; 600]), Level::Buffered);
+        log.ack(2, seq, seq).unwrap();
+        log.maintain().unwrap();
+        assert_eq!(lives(&open(&Disk::of(&disk.durable())).0), 4, "message {seq}");
+        sent.map(|at| at.segment)
+    };
+    // What was returned is where each ends, so the last two cannot be read.
+    disk.clone().with(Fault::UnreadableFrom(messages[1].into()));
+    while go_on().is_ok() {}
+    let moved = log.pending().iter().filter(|live| live.chan == 1 && live.at.segment > 1).count();
+    assert_eq!(moved, 2, "half of it was done");
+    disk.repair();
+    while go_on().unwrap() < 12 {}
 }
 
 /// A range that ends before it begins has no message, and takes none from the range that was noted down before.

@@ -1,10 +1,10 @@
 //! Kills and power cuts, at every call that changes something on the disk.
 
-use cloakroom::std_layer::journal::Log;
+use cloakroom::std_layer::journal::{Level, Log, Options};
 
 use crate::disk::{Disk, EIO, Fault, Image};
 use crate::random::Random;
-use crate::script::{Ledger, check, handed_out, open, options, run};
+use crate::script::{Ledger, Manner, check, handed_out, open, options, run, run_in};
 
 /// Steps of a run: enough for every slot to be used more than once.
 const STEPS: u32 = 500;
@@ -66,6 +66,38 @@ fn power_fails_at_every_call() {
         for _ in 0..6 {
             judge(&disk.after_power_cut(&mut random), &ledger, true);
         }
+    }
+}
+
+/// A log that is written, and hardly ever synced: segments are collected while those behind them are on no disk.
+#[test]
+fn power_fails_at_every_call_of_a_log_that_is_hardly_synced() {
+    let written = |disk: &Disk, ledger: &mut Ledger| {
+        let options = Options { keys: 0, ..options() };
+        let Ok((log, _)) = Log::open(disk.clone(), options) else { return };
+        // Something is to be promised in between.
+        let parts = [(Level::Buffered, 500), (Level::Sync, 20), (Level::Buffered, 700)];
+        for ((level, steps), first) in parts.into_iter().zip([1, 1001, 2001]) {
+            let manner = Manner { levels: [level; 4], channels: 2, syncs: false };
+            if !run_in(manner, &log, ledger, first, steps, 7) {
+                return;
+            }
+        }
+    };
+    let (disk, mut ledger) = (Disk::default(), Ledger::new());
+    written(&disk, &mut ledger);
+    let count = |kind: &str| disk.kinds().iter().filter(|&&found| found == kind).count();
+    assert!(count("size") >= 5, "slots are used again: {}", count("size"));
+    assert!(ledger.values().filter(|fate| fate.durable).count() > 5);
+    let mut random = Random(11);
+    for call in 0..disk.calls() {
+        let disk = Disk::default().with(Fault::PowerAt(call));
+        let mut ledger = Ledger::new();
+        written(&disk, &mut ledger);
+        for _ in 0..4 {
+            judge(&disk.after_power_cut(&mut random), &ledger, true);
+        }
+        judge(&disk.image(), &ledger, false);
     }
 }
 

@@ -58,14 +58,46 @@ pub fn payload(chan: u16, seq: u64) -> Vec<u8> {
     (0..len).map(|_| random.next() as u8).collect()
 }
 
+/// What a script is like.
+#[derive(Clone, Copy)]
+pub struct Manner {
+    /// At what levels it sends.
+    pub levels: [Level; 4],
+    /// How many channels it sends in: messages of the third have keys.
+    pub channels: u64,
+    /// Whether it syncs now and then.
+    pub syncs: bool,
+}
+
+impl Manner {
+    pub const USUAL: Self = Self {
+        levels: [Level::Buffered, Level::Interval, Level::Sync, Level::Sync],
+        channels: 3,
+        syncs: true,
+    };
+}
+
 /// Sends, acknowledges, syncs and maintains, until that is done or the log fails. Returns what it was promised.
 pub fn run(log: &Log<Disk>, ledger: &mut Ledger, first: u64, steps: u32, seed: u64) -> bool {
+    run_in(Manner::USUAL, log, ledger, first, steps, seed)
+}
+
+/// The same, in another manner.
+pub fn run_in(
+    manner: Manner,
+    log: &Log<Disk>,
+    ledger: &mut Ledger,
+    first: u64,
+    steps: u32,
+    seed: u64,
+) -> bool {
     let mut random = Random(seed);
     let mut next = [first; 3];
     for _ in 0..steps {
         let outcome = match random.below(20) {
             0 => log.maintain(),
-            1 | 2 => sync(log, ledger),
+            1 | 2 if manner.syncs => sync(log, ledger),
+            1 | 2 => Ok(()),
             3..=10 => {
                 // Of the oldest ones, mostly, as receivers do; the one behind is delivered once more.
                 let live = ledger.iter().filter(|(_, fate)| fate.taken && !fate.acked);
@@ -80,11 +112,10 @@ pub fn run(log: &Log<Disk>, ledger: &mut Ledger, first: u64, steps: u32, seed: u
                 })
             }
             _ => {
-                let chan = random.below(3) as u16;
+                let chan = random.below(manner.channels) as u16;
                 let seq = next[chan as usize];
                 next[chan as usize] += 1;
-                let level = [Level::Buffered, Level::Interval, Level::Sync, Level::Sync];
-                send(log, ledger, chan, seq, level[random.below(4) as usize])
+                send(log, ledger, chan, seq, manner.levels[random.below(4) as usize])
             }
         };
         match outcome {

@@ -1,11 +1,12 @@
 //! The journal beside others, in one run: group commit by 1, 8 and 32 threads, and appends by one that are only written.
 //!
 //! ```text
-//! cargo run --release [ROUNDS] [FOLDER]
+//! cargo run --release [ROUNDS] [FOLDER] [ROW]
 //! ```
 //!
 //! Each round runs all subjects, one after the other, beginning with another one each time; the table has medians, and the
-//! median of the ratios to ours within a round. `FOLDER` must be on the disk that is meant: the temporary one may be memory.
+//! median of the ratios to ours within a round. `FOLDER` must be on the disk that is meant: the temporary one may be memory. With `ROW`
+//! only rows whose title, as it is printed, begins like that: `Sync`, `"Buffered, 64"`.
 //!
 //! What is by hand is a file that is appended to: length, CRC-32, bytes; at `Sync` under one lock, a write and a sync each.
 
@@ -21,6 +22,8 @@ use cloakroom::std_layer::journal::{Journal, Level, Message, Options};
 
 /// Bytes of the longest message.
 const LONGEST: usize = 1024;
+/// Before it counts: until then each has made what it makes in advance.
+const WARM: Duration = Duration::from_millis(300);
 const TIME: Duration = Duration::from_millis(700);
 
 /// What is compared: keeps one message of thread `chan`.
@@ -125,18 +128,27 @@ fn by_hand(folder: &Path, sync: bool) -> ByHand {
 /// Messages a second.
 fn measure(subject: &dyn Subject, threads: u16, payload: &[u8]) -> f64 {
     let done = AtomicU64::new(0);
-    let start = Instant::now();
+    let start = Instant::now() + WARM;
+    let end = start + TIME;
     thread::scope(|scope| {
         for chan in 0..threads {
             let done = &done;
             scope.spawn(move || {
-                let mut number = 0;
-                // A clock costs as much as a tenth of the fastest.
-                while number % 16 != 0 || start.elapsed() < TIME {
+                let (mut number, mut before) = (0, 0);
+                loop {
+                    // A clock costs as much as a tenth of the fastest.
+                    if number % 16 == 0 {
+                        let now = Instant::now();
+                        if now < start {
+                            before = number;
+                        } else if now >= end {
+                            break;
+                        }
+                    }
                     subject.keep(chan, number, payload);
                     number += 1;
                 }
-                done.fetch_add(number, Ordering::Relaxed);
+                done.fetch_add(number - before, Ordering::Relaxed);
             });
         }
     });
@@ -190,7 +202,12 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let rounds: usize = arguments.next().map_or(7, |text| text.parse().expect("a number"));
     let folder = arguments.next().unwrap_or(String::from("target"));
+    let only = arguments.next().unwrap_or_default();
     for (name, bytes, threads, subjects) in ROWS {
+        let title = format!("{name}, {bytes} bytes, {threads} threads");
+        if !title.starts_with(&only) {
+            continue;
+        }
         let payload = &[0x5a; LONGEST][..*bytes];
         let mut figures = vec![Vec::new(); subjects.len()];
         for round in 0..rounds.max(1) {
@@ -201,7 +218,7 @@ fn main() {
                 figures[which].push(measure(&*subject, *threads, payload));
             }
         }
-        println!("{name}, {bytes} bytes, {threads} threads");
+        println!("{title}");
         for (which, (subject, _)) in subjects.iter().enumerate() {
             let ratios = figures[0].iter().zip(&figures[which]).map(|(ours, other)| ours / other);
             let (speed, ratio) = (median(figures[which].clone()), median(ratios.collect()));
