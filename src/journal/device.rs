@@ -1,5 +1,7 @@
 //! What a log lies on.
 
+use super::record::ALIGN;
+
 /// Slots of equal size that hold segments: files, or sectors of a flash.
 ///
 /// Recovery reads only. What writes, writes whole records, in order.
@@ -22,6 +24,12 @@ pub trait LogDevice {
     fn available(&mut self, slot: u32) -> Result<u32, Self::Error> {
         let _ = slot;
         Ok(self.segment_bytes())
+    }
+
+    /// What is written at a time, and what a record's place is a multiple of: a power of two, from [`ALIGN`] to 64. Segments consist of
+    /// whole ones.
+    fn word(&self) -> u32 {
+        ALIGN as u32
     }
 
     /// Whether this is flash: what is written is durable, in order, and [`renew`](Self::renew) is an erase that leaves anything at

@@ -22,7 +22,7 @@ pub(super) fn first<D: LogDevice>(
     for state in segments.iter().rev() {
         window.open(state.slot, state.available);
         let binding = Binding { log_id, segment: state.segment };
-        let mut scanner = Scanner::new(binding, room.min(state.available));
+        let mut scanner = Scanner::new(binding, room.min(state.available), device.word());
         let mut first = 0;
         // Behind damage nothing is believed, see `Fold::is_cut_off`.
         while let Item::Record { offset, header } = scanner.next(window, device) {
@@ -102,7 +102,7 @@ impl<L: Lives, K: Remembers> Fold<'_, L, K> {
         let room = device.segment_bytes() - SEGMENT_HEADER as u32;
         for state in others.iter_mut().filter(|state| !state.spare) {
             window.open(state.slot, state.available);
-            let mut scanner = Scanner::new(binding, room.min(state.available));
+            let mut scanner = Scanner::new(binding, room.min(state.available), device.word());
             state.spare = loop {
                 let (offset, header) = match scanner.next(window, device) {
                     Item::Record { offset, header } => (offset, header),

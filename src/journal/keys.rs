@@ -189,10 +189,10 @@ impl<S: AsRef<[Remembered]> + AsMut<[Remembered]>> Keys<S> {
             .flat_map(|window| in_order(window).map(|place| (window[0].chan, place.key, place.seq)))
     }
 
-    /// Bytes that the records of all keys take at the most.
+    /// Bytes that the records of all keys take at the most, in words of that length.
     #[cfg(feature = "flash")]
-    pub(crate) fn most_bytes(&self) -> u64 {
-        most_bytes(self.windows().count(), self.window)
+    pub(crate) fn most_bytes(&self, word: u32) -> u64 {
+        most_bytes(self.windows().count(), self.window, word)
     }
 
     /// The records that say what is remembered, in the order in which they are to be written.
@@ -292,9 +292,11 @@ impl KeysRecord<'_> {
 
 /// Bytes that records of so many keys of so many channels take.
 #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
-pub(crate) const fn most_bytes(windows: usize, window: usize) -> u64 {
+pub(crate) const fn most_bytes(windows: usize, window: usize, word: u32) -> u64 {
     let records = window.div_ceil(MAX_KEYS);
-    windows as u64 * (records as u64 * RECORD_HEADER as u64 + window as u64 * PAIR as u64)
+    // A record is a multiple of a pair's length, and longer words are filled up.
+    let record = RECORD_HEADER as u64 + (word as u64).saturating_sub(PAIR as u64);
+    windows as u64 * (records as u64 * record + window as u64 * PAIR as u64)
 }
 
 const _: () = assert!(matches!(record_len(PAIR), Some(48)), "pairs need no zeros behind them");

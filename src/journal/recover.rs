@@ -263,7 +263,7 @@ impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
         let limit = known.unwrap_or(room);
         window.open(state.slot, state.available);
         let binding = Binding { log_id, segment: state.segment };
-        let mut scanner = Scanner::new(binding, limit.min(state.available));
+        let mut scanner = Scanner::new(binding, limit.min(state.available), device.word());
         let at = |offset| Position { segment: state.segment, offset };
         let mut records = 0_u64;
         let mut last = 0;

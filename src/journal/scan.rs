@@ -98,7 +98,8 @@ pub fn scan<D: LogDevice>(
     let mut window = Window::new(window);
     window.open(slot, available & !7);
     let room = bytes.saturating_sub(SEGMENT_HEADER as u32);
-    let mut scanner = Scanner::new(header.binding(), limit.min(room).min(available & !7));
+    let end = limit.min(room).min(available & !7);
+    let mut scanner = Scanner::new(header.binding(), end, device.word());
     loop {
         let item = scanner.next(&mut window, device);
         each(item);
@@ -205,14 +206,16 @@ pub(super) struct Scanner {
     binding: Binding,
     at: u32,
     end: u32,
+    /// The device's.
+    word: u32,
     /// A record that was found behind damage.
     found: Option<RecordHeader>,
 }
 
 impl Scanner {
     /// From the first record on to `end`, which the window reaches.
-    pub(super) fn new(binding: Binding, end: u32) -> Self {
-        Self { binding, at: SEGMENT_HEADER as u32, end, found: None }
+    pub(super) fn new(binding: Binding, end: u32, word: u32) -> Self {
+        Self { binding, at: SEGMENT_HEADER as u32, end, word, found: None }
     }
 
     pub(super) fn next<D: LogDevice>(&mut self, window: &mut Window<'_>, device: &mut D) -> Item {
@@ -283,7 +286,7 @@ impl Scanner {
             at += len;
         }
         // The header was checked for that: the record ends before the segment does.
-        self.at = offset + RECORD_HEADER as u32 + header.body_len.next_multiple_of(ALIGN as u32);
+        self.at = end.next_multiple_of(self.word).min(self.end);
         if whole && sum.end() == header.body_crc {
             Item::Record { offset, header }
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::OpenError;
 use super::stage::RESERVE;
 use crate::journal::{
-    MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, keys_bytes, record_len,
+    ALIGN, MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, keys_bytes, record_len,
 };
 
 /// When a send is done.
@@ -85,7 +85,7 @@ impl Options {
 
     /// Bytes of keys with which a segment begins, at the most.
     pub(super) fn keys_bytes(&self) -> u64 {
-        keys_bytes(self.keyed_queues, self.keys)
+        keys_bytes(self.keyed_queues, self.keys, ALIGN as u32)
     }
 
     /// With as many slots as it takes, if that lives: there may be fewer than the log was written with.

@@ -102,6 +102,7 @@ fn every_call<const W: usize>(corrects: bool) {
 fn power_fails_at_every_call() {
     every_call::<1>(false);
     every_call::<8>(true);
+    every_call::<32>(true);
 }
 
 #[test]

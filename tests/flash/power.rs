@@ -51,8 +51,11 @@ macro_rules! each_word {
             $what::<2>(false);
             $what::<4>(false);
             $what::<8>(false);
+            $what::<16>(false);
+            $what::<32>(false);
             $what::<1>(true);
             $what::<8>(true);
+            $what::<32>(true);
         }
     )*};
 }

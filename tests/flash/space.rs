@@ -23,9 +23,9 @@ struct Torment {
 
 /// Messages of all lengths, up to what may live; acknowledged in any order, so that notes of that fill up soon; some stay for
 /// good; opened anew now and then.
-fn torment(Torment { seed, slot, slots, longest, steps, opened }: Torment) {
+fn torment<const W: usize>(Torment { seed, slot, slots, longest, steps, opened }: Torment) {
     let mut random = Random(seed);
-    let chip = Chip::<4>::of(&Image::blank((slot * slots) as usize));
+    let chip = Chip::<W>::of(&Image::blank((slot * slots) as usize));
     let options = FlashOptions { max_payload: longest as u32, ..FlashOptions::default() };
     let mut memories = [Memory::new(), Memory::new()];
     let (mut living, mut next, mut bytes): (Vec<(u64, u64)>, _, _) = (Vec::new(), 1, 0);
@@ -44,7 +44,8 @@ fn torment(Torment { seed, slot, slots, longest, steps, opened }: Torment) {
                 break;
             }
             let len = if longest == 1 { 1 } else { random.below(longest + 1) };
-            let record = u64::from(record_len(len as usize).unwrap());
+            let record = record_len(len as usize).unwrap().next_multiple_of(W.max(8) as u32);
+            let record = u64::from(record);
             let full = bytes + record > most || living.len() >= 350;
             if !full || random.below(8) == 0 {
                 let entry = Entry { chan: 1, seq: next, payload: &payload[..len as usize] };
@@ -89,9 +90,10 @@ const SMALL: Torment =
 #[test]
 fn full_only_when_it_is_full() {
     for seed in 1..=6 {
-        torment(Torment { seed, ..SMALL });
-        torment(Torment { seed, slot: 4096, slots: 4, longest: 700, ..SMALL });
-        torment(Torment { seed, slot: 2048, slots: 8, longest: 300, ..SMALL });
+        torment::<4>(Torment { seed, ..SMALL });
+        torment::<4>(Torment { seed, slot: 4096, slots: 4, longest: 700, ..SMALL });
+        torment::<32>(Torment { seed, slot: 4096, slots: 4, longest: 700, ..SMALL });
+        torment::<4>(Torment { seed, slot: 2048, slots: 8, longest: 300, ..SMALL });
     }
 }
 
@@ -99,7 +101,8 @@ fn full_only_when_it_is_full() {
 #[test]
 fn full_only_when_it_is_full_of_short_ones() {
     for seed in 1..=6 {
-        torment(Torment { seed, longest: 1, steps: 8000, ..SMALL });
+        torment::<4>(Torment { seed, longest: 1, steps: 8000, ..SMALL });
+        torment::<32>(Torment { seed, longest: 1, steps: 8000, ..SMALL });
     }
 }
 
@@ -107,8 +110,9 @@ fn full_only_when_it_is_full_of_short_ones() {
 #[test]
 fn full_only_when_it_is_full_and_opened_often() {
     for seed in 1..=6 {
-        torment(Torment { seed, opened: 10, ..SMALL });
-        torment(Torment { seed, slots: 4, opened: 3, ..SMALL });
+        torment::<4>(Torment { seed, opened: 10, ..SMALL });
+        torment::<32>(Torment { seed, opened: 10, ..SMALL });
+        torment::<4>(Torment { seed, slots: 4, opened: 3, ..SMALL });
     }
 }
 

@@ -61,6 +61,11 @@ impl<D: LogDevice> State<'_, D> {
         }
     }
 
+    /// What bytes of a record take.
+    pub(super) fn whole(&self, bytes: u32) -> u32 {
+        bytes.next_multiple_of(self.device.word())
+    }
+
     /// From now on nothing is written.
     pub(super) fn fail(&mut self) -> FlashError<D::Error> {
         self.failed = true;
@@ -89,7 +94,8 @@ impl<D: LogDevice> State<'_, D> {
                 return Ok(Kept::Duplicate(first));
             }
         }
-        let bytes = self.live_bytes + u64::from(record.len());
+        let len = self.whole(record.len());
+        let bytes = self.live_bytes + u64::from(len);
         if self.index.len() >= self.index.capacity() || bytes > self.most_live_bytes() {
             return Err(FlashError::Full);
         }
@@ -99,12 +105,12 @@ impl<D: LogDevice> State<'_, D> {
         if remembered >= self.index.capacity() || self.acks.has(chan, seq) {
             self.put_acks()?;
         }
-        self.make_room(record.len(), For::Sends)?;
+        self.make_room(len, For::Sends)?;
         let at = self.put(record.header(), payload)?;
         let live = Live::new(chan, seq, at, record.header().body_len);
         // Room was looked for.
         let before = self.index.insert(live).unwrap_or_default();
-        self.live_bytes = bytes - before.map_or(0, |before| bytes_of(&before));
+        self.live_bytes = bytes - before.map_or(0, |before| bytes_of(&before, self.device.word()));
         if seq != CLOSED {
             self.checkpoint.max_seq = self.checkpoint.max_seq.max(seq);
         }
@@ -126,10 +132,10 @@ impl<D: LogDevice> State<'_, D> {
                 self.acks.note(chan, first, last);
             }
         }
-        let (mut messages, mut bytes) = (0, 0);
+        let (mut messages, mut bytes, word) = (0, 0, self.device.word());
         self.index.remove_range(chan, first, last, |live| {
             messages += 1;
-            bytes += bytes_of(live);
+            bytes += bytes_of(live, word);
         });
         self.live_bytes -= bytes;
         self.acks.messages += messages;
@@ -149,7 +155,7 @@ impl<D: LogDevice> State<'_, D> {
             if self.index.get(chan, seq).is_none_or(|live| live.attempts >= attempts) {
                 return Ok(());
             }
-            self.make_room(record.len(), For::Acks)?;
+            self.make_room(self.whole(record.len()), For::Acks)?;
             self.put(record.header(), &[])?;
         }
         self.index.count(chan, seq, attempts);
@@ -217,7 +223,8 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         let mut state = self.state.borrow_mut();
         state.usable()?;
         state.put_acks()?;
-        state.make_room(SPAN, For::Acks)?;
+        let len = state.whole(SPAN);
+        state.make_room(len, For::Acks)?;
         state.put_end()?;
         state.closed = true;
         Ok(())
@@ -228,7 +235,8 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         self.state.borrow().index.len()
     }
 
-    /// Bytes that records of living messages may take in all: each has 32, and its payload up to a multiple of 8.
+    /// Bytes that records of living messages may take in all: each has 32, and its payload, up to whole words, of 8
+    /// at least.
     pub fn most_live_bytes(&self) -> u64 {
         self.state.borrow().most_live_bytes()
     }
@@ -308,6 +316,6 @@ impl<D: LogDevice> fmt::Debug for FlashLog<'_, D> {
 }
 
 /// What a message's record takes.
-pub(super) fn bytes_of(live: &Live) -> u64 {
-    record_len(live.body_len as usize).map_or(0, u64::from)
+pub(super) fn bytes_of(live: &Live, word: u32) -> u64 {
+    record_len(live.body_len as usize).map_or(0, |len| u64::from(len.next_multiple_of(word)))
 }

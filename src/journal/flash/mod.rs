@@ -2,7 +2,7 @@
 //!
 //! [`FlashLog`] is a [`Journal`](super::Journal) over [`NorSlots`], which are erase blocks of anything that implements
 //! `embedded_storage`'s `NorFlash`, or over any other [`LogDevice`](super::LogDevice). It needs no heap: what it needs is in a
-//! [`FlashMemory`], which can be a static. Each word of the flash is written once between two erases, and no bits are cleared in
+//! [`FlashMemory`], which can be a static. Each word of the flash, of up to 64 bytes, is written once between two erases, and no bits are cleared in
 //! words that were written, so flash with error correction will do.
 //!
 //! A message is durable when [`keep`](super::Journal::keep) returns. Acknowledgements are merged in memory, and written when there

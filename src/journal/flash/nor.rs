@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use embedded_storage::nor_flash::{NorFlash, NorFlashError, NorFlashErrorKind};
 
+use super::tail::LONGEST_WORD;
 use crate::journal::{ALIGN, LogDevice};
 
 /// What is read back at a time after an erase.
@@ -36,8 +37,9 @@ impl core::error::Error for NorError {}
 
 /// An area of a NOR flash as slots of a log: each is a run of erase blocks.
 ///
-/// What is stored is the complement of each byte, so that blank flash reads as zeros. Words of up to 8 bytes can be written; a
-/// flash with longer ones does not compile here. Reads may be unaligned to the flash's words, too.
+/// What is stored is the complement of each byte, so that blank flash reads as zeros. Words of up to 64 bytes can be written; a
+/// flash with longer ones does not compile here. A record takes whole words, of 8 bytes at least. Reads may be unaligned to the
+/// flash's words, too.
 #[derive(Debug)]
 pub struct NorSlots<F> {
     flash: F,
@@ -47,6 +49,8 @@ pub struct NorSlots<F> {
 }
 
 impl<F: NorFlash> NorSlots<F> {
+    const WORD: usize = if F::WRITE_SIZE > ALIGN { F::WRITE_SIZE } else { ALIGN };
+
     /// The slots in `area`, of `slot_bytes` each; what is behind the last whole one stays unused.
     ///
     /// Slots of several blocks waste less for headers; a whole one is erased at a time.
@@ -56,9 +60,9 @@ impl<F: NorFlash> NorSlots<F> {
     /// [`NorError::Area`].
     pub fn new(flash: F, area: Range<u32>, slot_bytes: u32) -> Result<Self, NorError> {
         const {
-            assert!(F::WRITE_SIZE > 0 && ALIGN % F::WRITE_SIZE == 0, "words of up to 8 bytes");
-            assert!(F::READ_SIZE > 0 && ALIGN % F::READ_SIZE == 0, "reads of up to 8 bytes");
-            assert!(F::ERASE_SIZE % ALIGN == 0, "blocks of words");
+            assert!(F::WRITE_SIZE.is_power_of_two() && F::WRITE_SIZE <= LONGEST_WORD, "words");
+            assert!(F::READ_SIZE.is_power_of_two() && F::READ_SIZE <= LONGEST_WORD, "reads");
+            assert!(F::ERASE_SIZE % Self::WORD == 0, "blocks of words");
         }
         let blocks = |bytes: u32| bytes as usize % F::ERASE_SIZE == 0;
         let fits = area.start <= area.end && area.end as usize <= flash.capacity();
@@ -97,7 +101,7 @@ impl<F: NorFlash> NorSlots<F> {
                 self.flash.read(at, &mut buffer[..whole]).map_err(told)?;
                 whole
             } else {
-                let mut word = [0; ALIGN];
+                let mut word = [0; LONGEST_WORD];
                 self.flash.read(at - skip as u32, &mut word[..unit]).map_err(told)?;
                 let len = buffer.len().min(unit - skip);
                 buffer[..len].copy_from_slice(&word[skip..skip + len]);
@@ -119,6 +123,10 @@ impl<F: NorFlash> LogDevice for NorSlots<F> {
 
     fn segment_bytes(&self) -> u32 {
         self.slot_bytes
+    }
+
+    fn word(&self) -> u32 {
+        Self::WORD as u32
     }
 
     fn erases(&self) -> bool {

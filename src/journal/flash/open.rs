@@ -11,7 +11,7 @@ use super::tail::{SPAN, Tail};
 use crate::journal::recover::recover_or_begin;
 use crate::journal::reserve::For;
 use crate::journal::{
-    Binding, Checkpoint, Damage, Index, Keys, Live, LogDevice, Memory, OpenPolicy, Position,
+    ALIGN, Binding, Checkpoint, Damage, Index, Keys, Live, LogDevice, Memory, OpenPolicy, Position,
     RecoveryReport, Remembered, SlotState, Span, record_len,
 };
 
@@ -41,7 +41,8 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
             window => window as usize,
         };
         let keys = Keys::new(&mut keys[..], window);
-        check(&device, &options, SLOTS, keys.most_bytes())?;
+        let word = device.word();
+        check(&device, &options, SLOTS, BUFFER, keys.most_bytes(word))?;
         let slots = &mut slots[..device.slots() as usize];
         let (damage, ranges) = (damage.as_flattened_mut(), Acks::new(ranges));
         let drain = options.policy == OpenPolicy::Drain;
@@ -66,10 +67,11 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         let previous = Position { segment: found.next - 1, offset: found.previous_end };
         let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
         let longest = record_len(longest.max(options.max_payload) as usize).unwrap_or(u32::MAX);
+        let longest = longest.saturating_add(word - ALIGN as u32);
         let mut state = State {
             device,
             options,
-            live_bytes: found.live.iter().map(bytes_of).sum(),
+            live_bytes: found.live.iter().map(|live| bytes_of(live, word)).sum(),
             index: found.live,
             keys: found.keys,
             slots,
@@ -106,7 +108,7 @@ impl<D: LogDevice> State<'_, D> {
             self.collect_oldest()?;
         }
         for damage in damage {
-            self.make_room(SPAN, For::Acks)?;
+            self.make_room(self.whole(SPAN), For::Acks)?;
             self.put_scar(Span { from: damage.from, to: damage.to })?;
         }
         self.sealing = true;
@@ -175,16 +177,20 @@ fn check<D: LogDevice>(
     device: &D,
     options: &FlashOptions,
     slots: usize,
+    buffer: usize,
     keys: u64,
 ) -> Result<(), FlashOpenError<D::Error>> {
     let fits = |holds, what| if holds { Ok(()) } else { Err(FlashOpenError::Options(what)) };
     let bytes = device.segment_bytes();
     fits(device.slots() >= 4, "fewer than 4 slots")?;
     fits(device.slots() as usize <= slots, "more slots than the memory is for")?;
-    fits(bytes % 8 == 0, "slots that are no multiple of 8")?;
+    let word = device.word();
+    fits(word.is_power_of_two() && (8..=64).contains(&word), "words of 8 to 64 bytes")?;
+    fits(bytes % word == 0, "slots that are no multiple of a word")?;
+    fits(buffer % word as usize == 0, "a buffer that is no multiple of a word")?;
     let longest = record_len(options.max_payload as usize);
     let longest = longest.ok_or(FlashOpenError::Options("payload"))?;
-    let area = area(bytes);
+    let area = area(bytes, word);
     fits(keys <= u64::from(area / 2), "slots too short for as many keys")?;
     // The cast keeps the value: it was just compared.
     fits(longest <= (area - keys as u32) / 4, "slots too short for four payloads")
@@ -209,6 +215,10 @@ impl<D: LogDevice> LogDevice for Without<'_, D> {
 
     fn available(&mut self, slot: u32) -> Result<u32, D::Error> {
         self.device.available(slot)
+    }
+
+    fn word(&self) -> u32 {
+        self.device.word()
     }
 
     fn erases(&self) -> bool {

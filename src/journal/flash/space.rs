@@ -17,8 +17,8 @@ use crate::sum::Sum;
 const PIECE: u32 = 64;
 
 /// Bytes of messages that a segment can hold: behind a checkpoint, and with room for another one at the end.
-pub(super) fn area(segment_bytes: u32) -> u32 {
-    segment_bytes.saturating_sub(2 * (SEGMENT_HEADER as u32 + CHECKPOINT))
+pub(super) fn area(segment_bytes: u32, word: u32) -> u32 {
+    segment_bytes.saturating_sub(2 * (SEGMENT_HEADER as u32 + CHECKPOINT.next_multiple_of(word)))
 }
 
 impl<D: LogDevice> State<'_, D> {
@@ -31,8 +31,9 @@ impl<D: LogDevice> State<'_, D> {
     /// segments' ends, is as much again.
     pub(super) fn most_live_bytes(&self) -> u64 {
         let usable = self.slots.iter().filter(|slot| slot.spare || slot.segment != 0).count();
-        let area = u64::from(area(self.device.segment_bytes()).saturating_sub(self.longest));
-        let area = area.saturating_sub(self.keys.most_bytes());
+        let (bytes, word) = (self.device.segment_bytes(), self.device.word());
+        let area = u64::from(area(bytes, word).saturating_sub(self.longest));
+        let area = area.saturating_sub(self.keys.most_bytes(word));
         usable.saturating_sub(3) as u64 * area / 2
     }
 
@@ -50,7 +51,7 @@ impl<D: LogDevice> State<'_, D> {
 
     /// Returns with room in the segment for records of that length.
     pub(super) fn make_room(&mut self, len: u32, whom: For) -> Result<(), FlashError<D::Error>> {
-        let limit = self.device.segment_bytes() - SEGMENT_HEADER as u32 - CHECKPOINT;
+        let limit = self.device.segment_bytes() - SEGMENT_HEADER as u32 - self.whole(CHECKPOINT);
         // With as little that lives as may, it is found after each segment was copied once.
         for _ in 0..2 * self.slots.len() + 2 {
             let (free, room) = (self.free(), self.tail.end + len <= limit);
@@ -137,7 +138,7 @@ impl<D: LogDevice> State<'_, D> {
         // All is copied; now it is not needed any more, and that is durable before it is gone.
         // Not the number behind it: there may be a gap that was passed over, which goes with it.
         self.checkpoint.first = self.oldest_from(oldest + 1);
-        let end = self.tail.end + CHECKPOINT;
+        let end = self.tail.end + self.whole(CHECKPOINT);
         if end > self.device.segment_bytes() - SEGMENT_HEADER as u32 {
             self.begin_next()?;
         } else {
@@ -177,7 +178,7 @@ impl<D: LogDevice> State<'_, D> {
         header.count(live.attempts);
         // It could be counted when it was written.
         let len = record_len(live.body_len as usize).ok_or(FlashError::Corrupt)?;
-        self.make_room(len, For::Collector)?;
+        self.make_room(self.whole(len), For::Collector)?;
         let mut moved = *live;
         moved.at = self.put_header(&header)?;
         for from in pieces(live.body_len) {

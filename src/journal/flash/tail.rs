@@ -4,8 +4,8 @@ use super::error::FlashError;
 use super::log::State;
 use crate::journal::reserve::For;
 use crate::journal::{
-    ALIGN, Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, RECORD_HEADER, Record,
-    RecordHeader, Span,
+    Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, RECORD_HEADER, Record,
+    RecordHeader, SEGMENT_HEADER, Span,
 };
 use crate::sum::Sum;
 
@@ -23,6 +23,8 @@ pub(super) struct Tail {
     pub(super) durable: Position,
 }
 
+/// The longest word of a flash: headers of segments are whole words.
+pub(super) const LONGEST_WORD: usize = SEGMENT_HEADER;
 /// Bytes of a record with a span: what the log ends with, or a scar.
 pub(super) const SPAN: u32 = (RECORD_HEADER + Span::LEN) as u32;
 /// Bytes of a record with a checkpoint.
@@ -54,8 +56,8 @@ impl<D: LogDevice> State<'_, D> {
 
     /// Ends a record: it is durable. The next one is not begun before, as recovery relies on that.
     pub(super) fn end_record(&mut self) -> Result<(), FlashError<D::Error>> {
-        let missing = self.tail.end.next_multiple_of(ALIGN as u32) - self.tail.end;
-        self.push(&[0; ALIGN][..missing as usize])?;
+        let missing = self.whole(self.tail.end) - self.tail.end;
+        self.push(&[0; LONGEST_WORD][..missing as usize])?;
         if self.tail.filled > 0 {
             self.write_out()?;
         }
@@ -129,7 +131,7 @@ impl<D: LogDevice> State<'_, D> {
                 slot: 0,
                 generation: 0,
             };
-            self.make_room(RECORD_HEADER as u32 + body_len, For::Acks)?;
+            self.make_room(self.whole(RECORD_HEADER as u32 + body_len), For::Acks)?;
             self.put_header(&header)?;
             // They are as they were: nobody else notes any down.
             for range in 0..ranges {
@@ -157,7 +159,7 @@ impl<D: LogDevice> State<'_, D> {
         Ok(())
     }
 
-    /// Writes the buffer. Its length, and that of a record, are multiples of 8.
+    /// Writes the buffer. Its length, and that of a record, are whole words.
     fn write_out(&mut self) -> Result<(), FlashError<D::Error>> {
         let filled = core::mem::take(&mut self.tail.filled);
         let at = self.tail.end - filled as u32;
