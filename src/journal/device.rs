@@ -1,6 +1,6 @@
 //! What a log lies on.
 
-use super::record::ALIGN;
+use super::record::{ALIGN, Shape};
 
 /// Slots of equal size that hold segments: files, or sectors of a flash.
 ///
@@ -40,6 +40,11 @@ pub trait LogDevice {
     /// were durable. Whoever writes must write each record by itself.
     fn erases(&self) -> bool {
         false
+    }
+
+    /// How records are written to it: with short headers if it is flash.
+    fn shape(&self) -> Shape {
+        if self.erases() { Shape::Short } else { Shape::Long }
     }
 
     /// Fills `buffer` with what is at `offset`; the range is within [`available`](Self::available).

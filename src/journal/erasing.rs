@@ -5,7 +5,7 @@
 
 use super::device::LogDevice;
 use super::keys::PAIR;
-use super::record::{Binding, Kind, Position, RECORD_HEADER, RecordHeader};
+use super::record::{Binding, Kind, Position, RecordHeader};
 use super::recover::{Fold, Lives, Remembers, SlotState, checkpoint, pairs};
 use super::report::{Damage, DamageKind};
 use super::scan::{Item, Scanner, Window};
@@ -21,7 +21,7 @@ pub(super) fn first<D: LogDevice>(
     let room = device.segment_bytes() - SEGMENT_HEADER as u32;
     for state in segments.iter().rev() {
         window.open(state.slot, state.available);
-        let binding = Binding { log_id, segment: state.segment };
+        let binding = Binding { log_id, segment: state.segment, shape: device.shape() };
         let mut scanner = Scanner::new(binding, room.min(state.available), device.word());
         let mut first = 0;
         // Behind damage nothing is believed, see `Fold::is_cut_off`.
@@ -53,7 +53,8 @@ impl<L: Lives, K: Remembers> Fold<'_, L, K> {
             }
             Some(Kind::Reloc | Kind::Close) => self.live.get(header.chan, header.seq).is_none(),
             Some(Kind::Keys) => pairs(header).any(|skip| {
-                let pair = window.array::<PAIR, D>(device, offset + RECORD_HEADER as u32 + skip);
+                let body = offset + header.header_len(device.shape());
+                let pair = window.array::<PAIR, D>(device, body + skip);
                 pair.is_none_or(|pair| self.keys.is_news(header.chan, pair))
             }),
             Some(Kind::Checkpoint) => {
@@ -98,7 +99,7 @@ impl<L: Lives, K: Remembers> Fold<'_, L, K> {
             None if others.iter().filter(|state| !state.spare).count() == 1 => 0,
             None => return,
         };
-        let binding = Binding { log_id, segment: newest + 1 };
+        let binding = Binding { log_id, segment: newest + 1, shape: device.shape() };
         let room = device.segment_bytes() - SEGMENT_HEADER as u32;
         for state in others.iter_mut().filter(|state| !state.spare) {
             window.open(state.slot, state.available);

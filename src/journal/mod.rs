@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!   slot:  header │ record │ record │ … │ zeros │ header again
-//!   record:  32 bytes │ body │ zeros up to a multiple of 8
+//!   record:  32 bytes (20 in flash) │ body │ zeros up to a multiple of 8 (or of a longer word of the flash)
 //! ```
 //!
 //! [`recover`] folds a log into the [`Index`] of what lives, tells damage from a torn end ([`Damage`]), and leaves
@@ -51,7 +51,7 @@ pub use keys::{Keys, NoWindowError, Remembered};
 pub(crate) use keys::{MAX_KEYS, most_bytes as keys_bytes};
 pub use record::{
     ALIGN, Binding, CLOSED, Checkpoint, Flags, Kind, MAX_RANGES, Position, RECORD_HEADER, Record,
-    RecordHeader, Span, record_len,
+    RecordHeader, Shape, Span, record_len,
 };
 pub use recover::{Lives, Memory, Recovered, Remembers, SlotState, recover};
 pub use report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};

@@ -20,6 +20,20 @@
 //! Kinds and flags that a reader does not know are passed over: they say nothing that changes what others mean, so who does not
 //! know keys reads messages all the same.
 //!
+//! In flash ([`Shape::Short`]) a header has 20 bytes, and 28 with a key, which is not copied forward: no copy is longer than what it is
+//! of. An arena's slot and generation are not noted down:
+//!
+//! | at | bytes | what |
+//! |---:|---:|---|
+//! | 0 | 8 | the sums, as above |
+//! | 8 | 2 | the body's length |
+//! | 10 | 1 | kind |
+//! | 11 | 1 | flags |
+//! | 12 | 2 | channel |
+//! | 14 | 1 | how often the message was delivered |
+//! | 15 | 5 | sequence number; all ones for [`CLOSED`] |
+//! | 20 | 8 | the key |
+//!
 //! Bodies of the kinds that are the log's own:
 //!
 //! | kind | body |
@@ -119,6 +133,53 @@ pub struct Position {
     pub offset: u32,
 }
 
+/// How long headers of records are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Shape {
+    /// [`RECORD_HEADER`] bytes.
+    #[default]
+    Long,
+    /// 20 bytes, and 28 of those with a key: for flash, which is written, and worn, by each of them. Bodies are shorter than 64 KiB, and
+    /// numbers than 40 bits.
+    Short,
+}
+
+/// The last number in a short header, which stands for [`CLOSED`].
+const LAST_SHORT: u64 = (1 << 40) - 1;
+
+impl Shape {
+    /// Bytes of a header.
+    pub(super) const fn header(self, flags: Flags) -> usize {
+        match self {
+            Self::Long => RECORD_HEADER,
+            Self::Short if flags.has(Flags::KEYED) => 28,
+            Self::Short => 20,
+        }
+    }
+
+    /// A header from what `read` returns of its first bytes. No more is asked for than was written: what is behind it may be what cannot
+    /// be read.
+    pub(super) fn read<E>(
+        self,
+        mut read: impl FnMut(&mut [u8]) -> Result<(), E>,
+    ) -> Result<[u8; RECORD_HEADER], E> {
+        let mut bytes = [0; RECORD_HEADER];
+        let least = self.header(Flags::NONE);
+        read(&mut bytes[..least])?;
+        let all = self.header(Flags(bytes[11]));
+        if all > least {
+            read(&mut bytes[..all])?;
+        }
+        Ok(bytes)
+    }
+
+    /// Whether a number can be a message's.
+    #[cfg(feature = "flash")]
+    pub(super) fn has_number(self, seq: u64) -> bool {
+        seq < CLOSED && (self == Self::Long || seq < LAST_SHORT)
+    }
+}
+
 /// What records' checksums are bound to, beside their offset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Binding {
@@ -126,6 +187,8 @@ pub struct Binding {
     pub log_id: u128,
     /// The segment's number.
     pub segment: u64,
+    /// How its records are written.
+    pub shape: Shape,
 }
 
 /// A record's header, its checksum apart.
@@ -150,10 +213,26 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// As it is written at `offset`.
+    /// As it is written at `offset`: as many bytes as the shape has, and zeros.
     pub fn encode(&self, binding: &Binding, offset: u32) -> [u8; RECORD_HEADER] {
         let mut bytes = [0; RECORD_HEADER];
         bytes[4..8].copy_from_slice(&self.body_crc.to_le_bytes());
+        if binding.shape == Shape::Short {
+            // Whoever writes short ones has looked whether length and number fit; a count does.
+            bytes[8..10].copy_from_slice(&(self.body_len as u16).to_le_bytes());
+            (bytes[10], bytes[11]) = (self.kind, self.flags.0);
+            bytes[12..14].copy_from_slice(&self.chan.to_le_bytes());
+            bytes[15..20].copy_from_slice(&self.seq.to_le_bytes()[..5]);
+            if self.flags.has(Flags::COUNTED) {
+                bytes[14] = self.slot as u8;
+            } else if self.flags.has(Flags::KEYED) {
+                bytes[20..24].copy_from_slice(&self.slot.to_le_bytes());
+                bytes[24..28].copy_from_slice(&self.generation.to_le_bytes());
+            }
+            let sum = seal(&bytes, self.flags, binding, offset);
+            bytes[0..4].copy_from_slice(&sum.to_le_bytes());
+            return bytes;
+        }
         bytes[8..12].copy_from_slice(&self.body_len.to_le_bytes());
         bytes[12] = self.kind;
         bytes[13] = self.flags.0;
@@ -161,22 +240,45 @@ impl RecordHeader {
         bytes[16..24].copy_from_slice(&self.seq.to_le_bytes());
         bytes[24..28].copy_from_slice(&self.slot.to_le_bytes());
         bytes[28..32].copy_from_slice(&self.generation.to_le_bytes());
-        let sum = seal(&bytes, binding, offset);
+        let sum = seal(&bytes, self.flags, binding, offset);
         bytes[0..4].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
     /// What was written at `offset`; `None` if that, whatever these bytes are, was not it.
     pub fn decode(bytes: &[u8; RECORD_HEADER], binding: &Binding, offset: u32) -> Option<Self> {
+        let kind = if binding.shape == Shape::Short { 10 } else { 12 };
+        let flags = Flags(bytes[kind + 1]);
         // Of bytes at random, and of zeros, this leaves few to be summed up.
-        if bytes[12] == 0 || field(bytes, 0) != seal(bytes, binding, offset).to_le_bytes() {
+        if bytes[kind] == 0 || field(bytes, 0) != seal(bytes, flags, binding, offset).to_le_bytes()
+        {
             return None;
+        }
+        if binding.shape == Shape::Short {
+            let seq = u64::from_le_bytes(field(bytes, 12)) >> 24;
+            let (slot, generation) = if flags.has(Flags::COUNTED) {
+                (bytes[14].into(), 0)
+            } else if flags.has(Flags::KEYED) {
+                (u32::from_le_bytes(field(bytes, 20)), u32::from_le_bytes(field(bytes, 24)))
+            } else {
+                (0, 0)
+            };
+            return Some(Self {
+                body_crc: u32::from_le_bytes(field(bytes, 4)),
+                body_len: u16::from_le_bytes(field(bytes, 8)).into(),
+                kind: bytes[10],
+                flags,
+                chan: u16::from_le_bytes(field(bytes, 12)),
+                seq: if seq == LAST_SHORT { CLOSED } else { seq },
+                slot,
+                generation,
+            });
         }
         Some(Self {
             body_crc: u32::from_le_bytes(field(bytes, 4)),
             body_len: u32::from_le_bytes(field(bytes, 8)),
             kind: bytes[12],
-            flags: Flags(bytes[13]),
+            flags,
             chan: u16::from_le_bytes(field(bytes, 14)),
             seq: u64::from_le_bytes(field(bytes, 16)),
             slot: u32::from_le_bytes(field(bytes, 24)),
@@ -220,25 +322,25 @@ impl RecordHeader {
         (self.slot, self.generation)
     }
 
-    /// Bytes that the record takes in all; `None` if that cannot be counted.
-    pub fn len(&self) -> Option<u32> {
-        record_len(self.body_len as usize)
+    /// Bytes of the header: what the body is behind.
+    pub(super) fn header_len(&self, shape: Shape) -> u32 {
+        shape.header(self.flags) as u32
     }
 
-    /// Never: the header alone takes 32 bytes.
-    pub fn is_empty(&self) -> bool {
-        false
+    /// Bytes that the record takes in all, up to a multiple of 8; `None` if that cannot be counted.
+    pub(super) fn len(&self, shape: Shape) -> Option<u32> {
+        self.body_len.checked_add(self.header_len(shape))?.checked_next_multiple_of(ALIGN as u32)
     }
 }
 
 /// The checksum of a header at a place.
-fn seal(header: &[u8; RECORD_HEADER], binding: &Binding, offset: u32) -> u32 {
+fn seal(header: &[u8; RECORD_HEADER], flags: Flags, binding: &Binding, offset: u32) -> u32 {
     let mut bytes = [0; 28 + RECORD_HEADER - 4];
     bytes[0..16].copy_from_slice(&binding.log_id.to_le_bytes());
     bytes[16..24].copy_from_slice(&binding.segment.to_le_bytes());
     bytes[24..28].copy_from_slice(&offset.to_le_bytes());
     bytes[28..].copy_from_slice(&header[4..]);
-    sum(&bytes)
+    sum(&bytes[..24 + binding.shape.header(flags)])
 }
 
 /// Bytes of a record whose body has `body` bytes; `None` if that cannot be counted.
@@ -256,9 +358,9 @@ pub const fn record_len(body: usize) -> Option<u32> {
 /// A record that is to be written: its body is summed up, its place is not known yet.
 ///
 /// ```
-/// use cloakroom::journal::{Binding, Flags, Kind, Record, RecordHeader};
+/// use cloakroom::journal::{Binding, Flags, Kind, Record, RecordHeader, Shape};
 ///
-/// let binding = Binding { log_id: 1, segment: 1 };
+/// let binding = Binding { log_id: 1, segment: 1, shape: Shape::Long };
 /// let record = Record::new(Kind::Send, 3, 17, b"a message").unwrap();
 /// let mut bytes = [0; 64];
 /// let len = record.encode(&binding, 64, &mut bytes).unwrap();
@@ -340,7 +442,7 @@ impl<'a> Record<'a> {
     }
 
     /// Writes it to the beginning of `buffer`, for `offset`, and returns how many bytes that took; `None` if it does
-    /// not fit.
+    /// not fit. Its header is a long one.
     pub fn encode(&self, binding: &Binding, offset: u32, buffer: &mut [u8]) -> Option<usize> {
         let len = self.len as usize;
         let buffer = buffer.get_mut(..len)?;

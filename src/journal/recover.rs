@@ -14,9 +14,7 @@
 use super::device::LogDevice;
 use super::index::{Index, Live};
 use super::keys::{Keys, PAIR, Remembered};
-use super::record::{
-    Binding, CLOSED, Checkpoint, Flags, Kind, Position, RECORD_HEADER, RecordHeader, Span,
-};
+use super::record::{Binding, CLOSED, Checkpoint, Flags, Kind, Position, RecordHeader, Span};
 use super::report::{Damage, DamageKind, OpenPolicy, RecoverError, RecoveryReport};
 use super::scan::{Item, MIN_WINDOW, Scanner, Window};
 use super::segment::{SEGMENT_HEADER, field};
@@ -220,7 +218,8 @@ pub(super) fn checkpoint<D: LogDevice>(
     if !is_one || header.body_len as usize != Checkpoint::LEN {
         return None;
     }
-    window.array(device, offset + RECORD_HEADER as u32).map(|bytes| Checkpoint::decode(&bytes))
+    let body = offset + header.header_len(device.shape());
+    window.array(device, body).map(|bytes| Checkpoint::decode(&bytes))
 }
 
 /// What the records come to.
@@ -262,7 +261,7 @@ impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
         let known = next.map(|next| next.previous_end.min(room));
         let limit = known.unwrap_or(room);
         window.open(state.slot, state.available);
-        let binding = Binding { log_id, segment: state.segment };
+        let binding = Binding { log_id, segment: state.segment, shape: device.shape() };
         let mut scanner = Scanner::new(binding, limit.min(state.available), device.word());
         let at = |offset| Position { segment: state.segment, offset };
         let mut records = 0_u64;
@@ -320,7 +319,7 @@ impl<'m, L: Lives, K: Remembers> Fold<'m, L, K> {
         at: Position,
         header: &RecordHeader,
     ) -> Result<(), RecoverError<D::Error>> {
-        let body = at.offset + RECORD_HEADER as u32;
+        let body = at.offset + header.header_len(device.shape());
         if self.is_cut_off && header.kind() == Some(Kind::Checkpoint) {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Reading one segment, record by record, past whatever is damaged.
 
 use super::device::LogDevice;
-use super::record::{ALIGN, Binding, RECORD_HEADER, RecordHeader};
+use super::record::{ALIGN, Binding, Flags, RecordHeader};
 use super::report::RecoverError;
 use super::segment::{SEGMENT_HEADER, SegmentHeader, field};
 use crate::sum::Sum;
@@ -53,7 +53,7 @@ pub enum Item {
 /// # Example
 ///
 /// ```
-/// use cloakroom::journal::{Item, Kind, LogDevice, Record, SegmentHeader, scan};
+/// use cloakroom::journal::{Item, Kind, LogDevice, Record, SegmentHeader, Shape, scan};
 ///
 /// /// A sector with a segment in it.
 /// struct Sector(Vec<u8>);
@@ -71,7 +71,7 @@ pub enum Item {
 /// }
 ///
 /// let header = SegmentHeader {
-///     log_id: 7, segment: 1, segment_bytes: 512, geometry: 0, previous_end: 0, created: 0,
+///     log_id: 7, segment: 1, segment_bytes: 512, geometry: 0, previous_end: 0, created: 0, shape: Shape::Long,
 /// };
 /// let mut sector = Sector(vec![0; 512]);
 /// let record = Record::new(Kind::Send, 3, 17, b"a message").unwrap();
@@ -258,11 +258,16 @@ impl Scanner {
         device: &mut D,
         at: u32,
     ) -> Option<RecordHeader> {
-        if self.end.checked_sub(at)? < RECORD_HEADER as u32 {
+        let shape = self.binding.shape;
+        if (self.end.checked_sub(at)? as usize) < shape.header(Flags::NONE) {
             return None;
         }
-        let header = RecordHeader::decode(&window.array(device, at)?, &self.binding, at)?;
-        (header.len()? <= self.end - at).then_some(header)
+        let bytes = shape.read(|bytes| {
+            bytes.copy_from_slice(window.get(device, at, bytes.len()).ok_or(())?);
+            Ok::<(), ()>(())
+        });
+        let header = RecordHeader::decode(&bytes.ok()?, &self.binding, at)?;
+        (header.len(shape)? <= self.end - at).then_some(header)
     }
 
     /// Whether the body is what was written.
@@ -274,7 +279,7 @@ impl Scanner {
         header: RecordHeader,
     ) -> Item {
         let mut sum = Sum::new();
-        let mut at = offset + RECORD_HEADER as u32;
+        let mut at = offset + header.header_len(self.binding.shape);
         let end = at + header.body_len;
         let mut whole = true;
         while at < end && whole {

@@ -5,7 +5,7 @@
 //! | 0 | 4 | `ckwl` |
 //! | 4 | 1 | major version: 1 |
 //! | 5 | 1 | minor version: 0. It never changes what older bytes mean |
-//! | 6 | 2 | incompatible extensions, a bit each: who does not know one refuses the log |
+//! | 6 | 2 | incompatible extensions, a bit each: who does not know one refuses the log. 1: headers of records are short |
 //! | 8 | 4 | compatible extensions, a bit each: who does not know one reads on |
 //! | 12 | 16 | the log's id, random |
 //! | 28 | 8 | the segment's number, from 1 |
@@ -15,7 +15,7 @@
 //! | 52 | 8 | when it was made, in seconds since 1970, for people only |
 //! | 60 | 4 | CRC-32 of the 60 bytes before |
 
-use super::record::Binding;
+use super::record::{Binding, Shape};
 use crate::sum::sum;
 
 /// Bytes of a segment's header; it is there twice.
@@ -25,7 +25,9 @@ pub const VERSION: u8 = 1;
 
 const MAGIC: [u8; 4] = *b"ckwl";
 /// Incompatible extensions that are known here.
-const KNOWN: u16 = 0;
+const KNOWN: u16 = SHORT;
+/// Headers of records are short.
+const SHORT: u16 = 1;
 
 /// What a segment says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +44,8 @@ pub struct SegmentHeader {
     pub previous_end: u32,
     /// Seconds since 1970, or 0.
     pub created: u64,
+    /// How its records are written.
+    pub shape: Shape,
 }
 
 /// Why bytes are no segment's header.
@@ -65,10 +69,10 @@ impl SegmentHeader {
     /// As it is written.
     ///
     /// ```
-    /// use cloakroom::journal::SegmentHeader;
+    /// use cloakroom::journal::{SegmentHeader, Shape};
     ///
     /// let header = SegmentHeader {
-    ///     log_id: 7, segment: 1, segment_bytes: 4096, geometry: 0, previous_end: 0, created: 0,
+    ///     log_id: 7, segment: 1, segment_bytes: 4096, geometry: 0, previous_end: 0, created: 0, shape: Shape::Long,
     /// };
     /// assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
     /// ```
@@ -76,6 +80,8 @@ impl SegmentHeader {
         let mut bytes = [0; SEGMENT_HEADER];
         bytes[0..4].copy_from_slice(&MAGIC);
         bytes[4] = VERSION;
+        let extensions = if self.shape == Shape::Short { SHORT } else { 0 };
+        bytes[6..8].copy_from_slice(&extensions.to_le_bytes());
         bytes[12..28].copy_from_slice(&self.log_id.to_le_bytes());
         bytes[28..36].copy_from_slice(&self.segment.to_le_bytes());
         bytes[36..44].copy_from_slice(&self.segment_bytes.to_le_bytes());
@@ -110,12 +116,13 @@ impl SegmentHeader {
             geometry: u32::from_le_bytes(field(bytes, 44)),
             previous_end: u32::from_le_bytes(field(bytes, 48)),
             created: u64::from_le_bytes(field(bytes, 52)),
+            shape: if incompatible & SHORT != 0 { Shape::Short } else { Shape::Long },
         })
     }
 
     /// What its records' checksums are bound to.
     pub fn binding(&self) -> Binding {
-        Binding { log_id: self.log_id, segment: self.segment }
+        Binding { log_id: self.log_id, segment: self.segment, shape: self.shape }
     }
 }
 
@@ -137,6 +144,7 @@ mod tests {
         geometry: 0xfeed,
         previous_end: 4096,
         created: 1_700_000_000,
+        shape: Shape::Long,
     };
 
     #[test]

@@ -65,7 +65,7 @@ impl Survey {
                 let (geometry, segment_bytes) = (header.geometry, header.segment_bytes);
                 return Err(RecoverError::Geometry { geometry, segment_bytes });
             }
-            let possible = (1..=LAST).contains(&header.segment);
+            let possible = (1..=LAST).contains(&header.segment) && header.shape == device.shape();
             if *log_id.get_or_insert(header.log_id) != header.log_id || !possible {
                 return Err(RecoverError::Foreign { slot });
             }

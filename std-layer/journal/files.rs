@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::vec::Vec;
 
-use crate::journal::{Binding, Position, RECORD_HEADER, RecordHeader};
+use crate::journal::{Binding, Position, RECORD_HEADER, RecordHeader, Shape};
 
 /// A directory of slots.
 pub trait LogFiles: Send + Sync + 'static {
@@ -122,7 +122,7 @@ pub(super) fn read_record(
     let mut header = [0; RECORD_HEADER];
     read_all(file, &mut header, u64::from(at.offset))?;
     read_all(file, body, u64::from(at.offset) + RECORD_HEADER as u64)?;
-    let binding = Binding { log_id, segment: at.segment };
+    let binding = Binding { log_id, segment: at.segment, shape: Shape::Long };
     Ok(RecordHeader::decode(&header, &binding, at.offset))
 }
 

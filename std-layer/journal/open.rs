@@ -18,7 +18,7 @@ use super::sync::{Condvar, Mutex};
 use super::waiters::Waiters;
 use crate::journal::{
     Binding, Checkpoint, Damage, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
-    Record, RecoverError, RecoveryReport, Remembered, SlotState, Span, record_len, recover,
+    Record, RecoverError, RecoveryReport, Remembered, Shape, SlotState, Span, record_len, recover,
 };
 
 /// What is read at a time.
@@ -214,7 +214,7 @@ fn begin<F: LogFiles>(
         slots[current].holds = Holds::Segment(found.next);
     }
     let start = first_of(found.next);
-    let binding = Binding { log_id, segment: found.next };
+    let binding = Binding { log_id, segment: found.next, shape: Shape::Long };
     let live_bytes = found.live.iter().map(bytes_of).sum();
     // Of messages that are to be copied some day: those found may be longer than those to come.
     let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);

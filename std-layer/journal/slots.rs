@@ -12,7 +12,7 @@ use super::options::Options;
 use super::state::{Holds, Slot, State};
 use crate::journal::reserve::For;
 use crate::journal::{
-    Checkpoint, Kind, MAX_KEYS, PAIR, Position, Record, SEGMENT_HEADER, SegmentHeader, Span,
+    Checkpoint, Kind, MAX_KEYS, PAIR, Position, Record, SEGMENT_HEADER, SegmentHeader, Shape, Span,
 };
 
 impl<F: LogFiles> Log<F> {
@@ -172,6 +172,7 @@ pub(super) fn header(
         geometry: options.geometry,
         previous_end,
         created: now.map_or(0, |now| now.as_secs()),
+        shape: Shape::Long,
     }
 }
 

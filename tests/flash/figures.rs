@@ -1,4 +1,4 @@
-//! What a message costs: sent, received and acknowledged, of 60 bytes, in 8 slots of 4 KiB.
+//! What a message costs: sent, received and acknowledged, of 60 bytes, in 32 KiB.
 
 use cloakroom::journal::flash::{FlashLog, FlashMemory, FlashOptions, NorSlots};
 use cloakroom::journal::{Entry, Journal};
@@ -7,11 +7,17 @@ use crate::chip::{BLOCK, Chip, Image};
 
 const MESSAGES: u64 = 20_000;
 
-/// Writes and erases are few, and mostly a message is never copied.
+/// Writes and erases are few, and mostly a message is never copied. In longer slots there are fewer headers and checkpoints.
 #[test]
 fn of_a_message() {
+    assert!(of_a_message_in(4096, 88.0) < 0.0214);
+    assert!(of_a_message_in(8192, 85.0) < 0.0207);
+}
+
+/// Returns how often 4 KiB are erased for one.
+fn of_a_message_in(slot: u32, most: f64) -> f64 {
     let chip = Chip::<4>::of(&Image::blank(8 * 4096));
-    let area = NorSlots::new(chip.clone(), 0..8 * 4096, 4096).unwrap();
+    let area = NorSlots::new(chip.clone(), 0..8 * 4096, slot).unwrap();
     let mut memory = FlashMemory::<8, 64>::new();
     let (log, _) = FlashLog::open(area, &mut memory, FlashOptions::default()).unwrap();
     let before = chip.counts();
@@ -35,5 +41,6 @@ fn of_a_message() {
     println!(
         "{written:.1} bytes in {writes:.2} writes, {read:.0} bytes in {reads:.2} reads, {erases:.4} erases"
     );
-    assert!(written < 115.0 && writes < 1.4 && reads < 5.0 && erases < 0.031);
+    assert!(written < most && writes < 1.2 && reads < 4.0);
+    erases
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use cloakroom::journal::flash::{FlashError, FlashLog, FlashMemory, FlashOptions, NorSlots};
-use cloakroom::journal::{Entry, Journal, record_len};
+use cloakroom::journal::flash::{
+    FlashError, FlashLog, FlashMemory, FlashOpenError, FlashOptions, NorSlots,
+};
+use cloakroom::journal::{Entry, Journal};
 
 use crate::chip::{Chip, Image};
 use crate::random::Random;
@@ -44,8 +46,7 @@ fn torment<const W: usize>(Torment { seed, slot, slots, longest, steps, opened }
                 break;
             }
             let len = if longest == 1 { 1 } else { random.below(longest + 1) };
-            let record = record_len(len as usize).unwrap().next_multiple_of(W.max(8) as u32);
-            let record = u64::from(record);
+            let record = (28 + len).next_multiple_of(W.max(8) as u64);
             let full = bytes + record > most || living.len() >= 350;
             if !full || random.below(8) == 0 {
                 let entry = Entry { chan: 1, seq: next, payload: &payload[..len as usize] };
@@ -221,4 +222,32 @@ fn a_full_index_is_recovered() {
         }
         assert!(full > 20, "{full}");
     }
+}
+
+/// Headers are short: numbers have 40 bits, and lengths 16.
+#[test]
+fn numbers_and_payloads_that_are_too_long() {
+    let (chip, mut memory) = (Chip::<4>::of(&Image::blank(6 * 1024)), Memory::new());
+    let area = || NorSlots::new(chip.clone(), 0..6 * 1024, 1024).unwrap();
+    let options = FlashOptions::default();
+    let last = (1 << 40) - 2;
+    let (log, _) =
+        FlashLog::open(area(), &mut memory, FlashOptions { max_payload: 60, ..options }).unwrap();
+    log.keep(&Entry { chan: 1, seq: last, payload: b"last" }, ()).unwrap();
+    let beyond = Entry { chan: 1, seq: last + 1, payload: b"beyond" };
+    assert_eq!(log.keep(&beyond, ()), Err(FlashError::Reserved));
+    assert_eq!(log.keep_once(&beyond, 1, ()), Err(FlashError::Reserved));
+    Journal::close(&log, 1, ()).unwrap();
+    drop(log);
+    let (log, _) =
+        FlashLog::open(area(), &mut memory, FlashOptions { max_payload: 60, ..options }).unwrap();
+    assert_eq!(
+        (log.next_pending(1, 0).map(|pending| pending.seq), log.last_seq()),
+        (Some(last), last)
+    );
+    assert!(log.is_closed(1) && log.next_pending(1, last).is_none());
+    drop(log);
+    let long = FlashOptions { max_payload: 1 << 16, ..options };
+    let refused = FlashLog::open(area(), &mut memory, long);
+    assert!(matches!(refused, Err(FlashOpenError::Options("payloads of 64 KiB"))));
 }

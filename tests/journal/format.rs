@@ -3,7 +3,7 @@
 
 use cloakroom::journal::{
     Binding, CLOSED, Checkpoint, Damage, Flags, HeaderError, Keys, Kind, Live, LogDevice, Memory,
-    OpenPolicy, Position, Record, RecoverError, RecoveryReport, Remembered, SegmentHeader,
+    OpenPolicy, Position, Record, RecoverError, RecoveryReport, Remembered, SegmentHeader, Shape,
     SlotState, Span, recover,
 };
 
@@ -20,6 +20,7 @@ const HEADER: SegmentHeader = SegmentHeader {
     geometry: 0x0102_0304,
     previous_end: 2048,
     created: 1_800_000_000,
+    shape: Shape::Long,
 };
 
 /// The segment that the file holds: every kind of record.
@@ -176,7 +177,11 @@ fn it_is_read_as_ever() {
 fn what_is_newer_is_refused_and_what_is_unknown_is_passed_over() {
     // A record of a kind to come, behind the others.
     let mut bytes = GOLDEN.to_vec();
-    let binding = Binding { log_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff, segment: 3 };
+    let binding = Binding {
+        log_id: 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff,
+        segment: 3,
+        shape: Shape::Long,
+    };
     let mut unknown = *Record::new(Kind::Send, 9, 9, b"").unwrap().header();
     unknown.kind = 200;
     bytes[624..656].copy_from_slice(&unknown.encode(&binding, 624));
@@ -195,16 +200,22 @@ fn what_is_newer_is_refused_and_what_is_unknown_is_passed_over() {
     };
     assert_eq!(read(&bytes), Ok((1, 3)));
 
-    // An extension that this version does not know, with its checksum.
-    let mut header = GOLDEN[..64].to_vec();
-    header[6] = 1;
-    let sum = crc32fast::hash(&header[..60]);
-    header[60..].copy_from_slice(&sum.to_le_bytes());
-    let decoded = SegmentHeader::decode(header[..].try_into().unwrap());
-    assert_eq!(decoded, Err(HeaderError::Newer { major: 1, incompatible: 1 }));
-    bytes[..64].copy_from_slice(&header);
-    bytes[BYTES - 64..].copy_from_slice(&header);
-    assert_eq!(read(&bytes), Err(RecoverError::NewerFormat { major: 1, incompatible: 1 }));
+    // An extension that this version does not know, with its checksum; and one that is for flash.
+    let newer = Err(HeaderError::Newer { major: 1, incompatible: 2 });
+    let short = Ok(SegmentHeader { shape: Shape::Short, ..HEADER });
+    for (extension, header_is, refused) in [
+        (2, newer, RecoverError::NewerFormat { major: 1, incompatible: 2 }),
+        (1, short, RecoverError::Foreign { slot: 0 }),
+    ] {
+        let mut header = GOLDEN[..64].to_vec();
+        header[6] = extension;
+        let sum = crc32fast::hash(&header[..60]);
+        header[60..].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(header[..].try_into().unwrap()), header_is);
+        bytes[..64].copy_from_slice(&header);
+        bytes[BYTES - 64..].copy_from_slice(&header);
+        assert_eq!(read(&bytes), Err(refused));
+    }
 }
 
 /// Not a test: writes the file, when the format is made.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cloakroom::journal::{
-    Binding, Damage, Flags, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy, Position,
-    Record, RecordHeader, RecoveryReport, Remembered, SegmentHeader, SlotState, recover,
+    Binding, CLOSED, Damage, Flags, Index, Keys, Kind, Live, LogDevice, Memory, OpenPolicy,
+    Position, Record, RecordHeader, RecoveryReport, Remembered, SegmentHeader, Shape, SlotState,
+    recover,
 };
 use proptest::prelude::*;
 
@@ -129,7 +130,7 @@ proptest! {
         elsewhere in 1..1_u32 << 28,
         flipped in 0..256_usize,
     ) {
-        let (binding, offset) = (Binding { log_id, segment }, offset * 8);
+        let (binding, offset) = (Binding { log_id, segment, shape: Shape::Long }, offset * 8);
         let record = Record::new(Kind::Send, chan, seq, &body).unwrap();
         let record = record.at_slot(slot, generation).flagged(Flags::CANCELLED);
         let mut bytes = vec![0xff; 300];
@@ -149,6 +150,34 @@ proptest! {
         header[flipped / 8] ^= 1 << (flipped % 8);
         prop_assert_eq!(RecordHeader::decode(&header, &binding, offset), None);
         prop_assert_eq!(record.encode(&binding, offset, &mut bytes[..len - 1]), None);
+    }
+
+    #[test]
+    fn so_is_a_short_header(
+        (log_id, segment, offset) in (any::<u128>(), any::<u64>(), 0..1_u32 << 28),
+        (chan, seq, key, attempts) in (any::<u16>(), 0..1_u64 << 40, any::<Option<u64>>(), any::<u8>()),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        elsewhere in 1..1_u32 << 28,
+        flipped in 0..256_usize,
+    ) {
+        let (binding, offset) = (Binding { log_id, segment, shape: Shape::Short }, offset * 8);
+        // The last number stands for a closed channel, as with long ones.
+        let seq = if seq == (1 << 40) - 1 { CLOSED } else { seq };
+        let record = match key {
+            Some(key) => Record::new(Kind::Send, chan, seq, &body).unwrap().keyed(key),
+            None => Record::new(Kind::Reloc, chan, seq, &body).unwrap().counted(attempts),
+        };
+        let len = if key.is_some() { 28 } else { 20 };
+        let mut header = record.header().encode(&binding, offset);
+        prop_assert_eq!(RecordHeader::decode(&header, &binding, offset), Some(*record.header()));
+        prop_assert_eq!(&header[len..], &[0; 12][..32 - len]);
+        prop_assert_eq!(RecordHeader::decode(&header, &binding, offset ^ (elsewhere * 8)), None);
+        let other = Binding { segment: segment ^ u64::from(elsewhere), ..binding };
+        prop_assert_eq!(RecordHeader::decode(&header, &other, offset), None);
+        let other = Binding { shape: Shape::Long, ..binding };
+        prop_assert_eq!(RecordHeader::decode(&header, &other, offset), None);
+        header[flipped % (8 * len) / 8] ^= 1 << (flipped % 8);
+        prop_assert_eq!(RecordHeader::decode(&header, &binding, offset), None);
     }
 
     /// Whatever is written in whatever order, a recovery comes to what a plain map does; and whatever bytes are damaged, it
@@ -188,6 +217,7 @@ fn written(steps: &[Step]) -> (Vec<u8>, Lengths, Vec<(u16, u64)>) {
         geometry: 0,
         previous_end: 0,
         created: 0,
+        shape: Shape::Long,
     };
     let mut bytes = vec![0; BYTES];
     bytes[..64].copy_from_slice(&header.encode());

@@ -16,7 +16,7 @@ pub enum FlashError<E> {
         /// What it was opened for.
         most: u32,
     },
-    /// That number is no message's: it stands for a closed channel.
+    /// That number is no message's: it has more than 40 bits, or stands for a closed channel.
     Reserved,
     /// A write failed, now or before. Nothing is written any more; whether what was written last will be found again is not
     /// known. The log can be opened anew.
@@ -43,7 +43,7 @@ impl<E: fmt::Display> fmt::Display for FlashError<E> {
         match self {
             Self::Full => f.write_str("the log is full"),
             Self::TooLong { most } => write!(f, "the payload is longer than {most} bytes"),
-            Self::Reserved => f.write_str("the number stands for a closed channel"),
+            Self::Reserved => f.write_str("the number is too high for a message"),
             Self::Failed => f.write_str("the log has failed"),
             Self::ReadOnly => f.write_str("the log is closed, or was opened to be drained"),
             Self::NoKeys => f.write_str("the log has no memory for the queue's keys"),

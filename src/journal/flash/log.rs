@@ -9,8 +9,8 @@ use super::memory::FlashOptions;
 use super::tail::{SPAN, Tail};
 use crate::journal::reserve::For;
 use crate::journal::{
-    CLOSED, Checkpoint, Entry, Index, Journal, Kept, Keys, Kind, Live, LogDevice, Pending,
-    Position, RECORD_HEADER, Record, Remembered, SlotState, record_len,
+    CLOSED, Checkpoint, Entry, Flags, Index, Journal, Kept, Keys, Kind, Live, LogDevice, Pending,
+    Position, Record, Remembered, Shape, SlotState,
 };
 use crate::sum::sum;
 
@@ -94,7 +94,7 @@ impl<D: LogDevice> State<'_, D> {
                 return Ok(Kept::Duplicate(first));
             }
         }
-        let len = self.whole(record.len());
+        let len = bytes_of(record.header().body_len, self.device.word());
         let bytes = self.live_bytes + u64::from(len);
         if self.index.len() >= self.index.capacity() || bytes > self.most_live_bytes() {
             return Err(FlashError::Full);
@@ -105,12 +105,14 @@ impl<D: LogDevice> State<'_, D> {
         if remembered >= self.index.capacity() || self.acks.has(chan, seq) {
             self.put_acks()?;
         }
-        self.make_room(len, For::Sends)?;
-        let at = self.put(record.header(), payload)?;
-        let live = Live::new(chan, seq, at, record.header().body_len);
+        let header = record.header();
+        self.make_room(self.whole(header.header_len(Shape::Short) + header.body_len), For::Sends)?;
+        let at = self.put(header, payload)?;
+        let live = Live::new(chan, seq, at, header.body_len);
         // Room was looked for.
         let before = self.index.insert(live).unwrap_or_default();
-        self.live_bytes = bytes - before.map_or(0, |before| bytes_of(&before, self.device.word()));
+        self.live_bytes =
+            bytes - before.map_or(0, |before| bytes_of(before.body_len, self.device.word()).into());
         if seq != CLOSED {
             self.checkpoint.max_seq = self.checkpoint.max_seq.max(seq);
         }
@@ -135,7 +137,7 @@ impl<D: LogDevice> State<'_, D> {
         let (mut messages, mut bytes, word) = (0, 0, self.device.word());
         self.index.remove_range(chan, first, last, |live| {
             messages += 1;
-            bytes += bytes_of(live, word);
+            bytes += u64::from(bytes_of(live.body_len, word));
         });
         self.live_bytes -= bytes;
         self.acks.messages += messages;
@@ -155,7 +157,7 @@ impl<D: LogDevice> State<'_, D> {
             if self.index.get(chan, seq).is_none_or(|live| live.attempts >= attempts) {
                 return Ok(());
             }
-            self.make_room(self.whole(record.len()), For::Acks)?;
+            self.make_room(self.whole(record.header().header_len(Shape::Short)), For::Acks)?;
             self.put(record.header(), &[])?;
         }
         self.index.count(chan, seq, attempts);
@@ -170,7 +172,7 @@ impl<D: LogDevice> State<'_, D> {
         let slot = self.slot_of(live.at.segment).ok_or(FlashError::Corrupt)?;
         let found = self.header_at(slot, live.at).map_err(FlashError::Device)?;
         let header = found.ok_or(FlashError::Corrupt)?;
-        let body = live.at.offset + RECORD_HEADER as u32;
+        let body = live.at.offset + header.header_len(Shape::Short);
         self.device.read(slot, body, buffer).map_err(FlashError::Device)?;
         let same = (header.chan, header.seq, header.body_len) == (chan, seq, live.body_len);
         if same && sum(buffer) == header.body_crc { Ok(()) } else { Err(FlashError::Corrupt) }
@@ -235,8 +237,8 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         self.state.borrow().index.len()
     }
 
-    /// Bytes that records of living messages may take in all: each has 32, and its payload, up to whole words, of 8
-    /// at least.
+    /// Bytes that records of living messages may take in all: each has 28, and its payload, up to whole words, of 8
+    /// at least. Those without a key take 8 less.
     pub fn most_live_bytes(&self) -> u64 {
         self.state.borrow().most_live_bytes()
     }
@@ -261,14 +263,14 @@ where
     type Level = ();
 
     fn keep(&self, entry: &Entry<'_>, (): ()) -> Result<(), Self::Error> {
-        if entry.seq == CLOSED {
+        if !Shape::Short.has_number(entry.seq) {
             return Err(FlashError::Reserved);
         }
         self.state.borrow_mut().keep(Kind::Send, entry, None).map(drop)
     }
 
     fn keep_once(&self, entry: &Entry<'_>, key: u64, (): ()) -> Result<Kept, Self::Error> {
-        if entry.seq == CLOSED {
+        if !Shape::Short.has_number(entry.seq) {
             return Err(FlashError::Reserved);
         }
         self.state.borrow_mut().keep(Kind::Send, entry, Some(key))
@@ -315,7 +317,8 @@ impl<D: LogDevice> fmt::Debug for FlashLog<'_, D> {
     }
 }
 
-/// What a message's record takes.
-pub(super) fn bytes_of(live: &Live, word: u32) -> u64 {
-    record_len(live.body_len as usize).map_or(0, |len| u64::from(len.next_multiple_of(word)))
+/// What a message's record takes at the most: with a key.
+pub(super) fn bytes_of(body_len: u32, word: u32) -> u32 {
+    // It can be counted: lengths have 16 bits.
+    (body_len + Shape::Short.header(Flags::KEYED) as u32).next_multiple_of(word)
 }

@@ -86,17 +86,17 @@ pub struct FlashOptions {
     /// The id of a log that is begun, by which its records are told from those of another log: best a number of the chip's, or
     /// one at random. It has to be the same until the first opening has succeeded. 0.
     pub log_id: u128,
-    /// Bytes of a payload at the most. 256.
+    /// Bytes of a payload at the most, less than 64 KiB. 256.
     pub max_payload: u32,
     /// What to do about damage. What [`Salvage`](OpenPolicy::Salvage) cannot read is erased some day.
     pub policy: OpenPolicy,
     /// A number by which the log is known to be of this set-up. 0.
     pub geometry: u32,
     /// Keys that are remembered of each queue: there are as many queues that can send with keys as that goes into the memory's `KEYS`.
-    /// All keys are written at the beginning of each segment, 16 bytes each, and 32 for each 64 of a queue. 0: all of it is
+    /// All keys are written at the beginning of each segment, 16 bytes each, and 24 for each 64 of a queue. 0: all of it is
     /// for one queue.
     pub key_window: u32,
-    /// Whether acknowledgements are written at once, for 48 bytes each. No.
+    /// Whether acknowledgements are written at once, for 40 bytes each. No.
     pub ack_at_once: bool,
 }
 

@@ -11,8 +11,8 @@ use super::tail::{SPAN, Tail};
 use crate::journal::recover::recover_or_begin;
 use crate::journal::reserve::For;
 use crate::journal::{
-    ALIGN, Binding, Checkpoint, Damage, Index, Keys, Live, LogDevice, Memory, OpenPolicy, Position,
-    RecoveryReport, Remembered, SlotState, Span, record_len,
+    Binding, Checkpoint, Damage, Index, Keys, Live, LogDevice, Memory, OpenPolicy, Position,
+    RecoveryReport, Remembered, Shape, SlotState, Span,
 };
 
 impl<'m, D: LogDevice> FlashLog<'m, D> {
@@ -66,19 +66,22 @@ impl<'m, D: LogDevice> FlashLog<'m, D> {
         let log_id = found.log_id.unwrap_or(options.log_id);
         let previous = Position { segment: found.next - 1, offset: found.previous_end };
         let longest = found.live.iter().map(|live| live.body_len).max().unwrap_or(0);
-        let longest = record_len(longest.max(options.max_payload) as usize).unwrap_or(u32::MAX);
-        let longest = longest.saturating_add(word - ALIGN as u32);
+        let longest = bytes_of(longest.max(options.max_payload), word);
         let mut state = State {
             device,
             options,
-            live_bytes: found.live.iter().map(|live| bytes_of(live, word)).sum(),
+            live_bytes: found
+                .live
+                .iter()
+                .map(|live| u64::from(bytes_of(live.body_len, word)))
+                .sum(),
             index: found.live,
             keys: found.keys,
             slots,
             acks: ranges,
             buffer,
             tail: Tail {
-                binding: Binding { log_id, segment: previous.segment },
+                binding: Binding { log_id, segment: previous.segment, shape: Shape::Short },
                 // A log begins in the first slot, whatever became of it before.
                 slot: newest.unwrap_or(u32::MAX),
                 end: previous.offset,
@@ -188,8 +191,8 @@ fn check<D: LogDevice>(
     fits(word.is_power_of_two() && (8..=64).contains(&word), "words of 8 to 64 bytes")?;
     fits(bytes % word == 0, "slots that are no multiple of a word")?;
     fits(buffer % word as usize == 0, "a buffer that is no multiple of a word")?;
-    let longest = record_len(options.max_payload as usize);
-    let longest = longest.ok_or(FlashOpenError::Options("payload"))?;
+    fits(options.max_payload <= u16::MAX.into(), "payloads of 64 KiB")?;
+    let longest = bytes_of(options.max_payload, word);
     let area = area(bytes, word);
     fits(keys <= u64::from(area / 2), "slots too short for as many keys")?;
     // The cast keeps the value: it was just compared.

@@ -4,12 +4,12 @@
 //! the last one, and until it has freed another, what is in there is [redundant](crate::journal::SlotState::redundant).
 
 use super::error::FlashError;
-use super::log::State;
+use super::log::{State, bytes_of};
 use super::tail::CHECKPOINT;
 use crate::journal::reserve::For;
 use crate::journal::{
-    Binding, Flags, Kind, Live, LogDevice, Position, RECORD_HEADER, RecordHeader, SEGMENT_HEADER,
-    SegmentHeader, record_len,
+    Binding, Flags, Kind, Live, LogDevice, Position, RecordHeader, SEGMENT_HEADER, SegmentHeader,
+    Shape,
 };
 use crate::sum::Sum;
 
@@ -80,6 +80,7 @@ impl<D: LogDevice> State<'_, D> {
             geometry: self.options.geometry,
             previous_end: self.tail.end,
             created: 0,
+            shape: Shape::Short,
         };
         for at in [0, bytes - SEGMENT_HEADER as u32] {
             let written = self.device.write_out(slot, at, &mut header.encode());
@@ -157,7 +158,9 @@ impl<D: LogDevice> State<'_, D> {
         let found = self.header_at(slot, live.at).map_err(FlashError::Device)?;
         let mut sum = Sum::new();
         let pieces = |body: u32| (0..body).step_by(PIECE as usize);
-        let body = live.at.offset + RECORD_HEADER as u32;
+        // One whose header does not verify is copied to be reported as damaged.
+        let skip = found.map_or(0, |header| header.header_len(Shape::Short));
+        let body = live.at.offset + skip;
         for from in pieces(live.body_len) {
             let mut bytes = [0; PIECE as usize];
             let bytes = &mut bytes[..PIECE.min(live.body_len - from) as usize];
@@ -176,9 +179,7 @@ impl<D: LogDevice> State<'_, D> {
             generation: live.generation,
         };
         header.count(live.attempts);
-        // It could be counted when it was written.
-        let len = record_len(live.body_len as usize).ok_or(FlashError::Corrupt)?;
-        self.make_room(self.whole(len), For::Collector)?;
+        self.make_room(bytes_of(live.body_len, self.device.word()), For::Collector)?;
         let mut moved = *live;
         moved.at = self.put_header(&header)?;
         for from in pieces(live.body_len) {
@@ -205,9 +206,8 @@ impl<D: LogDevice> State<'_, D> {
         slot: u32,
         at: Position,
     ) -> Result<Option<RecordHeader>, D::Error> {
-        let mut bytes = [0; RECORD_HEADER];
-        self.device.read(slot, at.offset, &mut bytes)?;
-        let binding = Binding { log_id: self.tail.binding.log_id, segment: at.segment };
+        let bytes = Shape::Short.read(|bytes| self.device.read(slot, at.offset, bytes))?;
+        let binding = Binding { segment: at.segment, ..self.tail.binding };
         Ok(RecordHeader::decode(&bytes, &binding, at.offset))
     }
 

@@ -4,8 +4,8 @@ use super::error::FlashError;
 use super::log::State;
 use crate::journal::reserve::For;
 use crate::journal::{
-    Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, RECORD_HEADER, Record,
-    RecordHeader, SEGMENT_HEADER, Span,
+    Binding, Checkpoint, Flags, Kind, LogDevice, PAIR, Position, Record, RecordHeader,
+    SEGMENT_HEADER, Shape, Span,
 };
 use crate::sum::Sum;
 
@@ -25,10 +25,12 @@ pub(super) struct Tail {
 
 /// The longest word of a flash: headers of segments are whole words.
 pub(super) const LONGEST_WORD: usize = SEGMENT_HEADER;
+/// Bytes of a header without a key, and without a count.
+const HEADER: usize = Shape::Short.header(Flags::NONE);
 /// Bytes of a record with a span: what the log ends with, or a scar.
-pub(super) const SPAN: u32 = (RECORD_HEADER + Span::LEN) as u32;
+pub(super) const SPAN: u32 = (HEADER + Span::LEN) as u32;
 /// Bytes of a record with a checkpoint.
-pub(super) const CHECKPOINT: u32 = (RECORD_HEADER + Checkpoint::LEN) as u32;
+pub(super) const CHECKPOINT: u32 = (HEADER + Checkpoint::LEN) as u32;
 
 impl<D: LogDevice> State<'_, D> {
     /// Writes a record, and returns where it is. There is room in the segment: whoever calls has looked.
@@ -50,7 +52,7 @@ impl<D: LogDevice> State<'_, D> {
     ) -> Result<Position, FlashError<D::Error>> {
         let at = Position { segment: self.tail.binding.segment, offset: self.tail.end };
         let bytes = header.encode(&self.tail.binding, at.offset);
-        self.push(&bytes)?;
+        self.push(&bytes[..header.header_len(Shape::Short) as usize])?;
         Ok(at)
     }
 
@@ -131,7 +133,7 @@ impl<D: LogDevice> State<'_, D> {
                 slot: 0,
                 generation: 0,
             };
-            self.make_room(self.whole(RECORD_HEADER as u32 + body_len), For::Acks)?;
+            self.make_room(self.whole(HEADER as u32 + body_len), For::Acks)?;
             self.put_header(&header)?;
             // They are as they were: nobody else notes any down.
             for range in 0..ranges {
