@@ -14,14 +14,14 @@ pub(crate) struct Sum(
 
 impl Sum {
     pub(crate) fn new() -> Self {
+        // What the processor can do is asked once, not for each sum.
         #[cfg(any(feature = "wal", feature = "spill-std"))]
-        {
-            // What the processor can do is asked once, not for each sum.
-            static FRESH: std::sync::OnceLock<crc32fast::Hasher> = std::sync::OnceLock::new();
-            return Self(FRESH.get_or_init(crc32fast::Hasher::new).clone());
-        }
+        static FRESH: std::sync::OnceLock<crc32fast::Hasher> = std::sync::OnceLock::new();
+        #[cfg(any(feature = "wal", feature = "spill-std"))]
+        let fresh = FRESH.get_or_init(crc32fast::Hasher::new).clone();
         #[cfg(not(any(feature = "wal", feature = "spill-std")))]
-        Self(CRC.digest())
+        let fresh = CRC.digest();
+        Self(fresh)
     }
 
     pub(crate) fn add(&mut self, bytes: &[u8]) {
