@@ -393,7 +393,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     return Ok(self.strategy.receipt(replaced));
                 }
                 Offer::Again(wakers) => {
-                    wakers.into_iter().for_each(wake);
+                    self.help_on(wakers);
                     continue;
                 }
                 Offer::Lost => continue,
@@ -515,7 +515,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     Ok(value)
                 }
                 Take::Again(wakers) => {
-                    wakers.into_iter().for_each(wake);
+                    self.help_on(wakers);
                     continue;
                 }
                 Take::Lost => continue,
@@ -633,10 +633,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
+    /// Goes on with [helping](State::help) others before it is asked again.
+    #[inline]
+    fn help_on(&self, wakers: Wakers) {
+        wakers.into_iter().for_each(wake);
+        if State::<T, S>::IN_STEPS {
+            self.settle();
+        }
+    }
+
     /// Deals with waiters until none can be helped.
     fn settle(&self) {
-        while let Settled::Step(wakers) = self.locked(State::settle) {
-            wakers.into_iter().for_each(wake);
+        while let Settled::Step(told) = self.locked(State::settle) {
+            self.tell(told, true);
         }
     }
 }

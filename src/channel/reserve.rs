@@ -123,7 +123,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             match hold {
                 Hold::Held => return Ok(Permit { channel: self }),
                 Hold::Closed => return Err(TryReserveError::Closed),
-                Hold::Again(wakers) => wakers.into_iter().for_each(wake),
+                Hold::Again(wakers) => self.help_on(wakers),
                 Hold::Lost => {}
                 // Somebody who was interrupted halfway does not make it full.
                 Hold::Full if !settled && !helps => helps = true,
@@ -233,7 +233,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
         }
         // SAFETY: bare, pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_sender(token) };
-        Step::Parked(old, state.is_settled())
+        Step::Parked(old, state.is_settled_with_me())
     }
 
     /// One step under the lock. If it only `looks`, a slot is not held, and a decision stays.
