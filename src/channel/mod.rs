@@ -400,6 +400,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 // Somebody who was interrupted halfway does not make it full.
                 Offer::Full if !settled && !helps => {
                     helps = true;
+                    self.help_on([None, None]);
                     continue;
                 }
                 Offer::Full if S::GROWS && self.grow_for_newcomer() => continue,
@@ -522,6 +523,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 // Somebody who was interrupted halfway does not make it empty.
                 Take::Empty if !settled && !helps => {
                     helps = true;
+                    self.help_on([None, None]);
                     continue;
                 }
                 Take::Empty => return Err(TryRecvError::Empty),

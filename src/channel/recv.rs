@@ -309,8 +309,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             let collects = if known {
                 state.collects_promised()
             } else {
-                // An arm must be claimed first.
-                !token.is_arm() && state.receivers.is_empty() && state.collects_at_once()
+                // An arm must be claimed first. What is broadcast takes long enough without the question who else may be
+                // helped.
+                let is_long = State::<T, S>::IN_STEPS && S::SHARES;
+                !is_long
+                    && !token.is_arm()
+                    && state.receivers.is_empty()
+                    && state.collects_at_once()
             };
             if !collects {
                 return Quick::No { waits: false };

@@ -126,7 +126,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 Hold::Again(wakers) => self.help_on(wakers),
                 Hold::Lost => {}
                 // Somebody who was interrupted halfway does not make it full.
-                Hold::Full if !settled && !helps => helps = true,
+                Hold::Full if !settled && !helps => {
+                    helps = true;
+                    self.help_on([None, None]);
+                }
                 Hold::Full if S::GROWS && self.grow_for_newcomer() => {}
                 Hold::Full => {
                     self.locked(|state| count(&mut state.counters.full));

@@ -104,7 +104,6 @@ impl<T, S: Strategy<T>> State<T, S> {
             return None;
         }
         if Self::IN_STEPS {
-            self.crowded = !self.is_quiet();
             return self.has_step().then_some([None, None]);
         }
         match self.settle() {
