@@ -141,6 +141,7 @@ fn among_threads(target: &dyn SpillTarget) {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 channel.step(8 << 10);
+                assert!(channel.spilled().reconciles() && spill.snapshot().reconciles());
                 thread::yield_now();
             }
         });
@@ -160,6 +161,7 @@ fn among_threads(target: &dyn SpillTarget) {
     });
     assert!(spill.snapshot().out > 0);
     assert_clean(spill.snapshot());
+    assert_eq!(channel.spilled(), spill.snapshot());
     assert_eq!(channel.snapshot().received, SENDERS * EACH);
     drop(channel);
     let snapshot = arena.handle().snapshot();
