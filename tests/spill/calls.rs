@@ -329,7 +329,7 @@ fn selects_among_threads_lose_and_double_nothing() {
                             }
                         }));
                         let (from, received) =
-                            match block_on(select((one.recv(), two.recv(), other))) {
+                            match block_on(select((one.recv(), two.recv(), other)).fair()) {
                                 Either3::First(received) => (0, received),
                                 Either3::Second(received) => (1, received),
                                 Either3::Third(()) => continue,
