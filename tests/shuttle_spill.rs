@@ -17,7 +17,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel};
@@ -146,9 +146,13 @@ fn traffic(target: &dyn SpillTarget, may_lose: bool) {
                         // Given up wherever it has come to.
                         let mut receive = pin!(queue.recv());
                         let mut cx = Context::from_waker(Waker::noop());
-                        match (0..=below(2)).map(|_| receive.as_mut().poll(&mut cx)).last() {
-                            Some(std::task::Poll::Ready(received)) => received,
-                            _ => continue,
+                        let mut polls = (0..=below(2)).map(|_| receive.as_mut().poll(&mut cx));
+                        match polls.find(Poll::is_ready) {
+                            Some(Poll::Ready(received)) => received,
+                            _ => {
+                                thread::yield_now();
+                                continue;
+                            }
                         }
                     }
                     _ => {
