@@ -67,7 +67,7 @@ pub(super) struct Level {
 /// back; that costs as much as a message does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Look {
-    /// For each message: with `std`, an arena that was above its mark is looked at one time in sixteen only.
+    /// For each message: an arena that seems to be above a mark still is looked at exactly one time in sixteen only.
     Cheap,
     Exact,
 }
@@ -89,14 +89,14 @@ impl Level {
     ) -> bool {
         // Relaxed, all: they go with no other data. Two who look at once may find what each of them saw.
         let was = self.above.load(Relaxed);
+        let mark = if was { marks.low() } else { marks.high(importance) };
+        let seems = arena.load().is_from(mark);
         let looks = self.looks.load(Relaxed);
-        if cfg!(feature = "std") && was && look == Look::Cheap && looks < INEXACT {
+        if seems && was && look == Look::Cheap && looks < INEXACT {
             self.looks.store(looks + 1, Relaxed);
             return true;
         }
-        let mark = if was { marks.low() } else { marks.high(importance) };
-        // What seems to be below is.
-        let is = arena.load().is_from(mark) && arena.load_exactly().is_from(mark);
+        let is = seems && arena.load_exactly().is_from(mark);
         self.looks.store(0, Relaxed);
         if is != was {
             self.above.store(is, Relaxed);
