@@ -67,14 +67,17 @@ struct Side(Cell<*const Claim>, Cell<u16>);
 // SAFETY: the claim is an atomic in the select.
 unsafe impl Send for Side {}
 
+/// A receive of the queue's.
+type OfQueue<'c, 'a, M, S> = RecvFuture<'c, M, Slot<'a, M>, Counting<S>>;
+
 /// What it waits for.
 enum Waits<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
     Nothing,
     /// A message, of a target that lends all.
-    Lent(RecvFuture<'c, M, Slot<'a, M>, Counting<S>>),
+    Lent(OfQueue<'c, 'a, M, S>),
     Turn(Reserve<'c, M, (), Buffered<1>>),
     /// A message, with the turn.
-    Message(RecvFuture<'c, M, Slot<'a, M>, Counting<S>>),
+    Message(OfQueue<'c, 'a, M, S>),
     /// Memory for it, wherever there is some first.
     Memory(Alloc<'a, M>, RecvFuture<'c, M, LeaseMut<'a, M>, Buffered<1>>),
 }
@@ -103,7 +106,7 @@ impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillRecv<'c, 'a, M, S> {
     }
 
     /// The queue's receive, if the target lends all.
-    fn lent(self: Pin<&mut Self>) -> Option<Pin<&mut RecvFuture<'c, M, Slot<'a, M>, Counting<S>>>> {
+    fn lent(self: Pin<&mut Self>) -> Option<Pin<&mut OfQueue<'c, 'a, M, S>>> {
         // SAFETY: it is pinned with the whole, and not moved.
         match unsafe { &mut self.get_unchecked_mut().waits } {
             // SAFETY: as above.

@@ -55,19 +55,18 @@ fn add(counter: &AtomicU32) {
 
 impl Tally {
     pub(super) const fn new() -> Self {
-        const NONE: AtomicU32 = AtomicU32::new(0);
         Self {
-            messages: NONE,
+            messages: AtomicU32::new(0),
             bytes: AtomicUsize::new(0),
-            out: NONE,
-            moved: NONE,
-            back: NONE,
-            fetched: NONE,
-            lent: NONE,
-            lost: NONE,
-            dropped: NONE,
-            full: NONE,
-            failed: NONE,
+            out: AtomicU32::new(0),
+            moved: AtomicU32::new(0),
+            back: AtomicU32::new(0),
+            fetched: AtomicU32::new(0),
+            lent: AtomicU32::new(0),
+            lost: AtomicU32::new(0),
+            dropped: AtomicU32::new(0),
+            full: AtomicU32::new(0),
+            failed: AtomicU32::new(0),
         }
     }
 
