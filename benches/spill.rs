@@ -26,7 +26,12 @@ fn time(work: impl FnOnce()) -> Duration {
 }
 
 /// Prints how much faster the second one is.
-fn compare(what: &str, mut first: impl FnMut(), mut second: impl FnMut()) {
+fn compare(what: &str, first: impl FnMut(), second: impl FnMut()) {
+    compare_of(PASSING, what, first, second);
+}
+
+/// The same of rounds of so many messages.
+fn compare_of(messages: usize, what: &str, mut first: impl FnMut(), mut second: impl FnMut()) {
     let round = |_| {
         let first = time(&mut first).as_secs_f64();
         let second = time(&mut second).as_secs_f64();
@@ -35,7 +40,7 @@ fn compare(what: &str, mut first: impl FnMut(), mut second: impl FnMut()) {
     let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(round).collect();
     rounds.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (ratio, time) = rounds[ROUNDS / 2];
-    println!("{what:<56} {ratio:>6.2}   {:>8.1} ns", time * 1e9 / PASSING as f64);
+    println!("{what:<70} {ratio:>6.2}   {:>8.1} ns", time * 1e9 / messages as f64);
 }
 
 /// Copies into boxes on the heap, which are allocated for that, and out of them.
@@ -88,6 +93,44 @@ fn target(target: &dyn SpillTarget, len: usize) -> impl FnMut() + '_ {
     }
 }
 
+/// As many payloads as that are copied out, all of them, and then back: more than caches hold, as what is spilled is.
+const DEEP: usize = 16 << 10;
+
+/// Into slots on the heap that are there, and have been written to.
+fn deep_heap(len: usize) -> impl FnMut() {
+    let mut slots = vec![1_u8; DEEP * len];
+    let (bytes, mut into) = (vec![7; len], vec![0; len]);
+    move || {
+        for slot in slots.chunks_exact_mut(len) {
+            slot.copy_from_slice(black_box(&bytes));
+        }
+        for slot in slots.chunks_exact(len) {
+            into.copy_from_slice(slot);
+            black_box(&into);
+        }
+    }
+}
+
+/// The same with a target.
+fn deep_target(target: &dyn SpillTarget, len: usize) -> impl FnMut() + '_ {
+    let (bytes, mut into) = (vec![7; len], vec![0; len]);
+    let mut held = Vec::with_capacity(DEEP);
+    move || {
+        for _ in 0..DEEP {
+            let Ok(extent) = target.store(black_box(&bytes)) else { panic!("room for all") };
+            held.push(extent);
+        }
+        for extent in held.drain(..) {
+            // SAFETY: held since it was stored, so long, and freed once.
+            unsafe {
+                assert!(target.read(extent, &mut into).is_ok());
+                target.free(extent);
+            }
+            black_box(&into);
+        }
+    }
+}
+
 /// Messages through a channel in one thread, half of its places taken.
 macro_rules! through {
     ($channel:ident, $len:ident, |$bytes:ident| $send:expr) => {
@@ -130,7 +173,7 @@ fn channels(name: &str, target: &dyn SpillTarget, len: usize) {
 }
 
 fn main() {
-    println!("{:<56} {:>6}   {:>8}", "a message in and out", "ratio", "time");
+    println!("{:<70} {:>6}   {:>8}", "a message in and out", "ratio", "time");
     let slots = |len: usize| [Class { bytes: len as u32, count: WAITING as u32 }];
     #[cfg(target_os = "linux")]
     for len in [256, 1024, 4096] {
@@ -142,6 +185,10 @@ fn main() {
         );
         compare(&format!("shared memory beside boxes, {len} B"), boxes(len), target(&memfd, len));
         channels("shared memory", &memfd, len);
+        let many = [Class { bytes: len as u32, count: DEEP as u32 }];
+        let Ok(memfd) = MemfdTarget::new(many) else { panic!("no memory") };
+        let what = format!("{DEEP} out, then back: shared memory beside bare copies, {len} B");
+        compare_of(DEEP, &what, deep_heap(len), deep_target(&memfd, len));
     }
     for len in [1024, 65_536] {
         let Ok(file) = FileTarget::new(Path::new("."), slots(len)) else { panic!("no room") };

@@ -6,7 +6,9 @@ mod random;
 
 use cloakroom::Arena;
 use cloakroom::arena::{ArenaSnapshot, Census, HomeSnapshot};
-use cloakroom::channel::{Buffered, Bytes, Channel, ChannelSnapshot, Histogram, Times};
+use cloakroom::channel::{
+    Buffered, Bytes, Channel, ChannelSnapshot, Histogram, SpillSnapshot, Times,
+};
 use cloakroom::kernel::{Kernel, KernelSnapshot};
 use cloakroom::report::{
     Action, ArenaRecord, Begin, Decoder, FrameError, Frames, FullError, MAX_FRAME, Name, Orphans,
@@ -39,6 +41,7 @@ fn records() -> Vec<Record> {
         Record::End { records: 7 },
         Record::Outcome(Outcome::Done(3)),
         queueing("frames", [0, 200, 3]),
+        spilled("frames", u32::MAX),
     ]
 }
 
@@ -48,6 +51,15 @@ fn queueing(channel: &str, first: [u32; 3]) -> Record {
     histogram.buckets[..3].copy_from_slice(&first);
     histogram.ticks = 206;
     Record::Queueing(QueueingRecord { channel: Name::new(channel), histogram })
+}
+
+/// A record of a channel that spills, with figures as large as that.
+fn spilled(channel: &str, figure: u32) -> Record {
+    let mut spilled = SpillSnapshot::default();
+    (spilled.messages, spilled.out, spilled.above) = (figure, figure, true);
+    (spilled.bytes, spilled.capacity, spilled.used) =
+        (u64::from(figure) << 8, u64::MAX, u64::from(figure) << 10);
+    Record::spilled(channel, spilled)
 }
 
 /// The frames of these, and where each ends.
@@ -201,6 +213,7 @@ fn every_record_fits_a_frame() {
         Record::End { records: all },
         Record::Outcome(Outcome::Reaped { payloads: u64::MAX, bytes: u64::MAX }),
         Record::Queueing(QueueingRecord { channel: Name::new(&long), histogram }),
+        spilled(&long, all),
     ] {
         let mut buffer = [0; MAX_FRAME];
         let frame = encode(&record, &mut buffer).expect("room");

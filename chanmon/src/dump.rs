@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use cloakroom::channel::{Kind, PayloadMode};
+use cloakroom::channel::{Kind, PayloadMode, SpillSnapshot};
 use cloakroom::report::{ArenaRecord, ChannelRecord, HomeRecord, Name, Request, TicketRecord};
 
 use crate::cli::Dump;
@@ -114,9 +114,34 @@ pub fn channel_lines(channel: &ChannelRecord, picture: &Picture) -> Vec<String> 
         lines.extend(in_hand(picture));
     }
     lines.extend(picture.queueing_in(channel).into_iter().flat_map(queueing::lines));
+    lines.extend(picture.spilled_of(channel).into_iter().flat_map(spilled_lines));
     if !now.reconciles() {
         lines.push(
             "sent is not received + depth + dropped: figures of two moments, or a bug".into(),
+        );
+    }
+    lines
+}
+
+/// What is out of a channel that spills, and what became of what was.
+fn spilled_lines(now: &SpillSnapshot) -> Vec<String> {
+    let messages = count(now.messages.into(), ["message", "messages"]);
+    let state = if now.above { "what is sent goes out" } else { "what is sent stays in the arena" };
+    let mut lines = vec![
+        format!(
+            "spilled: {messages} of {} B; {state}; the target has {} of {} B in use",
+            now.bytes, now.used, now.capacity
+        ),
+        format!(
+            "went out {}, {} of them after a wait; came back {}, {} of them ahead; lent {}, damaged or unreadable {}, dropped {}",
+            now.out, now.moved, now.back, now.fetched, now.lent, now.lost, now.dropped
+        ),
+        format!("the target refused: full {}, failed {}", now.full, now.failed),
+    ];
+    if !now.reconciles() {
+        lines.push(
+            "what went out is not what came back, was lent, lost or dropped, and is out: a bug"
+                .into(),
         );
     }
     lines
@@ -323,6 +348,9 @@ mod tests {
             "    ··█·······▃·············",
             "    0          1k        1M ticks",
             "    unlimited of values; depth 0 of what memory allows, at most 0",
+            "    spilled: 5 messages of 5000 B; what is sent goes out; the target has 8192 of 65536 B in use",
+            "    went out 12, 3 of them after a wait; came back 4, 1 of them ahead; lent 1, damaged or unreadable 2, dropped 0",
+            "    the target refused: full 7, failed 1",
             "    active: 40 pages free",
             "    8 in hand, 16 at rest, 40 free of 64 pages of 64 B; 25 % scattered, run 30, peak 60",
             "    ████████········▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓································ by place",

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use cloakroom::channel::Histogram;
+use cloakroom::channel::{Histogram, SpillSnapshot};
 use cloakroom::report::{
     ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Name, Record, TicketRecord,
 };
@@ -55,6 +55,7 @@ impl Picture {
                     }
                 }
                 Record::Queueing(queueing) => disarm(&mut queueing.channel),
+                Record::Spilled(spilled) => disarm(&mut spilled.channel),
                 _ => {}
             }
         }
@@ -77,14 +78,27 @@ impl Picture {
     /// How long the messages of a channel of this picture were queued, if the source says so. There may be several
     /// channels of one name: what belongs to one comes right behind it.
     pub fn queueing_in(&self, channel: &ChannelRecord) -> Option<&Histogram> {
-        let mut records = self.report.records.iter();
-        records.find(|record| matches!(record, Record::Channel(own) if ptr::eq(own, channel)))?;
-        match records.next() {
-            Some(Record::Queueing(queueing)) if queueing.channel == channel.name => {
+        match self.behind(channel)? {
+            Record::Queueing(queueing) if queueing.channel == channel.name => {
                 Some(&queueing.histogram)
             }
             _ => None,
         }
+    }
+
+    /// What is out of a channel of this picture, if it spills.
+    pub fn spilled_of(&self, channel: &ChannelRecord) -> Option<&SpillSnapshot> {
+        match self.behind(channel)? {
+            Record::Spilled(spilled) if spilled.channel == channel.name => Some(&spilled.snapshot),
+            _ => None,
+        }
+    }
+
+    /// The record behind that of a channel of this picture.
+    fn behind(&self, channel: &ChannelRecord) -> Option<&Record> {
+        let mut records = self.report.records.iter();
+        records.find(|record| matches!(record, Record::Channel(own) if ptr::eq(own, channel)))?;
+        records.next()
     }
 
     /// How long the source has run, if it has a clock.
@@ -122,7 +136,7 @@ fn disarm(name: &mut Name) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{channel, everything, picture, queued};
+    use crate::samples::{channel, everything, picture, queued, spilled};
 
     #[test]
     fn ticks_are_seconds_where_there_is_a_clock() {
@@ -148,6 +162,15 @@ mod tests {
             picture.channels().map(|channel| picture.queueing_in(channel).is_some()).collect();
         assert_eq!(found, [false, true, false]);
         assert_eq!(picture.queueing_in(&channel("twin")), None, "of no picture");
+    }
+
+    #[test]
+    fn what_is_spilled_belongs_to_the_channel_before_it() {
+        let twin = || Record::Channel(channel("twin"));
+        let picture = picture(1, vec![twin(), spilled("twin"), twin(), spilled("other"), twin()]);
+        let found: Vec<bool> =
+            picture.channels().map(|channel| picture.spilled_of(channel).is_some()).collect();
+        assert_eq!(found, [true, false, false]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reports to test with: of real channels, arenas and kernels, with figures changed where a test says so.
 
 use cloakroom::arena::{ArenaSnapshot, Census, PayloadState, TicketDump};
-use cloakroom::channel::{Buffered, Channel, Histogram, Kind};
+use cloakroom::channel::{Buffered, Channel, Histogram, Kind, SpillSnapshot};
 use cloakroom::kernel::Kernel;
 use cloakroom::report::{
     Begin, ChannelRecord, KernelRecord, Name, QueueingRecord, Record, TicketRecord,
@@ -30,6 +30,17 @@ pub fn queued(name: &str) -> Record {
     (histogram.buckets[2], histogram.buckets[10]) = (3, 1);
     histogram.ticks = 9 + 600;
     Record::Queueing(QueueingRecord { channel: Name::new(name), histogram })
+}
+
+/// That five of twelve messages of a channel of that name are out.
+pub fn spilled(name: &str) -> Record {
+    let mut spilled = SpillSnapshot::default();
+    (spilled.messages, spilled.bytes, spilled.above) = (5, 5_000, true);
+    (spilled.out, spilled.moved, spilled.back, spilled.fetched) = (12, 3, 4, 1);
+    (spilled.lent, spilled.lost, spilled.dropped) = (1, 2, 0);
+    (spilled.full, spilled.failed) = (7, 1);
+    (spilled.capacity, spilled.used) = (65_536, 8_192);
+    Record::spilled(name, spilled)
 }
 
 /// An idle kernel of that name.
@@ -95,6 +106,7 @@ pub fn everything(sequence: u32) -> Picture {
             Record::Channel(frames),
             queued("frames"),
             Record::Channel(log),
+            spilled("log"),
             Record::arena("heap", heap, Some(census)),
             Record::Kernel(main),
             Record::Ticket(ticket(0, 8, PayloadState::InHand)),

@@ -51,6 +51,7 @@ mod share;
 mod single;
 mod sink;
 mod snapshot;
+mod spilled;
 mod state;
 pub(crate) mod store;
 mod subscriber;
@@ -78,6 +79,7 @@ pub use share::Share;
 pub use single::{Conflated, Rendezvous};
 pub use sink::SendSink;
 pub use snapshot::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Shortage};
+pub use spilled::SpillSnapshot;
 pub use store::{Compete, ConstStrategy, Strategy};
 pub use subscriber::{Listen, Subscriber};
 pub use unlimited::{AnyArena, Unlimited};
@@ -255,6 +257,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             // For a loan. Somebody else may have come since, and lent already: then it is called back first.
             self.locked(|_| ());
         }
+    }
+
+    /// Its kind, for one that has more to it.
+    #[cfg(feature = "spill")]
+    pub(crate) fn kind(&self) -> &S {
+        &self.strategy
     }
 
     /// The lanes, for who tries them more than once.

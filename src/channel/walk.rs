@@ -255,7 +255,7 @@ impl<T: 'static, S: Strategy<T>> State<T, S> {
     }
 }
 
-/// The payload that a value is: a parcel, under the channel's lock or one of this crate's, or a ticket. Constant time,
+/// The payload that a value is: a parcel, or a spilling channel's, under the channel's lock or one of this crate's, or a ticket. Constant time,
 /// and takes no lock.
 fn identify<M: RawMutex + 'static, T: 'static>(value: &T) -> Option<(Ticket, Option<usize>)> {
     let value: &dyn Any = value;
@@ -274,5 +274,12 @@ fn identify<M: RawMutex + 'static, T: 'static>(value: &T) -> Option<(Ticket, Opt
 }
 
 fn parcel<M: RawMutex + 'static>(value: &dyn Any) -> Option<(Ticket, usize)> {
-    value.downcast_ref::<Parcel<'static, M>>().map(Parcel::identity)
+    let parcel = value.downcast_ref::<Parcel<'static, M>>();
+    // What is in the target is no payload of the arena.
+    #[cfg(all(feature = "spill", not(loom)))]
+    let parcel = parcel.or_else(|| {
+        let slot = value.downcast_ref::<crate::spill::Slot<'static, M>>();
+        slot.and_then(crate::spill::Slot::resting)
+    });
+    parcel.map(Parcel::identity)
 }

@@ -42,6 +42,7 @@ pub use frame::{FrameError, FullError, MAX_FRAME, VERSION, decode, encode};
 pub use name::Name;
 pub use record::{
     ArenaRecord, Begin, ChannelRecord, HomeRecord, KernelRecord, QueueingRecord, Record,
+    SpillRecord,
 };
 pub use request::{Action, Outcome, Request};
 pub use ticket::{Orphans, Place, TicketRecord, TicketState};

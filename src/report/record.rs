@@ -6,7 +6,7 @@ use super::name::Name;
 use super::request::Outcome;
 use super::ticket::{Orphans, TicketRecord};
 use crate::arena::{ArenaSnapshot, Census, HomeSnapshot, TicketDump};
-use crate::channel::{ChannelSnapshot, Histogram};
+use crate::channel::{ChannelSnapshot, Histogram, SpillSnapshot};
 use crate::kernel::KernelSnapshot;
 
 /// One part of a report: a frame on the wire.
@@ -39,6 +39,8 @@ pub enum Record {
     Outcome(Outcome),
     /// How long a channel's messages were queued. It follows the channel's own record.
     Queueing(QueueingRecord),
+    /// What is out of a channel that spills. It follows the channel's own record.
+    Spilled(SpillRecord),
 }
 
 /// The beginning of a report.
@@ -73,6 +75,16 @@ pub struct QueueingRecord {
     pub channel: Name,
     /// Its histogram, of the same moment as the record of its figures before this one.
     pub histogram: Histogram,
+}
+
+/// What is out of a channel that spills, and what became of what was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SpillRecord {
+    /// The channel's name.
+    pub channel: Name,
+    /// Its figures. Not of the same moment as the record before this one.
+    pub snapshot: SpillSnapshot,
 }
 
 /// An arena's figures.
@@ -140,6 +152,11 @@ impl Record {
         let (histogram, _) = (None, snapshot);
         let record = |histogram| QueueingRecord { channel: Name::new(name), histogram };
         histogram.map(record).map(Self::Queueing)
+    }
+
+    /// A record of what is out of a channel, to follow the channel's own; made of `SpillBytes::spilled`, with the `spill` feature.
+    pub fn spilled(channel: &str, snapshot: SpillSnapshot) -> Self {
+        Self::Spilled(SpillRecord { channel: Name::new(channel), snapshot })
     }
 
     /// A record of an arena, with or without a census.

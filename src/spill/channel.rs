@@ -3,14 +3,20 @@
 use core::fmt;
 use core::pin::pin;
 
+use super::counting::Counting;
 use super::error::{SpillSendError, TrySpillSendError};
 use super::landing::Landing;
 use super::marks::{Level, Look, Policy};
 use super::place::Spill;
 use super::slot::{Content, Slot, Spilled};
 use super::step::Stepper;
+use super::tally::{Tally, Way};
 use crate::arena::{LeaseMut, Parcel};
-use crate::channel::{Buffered, Channel, ChannelSnapshot, ConstStrategy, Strategy};
+#[cfg(feature = "spill-std")]
+use crate::channel::Reserve;
+use crate::channel::{
+    Buffered, Channel, ChannelSnapshot, ConstStrategy, Permit, SpillSnapshot, Strategy,
+};
 use crate::error::{ClosedError, SendError, TryAllocError, TryReserveError, TrySendError};
 use crate::select;
 use crate::sync::{Locked, RawMutex};
@@ -22,8 +28,8 @@ use crate::sync::{Locked, RawMutex};
 /// order is that of the one queue, whatever is where. If the target is full or fails, the message stays in the arena; if that is full, too,
 /// senders wait, as ever.
 ///
-/// *Memory:* a slot of the queue is three words on a 64-bit target (four on a 32-bit one); besides that a channel, two small ones, and
-/// eight words. With a target that does not lend, the arena keeps memory for one message, the longest that has gone out, from the first
+/// *Memory:* a slot of the queue is three words on a 64-bit target (four on a 32-bit one); besides that a channel, two small ones, eight
+/// words, and eleven of counters. With a target that does not lend, the arena keeps memory for one message, the longest that has gone out, from the first
 /// one on: of all things the arena may be full with messages that stand behind the one that is to be copied back.
 /// *Interrupts:* all calls are as safe there as the lock and the target's calls are.
 ///
@@ -54,10 +60,10 @@ pub struct SpillBytes<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> {
     policy: Policy,
     /// Of a policy with a mark of its own.
     level: Level,
-    pub(super) queue: Channel<M, Slot<'a, M>, S>,
-    /// What was taken from the queue, and waits for memory: it comes before everything there. Of whoever has the turn.
-    pub(super) front: Locked<M, Option<Spilled<'a, M>>>,
-    /// A value is in it while a receiver has the turn.
+    pub(super) queue: Channel<M, Slot<'a, M>, Counting<S>>,
+    /// What was taken from the queue and given up: it comes before everything there. Of whoever has the turn.
+    pub(super) front: Locked<M, Option<Slot<'a, M>>>,
+    /// Its only place is held by the receiver that has the turn.
     pub(super) turn: Channel<M, (), Buffered<1>>,
     pub(super) stepper: Locked<M, Stepper>,
     /// For messages that the target does not lend.
@@ -67,7 +73,7 @@ pub struct SpillBytes<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> {
 impl<'a, M: RawMutex, S: ConstStrategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// An open, empty channel.
     pub const fn new(place: &'a Spill<'a, M>, policy: Policy) -> Self {
-        Self::around(place, policy, Channel::new())
+        Self::with(place, policy, S::STRATEGY)
     }
 }
 
@@ -75,13 +81,13 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// An open, empty channel of a kind that has a parameter, such as [`Unlimited`](crate::channel::Unlimited). What waits is
     /// moved out, and back, in rings only ([`Buffered`]); in other kinds what is sent goes out, and stays there.
     pub const fn with(place: &'a Spill<'a, M>, policy: Policy, kind: S) -> Self {
-        Self::around(place, policy, Channel::with(kind))
+        Self::around(place, policy, Channel::with(Counting::new(kind)))
     }
 
     pub(crate) const fn around(
         place: &'a Spill<'a, M>,
         policy: Policy,
-        queue: Channel<M, Slot<'a, M>, S>,
+        queue: Channel<M, Slot<'a, M>, Counting<S>>,
     ) -> Self {
         Self {
             place,
@@ -116,8 +122,8 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// * *Order:* as [`Channel::try_send`].
     /// * *Wake-ups:* as there.
     /// * *Interrupts:* as safe there as the target's calls; below the mark none is made.
-    /// * *Cost:* below the mark, a look at the arena and a `try_send`. Above it, a slot is reserved first; then a pass over the payload for
-    ///   its checksum, and a copy, outside of any lock.
+    /// * *Cost:* below the mark, a look at the arena and a `try_send`. Above it, a slot is reserved first (unless the kind drops values, and nobody
+    ///   waits for one); then a pass over the payload for its checksum, and a copy, outside of any lock.
     ///
     /// # Errors
     /// The payload comes back, at rest.
@@ -143,6 +149,9 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
             return sent.map(drop).map_err(|error| error.map(Slot::into_resting));
         }
+        if S::LOSES {
+            return self.try_send_losing(parcel);
+        }
         match self.queue.try_reserve() {
             Ok(permit) => {
                 permit.send(self.put_away(parcel));
@@ -150,6 +159,28 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             }
             Err(TryReserveError::Full) => Err(TrySendError::Full(parcel)),
             Err(TryReserveError::Closed) => Err(TrySendError::Closed(parcel)),
+        }
+    }
+
+    /// Sends a payload that is to go out, where nobody waits for a slot: it is moved out before it has one.
+    fn try_send_losing(&self, parcel: Parcel<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
+        let Ok(copy) = self.copy_out(&parcel) else {
+            let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
+            return sent.map(drop).map_err(|error| error.map(Slot::into_resting));
+        };
+        let sent = self.queue.try_send(Slot(Content::Spilled(copy)));
+        sent.map(drop).map_err(|error| {
+            error.map(|slot| {
+                self.take_back(slot);
+                parcel
+            })
+        })
+    }
+
+    /// A slot that was refused, with its extent.
+    fn take_back(&self, slot: Slot<'a, M>) {
+        if let Content::Spilled(copy) = slot.0 {
+            copy.end(Way::Dropped, self.tally());
         }
     }
 
@@ -180,13 +211,32 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// # Errors
     /// The channel is closed. The parcel comes back.
     pub async fn send_parcel(&self, parcel: Parcel<'a, M>) -> Result<(), SendError<Parcel<'a, M>>> {
+        if S::LOSES {
+            return self.try_send_parcel(parcel).map_err(|error| SendError(error.into_inner()));
+        }
         match self.queue.reserve().await {
-            // As it is now, and not as it was before the wait.
-            Ok(permit) if self.goes_out(Look::Cheap) => permit.send(self.put_away(parcel)),
-            Ok(permit) => permit.send(Slot(Content::Resting(parcel))),
-            Err(ClosedError) => return Err(SendError(parcel)),
-        };
-        Ok(())
+            Ok(slot) => {
+                self.send_into(slot, parcel);
+                Ok(())
+            }
+            Err(ClosedError) => Err(SendError(parcel)),
+        }
+    }
+
+    /// A slot, waiting for one.
+    #[cfg(feature = "spill-std")]
+    pub(crate) fn reserve_slot(&self) -> Reserve<'_, M, Slot<'a, M>, Counting<S>> {
+        self.queue.reserve()
+    }
+
+    /// Sends into a slot that was waited for: as the arena is now, and not as it was before the wait.
+    pub(crate) fn send_into(
+        &self,
+        slot: Permit<'_, M, Slot<'a, M>, Counting<S>>,
+        parcel: Parcel<'a, M>,
+    ) {
+        let out = self.goes_out(Look::Cheap);
+        slot.send(if out { self.put_away(parcel) } else { Slot(Content::Resting(parcel)) });
     }
 
     /// Sends a copy of these bytes, at once or not at all. Above the mark they go to the target directly, and so they do when
@@ -212,6 +262,19 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
                 };
             }
         }
+        if S::LOSES {
+            let slot = self.place_bytes(bytes).ok_or(TrySpillSendError::Memory)?;
+            return self.queue.try_send(slot).map(drop).map_err(|error| match error {
+                TrySendError::Full(slot) => {
+                    self.take_back(slot);
+                    TrySpillSendError::Full
+                }
+                TrySendError::Closed(slot) => {
+                    self.take_back(slot);
+                    TrySpillSendError::Closed
+                }
+            });
+        }
         let permit = self.queue.try_reserve().map_err(|error| match error {
             TryReserveError::Full => TrySpillSendError::Full,
             TryReserveError::Closed => TrySpillSendError::Closed,
@@ -232,11 +295,15 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// [`SpillSendError`].
     pub async fn send_bytes(&self, bytes: &[u8]) -> Result<(), SpillSendError> {
         self.check_len(bytes).map_err(|_| SpillSendError::TooLarge)?;
+        if S::LOSES {
+            let slot = self.place_bytes_or_wait(bytes).await?;
+            return self.queue.try_send(slot).map(drop).map_err(|error| {
+                self.take_back(error.into_inner());
+                SpillSendError::Closed
+            });
+        }
         let permit = self.queue.reserve().await.map_err(|ClosedError| SpillSendError::Closed)?;
-        let slot = match self.place_bytes(bytes) {
-            Some(slot) => slot,
-            None => self.place_bytes_later(bytes).await?,
-        };
+        let slot = self.place_bytes_or_wait(bytes).await?;
         permit.send(slot);
         Ok(())
     }
@@ -263,7 +330,10 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     }
 
     /// The same, waiting for room in either.
-    async fn place_bytes_later(&self, bytes: &[u8]) -> Result<Slot<'a, M>, SpillSendError> {
+    async fn place_bytes_or_wait(&self, bytes: &[u8]) -> Result<Slot<'a, M>, SpillSendError> {
+        if let Some(slot) = self.place_bytes(bytes) {
+            return Ok(slot);
+        }
         // From here on no extent is freed unnoticed.
         let mut room = self.place.wait_for_room();
         let mut memory = pin!(self.place.arena().alloc(bytes.len()));
@@ -306,7 +376,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         if !place.target().lends() && !self.landing.prepare(place.arena(), bytes.len()) {
             return None;
         }
-        Spilled::store(place, bytes)
+        Spilled::store(place, bytes, self.tally())
     }
 
     /// See [`Channel::close`].
@@ -339,9 +409,45 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         self.queue.capacity()
     }
 
-    /// What its queue has counted. Bytes are none of that; those that are out are in [`Spill::snapshot`].
+    /// What its queue has counted. Bytes are none of that; those that are out are in [`spilled`](Self::spilled).
     pub fn snapshot(&self) -> ChannelSnapshot {
         self.queue.snapshot()
+    }
+
+    /// What this channel has moved out, and what became of it. It reconciles by itself; what all channels of a place have moved out is in
+    /// [`Spill::snapshot`].
+    ///
+    /// ```
+    /// # use cloakroom::channel::Buffered;
+    /// # use cloakroom::spill::{Class, Extents, MemoryTarget, Policy, Spill, SpillBytes, Watermarks, Word};
+    /// # use cloakroom::{Arena, sync::CriticalSectionRawMutex as Lock};
+    /// static ARENA: Arena<Lock, 8, 64, 8> = Arena::new();
+    /// # let mut psram = [0; 512];
+    /// # let target = MemoryTarget::new(&mut psram, Extents::new([Class { bytes: 64, count: 8 }], Word::free::<1>()));
+    /// let spill = Spill::over(&ARENA, &target, Watermarks::new(50, 25));
+    /// let log: SpillBytes<'_, Lock, Buffered<8>> = SpillBytes::new(&spill, Policy::ColdFirst);
+    /// let frames: SpillBytes<'_, Lock, Buffered<8>> = SpillBytes::new(&spill, Policy::Never);
+    /// for number in 0..3 {
+    ///     log.try_send_bytes(&[number; 40])?;
+    ///     frames.try_send_bytes(&[number; 40])?;
+    /// }
+    /// let (log, frames) = (log.spilled(), frames.spilled());
+    /// assert_eq!((log.messages, log.bytes, frames.messages), (1, 40, 0));
+    /// assert!(log.above && log.reconciles());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spilled(&self) -> SpillSnapshot {
+        self.place.snapshot_of(self.tally(), self.is_above())
+    }
+
+    /// Its queue, to be looked through.
+    #[cfg(feature = "monitor")]
+    pub(crate) fn queue(&self) -> &Channel<M, Slot<'a, M>, Counting<S>> {
+        &self.queue
+    }
+
+    pub(super) fn tally(&self) -> &Tally {
+        &self.queue.kind().tally
     }
 }
 

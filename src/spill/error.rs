@@ -26,6 +26,8 @@ pub enum SpillSendError {
     Closed,
     /// More than the arena can ever hold.
     TooLarge,
+    /// The deadline has passed.
+    Timeout,
 }
 
 /// Why no message was received at once.
@@ -50,15 +52,10 @@ pub enum SpillRecvError {
     Closed,
     /// The next one cannot be had back. It has been freed; those behind it can be received.
     Lost(SpillError),
-}
-
-impl From<SpillRecvError> for TrySpillRecvError {
-    fn from(error: SpillRecvError) -> Self {
-        match error {
-            SpillRecvError::Closed => Self::Closed,
-            SpillRecvError::Lost(why) => Self::Lost(why),
-        }
-    }
+    /// The receive was cancelled.
+    Cancelled,
+    /// Its deadline has passed.
+    Timeout,
 }
 
 const CLOSED: &str = "the channel is closed";
@@ -80,6 +77,7 @@ impl fmt::Display for SpillSendError {
         f.write_str(match self {
             Self::Closed => CLOSED,
             Self::TooLarge => TOO_LARGE,
+            Self::Timeout => "timed out while sending",
         })
     }
 }
@@ -97,7 +95,12 @@ impl fmt::Display for TrySpillRecvError {
 
 impl fmt::Display for SpillRecvError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        TrySpillRecvError::from(*self).fmt(f)
+        match self {
+            Self::Closed => f.write_str("the channel is closed and empty"),
+            Self::Lost(why) => write!(f, "a message was lost: {why}"),
+            Self::Cancelled => f.write_str("cancelled while receiving"),
+            Self::Timeout => f.write_str("timed out while receiving"),
+        }
     }
 }
 

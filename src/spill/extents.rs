@@ -119,10 +119,9 @@ impl<const CLASSES: usize, B: AsRef<[Word]>> Extents<CLASSES, B> {
         let last = first.checked_add(count.checked_sub(1)?)?;
         let words = last / 32 - first / 32 + 1;
         let hint = self.hints.get(class)?;
-        // Relaxed: any word will do to begin with.
-        let start = hint.load(Relaxed) % words;
-        (0..words).find_map(|step| {
-            let at = (start + step) % words;
+        // Relaxed: any word will do to begin with. (Divisions would take longer than all the rest.)
+        let start = Some(hint.load(Relaxed)).filter(|start| *start < words).unwrap_or(0);
+        (start..words).chain(0..start).find_map(|at| {
             let word = first / 32 + at;
             // The bits of this class in it.
             let from = first.max(word * 32) % 32;

@@ -6,8 +6,8 @@ use core::ptr::NonNull;
 use core::slice;
 
 use super::landing::Landed;
-use super::place::Way;
 use super::slot::Spilled;
+use super::tally::{Tally, Way};
 use super::target::SpillError;
 use crate::arena::Lease;
 use crate::sync::RawMutex;
@@ -18,23 +18,25 @@ pub struct Message<'c, 'a, M: RawMutex>(Held<'c, 'a, M>);
 enum Held<'c, 'a, M: RawMutex> {
     Leased(Lease<'a, M>),
     Landed(Landed<'c, 'a, M>),
-    Lent(Lent<'a, M>),
+    Lent(Lent<'c, 'a, M>),
 }
 
 /// Bytes of the target.
-struct Lent<'a, M: RawMutex> {
+struct Lent<'c, 'a, M: RawMutex> {
     /// Taken out once, when this is dropped.
     spilled: Option<Spilled<'a, M>>,
     /// As many as it says.
     bytes: NonNull<u8>,
     len: usize,
+    /// Of its channel.
+    tally: &'c Tally,
 }
 
 // SAFETY: the bytes are shared and read-only, as those of a lease; a target can be used by any thread (`SpillTarget: Sync`), and what else is
-// in it is a reference to a `Spill`, whose lock is.
-unsafe impl<M: RawMutex + Sync> Send for Lent<'_, M> {}
+// in it are references to a `Spill`, whose lock is, and to counters, which are atomics.
+unsafe impl<M: RawMutex + Sync> Send for Lent<'_, '_, M> {}
 // SAFETY: as above.
-unsafe impl<M: RawMutex + Sync> Sync for Lent<'_, M> {}
+unsafe impl<M: RawMutex + Sync> Sync for Lent<'_, '_, M> {}
 
 impl<'c, 'a, M: RawMutex> Message<'c, 'a, M> {
     pub(super) fn leased(lease: Lease<'a, M>) -> Self {
@@ -52,15 +54,16 @@ impl<'c, 'a, M: RawMutex> Message<'c, 'a, M> {
     pub(super) unsafe fn lent(
         spilled: Spilled<'a, M>,
         bytes: NonNull<u8>,
+        tally: &'c Tally,
     ) -> Result<Self, SpillError> {
         let len = spilled.far.len as usize;
         // SAFETY: by the caller's word, so many, and until it is freed.
         let checked = spilled.far.verify(unsafe { slice::from_raw_parts(bytes.as_ptr(), len) });
         if let Err(error) = checked {
-            spilled.end(Way::Lost);
+            spilled.end(Way::Lost, tally);
             return Err(error);
         }
-        Ok(Self(Held::Lent(Lent { spilled: Some(spilled), bytes, len })))
+        Ok(Self(Held::Lent(Lent { spilled: Some(spilled), bytes, len, tally })))
     }
 
     /// Whether its bytes are lent: by the target, which has less room for as long, or by the channel, which keeps memory for one message
@@ -99,10 +102,10 @@ impl<M: RawMutex> AsRef<[u8]> for Message<'_, '_, M> {
     }
 }
 
-impl<M: RawMutex> Drop for Lent<'_, M> {
+impl<M: RawMutex> Drop for Lent<'_, '_, M> {
     fn drop(&mut self) {
         if let Some(spilled) = self.spilled.take() {
-            spilled.end(Way::Lent);
+            spilled.end(Way::Lent, self.tally);
         }
     }
 }

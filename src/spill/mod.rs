@@ -23,10 +23,11 @@
 //! | spill to a device | [`SpillTarget`], [`Extents`] |
 //! | spill to one, then another | [`Chain`] |
 //! | spill to shared memory, or a file | `std_layer::spill`, with the `spill-std` feature |
-//! | see what is out | [`Spill::snapshot`] |
+//! | see what is out | [`SpillBytes::spilled`], [`Spill::snapshot`] |
 
 mod chain;
 mod channel;
+pub(crate) mod counting;
 mod error;
 mod extents;
 mod landing;
@@ -35,9 +36,10 @@ mod memory;
 mod message;
 mod place;
 mod receive;
+mod recv;
 mod slot;
-mod snapshot;
 mod step;
+mod tally;
 mod target;
 
 pub use chain::Chain;
@@ -48,7 +50,9 @@ pub use marks::{Policy, Watermarks};
 pub use memory::MemoryTarget;
 pub use message::Message;
 pub use place::Spill;
+pub use recv::SpillRecv;
 pub use slot::Slot;
-pub use snapshot::SpillSnapshot;
 pub use step::Stepped;
 pub use target::{SpillError, SpillTarget};
+
+pub use crate::channel::SpillSnapshot;

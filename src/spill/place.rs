@@ -5,10 +5,10 @@ use core::sync::atomic::fence;
 
 use super::marks::{Level, Look, Watermarks};
 use super::slot::Far;
-use super::snapshot::SpillSnapshot;
-use super::target::{SpillError, SpillTarget};
+use super::tally::{Event, Tally, Way};
+use super::target::SpillTarget;
 use crate::arena::ArenaRef;
-use crate::channel::{AnyArena, Broadcast, Channel, DropOldest, Subscriber};
+use crate::channel::{AnyArena, Broadcast, Channel, DropOldest, SpillSnapshot, Subscriber};
 use crate::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use crate::sync::{Locked, RawMutex};
 
@@ -16,7 +16,7 @@ use crate::sync::{Locked, RawMutex};
 ///
 /// Put it into a `static`, or beside the arena; it is used through shared references.
 ///
-/// *Memory:* a small channel, seven words, and 48 bytes of counters.
+/// *Memory:* a small channel, seven words, and eleven of counters.
 ///
 /// See [`SpillBytes`](super::SpillBytes) for an example.
 pub struct Spill<'a, M: RawMutex> {
@@ -34,35 +34,12 @@ pub struct Spill<'a, M: RawMutex> {
 
 type Freed<M> = Channel<M, (), Broadcast<1, DropOldest>>;
 
-/// Under a lock that is taken inside of a channel's, and holds no other one.
+/// Under a lock that is taken inside of a channel's, and holds no other one; so are all tallies.
 struct Books {
     /// An extent that is being read to be moved back, and whether its owner has gone meanwhile. Then it is freed by the reader.
     reading: Option<(u32, bool)>,
-    /// Messages and bytes in the target.
-    messages: u32,
-    bytes: u64,
-    out: u32,
-    moved: u32,
-    back: u32,
-    fetched: u32,
-    lent: u32,
-    lost: u32,
-    dropped: u32,
-    full: u32,
-    failed: u32,
-}
-
-/// How a spilled payload ended.
-#[derive(Clone, Copy)]
-pub(super) enum Way {
-    /// In the arena again.
-    Back,
-    /// Lent to a receiver, who is done with it.
-    Lent,
-    /// Its bytes cannot be read, or are others.
-    Lost,
-    /// Nobody wanted it.
-    Dropped,
+    /// Of all channels.
+    all: Tally,
 }
 
 impl<'a, M: RawMutex> Spill<'a, M> {
@@ -72,20 +49,7 @@ impl<'a, M: RawMutex> Spill<'a, M> {
         target: &'a dyn SpillTarget,
         marks: Watermarks,
     ) -> Self {
-        let books = Books {
-            reading: None,
-            messages: 0,
-            bytes: 0,
-            out: 0,
-            moved: 0,
-            back: 0,
-            fetched: 0,
-            lent: 0,
-            lost: 0,
-            dropped: 0,
-            full: 0,
-            failed: 0,
-        };
+        let books = Books { reading: None, all: Tally::new() };
         Self {
             arena,
             target,
@@ -111,69 +75,47 @@ impl<'a, M: RawMutex> Spill<'a, M> {
         self.level.is_above(self.arena(), self.marks, 0, Look::Exact)
     }
 
-    /// Its numbers at this moment.
+    /// Its numbers at this moment: of all channels that spill here. Those of one are in
+    /// [`SpillBytes::spilled`](super::SpillBytes::spilled).
     pub fn snapshot(&self) -> SpillSnapshot {
-        let (above, target) = (self.is_above(), self.target());
-        let (capacity, used) = (target.capacity(), target.used());
-        self.books.with(|books| SpillSnapshot {
-            messages: books.messages,
-            bytes: books.bytes,
-            out: books.out,
-            moved: books.moved,
-            back: books.back,
-            fetched: books.fetched,
-            lent: books.lent,
-            lost: books.lost,
-            dropped: books.dropped,
-            full: books.full,
-            failed: books.failed,
-            above,
-            capacity,
-            used,
-        })
+        let counted = self.books.with(|books| books.all.snapshot());
+        self.completed(counted, self.is_above())
     }
 
-    /// A payload so long is in the target.
-    pub(super) fn count_out(&self, len: u32) {
+    /// What a channel has counted.
+    pub(super) fn snapshot_of(&self, channel: &Tally, above: bool) -> SpillSnapshot {
+        let counted = self.books.with(|_| channel.snapshot());
+        self.completed(counted, above)
+    }
+
+    fn completed(&self, counted: SpillSnapshot, above: bool) -> SpillSnapshot {
+        let (capacity, used) = (self.target.capacity(), self.target.used());
+        SpillSnapshot { above, capacity, used, ..counted }
+    }
+
+    /// Counts something that a channel has done.
+    pub(super) fn count(&self, event: Event, channel: &Tally) {
         self.books.with(|books| {
-            books.messages = books.messages.wrapping_add(1);
-            books.bytes = books.bytes.wrapping_add(u64::from(len));
-            books.out = books.out.wrapping_add(1);
+            books.all.count(event);
+            channel.count(event);
         });
     }
 
-    /// One that had waited was moved out.
-    pub(super) fn count_moved(&self) {
-        self.books.with(|books| books.moved = books.moved.wrapping_add(1));
-    }
-
-    /// One was moved back before it was received.
-    pub(super) fn count_fetched(&self) {
-        self.books.with(|books| books.fetched = books.fetched.wrapping_add(1));
-    }
-
-    pub(super) fn count_failure(&self, error: SpillError) {
-        self.books.with(|books| {
-            let counter = match error {
-                SpillError::Full => &mut books.full,
-                SpillError::Device(_) | SpillError::Damaged => &mut books.failed,
-            };
-            *counter = counter.wrapping_add(1);
-        });
+    /// Counts something for the channel alone.
+    pub(super) fn count_apart(&self, event: Event, channel: &Tally) {
+        self.books.with(|_| channel.count(event));
     }
 
     /// Frees an extent, when nobody reads it any more.
-    pub(super) fn release(&self, Far { extent, len, .. }: Far, way: Way) {
+    ///
+    /// The channel counts it, unless it has gone, or has done so.
+    pub(super) fn release(&self, Far { extent, len, .. }: Far, way: Way, channel: Option<&Tally>) {
+        let ended = Event::Ended(len, way);
         let is_read = self.books.with(|books| {
-            let counter = match way {
-                Way::Back => &mut books.back,
-                Way::Lent => &mut books.lent,
-                Way::Lost => &mut books.lost,
-                Way::Dropped => &mut books.dropped,
-            };
-            *counter = counter.wrapping_add(1);
-            books.messages = books.messages.wrapping_sub(1);
-            books.bytes = books.bytes.wrapping_sub(u64::from(len));
+            books.all.count(ended);
+            if let Some(channel) = channel {
+                channel.count(ended);
+            }
             match &mut books.reading {
                 Some((read, gone)) if *read == extent => {
                     *gone = true;

@@ -10,124 +10,128 @@
 //! A message that was taken, and has to wait for memory, is its receiver's. If that goes away it is put in front, and the next one
 //! who has the turn looks there first; so nothing is lost and nothing comes out of order.
 
-use core::mem::ManuallyDrop;
-
 use super::channel::SpillBytes;
-use super::error::{SpillRecvError, TrySpillRecvError};
+use super::error::TrySpillRecvError;
 use super::landing::Landed;
 use super::message::Message;
-use super::place::Way;
-use super::slot::{Content, Slot, Spilled};
+use super::recv::SpillRecv;
+use super::slot::{Content, Slot};
+use super::tally::{Tally, Way};
 use super::target::SpillError;
 use crate::arena::LeaseMut;
-use crate::channel::Compete;
-use crate::error::{AllocError, RecvError, TryAllocError, TryRecvError};
-use crate::select;
+use crate::channel::{Buffered, Compete, Permit};
+use crate::error::{TryAllocError, TryRecvError};
 use crate::sync::RawMutex;
 
-/// The turn to receive, of whoever has put the value into `turn`.
-struct Turn<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>>(&'c SpillBytes<'a, M, S>);
+/// The turn to receive: the only place in `turn`.
+pub(super) struct Turn<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
+    channel: &'c SpillBytes<'a, M, S>,
+    _place: Permit<'c, M, (), Buffered<1>>,
+}
 
-impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Turn<'_, 'a, M, S> {
+/// A message that was taken. Given up, it is in front.
+pub(super) struct Taken<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
+    /// Until it is received.
+    slot: Option<Slot<'a, M>>,
+    turn: Turn<'c, 'a, M, S>,
+}
+
+/// What a message is copied back to.
+pub(super) enum Memory<'c, 'a, M: RawMutex> {
+    Arena(LeaseMut<'a, M>),
+    /// The channel's own.
+    Landing(Landed<'c, 'a, M>),
+}
+
+impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Taken<'_, 'a, M, S> {
     fn drop(&mut self) {
-        // It is there: this turn's.
-        let _ = self.0.turn.try_recv();
-    }
-}
-
-/// A message that was taken, and needs memory. Given up, it is in front.
-struct Taken<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
-    turn: &'t Turn<'c, 'a, M, S>,
-    spilled: ManuallyDrop<Spilled<'a, M>>,
-}
-
-impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Drop for Taken<'_, '_, 'a, M, S> {
-    fn drop(&mut self) {
-        // SAFETY: it is not used again.
-        let spilled = unsafe { ManuallyDrop::take(&mut self.spilled) };
-        let before = self.turn.0.front.with(|front| front.replace(spilled));
-        debug_assert!(before.is_none(), "two receivers had the turn");
-    }
-}
-
-impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Taken<'_, 'c, 'a, M, S> {
-    /// Copies it into the arena.
-    fn into_arena(self, mut memory: LeaseMut<'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
-        self.spilled().fetch(&mut memory)?;
-        Ok(Message::leased(memory.freeze()))
-    }
-
-    /// Copies it into the channel's own memory.
-    fn into_landing(self, mut landed: Landed<'c, 'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
-        self.spilled().fetch(&mut landed)?;
-        Ok(Message::landed(landed))
-    }
-
-    fn len(&self) -> usize {
-        self.spilled.far.len as usize
-    }
-
-    /// It is about to be received.
-    fn spilled(self) -> Spilled<'a, M> {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: it is neither dropped nor used again.
-        unsafe { ManuallyDrop::take(&mut this.spilled) }
+        if let Some(slot) = self.slot.take() {
+            let before = self.turn.channel.front.with(|front| front.replace(slot));
+            debug_assert!(before.is_none(), "two receivers had the turn");
+        }
     }
 }
 
 impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Turn<'c, 'a, M, S> {
+    pub(super) fn new(
+        channel: &'c SpillBytes<'a, M, S>,
+        place: Permit<'c, M, (), Buffered<1>>,
+    ) -> Self {
+        Self { channel, _place: place }
+    }
+
     /// What somebody took and gave up.
-    fn given_up(&self) -> Option<Taken<'_, 'c, 'a, M, S>> {
-        let spilled = self.0.front.with(Option::take)?;
-        Some(Taken { turn: self, spilled: ManuallyDrop::new(spilled) })
+    pub(super) fn given_up(self) -> Result<Taken<'c, 'a, M, S>, Self> {
+        match self.channel.front.with(Option::take) {
+            Some(slot) => Ok(self.with(slot)),
+            None => Err(self),
+        }
     }
 
-    /// What is next, which may need memory.
-    fn open(&self, slot: Slot<'a, M>) -> Result<Opened<'_, 'c, 'a, M, S>, SpillError> {
-        Ok(match open(slot)? {
-            Ok(message) => Opened::Message(message),
-            Err(far) => Opened::Taken(Taken { turn: self, spilled: ManuallyDrop::new(far) }),
-        })
+    pub(super) fn with(self, slot: Slot<'a, M>) -> Taken<'c, 'a, M, S> {
+        Taken { slot: Some(slot), turn: self }
     }
 }
 
-/// A message, or one that needs memory.
-enum Opened<'t, 'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
-    Message(Message<'c, 'a, M>),
-    Taken(Taken<'t, 'c, 'a, M, S>),
+impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Taken<'c, 'a, M, S> {
+    /// The memory that it needs: none, if it is in the arena, or lent.
+    pub(super) fn needs(&self) -> Option<usize> {
+        match &self.slot {
+            Some(Slot(Content::Spilled(spilled))) if spilled.view().is_none() => {
+                Some(spilled.far.len as usize)
+            }
+            _ => None,
+        }
+    }
+
+    /// Receives it.
+    pub(super) fn open(
+        mut self,
+        memory: Option<Memory<'c, 'a, M>>,
+    ) -> Result<Message<'c, 'a, M>, SpillError> {
+        let slot = self.slot.take().ok_or(SpillError::Damaged)?;
+        open(slot, memory, self.turn.channel.tally())
+    }
 }
 
-/// A message, or what has to be copied back for it.
-fn open<'c, 'a, M: RawMutex>(
+/// A message, with memory if it has to be copied back.
+pub(super) fn open<'c, 'a, M: RawMutex>(
     slot: Slot<'a, M>,
-) -> Result<Result<Message<'c, 'a, M>, Spilled<'a, M>>, SpillError> {
+    memory: Option<Memory<'c, 'a, M>>,
+    tally: &'c Tally,
+) -> Result<Message<'c, 'a, M>, SpillError> {
     let spilled = match slot.0 {
         Content::Resting(parcel) => {
             let lease = parcel.redeem().map_err(|_| SpillError::Damaged)?;
-            return Ok(Ok(Message::leased(lease)));
+            return Ok(Message::leased(lease));
         }
         Content::Spilled(spilled) => spilled,
     };
-    match spilled.view() {
-        // SAFETY: just returned for it.
-        Some(bytes) => unsafe { Message::lent(spilled, bytes) }.map(Ok),
-        None => Ok(Err(spilled)),
+    match memory {
+        Some(Memory::Arena(mut memory)) => {
+            spilled.fetch(&mut memory, tally)?;
+            Ok(Message::leased(memory.freeze()))
+        }
+        Some(Memory::Landing(mut landed)) => {
+            spilled.fetch(&mut landed, tally)?;
+            Ok(Message::landed(landed))
+        }
+        None => match spilled.view() {
+            // SAFETY: just returned for it.
+            Some(bytes) => unsafe { Message::lent(spilled, bytes, tally) },
+            None => {
+                // The target has lost it.
+                spilled.end(Way::Lost, tally);
+                Err(SpillError::Damaged)
+            }
+        },
     }
-}
-
-/// A message of a target that lends all.
-fn open_lent<'c, 'a, M: RawMutex>(slot: Slot<'a, M>) -> Result<Message<'c, 'a, M>, SpillError> {
-    open(slot)?.map_err(|spilled| {
-        // It has lost it.
-        spilled.end(Way::Lost);
-        SpillError::Damaged
-    })
 }
 
 impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// Receives, waiting for a message, and for memory if it has to be copied back into the arena and there is none.
     ///
-    /// To limit the wait, or as an arm of a select, make it [`plain`](crate::select::plain): it can be dropped.
+    /// It can be limited, be an arm of a select, and be dropped, as any receive.
     ///
     /// * *Cancel safety:* dropping the future loses nothing: a message that was taken, and waits for memory, is received next.
     /// * *Order:* receivers that wait are served in the order of their first polls. One that waits for memory holds up the others.
@@ -136,39 +140,9 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// * *Cost:* as there; about forty words.
     ///
     /// # Errors
-    /// [`SpillRecvError`]. After `Lost` the next call goes on behind that message.
-    pub async fn recv(&self) -> Result<Message<'_, 'a, M>, SpillRecvError> {
-        if self.place.target().lends() {
-            let slot = self.queue.recv().await.map_err(|RecvError| SpillRecvError::Closed)?;
-            return open_lent(slot).map_err(SpillRecvError::Lost);
-        }
-        // It is never closed.
-        let _ = self.turn.send(()).await;
-        let turn = Turn(self);
-        let taken = match turn.given_up() {
-            Some(taken) => taken,
-            None => {
-                let slot = self.queue.recv().await.map_err(|RecvError| SpillRecvError::Closed)?;
-                match turn.open(slot).map_err(SpillRecvError::Lost)? {
-                    Opened::Message(message) => return Ok(message),
-                    Opened::Taken(taken) => taken,
-                }
-            }
-        };
-        let back = select! {
-            biased;
-            memory = self.place.arena().alloc(taken.len()) => match memory {
-                Ok(memory) => taken.into_arena(memory),
-                // What goes out is measured before.
-                Err(AllocError) => Err(SpillError::Full),
-            },
-            landed = self.landing.take() => match landed {
-                Ok(memory) => taken.into_landing(self.landing.landed(memory)),
-                // It is never closed.
-                Err(RecvError) => Err(SpillError::Full),
-            },
-        };
-        back.map_err(SpillRecvError::Lost)
+    /// [`SpillRecvError`](super::SpillRecvError). After `Lost` the next call goes on behind that message.
+    pub fn recv(&self) -> SpillRecv<'_, 'a, M, S> {
+        SpillRecv::new(self)
     }
 
     /// Receives at once or not at all: a lease on the bytes as they were sent, or what the target lends of them, or a copy of that in the
@@ -186,28 +160,24 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// [`TrySpillRecvError`]. `Memory` loses nothing: the next call finds the same message.
     pub fn try_recv(&self) -> Result<Message<'_, 'a, M>, TrySpillRecvError> {
         if self.place.target().lends() {
-            return open_lent(self.take()?).map_err(TrySpillRecvError::Lost);
+            let slot = self.take()?;
+            return open(slot, None, self.tally()).map_err(TrySpillRecvError::Lost);
         }
-        if self.turn.try_send(()).is_err() {
-            return Err(TrySpillRecvError::Empty);
-        }
-        let turn = Turn(self);
-        let taken = match turn.given_up() {
-            Some(taken) => taken,
-            None => match turn.open(self.take()?).map_err(TrySpillRecvError::Lost)? {
-                Opened::Message(message) => return Ok(message),
-                Opened::Taken(taken) => taken,
-            },
+        let Ok(place) = self.turn.try_reserve() else { return Err(TrySpillRecvError::Empty) };
+        let taken = match Turn::new(self, place).given_up() {
+            Ok(taken) => taken,
+            Err(turn) => turn.with(self.take()?),
         };
-        let back = match self.place.arena().try_alloc(taken.len()) {
-            Ok(memory) => taken.into_arena(memory),
-            Err(TryAllocError::TooLarge) => Err(SpillError::Full),
-            Err(TryAllocError::Full) => match self.landing.try_take() {
-                Some(landed) => taken.into_landing(landed),
-                None => return Err(TrySpillRecvError::Memory),
-            },
+        let memory = match taken.needs() {
+            None => None,
+            Some(len) => Some(match self.place.arena().try_alloc(len) {
+                Ok(memory) => Memory::Arena(memory),
+                Err(TryAllocError::TooLarge | TryAllocError::Full) => {
+                    Memory::Landing(self.landing.try_take().ok_or(TrySpillRecvError::Memory)?)
+                }
+            }),
         };
-        back.map_err(TrySpillRecvError::Lost)
+        taken.open(memory).map_err(TrySpillRecvError::Lost)
     }
 
     /// What is next in the queue.

@@ -4,7 +4,8 @@ use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-use super::place::{Spill, Way};
+use super::place::Spill;
+use super::tally::{Event, Tally, Way};
 use super::target::{SpillError, SpillTarget};
 use crate::arena::{LeaseMut, Parcel};
 use crate::sum::sum;
@@ -12,6 +13,16 @@ use crate::sync::RawMutex;
 
 /// A place in the queue of a [`SpillBytes`](super::SpillBytes): three words on a 64-bit target, four on a 32-bit one.
 pub struct Slot<'a, M: RawMutex>(pub(super) Content<'a, M>);
+
+impl<'a, M: RawMutex> Slot<'a, M> {
+    /// The payload, if it is in the arena.
+    pub(crate) fn resting(&self) -> Option<&Parcel<'a, M>> {
+        match &self.0 {
+            Content::Resting(parcel) => Some(parcel),
+            Content::Spilled(_) => None,
+        }
+    }
+}
 
 /// Where a message is.
 pub(super) enum Content<'a, M: RawMutex> {
@@ -71,16 +82,16 @@ pub(super) struct Spilled<'a, M: RawMutex> {
 }
 
 impl<'a, M: RawMutex> Spilled<'a, M> {
-    /// Stores a payload; `None` if the target does not, which is counted.
-    pub(super) fn store(place: &'a Spill<'a, M>, bytes: &[u8]) -> Option<Self> {
+    /// Stores a payload of the channel with this tally; `None` if the target does not, which is counted.
+    pub(super) fn store(place: &'a Spill<'a, M>, bytes: &[u8], tally: &Tally) -> Option<Self> {
         let len = u32::try_from(bytes.len()).ok()?;
         match place.target().store(bytes) {
             Ok(extent) => {
-                place.count_out(len);
+                place.count(Event::Out(len), tally);
                 Some(Self { place, far: Far { extent, len, sum: sum(bytes) } })
             }
             Err(error) => {
-                place.count_failure(error);
+                place.count(Event::Failed(error), tally);
                 None
             }
         }
@@ -93,23 +104,49 @@ impl<'a, M: RawMutex> Spilled<'a, M> {
     }
 
     /// Copies it into memory that is long enough, and frees it, whatever comes of that.
-    pub(super) fn fetch(self, memory: &mut LeaseMut<'a, M>) -> Result<(), SpillError> {
-        // SAFETY: held until this is dropped.
-        let read = unsafe { self.far.read(self.place.target(), memory) };
-        self.end(if read.is_ok() { Way::Back } else { Way::Lost });
+    pub(super) fn fetch(
+        self,
+        memory: &mut LeaseMut<'a, M>,
+        tally: &Tally,
+    ) -> Result<(), SpillError> {
+        let Self { place, far } = *ManuallyDrop::new(self);
+        let mut ending = Ending { place, far, way: Way::Dropped, tally };
+        // SAFETY: held until `ending` is dropped, also if the target panics.
+        let read = unsafe { far.read(place.target(), memory) };
+        ending.way = if read.is_ok() { Way::Back } else { Way::Lost };
         read
     }
 
     /// Frees it, and counts how it went.
-    pub(super) fn end(self, way: Way) {
+    pub(super) fn end(self, way: Way, tally: &Tally) {
         let Self { place, far } = *ManuallyDrop::new(self);
-        place.release(far, way);
+        place.release(far, way, Some(tally));
+    }
+
+    /// It leaves its channel unreceived; the place counts that when it is dropped.
+    pub(super) fn leave(&self, tally: &Tally) {
+        self.place.count_apart(Event::Ended(self.far.len, Way::Dropped), tally);
+    }
+}
+
+/// A payload in the target that ends when this is dropped.
+struct Ending<'t, 'a, M: RawMutex> {
+    place: &'a Spill<'a, M>,
+    far: Far,
+    way: Way,
+    tally: &'t Tally,
+}
+
+impl<M: RawMutex> Drop for Ending<'_, '_, M> {
+    fn drop(&mut self) {
+        self.place.release(self.far, self.way, Some(self.tally));
     }
 }
 
 impl<M: RawMutex> Drop for Spilled<'_, M> {
     fn drop(&mut self) {
-        self.place.release(self.far, Way::Dropped);
+        // Of a channel that has gone, or that has counted it.
+        self.place.release(self.far, Way::Dropped, None);
     }
 }
 

@@ -28,8 +28,10 @@
 //! | a step that moves back | the memory, until it is in the place; and the extent, if its owner has gone |
 
 use super::channel::{SpillBytes, Stays};
-use super::place::{Reading, Way};
+use super::counting::Counting;
+use super::place::Reading;
 use super::slot::{Content, Far, Slot, Spilled};
+use super::tally::{Event, Way};
 use crate::arena::Parcel;
 use crate::channel::Strategy;
 use crate::channel::inside::Inside;
@@ -162,11 +164,16 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
                     match self.copy_out(&share) {
                         Ok(spilled) => {
                             let replaced = self.replace_resting(number, &share, spilled);
-                            if let Content::Resting(parcel) = replaced.0 {
-                                drop((parcel, share));
-                                self.place.count_moved();
-                                stepped.out += 1;
-                                stepped.bytes_out += len;
+                            match replaced.0 {
+                                Content::Resting(parcel) => {
+                                    drop((parcel, share));
+                                    self.place.count(Event::Moved, self.tally());
+                                    stepped.out += 1;
+                                    stepped.bytes_out += len;
+                                }
+                                Content::Spilled(in_vain) => {
+                                    in_vain.end(Way::Dropped, self.tally());
+                                }
                             }
                             *left = left.saturating_sub(len);
                         }
@@ -229,7 +236,11 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     }
 
     /// Notes down that the extent of a message is being read, if it is spilled. Under the channel's lock.
-    fn begin_to_read(&self, inside: &mut Inside<'_, Slot<'a, M>, S>, number: u32) -> Seen<Far> {
+    fn begin_to_read(
+        &self,
+        inside: &mut Inside<'_, Slot<'a, M>, Counting<S>>,
+        number: u32,
+    ) -> Seen<Far> {
         let Some(slot) = inside.numbered(number) else { return Seen::Gone };
         match &slot.0 {
             Content::Spilled(spilled) if self.place.begin_to_read(spilled.far.extent) => {
@@ -256,7 +267,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         // SAFETY: as above.
         if let Err(error) = unsafe { far.read(target, &mut memory) } {
             // It stays, and its receiver is told, if that does not change.
-            self.place.count_failure(error);
+            self.place.count(Event::Failed(error), self.tally());
             return true;
         }
         let mut copy = Slot(Content::Resting(memory.into_parcel()));
@@ -268,8 +279,8 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
             _ => {}
         });
         if let Content::Spilled(old) = copy.0 {
-            old.end(Way::Back);
-            self.place.count_fetched();
+            old.end(Way::Back, self.tally());
+            self.place.count(Event::Fetched, self.tally());
             stepped.back += 1;
             stepped.bytes_back += len;
         }
@@ -279,7 +290,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
 
 /// A share of the payload of that number, if it is in the arena.
 fn resting<'a, M: RawMutex, S: Strategy<Slot<'a, M>>>(
-    inside: &mut Inside<'_, Slot<'a, M>, S>,
+    inside: &mut Inside<'_, Slot<'a, M>, Counting<S>>,
     number: u32,
 ) -> Seen<Parcel<'a, M>> {
     match inside.numbered(number) {

@@ -152,14 +152,18 @@ pub fn bounded_with<T, P: Overflow<T>>(
     endpoints(over(Bounded::within(policy), ring))
 }
 
-/// The same without endpoints, for a channel that has more to it.
+/// The same without endpoints, for a channel that has more to it, and a kind that is made of this one.
 #[cfg(feature = "spill-std")]
-pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T>(
+pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T, S>(
     capacity: usize,
-) -> Channel<M, T, Bounded> {
+    kind: impl FnOnce(Bounded) -> S,
+) -> Channel<M, T, S>
+where
+    S: Strategy<T, Store = <Bounded as Strategy<T>>::Store>,
+{
     asymmetric_fence::prepare();
     let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
-    Channel::over_store(Bounded::within(Wait), ring)
+    Channel::over_store(kind(Bounded::within(Wait)), ring)
 }
 
 /// A channel that holds up to `capacity` messages of bytes, each a payload at rest in an arena; senders wait for room.

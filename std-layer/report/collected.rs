@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::json;
 use super::prometheus;
-use crate::channel::{ChannelSnapshot, Histogram};
+use crate::channel::{ChannelSnapshot, Histogram, SpillSnapshot};
 use crate::report::{Begin, FullError, MAX_FRAME, Record, TicketRecord, encode};
 
 /// Snapshots with names, and when they were taken.
@@ -37,6 +37,14 @@ impl Report {
             Record::Queueing(queueing) if &*queueing.channel == channel => {
                 Some(&queueing.histogram)
             }
+            _ => None,
+        })
+    }
+
+    /// What is out of the first channel of this name, if it [spills](super::Registry::spilling).
+    pub fn spilled(&self, channel: &str) -> Option<&SpillSnapshot> {
+        self.records.iter().find_map(|record| match record {
+            Record::Spilled(spilled) if &*spilled.channel == channel => Some(&spilled.snapshot),
             _ => None,
         })
     }

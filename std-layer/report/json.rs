@@ -163,6 +163,11 @@ pub(super) fn write(report: &Report, mut out: impl Write) -> io::Result<()> {
                 let named = Named { name: queueing.channel, derived, figures: queueing.histogram };
                 line(report, "queueing", named, &mut out)?;
             }
+            Record::Spilled(spilled) => {
+                let (figures, derived) = (spilled.snapshot, Nothing {});
+                let named = Named { name: spilled.channel, derived, figures };
+                line(report, "spilled", named, &mut out)?;
+            }
             Record::End { records } => line(report, "end", Complete { records }, &mut out)?,
             Record::Outcome(outcome) => line(report, "outcome", Answer { outcome }, &mut out)?,
         }

@@ -5,8 +5,8 @@ use std::string::String;
 
 use super::collected::Report;
 use super::prometheus_histogram;
-use crate::channel::{ChannelSnapshot, ChannelState, Kind, PayloadMode};
-use crate::report::{ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Record};
+use crate::channel::{ChannelSnapshot, ChannelState, Kind, PayloadMode, SpillSnapshot};
+use crate::report::{ArenaRecord, ChannelRecord, HomeRecord, KernelRecord, Record, SpillRecord};
 
 /// What a family's samples are.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,35 @@ const CHANNELS: &[Family<ChannelSnapshot>] = families! { now:
     }
 };
 
+const SPILLED: &[Family<SpillSnapshot>] = families! { now:
+    Gauge "cloakroom_spilled_messages" "Messages of the channel in the spill target." { "": now.messages }
+    Gauge "cloakroom_spilled_bytes" "Bytes of these." { "": now.bytes }
+    Gauge "cloakroom_spilled_above" "1 while what the channel is sent goes out." {
+        "": u8::from(now.above)
+    }
+    Gauge "cloakroom_spilled_target_bytes" "Bytes of the spill target, which others may use, too." {
+        ",state=\"used\"": now.used,
+        ",state=\"free\"": now.capacity.saturating_sub(now.used),
+    }
+    Counter "cloakroom_spilled_out_total" "Messages that went out, by when." {
+        ",when=\"sent\"": now.out.wrapping_sub(now.moved),
+        ",when=\"waiting\"": now.moved,
+    }
+    Counter "cloakroom_spilled_ended_total" "Messages that were out, by what became of them." {
+        ",way=\"back\"": now.back,
+        ",way=\"lent\"": now.lent,
+        ",way=\"lost\"": now.lost,
+        ",way=\"dropped\"": now.dropped,
+    }
+    Counter "cloakroom_spilled_fetched_total" "Messages that were moved back before they were received." {
+        "": now.fetched
+    }
+    Counter "cloakroom_spilled_refused_total" "Messages that the target did not take, or not give ahead, by cause." {
+        ",cause=\"full\"": now.full,
+        ",cause=\"failed\"": now.failed,
+    }
+};
+
 const ARENAS: &[Family<ArenaRecord>] = families! { now:
     Gauge "cloakroom_arena_page_bytes" "Bytes of a page." { "": now.snapshot.page_size }
     Gauge "cloakroom_arena_pages" "Pages that there are." { "": now.snapshot.pages }
@@ -223,6 +252,14 @@ pub(super) fn text(report: &Report) -> String {
             _ => None,
         })
     };
+    let spilled = || {
+        of(report, |record| match record {
+            Record::Spilled(SpillRecord { channel, snapshot }) => {
+                Some((label("channel", channel), *snapshot))
+            }
+            _ => None,
+        })
+    };
     let arenas = || {
         of(report, |record| match record {
             Record::Arena(arena) => Some((label("arena", &arena.name), *arena)),
@@ -248,6 +285,7 @@ pub(super) fn text(report: &Report) -> String {
     };
     CHANNELS.iter().for_each(|family| family.write(source, channels(), &mut text));
     prometheus_histogram::write(report, &mut text);
+    SPILLED.iter().for_each(|family| family.write(source, spilled(), &mut text));
     ARENAS.iter().for_each(|family| family.write(source, arenas(), &mut text));
     HOMES.iter().for_each(|family| family.write(source, homes(), &mut text));
     KERNELS.iter().for_each(|family| family.write(source, kernels(), &mut text));

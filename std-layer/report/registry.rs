@@ -14,6 +14,8 @@ use crate::arena::{ArenaRef, Census};
 use crate::channel::{AnyArena, Compete, HasChannel};
 use crate::kernel::{Clock, Kernel, TimerQueue};
 use crate::report::{Action, ArenaRecord, Begin, Name, Orphans, Outcome, Record, TicketRecord};
+#[cfg(feature = "spill")]
+use crate::spill::{Slot, SpillBytes, TrySpillRecvError};
 use crate::std_layer::StdClock;
 use crate::sync::RawMutex;
 
@@ -182,6 +184,43 @@ impl Registry {
         self.add(Sort::Channel, name, WatchedChannel { channel, drain: Some(drain) })
     }
 
+    /// Registers a channel that spills, with what is out of it. It can be closed and drained from outside; what the target keeps back then
+    /// stays.
+    ///
+    /// ```
+    /// use cloakroom::channel::Buffered;
+    /// use cloakroom::spill::{Class, Extents, MemoryTarget, Policy, Spill, SpillBytes, Watermarks, Word};
+    /// use cloakroom::std_layer::{StdRawMutex as Lock, report::Registry};
+    /// use cloakroom::Arena;
+    ///
+    /// static ARENA: Arena<Lock, 8, 64, 8> = Arena::new();
+    /// let memory = Box::leak(Box::new([0; 512]));
+    /// let extents = Extents::new([Class { bytes: 64, count: 8 }], Word::free::<1>());
+    /// let target = Box::leak(Box::new(MemoryTarget::new(memory, extents)));
+    /// let spill = Box::leak(Box::new(Spill::over(&ARENA, target, Watermarks::new(50, 25))));
+    /// let log: &SpillBytes<'_, Lock, Buffered<8>> =
+    ///     Box::leak(Box::new(SpillBytes::new(spill, Policy::ColdFirst)));
+    ///
+    /// let registry = Registry::new("server");
+    /// registry.spilling("log", log).keep();
+    /// for _ in 0..6 {
+    ///     log.try_send_bytes(b"a line")?;
+    /// }
+    /// let report = registry.collect();
+    /// assert_eq!(report.channel("log").map(|log| log.depth), Some(6));
+    /// assert_eq!(report.spilled("log").map(|log| log.messages), Some(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "spill")]
+    pub fn spilling<M, S, W>(&self, name: &str, channel: W) -> Registered
+    where
+        M: RawMutex + Sync + 'static,
+        S: Compete<Slot<'static, M>> + 'static,
+        W: Watch<Target = SpillBytes<'static, M, S>>,
+    {
+        self.add(Sort::Channel, name, WatchedSpill { channel })
+    }
+
     /// Registers an arena.
     pub fn arena<M, W>(&self, name: &str, arena: W) -> Registered
     where
@@ -296,7 +335,7 @@ struct WatchedChannel<W: Watch> {
 
 impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
     fn look_into(&self, name: &Name, sightings: &mut Sightings) {
-        self.channel.look(|target| sightings.look_into(*name, target));
+        self.channel.look(|target| sightings.look_into(*name, target.channel()));
     }
 
     fn report(&self, name: &Name, _detail: Detail<'_>, records: &mut Vec<Record>) {
@@ -310,6 +349,42 @@ impl<W: Watch<Target: HasChannel>> Entry for WatchedChannel<W> {
         self.channel.look(|target| match (action, self.drain) {
             (Action::Close, _) => Outcome::Done(target.channel().close().into()),
             (Action::Drain, Some(drain)) => Outcome::Done(drain(target)),
+            _ => Outcome::Unsuited,
+        })
+    }
+}
+
+#[cfg(feature = "spill")]
+struct WatchedSpill<W> {
+    channel: W,
+}
+
+#[cfg(feature = "spill")]
+impl<M, S, W> Entry for WatchedSpill<W>
+where
+    M: RawMutex + Sync + 'static,
+    S: Compete<Slot<'static, M>> + 'static,
+    W: Watch<Target = SpillBytes<'static, M, S>>,
+{
+    fn look_into(&self, name: &Name, sightings: &mut Sightings) {
+        self.channel.look(|target| sightings.look_into(*name, target.queue()));
+    }
+
+    fn report(&self, name: &Name, _detail: Detail<'_>, records: &mut Vec<Record>) {
+        let snapshots = self.channel.look(|target| (target.snapshot(), target.spilled()));
+        let Some((queue, spilled)) = snapshots else { return };
+        records.extend([Record::channel(name, queue), Record::spilled(name, spilled)]);
+    }
+
+    fn act(&self, action: Action, _registry: &Registry) -> Option<Outcome> {
+        self.channel.look(|target| match action {
+            Action::Close => Outcome::Done(target.close().into()),
+            Action::Drain => {
+                let gone =
+                    |received: &_| matches!(received, Ok(_) | Err(TrySpillRecvError::Lost(_)));
+                let drained = core::iter::repeat_with(|| target.try_recv()).take_while(gone);
+                Outcome::Done(drained.count() as u64)
+            }
             _ => Outcome::Unsuited,
         })
     }

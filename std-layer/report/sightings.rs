@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::vec::Vec;
 
 use crate::arena::{ArenaRef, TicketDump};
-use crate::channel::{HasChannel, Waiting};
+use crate::channel::{Channel, Strategy, Waiting};
 use crate::report::{Name, TicketRecord};
 use crate::sync::RawMutex;
 
@@ -33,12 +33,14 @@ impl Sightings {
     }
 
     /// Walks through a channel.
-    pub(super) fn look_into<C>(&mut self, name: Name, channel: &C)
+    pub(super) fn look_into<M, T, S>(&mut self, name: Name, channel: &Channel<M, T, S>)
     where
-        C: HasChannel<Lock: 'static, Value: 'static>,
+        M: RawMutex + 'static,
+        T: 'static,
+        S: Strategy<T>,
     {
         let walking = WALKING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut walk = channel.channel().waiting();
+        let mut walk = channel.waiting();
         let found: Vec<Waiting> = walk.by_ref().collect();
         drop(walking);
         let forlorn = walk.is_forlorn();

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod calls;
 mod file;
 #[cfg(target_os = "linux")]
 mod memfd;
@@ -40,6 +41,7 @@ pub use file::FileTarget;
 pub use memfd::MemfdTarget;
 
 use super::channel::{Bounded, bounded_queue};
+use crate::spill::counting::Counting;
 use crate::spill::{Class, Extents, Policy, Spill, SpillBytes, SpillError, Word};
 use crate::sync::RawMutex;
 
@@ -54,7 +56,7 @@ pub fn bounded<'a, M: RawMutex>(
     policy: Policy,
     capacity: usize,
 ) -> SpillBytes<'a, M, Bounded> {
-    SpillBytes::around(place, policy, bounded_queue(capacity))
+    SpillBytes::around(place, policy, bounded_queue(capacity, Counting::new))
 }
 
 /// The extents of a target on a host, and bytes of all of them.

@@ -7,12 +7,15 @@
 //! | `text` | JSON lines and text for Prometheus, read by parsers of others |
 //! | `stalls` | what is stuck, and what may have been lost |
 //! | `tickets` | the state of each payload, where it waits, and reaping |
+//! | `spilled` | channels that spill: what is out of them, in every form |
 //! | `socket` | the server: requests, actions, and who may ask |
 #![cfg(not(loom))]
 
 mod registry;
 #[cfg(target_os = "linux")]
 mod socket;
+#[cfg(feature = "spill")]
+mod spilled;
 mod stalls;
 mod text;
 mod tickets;

@@ -2,9 +2,11 @@
 #![cfg(all(unix, not(loom)))]
 
 mod allocation;
+mod calls;
 mod cancel;
 mod damage;
 mod extents;
+mod figures;
 mod fixture;
 mod flow;
 mod marks;

@@ -118,6 +118,10 @@ fn run(target: &dyn SpillTarget, faults: Option<&Faulty>, policy: Policy, steps:
         }
         let snapshot = spill.snapshot();
         assert!(snapshot.reconciles() && snapshot.lost == lost, "{snapshot:?}");
+        // The only channel of the place, which a policy of its own makes differ in when.
+        let mut own = channel.spilled();
+        own.above = snapshot.above;
+        assert_eq!(own, snapshot);
         assert!(matches!(policy, Policy::ColdFirst | Policy::Priority(_)) || snapshot.out == 0);
     }
     faults.into_iter().for_each(|target| target.set(Mood::Well));

@@ -84,8 +84,14 @@ impl Board {
     }
 
     /// Builds `binaries` of a package that is for any board.
-    pub fn build_measured(&self, package: &str, binaries: &[&str], level: Level) -> Result {
-        self.build_of(package, binaries, level, &[])
+    pub fn build_measured(
+        &self,
+        package: &str,
+        binaries: &[&str],
+        level: Level,
+        more: &[&str],
+    ) -> Result {
+        self.build_of(package, binaries, level, more)
     }
 
     fn build_of(&self, package: &str, binaries: &[&str], level: Level, more: &[&str]) -> Result {

@@ -49,10 +49,13 @@ usage: cargo xtask COMMAND
     bench host [WORD ...] [--quick] [--compare[=RESULTS.json]] [--publish]
                        this crate's channels and those of others side by side: all workloads, or those with
                        WORD in their name (some ten minutes; quick: one); see BENCHMARKS.md
-    bench instructions instructions of single paths on the host, counted by callgrind
-    bench mcu [--own] [thumbv6m | thumbv7m | thumbv8m] [--bless]
+    bench instructions [--beside]
+                       instructions of single paths on the host, counted by callgrind; --beside: built without and with the
+                       features that these paths do not use (spilling, the journal), which must be alike
+    bench mcu [--own] [--spill] [thumbv6m | thumbv7m | thumbv8m] [--bless]
                        what operations and programs cost on microcontrollers, this library's and others';
-                       --own: only what `test` compares with boards/figures.toml; --bless: writes that file
+                       --own: only what `test` compares with boards/figures.toml; --spill: with the feature `spill`, which is
+                       to cost the others nothing; --bless: writes that file
 
 Firmware is built by the first toolchain that will do. CLOAKROOM_FIRMWARE_TOOLCHAIN forces one:
     plain    this cargo, if its compiler has the targets' core library
@@ -94,6 +97,7 @@ fn obey(arguments: &[&str]) -> Result<bool> {
         ["sweep"] => sweep::run()?,
         ["bench", "host", rest @ ..] => bench::host(rest)?,
         ["bench", "instructions"] => bench::instructions()?,
+        ["bench", "instructions", "--beside"] => bench::instructions_beside_features()?,
         ["bench", "mcu", options @ ..] => mcu::run(options)?,
         ["help" | "--help" | "-h"] => print!("{USAGE}"),
         _ => return Err(format!("not a command: {arguments:?}\n\n{USAGE}")),

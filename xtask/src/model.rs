@@ -47,8 +47,8 @@ const SHUTTLE: Checker = Checker {
     rustflags: "--cfg shuttle",
     target_dir: "target/shuttle",
     // The journal's roles are between threads only.
-    features: "wal",
-    tests: &["shuttle", "shuttle_journal"],
+    features: "wal,spill-std",
+    tests: &["shuttle", "shuttle_journal", "shuttle_spill"],
     bound: ("CLOAKROOM_SCHEDULES", "100000"),
     unit: "schedules",
 };

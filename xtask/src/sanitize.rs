@@ -13,7 +13,7 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What runs under both.
 const TESTS: &[&str] =
-    &["runtime", "server_channels", "blocking", "kernel", "foreign_wakers", "totals"];
+    &["runtime", "server_channels", "blocking", "kernel", "foreign_wakers", "totals", "spill"];
 
 /// Runs them all.
 pub fn run_all() -> Result {

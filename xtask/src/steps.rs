@@ -78,6 +78,7 @@ const SPILL: &[&[&str]] = &[
     &["spill", "flash"],
     &["spill-std"],
     &["spill-std", "wal"],
+    &["spill-std", "monitor"],
 ];
 
 /// Features that have others in them: tried with none of the others, and with all of them, since only what is reported

@@ -89,13 +89,15 @@ const WEIGHED: &[Weighed] = &[
 struct Extent<'a> {
     /// This library alone, for size, on the two boards that the suite runs on.
     own: bool,
+    /// This library with the feature `spill`, which nothing that is counted uses.
+    spill: bool,
     /// Only on the board of this instruction set.
     instruction_set: Option<&'a str>,
 }
 
 impl Extent<'_> {
     /// What the gate measures.
-    const GATE: Self = Self { own: true, instruction_set: None };
+    const GATE: Self = Self { own: true, spill: false, instruction_set: None };
 
     fn boards(self) -> impl Iterator<Item = &'static Board> {
         let boards = if self.own { Board::ALL } else { Board::MEASURED };
@@ -135,17 +137,21 @@ enum Runs {
 
 /// Measures, and compares with the table or writes it.
 pub fn run(options: &[&str]) -> Result {
-    let mut extent = Extent { own: false, instruction_set: None };
+    let mut extent = Extent { own: false, spill: false, instruction_set: None };
     let mut bless = false;
     for &option in options {
         match option {
             "--own" => extent.own = true,
+            "--spill" => extent.spill = true,
             "--bless" => bless = true,
             name if Board::MEASURED.iter().any(|board| board.instruction_set() == name) => {
                 extent.instruction_set = Some(name);
             }
             other => return Err(format!("not an option of `bench mcu`: {other}")),
         }
+    }
+    if bless && extent.spill {
+        return Err("the table is of what is built without features".into());
     }
     let measured = measure(extent, Runs::Two)?;
     if bless {
@@ -229,9 +235,10 @@ fn build(board: &Board, level: Level, extent: Extent<'_>) -> Result {
         of_package.map(|program| program.binary)
     };
     let own: Vec<_> = [OWN, EMPTY].into_iter().chain(weighed(OWN)).collect();
-    board.build_measured(OWN, &own, level)?;
+    let features: &[_] = if extent.spill { &["--features", "spill"] } else { &[] };
+    board.build_measured(OWN, &own, level, features)?;
     let peers: Vec<_> = extent.peers(board).map(|peer| peer.binary).chain(weighed(PEERS)).collect();
-    if peers.is_empty() { Ok(()) } else { board.build_measured(PEERS, &peers, level) }
+    if peers.is_empty() { Ok(()) } else { board.build_measured(PEERS, &peers, level, &[]) }
 }
 
 /// Runs a program that counts, and takes down what it prints.

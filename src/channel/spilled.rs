@@ -1,6 +1,7 @@
-//! What is out, and what became of what was.
+//! What is out of a channel that spills, and what became of what was.
 
-/// A [`Spill`](super::Spill) at one moment. Counters wrap.
+/// What is out of a channel, or of all that share a place, at one moment: made by `SpillBytes::spilled` and `Spill::snapshot`, with
+/// the `spill` feature. Counters wrap.
 ///
 /// They reconcile: `out = back + lent + lost + dropped + messages`, in every snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -10,7 +11,7 @@
 pub struct SpillSnapshot {
     /// Messages in the target: in queues, or lent to receivers.
     pub messages: u32,
-    /// Bytes of them.
+    /// Bytes of them. Wraps where the device's addresses do.
     pub bytes: u64,
     /// Messages that went out.
     pub out: u32,
@@ -30,11 +31,11 @@ pub struct SpillSnapshot {
     pub full: u32,
     /// Messages that stayed in the arena as the target failed; and reads ahead that failed.
     pub failed: u32,
-    /// Whether the arena is above its mark.
+    /// Whether the arena is above the mark: the channel's own.
     pub above: bool,
-    /// Bytes the target has room for.
+    /// Bytes the target has room for, for all who spill there.
     pub capacity: u64,
-    /// Bytes that are taken there, by whole extents.
+    /// Bytes that are taken there, by all, and by whole extents.
     pub used: u64,
 }
 
