@@ -81,6 +81,16 @@ pub trait Aside<T>: Sealed {
         self.send(value, false)
     }
 
+    /// As [`send`](Self::send) without `counts`, for a task that has just found no slot there: it may take a moment longer.
+    fn send_again(&self, value: T) -> Result<(), Missed<T>> {
+        Err(Missed::NotNow(value))
+    }
+
+    /// As [`recv`](Self::recv) without `counts`, for a task that has just found no value there: it may take a moment longer.
+    fn recv_again(&self) -> Result<T, Missed<()>> {
+        Err(Missed::NotNow(()))
+    }
+
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 

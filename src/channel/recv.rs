@@ -425,8 +425,17 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
         let mut waits = false;
         if !this.node.token.is_known() && !this.node.token.is_arm() {
             let aside = &this.channel.aside;
-            match aside.may_recv().and_then(|()| aside.recv(false)) {
-                Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+            match aside.may_recv() {
+                Ok(()) => {
+                    let received = match aside.recv(false) {
+                        Err(Missed::NotNow(())) => aside.recv_again(),
+                        received => received,
+                    };
+                    match received {
+                        Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+                        Err(missed) => waits = matches!(missed, Missed::NotNow(())),
+                    }
+                }
                 Err(missed) => waits = matches!(missed, Missed::NotNow(())),
             }
         }

@@ -414,7 +414,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
             if let Err(missed) = this.channel.aside.may_send() {
                 waits = !S::LOSES && matches!(missed, Missed::NotNow(()));
             } else if let Some(value) = this.node.value.get_mut().take() {
-                match this.channel.send_aside(value) {
+                let sent = match this.channel.send_aside(value) {
+                    Err(Missed::NotNow(value)) if !S::LOSES => this.channel.aside.send_again(value),
+                    sent => sent,
+                };
+                match sent {
                     Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
                     Err(missed) => {
                         waits = !S::LOSES && matches!(missed, Missed::NotNow(_));

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
+use super::beside::Beside;
 use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 #[cfg(not(loom))]
@@ -87,6 +88,8 @@ struct Lane<T> {
     /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
     /// lane's lock, or, while nothing is lent, the channel's.
     passed: AtomicUsize,
+    /// Of tasks that find nothing here.
+    beside: Beside,
 }
 
 /// What a lane's lock guards while the lane is open, and the channel's lock otherwise. What each value needs comes first.
@@ -249,6 +252,7 @@ impl<T> Lane<T> {
         way: AtomicUsize::new(Way::Shut as usize),
         end: UnsafeCell::new(End::NEW),
         passed: AtomicUsize::new(0),
+        beside: Beside::NEW,
     };
 
     /// This end, if the lane is open, and nobody else's until that is dropped.
@@ -447,6 +451,12 @@ impl<T> Lanes<T> {
         }
     }
 
+    /// Whether the side that `other` belongs to may be at work now, on another thread. Where there are few slots it is not worth
+    /// waiting for, as there.
+    fn runs_beside(&self, other: &Lane<T>) -> bool {
+        self.batch() >= BIASED_FROM && other.lock.is_of_another(thread::number())
+    }
+
     /// Uses a slot, before the eyes of a model checker, if there is one.
     #[inline]
     fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
@@ -526,6 +536,24 @@ impl<T> Lanes<T> {
         end.fetch(passed.wrapping_add(1));
         end.weigh(&mut value);
         Ok(value)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn send_again(&self, value: T) -> Result<(), Missed<T>> {
+        if !self.runs_beside(&self.head) {
+            return Err(Missed::NotNow(value));
+        }
+        self.tail.beside.look(value, |value| self.send(value, false))
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn recv_again(&self) -> Result<T, Missed<()>> {
+        if !self.runs_beside(&self.tail) {
+            return Err(Missed::NotNow(()));
+        }
+        self.head.beside.look((), |()| self.recv(false))
     }
 
     #[inline]

@@ -108,6 +108,17 @@ impl<T> Aside<T> for Siding<T> {
         }
     }
 
+    fn send_again(&self, value: T) -> Result<(), Missed<T>> {
+        match self.lanes() {
+            Some(lanes) => lanes.send_again(value),
+            None => Err(Missed::Shut(value)),
+        }
+    }
+
+    fn recv_again(&self) -> Result<T, Missed<()>> {
+        self.lanes().ok_or(Missed::Shut(()))?.recv_again()
+    }
+
     #[inline]
     fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv(counts)

@@ -16,8 +16,8 @@ mod rounds;
 mod rows;
 mod statistics;
 mod tally;
-mod workload;
-mod workloads;
+pub mod workload;
+pub mod workloads;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -88,6 +88,9 @@ pub mod why {
     pub const SPINS: &str = "never parks: it yields, or spins, for as long as it waits";
     /// kanal, under an executor.
     pub const LOSES: &str = "loses the value when a pending receive is dropped";
+    /// flume, loole, under an executor, where there is room for so many messages: a receive takes the value of a send that waits, or
+    /// moves it into the slot that became free. (At a rendezvous there is no other way. `tests/dropped.rs` has both.)
+    pub const SENDS: &str = "a pending send that is dropped may have been sent";
     /// thingbuf.
     pub const IN_PLACE: &str = "in place: compared with in a row of its own";
     /// This crate, done another way.

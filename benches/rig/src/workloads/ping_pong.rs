@@ -234,8 +234,8 @@ fn between_tasks(executor: Executor) -> Vec<Subject> {
     vec![
         of!(OURS, ours::bounded::<u64>(1), send, recv),
         of!("kanal", kanal::bounded_async::<u64>(1), send, recv).aside(why::LOSES),
-        of!("flume", flume::bounded::<u64>(1), send_async, recv_async),
-        of!("loole", loole::bounded::<u64>(1), send_async, recv_async),
+        of!("flume", flume::bounded::<u64>(1), send_async, recv_async).aside(why::SENDS),
+        of!("loole", loole::bounded::<u64>(1), send_async, recv_async).aside(why::SENDS),
         of!("async-channel", async_channel::bounded::<u64>(1), send, recv),
         of!("crossfire", crossfire::spsc::bounded_async::<u64>(1), send, recv),
         of!("tokio", tokio::sync::mpsc::channel::<u64>(1), send, recv),
