@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{Ordering, fence};
 
+use super::distance;
 use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 #[cfg(not(loom))]
@@ -23,21 +24,9 @@ use crate::sync::thread;
 type Held<'a> = loom::sync::MutexGuard<'a, ()>;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
-use crate::std_layer::park::waits_among_many;
 
-/// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
-const CLOSE: usize = 8;
-/// A receiver has closed up with its sender when there are values for less than one slot in so many. Where threads are more than
-/// processors, one to four takes 365 ns with 2, 375 with 4, 385 with 8, 405 with 16, and 440 without any of this.
-const CLOSE_BEHIND: usize = 4;
 /// How often a receiver that has closed up passes over the question whether there are several senders, if there were.
 const ASKED_AGAIN: u8 = 63;
-/// How long who has closed up gives the other side time, in processor pauses: after each, it looks.
-const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
-/// How many of these a sender takes where threads are more than processors: those it waits for may wait for this one, or those of
-/// other channels may. With all of them one thread sends 1 KiB to four in 305 ns instead of 222; with none, four send to one
-/// in 55 to 60 instead of 53.
-const BRIEFLY: usize = 1;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
@@ -356,19 +345,6 @@ impl<T> Lane<T> {
     }
 }
 
-/// Pauses, so many times, or until the other side is `enough` ahead, or does not get on at all.
-fn give_time(times: usize, ahead: impl Fn() -> usize, enough: usize) {
-    let mut before = 0;
-    for pauses in FALL_BACK.into_iter().take(times) {
-        (0..pauses).for_each(|_| core::hint::spin_loop());
-        let now = ahead();
-        if now >= enough || now == before {
-            return;
-        }
-        before = now;
-    }
-}
-
 impl<T> Lanes<T> {
     /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
     #[cfg(loom)]
@@ -426,7 +402,7 @@ impl<T> Lanes<T> {
             // Other values are passed so soon that the time it gives would be lost.
             if Passed::may_weigh::<T>() && end.weighs {
                 let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-                *closed_up = (room < bound / CLOSE).then_some((passed, bound));
+                *closed_up = distance::has_little_room(room, bound).then_some((passed, bound));
             }
         }
         if passed == end.last {
@@ -450,14 +426,9 @@ impl<T> Lanes<T> {
         Ok(())
     }
 
-    /// Gives receivers time to get ahead of a sender that has closed up with them: one that stays close asks for their
-    /// count for each value, and each time takes a line away from them that they need for each value. The two are then as
-    /// slow as each other, at two to three times what a value takes, and stay so: nothing is ever full.
     #[cold]
     fn fall_back(&self, passed: usize, bound: usize) {
-        let room = || bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
-        let times = if waits_among_many() { BRIEFLY } else { FALL_BACK.len() };
-        give_time(times, room, bound / 2);
+        distance::fall_back(|| bound.wrapping_sub(passed.wrapping_sub(self.head.passed())), bound);
     }
 
     /// Of several senders each may wait for the receiver, which is not to wait for them. To a receiver, whose end this is; the answer is in
@@ -473,15 +444,9 @@ impl<T> Lanes<T> {
         is_one
     }
 
-    /// Gives a sender time to get ahead of a receiver that has closed up with it, for the same reason.
     #[cold]
     fn stay_behind(&self, passed: usize, bound: usize) {
-        if waits_among_many() {
-            // Perhaps the sender, or another one's receiver, waits for this processor, and there is more to do when it is this
-            // thread's turn again.
-            return std::thread::yield_now();
-        }
-        give_time(FALL_BACK.len(), || self.tail.passed().wrapping_sub(passed), bound / 2);
+        distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), bound);
     }
 
     /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
@@ -504,9 +469,8 @@ impl<T> Lanes<T> {
             // As in `pass_in`.
             if Passed::may_weigh::<T>() && end.weighs {
                 let bound = end.turn as usize;
-                if end.seen.wrapping_sub(passed) < bound / CLOSE_BEHIND
-                    && self.has_one_sender(&mut end)
-                {
+                let values = end.seen.wrapping_sub(passed);
+                if distance::has_few_values(values, bound) && self.has_one_sender(&mut end) {
                     *closed_up = Some((passed.wrapping_add(1), bound));
                 }
             }

@@ -37,6 +37,7 @@
 //! # Ok::<(), cloakroom::SendError<u32>>(())
 //! ```
 
+mod distance;
 mod lanes;
 mod owned_arena;
 mod room;
