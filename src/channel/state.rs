@@ -83,18 +83,18 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: Unlooked,
-    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
-    /// So the common cases look at one byte.
-    pub(super) crowded: bool,
-    /// Those who wait for the channel to be closed.
-    pub(super) closers: TokenList,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
     /// rendezvous has none of its own, and does not note that here.) No more than can be counted: see
     /// [`has_room`](Self::has_room).
     pub(super) promised_slots: u32,
     /// Each is promised to an operation that is in memory.
     pub(super) promised_values: u32,
+    pub(super) receivers: Unlooked,
+    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
+    /// So the common cases look at one byte.
+    pub(super) crowded: bool,
+    /// Those who wait for the channel to be closed.
+    pub(super) closers: TokenList,
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
@@ -266,7 +266,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         Offer::Sent(replaced, waker)
     }
 
-    /// Puts a value in, and promises it to the receiver that has waited longest.
+    /// Puts a value in, and promises it to the receiver that has waited longest, unless that is a [step](Self::IN_STEPS) of
+    /// its own.
     #[inline]
     fn put_for_first(
         &mut self,
@@ -274,7 +275,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         rank: S::Rank,
     ) -> (Option<T>, Option<Waker>) {
         let replaced = value.take().and_then(|value| self.put(value, rank));
-        (replaced, self.promise_value())
+        (replaced, if Self::IN_STEPS { None } else { self.promise_value() })
     }
 
     /// A newcomer's request for a slot.
@@ -558,15 +559,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         popped
     }
 
-    /// What is next, and the slot that it leaves to the first sender.
+    /// What is next, and the slot that it leaves to the first sender, unless that is a [step](Self::IN_STEPS) of its own.
     #[inline(never)]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
-        match self.pop(reader) {
-            Some((value, unused)) => {
-                let waker = if self.senders.is_empty() { None } else { self.promise_slot() };
-                Take::Value(value, unused, waker)
-            }
-            None => Take::Empty,
-        }
+        let Some((value, unused)) = self.pop(reader) else { return Take::Empty };
+        let waits = !Self::IN_STEPS && !self.senders.is_empty();
+        let waker = if waits { self.promise_slot() } else { None };
+        Take::Value(value, unused, waker)
     }
 }

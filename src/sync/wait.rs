@@ -462,13 +462,8 @@ pub(crate) struct Parked<L: Looking = LookedAt> {
     looking: L,
 }
 
-/// The list of those whom nobody looks at one after the other. On a host it is shorter; elsewhere there is one sort of lists, as
-/// a second one would be more code.
-pub(crate) type Unlooked = Parked<NotLookedAt>;
-#[cfg(feature = "std")]
-type NotLookedAt = ();
-#[cfg(not(feature = "std"))]
-type NotLookedAt = LookedAt;
+/// The list of those whom nobody looks at one after the other: it is shorter, and so is taking its first.
+pub(crate) type Unlooked = Parked<()>;
 
 /// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
 /// stands in the list, or is null.
@@ -515,13 +510,22 @@ impl LookedAt {
     }
 }
 
-#[cfg(feature = "std")]
 impl Looking for () {
     const NONE: Self = ();
     #[inline(always)]
     fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
     #[inline(always)]
     fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
+}
+
+/// One for both sorts of lists.
+///
+/// # Safety
+/// As for [`TokenList::remove`].
+#[inline(never)]
+unsafe fn remove_from(list: &mut TokenList, token: *const Token) {
+    // SAFETY: passed on.
+    unsafe { list.remove(token) }
 }
 
 impl<L: Looking> Parked<L> {
@@ -565,10 +569,11 @@ impl<L: Looking> Parked<L> {
     ///
     /// # Safety
     /// As there.
+    #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looking.pass(token, &self.list);
         // SAFETY: passed on.
-        unsafe { self.list.remove(token) };
+        unsafe { remove_from(&mut self.list, token) };
         self.count -= 1;
     }
 }
