@@ -94,6 +94,11 @@ pub trait Aside<T>: Sealed {
     /// Receives, if that needs no more than a value.
     fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
 
+    /// The same, without `counts`, for a thread that would wait: it may take a moment longer, if that is of use to others.
+    fn recv_unhurried(&self) -> Result<T, Missed<()>> {
+        self.recv(false)
+    }
+
     /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
     fn may_send(&self) -> Result<(), Missed<()>>;
 

@@ -179,9 +179,10 @@ impl Biased {
         self.owner.load(Ordering::Acquire) == me
     }
 
+    /// Whether one thread takes it over and over again. With `held` it is for certain, and stays so.
     #[inline]
-    fn is_biased(&self) -> bool {
-        // Relaxed: changed under `held` alone.
+    pub fn is_biased(&self) -> bool {
+        // Relaxed: changed under `held` alone; to others it is a hint.
         BIASES && self.owner.load(Ordering::Relaxed) != thread::NONE
     }
 

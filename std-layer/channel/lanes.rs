@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use loom::sync::atomic::{Ordering, fence};
 
 use super::beside::Beside;
+use super::distance;
 use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 #[cfg(not(loom))]
@@ -24,16 +25,9 @@ use crate::sync::thread;
 type Held<'a> = loom::sync::MutexGuard<'a, ()>;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
-use crate::std_layer::park::waits_among_many;
 
-/// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
-const CLOSE: usize = 8;
-/// How long it gives them time, in processor pauses: after each, it looks.
-const FALL_BACK: [u32; 4] = [32, 64, 128, 256];
-/// How many of these it takes where threads are more than processors: those it waits for may wait for this one, or those of
-/// other channels may. With all of them one thread sends 1 KiB to four in 305 ns instead of 222; with none, four send to one
-/// in 55 to 60 instead of 53.
-const BRIEFLY: usize = 1;
+/// How often a receiver that has closed up passes over the question whether there are several senders, if there were.
+const ASKED_AGAIN: u8 = 63;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
@@ -110,6 +104,8 @@ struct End<T> {
     copied: u32,
     failures: u32,
     weighs: bool,
+    /// So many times more it is taken for granted that there are several senders.
+    not_asked: u8,
 }
 
 /// Whether a lane can be used.
@@ -151,6 +147,7 @@ impl Way {
 impl<T> End<T> {
     const NEW: Self = Self {
         weighs: false,
+        not_asked: 0,
         failures: 0,
         slots: ptr::null_mut(),
         at: 0,
@@ -409,7 +406,7 @@ impl<T> Lanes<T> {
             // Other values are passed so soon that the time it gives would be lost.
             if Passed::may_weigh::<T>() && end.weighs {
                 let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-                *closed_up = (room < bound / CLOSE).then_some((passed, bound));
+                *closed_up = distance::has_little_room(room, bound).then_some((passed, bound));
             }
         }
         if passed == end.last {
@@ -433,22 +430,65 @@ impl<T> Lanes<T> {
         Ok(())
     }
 
-    /// Gives receivers time to get ahead of a sender that has closed up with them: one that stays close asks for their
-    /// count for each value, and each time takes a line away from them that they need for each value. The two are then as
-    /// slow as each other, at two to three times what a value takes, and stay so: nothing is ever full.
     #[cold]
     fn fall_back(&self, passed: usize, bound: usize) {
-        let mut before = 0;
-        let times = if waits_among_many() { BRIEFLY } else { FALL_BACK.len() };
-        for pauses in FALL_BACK.into_iter().take(times) {
-            (0..pauses).for_each(|_| core::hint::spin_loop());
-            let room = bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
-            // Or they do not receive at all.
-            if room >= bound / 2 || room == before {
-                return;
-            }
-            before = room;
+        distance::fall_back(|| bound.wrapping_sub(passed.wrapping_sub(self.head.passed())), bound);
+    }
+
+    /// Of several senders each may wait for the receiver, which is not to wait for them. To a receiver, whose end this is; the answer is in
+    /// a line of the senders', so it is not asked for again and again.
+    #[inline]
+    fn has_one_sender(&self, end: &mut End<T>) -> bool {
+        if end.not_asked > 0 {
+            end.not_asked -= 1;
+            return false;
         }
+        let is_one = self.tail.lock.is_biased();
+        end.not_asked = if is_one { 0 } else { ASKED_AGAIN };
+        is_one
+    }
+
+    #[cold]
+    fn stay_behind(&self, passed: usize, bound: usize) {
+        distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), bound);
+    }
+
+    /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
+    #[inline]
+    fn pass_out(
+        &self,
+        counts: bool,
+        closed_up: &mut Option<(usize, usize)>,
+    ) -> Result<T, Missed<()>> {
+        self.head.look().map_err(|way| way.refuse((), counts))?;
+        let mut end = self.head.enter().map_err(|way| way.refuse((), counts))?;
+        let passed = self.head.own_passed();
+        let bound = end.bound;
+        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+        if !has_value(end.seen) {
+            end.seen = self.tail.passed_for_certain(has_value);
+            if !has_value(end.seen) {
+                return Err(end.miss((), counts));
+            }
+            // As in `pass_in`.
+            if Passed::may_weigh::<T>() && end.weighs {
+                let bound = end.turn as usize;
+                let values = end.seen.wrapping_sub(passed);
+                if distance::has_few_values(values, bound) && self.has_one_sender(&mut end) {
+                    *closed_up = Some((passed.wrapping_add(1), bound));
+                }
+            }
+        }
+        if passed == end.last {
+            return Err(Missed::Spent(()));
+        }
+        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
+        // has; the value leaves here.
+        let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
+        self.head.publish(passed.wrapping_add(1));
+        end.fetch(passed.wrapping_add(1));
+        end.weigh(&mut value);
+        Ok(value)
     }
 
     /// Whether the side that `other` belongs to may be at work now, on another thread. Where there are few slots it is not worth
@@ -515,27 +555,17 @@ impl<T> Lanes<T> {
 
     #[inline]
     pub(super) fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
-        self.head.look().map_err(|way| way.refuse((), counts))?;
-        let mut end = self.head.enter().map_err(|way| way.refuse((), counts))?;
-        let passed = self.head.own_passed();
-        let bound = end.bound;
-        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-        if !has_value(end.seen) {
-            end.seen = self.tail.passed_for_certain(has_value);
-            if !has_value(end.seen) {
-                return Err(end.miss((), counts));
-            }
+        self.pass_out(counts, &mut None)
+    }
+
+    #[inline]
+    pub(super) fn recv_unhurried(&self) -> Result<T, Missed<()>> {
+        let mut closed_up = None;
+        let received = self.pass_out(false, &mut closed_up);
+        if let Some((passed, bound)) = closed_up {
+            self.stay_behind(passed, bound);
         }
-        if passed == end.last {
-            return Err(Missed::Spent(()));
-        }
-        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
-        // has; the value leaves here.
-        let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
-        self.head.publish(passed.wrapping_add(1));
-        end.fetch(passed.wrapping_add(1));
-        end.weigh(&mut value);
-        Ok(value)
+        received
     }
 
     #[cold]

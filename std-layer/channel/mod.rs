@@ -38,6 +38,7 @@
 //! ```
 
 mod beside;
+mod distance;
 mod lanes;
 mod owned_arena;
 mod room;

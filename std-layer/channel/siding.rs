@@ -125,6 +125,11 @@ impl<T> Aside<T> for Siding<T> {
     }
 
     #[inline]
+    fn recv_unhurried(&self) -> Result<T, Missed<()>> {
+        self.lanes().ok_or(Missed::Shut(()))?.recv_unhurried()
+    }
+
+    #[inline]
     fn may_send(&self) -> Result<(), Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.may_send()
     }

@@ -38,6 +38,8 @@ impl Effort {
         if self.length.is_zero() {
             return messages;
         }
+        // What is done only once, such as to map an arena, would make a long round of a short one.
+        (subject.run)(messages);
         loop {
             // Not how long it takes to run them: threads that start would make a long round of a short one.
             let each = (subject.run)(messages).get(&Figure::Wall).copied().unwrap_or_default();
