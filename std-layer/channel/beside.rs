@@ -82,7 +82,7 @@ mod tests {
         let beside = Beside::NEW;
         let attempts: u32 = (0..640).map(|_| look(&beside, u32::MAX)).sum();
         // After 0, 1, 3, 7, 15, 31 that went by, and then each 64th.
-        assert!(attempts >= LOOKS * 10 && attempts <= LOOKS * 16, "{attempts}");
+        assert!((LOOKS * 10..=LOOKS * 16).contains(&attempts), "{attempts}");
     }
 
     #[test]
