@@ -318,4 +318,25 @@ mod tests {
         (0..8 * PATIENCE).for_each(|_| guarded.add());
         assert_eq!(owner(&guarded), thread::NONE);
     }
+
+    /// One that was taken away too soon is four times as long in coming back; one that was of use is not.
+    #[test]
+    fn comes_back_sooner_if_it_was_of_use() {
+        let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
+        asymmetric_fence::prepare();
+        let turns_until_biased = || {
+            (1..=32 * PATIENCE).find(|_| {
+                guarded.add();
+                guarded.lock.owner.load(Ordering::Relaxed) != thread::NONE
+            })
+        };
+        let expected = |turns| asymmetric_fence::is_there().then_some(turns);
+        let take_away = || scope(|scope| _ = scope.spawn(|| guarded.add()));
+        assert_eq!(turns_until_biased(), expected(PATIENCE));
+        take_away();
+        assert_eq!(turns_until_biased(), expected(4 * PATIENCE));
+        (0..WORTH).for_each(|_| guarded.add());
+        take_away();
+        assert_eq!(turns_until_biased(), expected(PATIENCE));
+    }
 }
