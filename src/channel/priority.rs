@@ -53,6 +53,7 @@ impl<T, const N: usize, const AGEING: u32, R: Room> Strategy<T> for Priority<N, 
     type Mark = ();
     type Store = Heap<T, R, AGEING>;
     type Aside = ();
+    type Weighs = R::Weighs;
     const KIND: Kind = Kind::Priority;
     never_grows!();
 

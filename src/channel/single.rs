@@ -1,10 +1,13 @@
 //! Channels of one slot: conflated, and the meeting point of a rendezvous.
 
+use core::marker::PhantomData;
+
 use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
 };
+use super::weigh::{MayWeigh, Weighing};
 
 /// One slot; a send replaces what is there and hands the old value back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -20,6 +23,7 @@ impl<T> Strategy<T> for Conflated {
     type Mark = ();
     type Store = Latest<T>;
     type Aside = ();
+    type Weighs = MayWeigh;
     const KIND: Kind = Kind::Conflated;
     never_grows!();
 
@@ -38,11 +42,11 @@ impl<T> ConstStrategy<T> for Conflated {
 /// receiver takes it, and stays there for the next one if that receiver goes away. While the slot is
 /// taken, further pairs wait.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Rendezvous;
+pub struct Rendezvous<W = MayWeigh>(PhantomData<fn() -> W>);
 
-impl Sealed for Rendezvous {}
+impl<W> Sealed for Rendezvous<W> {}
 
-impl<T> Strategy<T> for Rendezvous {
+impl<T, W: Weighing> Strategy<T> for Rendezvous<W> {
     type Receipt = ();
     type Received = T;
     type Rank = ();
@@ -50,6 +54,7 @@ impl<T> Strategy<T> for Rendezvous {
     type Mark = ();
     type Store = MeetingPoint<T>;
     type Aside = ();
+    type Weighs = W;
     const KIND: Kind = Kind::Rendezvous;
     const MEETS: bool = true;
     never_grows!();
@@ -57,8 +62,8 @@ impl<T> Strategy<T> for Rendezvous {
     fn receipt(&self, _replaced: Option<T>) {}
 }
 
-impl<T> ConstStrategy<T> for Rendezvous {
-    const STRATEGY: Self = Rendezvous;
+impl<T, W: Weighing> ConstStrategy<T> for Rendezvous<W> {
+    const STRATEGY: Self = Self(PhantomData);
 }
 
 /// The latest value.

@@ -48,8 +48,10 @@ use super::landing::Landing;
 use super::meeting::Look;
 use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
+use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
+use crate::sync::looking::Looks;
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -83,7 +85,7 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: Unlooked,
+    pub(super) receivers: Parked,
     /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
     /// So the common cases look at one byte.
     pub(super) crowded: bool,
@@ -98,11 +100,11 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
-    pub(super) counters: Counters,
+    pub(super) counters: Counters<S::Weighs>,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
-    pub(super) weighs: bool,
-    /// The number of the latest walk through it.
-    pub(super) walk: u32,
+    pub(super) weighs: S::Weighs,
+    /// The walks through it.
+    pub(super) walks: Looks,
     pub(super) store: S::Store,
 }
 
@@ -165,7 +167,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Self {
             store,
             senders: Parked::new(),
-            receivers: Unlooked::new(),
+            receivers: Parked::new(),
             crowded: false,
             closers: TokenList::new(),
             promised_slots: 0,
@@ -173,8 +175,8 @@ impl<T, S: Strategy<T>> State<T, S> {
             closed: false,
             deserted: false,
             counters: Counters::ZERO,
-            weighs: false,
-            walk: 0,
+            weighs: S::Weighs::NO,
+            walks: Looks::NONE,
         }
     }
 
@@ -210,12 +212,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.closed
             || self.deserted
             || !self.is_quiet()
-            || (cfg!(feature = "stamps") && self.weighs)
+            || (cfg!(feature = "stamps") && self.weighs())
         {
             return None;
         }
         let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
-        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs, ..lent })
+        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs(), ..lent })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -443,7 +445,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Unlooked {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Parked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,

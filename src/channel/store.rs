@@ -7,6 +7,7 @@ use super::aside::{Aside, Lent};
 use super::meeting::Bystanders;
 use super::snapshot::Kind;
 use super::walk::{Place, Step};
+use super::weigh::Weighing;
 use crate::error::TryAllocError;
 
 /// A channel's kind, as a type: [`Rendezvous`](super::Rendezvous), [`Buffered`](super::Buffered),
@@ -38,6 +39,9 @@ pub trait Strategy<T>: sealed::Sealed {
     /// Lanes past the lock.
     #[doc(hidden)]
     type Aside: Aside<T>;
+    /// Whether it may be a channel of messages.
+    #[doc(hidden)]
+    type Weighs: Weighing;
     /// Memory for more values.
     #[doc(hidden)]
     type Growth;

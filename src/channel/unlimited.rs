@@ -91,6 +91,7 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize, A: HasAside> Strategy<T>
     type Mark = ();
     type Store = Segments<'a, T, M, SEGMENT>;
     type Aside = A::Aside<T>;
+    type Weighs = A::Weighs;
     type Growth = LeaseMut<'a, M>;
     type Growing = MoreMemory<'a, M>;
     const KIND: Kind = Kind::Unlimited;

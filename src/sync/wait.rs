@@ -28,6 +28,7 @@ use core::ptr;
 use core::task::Waker;
 
 use super::claim::{Claim, Side};
+use super::looking::{Look, LookedAt};
 
 /// What a token is doing; see the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -456,77 +457,15 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
 /// must not take longer the more there are.
-pub(crate) struct Parked<L: Looking = LookedAt> {
+pub(crate) struct Parked {
     list: TokenList,
     count: u32,
-    looking: L,
+    looked_at: LookedAt,
 }
 
-/// The list of those whom nobody looks at one after the other. On a host it is shorter; elsewhere there is one sort of lists, as
-/// a second one would be more code.
-pub(crate) type Unlooked = Parked<NotLookedAt>;
-#[cfg(feature = "std")]
-type NotLookedAt = ();
-#[cfg(not(feature = "std"))]
-type NotLookedAt = LookedAt;
-
-/// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
-/// stands in the list, or is null.
-#[cfg_attr(feature = "std", repr(C, packed(4)))]
-pub(crate) struct LookedAt(*const Token);
-
-// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
-unsafe impl Send for LookedAt {}
-
-/// What a list knows of being looked at.
-pub(crate) trait Looking {
-    const NONE: Self;
-    /// `token`, the first, has been taken out of the list.
-    fn pass_first(&mut self, token: *const Token, list: &TokenList);
-    /// `token` is about to be taken out of the list.
-    fn pass(&mut self, token: *const Token, list: &TokenList);
-}
-
-impl Looking for LookedAt {
-    const NONE: Self = Self(ptr::null());
-
-    #[inline]
-    fn pass_first(&mut self, token: *const Token, list: &TokenList) {
-        if self.0 == token {
-            // On behind it.
-            self.0 = list.head;
-        }
-    }
-
-    #[inline]
-    fn pass(&mut self, token: *const Token, list: &TokenList) {
-        if self.0 == token {
-            self.look_past(token, list);
-        }
-    }
-}
-
-impl LookedAt {
-    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
-    #[cold]
-    #[inline(never)]
-    fn look_past(&mut self, token: *const Token, list: &TokenList) {
-        self.0 = list.after(token).unwrap_or(ptr::null());
-    }
-}
-
-#[cfg(feature = "std")]
-impl Looking for () {
-    const NONE: Self = ();
-    #[inline(always)]
-    fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
-    #[inline(always)]
-    fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
-}
-
-impl<L: Looking> Parked<L> {
+impl Parked {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0, looking: L::NONE }
+        Self { list: TokenList::new(), count: 0, looked_at: LookedAt::NONE }
     }
 
     /// How many tokens there are.
@@ -538,6 +477,7 @@ impl<L: Looking> Parked<L> {
     ///
     /// # Safety
     /// As there.
+    #[inline]
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
@@ -548,7 +488,7 @@ impl<L: Looking> Parked<L> {
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
         let first = self.list.pop_front()?;
-        self.looking.pass_first(first, &self.list);
+        self.looked_at.pass_first(first, &self.list);
         self.count -= 1;
         Some(first)
     }
@@ -566,32 +506,27 @@ impl<L: Looking> Parked<L> {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        self.looking.pass(token, &self.list);
+        self.looked_at.pass(token, &self.list);
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
         self.count -= 1;
     }
-}
 
-impl Parked {
-    /// Begins to look at one after the other.
-    pub(crate) fn look_from_first(&mut self) {
-        self.looking = LookedAt(self.list.head);
+    /// The next one for who looks at one after the other and is the latest who has [begun](super::looking::Looks::begin) that,
+    /// in the order of arrival; it stands in the list. Between two calls others may come and go.
+    pub(crate) fn look(&mut self, look: &Look) -> Option<*const Token> {
+        self.looked_at.next(look, &self.list)
     }
 
-    /// The next one, in the order of arrival; it stands in the list. Between two calls others may come and go.
-    pub(crate) fn look(&mut self) -> Option<*const Token> {
-        let token = self.looking.0;
-        if token.is_null() {
-            return None;
-        }
-        self.looking = LookedAt(self.list.after(token).unwrap_or(ptr::null()));
-        Some(token)
+    /// Who is to be looked at next.
+    #[cfg(not(feature = "std"))]
+    pub(super) fn looked_at(&mut self) -> &mut LookedAt {
+        &mut self.looked_at
     }
 }
 
 /// Everything that changes nothing.
-impl<L: Looking> core::ops::Deref for Parked<L> {
+impl core::ops::Deref for Parked {
     type Target = TokenList;
     #[inline]
     fn deref(&self) -> &TokenList {

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use super::handoff::Handoff;
 use super::timer::{Timer, sleep_until};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::Rendezvous;
 use crate::error;
-use crate::std_layer::channel::{self, Bounded};
+use crate::std_layer::channel::{self, Bounded, Meeting};
 
 /// The receiving side of a channel, for threads. Clone it for more: each value is received by one of them. When the
 /// last one has gone senders are *disconnected*, and what is in the channel is dropped.
@@ -26,7 +25,7 @@ pub struct Receiver<T>(pub(super) Source<T>);
 pub(super) enum Source<T> {
     Bounded(channel::Receiver<T, Bounded>),
     Unbounded(channel::ArenaReceiver<T>),
-    Rendezvous(channel::Receiver<Handoff<T>, Rendezvous>),
+    Rendezvous(channel::Receiver<Handoff<T>, Meeting>),
     Timer(Arc<Timer<T>>),
     Nobody,
 }

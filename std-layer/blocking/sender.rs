@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::handoff::Handoff;
 use super::{SendError, SendTimeoutError, TrySendError};
-use crate::channel::Rendezvous;
 use crate::error;
-use crate::std_layer::channel::{self, Bounded};
+use crate::std_layer::channel::{self, Bounded, Meeting};
 
 /// The sending side of a channel, for threads. Clone it for more; when the last one has gone receivers are
 /// *disconnected*: they get what is still there, then errors.
@@ -32,7 +31,7 @@ pub struct Sender<T>(pub(super) Target<T>);
 pub(super) enum Target<T> {
     Bounded(channel::Sender<T, Bounded>),
     Unbounded(channel::ArenaSender<T>),
-    Rendezvous(channel::Sender<Handoff<T>, Rendezvous>),
+    Rendezvous(channel::Sender<Handoff<T>, Meeting>),
 }
 
 /// Calls the same method of whatever channel it is.

@@ -50,8 +50,9 @@ use std::sync::Arc;
 use super::{MappedArena, StdRawMutex};
 use crate::Parcel;
 use crate::channel::broadcast::SharedRing;
-use crate::channel::buffered::{MOST, Ring};
+use crate::channel::buffered::Ring;
 use crate::channel::priority::{Heap, MOST_IN_HEAP};
+use crate::channel::weigh::NeverWeighs;
 use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
     Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
@@ -70,10 +71,10 @@ pub type Sender<T, K> = CountedSender<Arc<Counted<StdRawMutex, T, K>>>;
 pub type Receiver<T, K> = CountedReceiver<Arc<Counted<StdRawMutex, T, K>>>;
 
 /// The sending side of a channel of [`messages`].
-pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Bounded>;
+pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Messages>;
 
 /// The receiving side of a channel of [`messages`].
-pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Bounded>;
+pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Messages>;
 
 /// The sending side of a channel that keeps its arena.
 pub type ArenaSender<T> = CountedSender<Arc<InArena<T>>>;
@@ -84,8 +85,14 @@ pub type ArenaReceiver<T> = CountedReceiver<Arc<InArena<T>>>;
 /// The reader of a broadcast channel.
 pub type Listener<T, P = Wait> = Subscriber<Arc<Counted<StdRawMutex, T, Announced<P>>>>;
 
-/// The kind of [`bounded`] channels: [`Buffered`] with its ring on the heap.
-pub type Bounded<P = Wait> = Buffered<0, P, OnHeap>;
+/// The kind of [`bounded`] channels: [`Buffered`] with its ring on the heap. They count no bytes.
+pub type Bounded<P = Wait> = Buffered<0, P, OnHeap<NeverWeighs>>;
+
+/// The kind of channels of [`messages`]: the same, with memory to count bytes in.
+pub type Messages = Buffered<0, Wait, OnHeap>;
+
+/// The kind of [`rendezvous`] channels: [`Rendezvous`] that count no bytes.
+pub type Meeting = Rendezvous<NeverWeighs>;
 
 /// The kind of [`priority`] channels: [`Priority`] with its heap on the heap.
 pub type Urgent<const AGEING: u32 = 16> = Priority<0, AGEING, OnHeap>;
@@ -148,7 +155,7 @@ pub fn bounded_with<T, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
+    let ring = Ring::over(HeapSlots::new(capacity));
     endpoints(over(Bounded::within(policy), ring))
 }
 
@@ -158,7 +165,7 @@ pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T>(
     capacity: usize,
 ) -> Channel<M, T, Bounded> {
     asymmetric_fence::prepare();
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
+    let ring = Ring::over(HeapSlots::new(capacity));
     Channel::over_store(Bounded::within(Wait), ring)
 }
 
@@ -185,8 +192,8 @@ pub(in crate::std_layer) fn bounded_queue<M: RawMutex, T>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>) {
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
-    let channel = Channel::over_store(Bounded::within(Wait), ring).weighing();
+    let ring = Ring::over(HeapSlots::new(capacity));
+    let channel = Channel::over_store(Messages::within(Wait), ring).weighing();
     endpoints(Arc::new(Counted::around(channel)))
 }
 
@@ -251,7 +258,7 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>,
 /// assert_eq!(other.join().unwrap(), Ok(2));
 /// # Ok::<(), cloakroom::SendError<i32>>(())
 /// ```
-pub fn rendezvous<T>() -> (Sender<T, Rendezvous>, Receiver<T, Rendezvous>) {
+pub fn rendezvous<T>() -> (Sender<T, Meeting>, Receiver<T, Meeting>) {
     endpoints(Arc::new(Counted::new()))
 }
 
@@ -300,7 +307,7 @@ pub fn priority<T>(capacity: usize) -> (Sender<T, Urgent>, Receiver<T, Urgent>) 
 /// [`resubscribe`](Subscriber::resubscribe) make others. The last sender to go closes the channel. What is sent when
 /// all subscribers have gone is dropped, counted.
 ///
-/// A capacity of 0 counts as 1.
+/// A capacity of 0 counts as 1, more than 4,294,967,295 as that.
 ///
 /// # Panics
 /// When that much memory cannot be addressed.
@@ -346,7 +353,7 @@ pub fn broadcast_with<T: Share, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Announced<P>>, Listener<T, P>) {
-    let ring = SharedRing::over(HeapSlots::new(capacity.max(1)));
+    let ring = SharedRing::over(HeapSlots::new(capacity));
     let sender = CountedSender::of(over(Announced::within(policy), ring));
     let listener = sender.subscribe();
     (sender, listener)
