@@ -31,7 +31,7 @@ use core::task::Waker;
 use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Counted, Parked, ParkedAlone, State as TokenState, Token, TokenList};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
@@ -39,11 +39,11 @@ pub struct Bystanders {
     /// They want the meeting point.
     pub(super) senders: Parked,
     /// They only look.
-    pub(super) receivers: Parked,
+    pub(super) receivers: ParkedAlone,
 }
 
 impl Bystanders {
-    pub(super) const NONE: Self = Self { senders: Parked::new(), receivers: Parked::new() };
+    pub(super) const NONE: Self = Self { senders: Parked::new(), receivers: ParkedAlone::new() };
 
     pub(super) fn are_gone(&self) -> bool {
         self.senders.is_empty() && self.receivers.is_empty()
@@ -392,7 +392,7 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look(list: &mut Parked, side: Side<'_>) -> Look {
+fn look<C: Counted>(list: &mut Parked<C>, side: Side<'_>) -> Look {
     let Some(token) = partner(list, side) else { return Look::NotYet };
     // SAFETY: found in this list just now, hence alive while the lock is held.
     unsafe {
@@ -409,7 +409,7 @@ fn look(list: &mut Parked, side: Side<'_>) -> Look {
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose(list: &mut Parked, token: *const Token) {
+unsafe fn lose<C: Counted>(list: &mut Parked<C>, token: *const Token) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

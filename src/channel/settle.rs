@@ -6,7 +6,7 @@ use core::task::Waker;
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
-use crate::sync::wait::{Parked, State as TokenState, TokenList};
+use crate::sync::wait::{Counted, Parked, State as TokenState, TokenList};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether there is a value for the first receiver that waits.
@@ -157,7 +157,11 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first(list: &mut Parked, outcome: TokenState, ended: &mut u32) -> Option<Waker> {
+fn end_first<C: Counted>(
+    list: &mut Parked<C>,
+    outcome: TokenState,
+    ended: &mut u32,
+) -> Option<Waker> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };

@@ -7,7 +7,7 @@ use super::Channel;
 use super::aside::Passed;
 use super::meeting::Bystanders;
 use super::state::State;
-use super::store::{Store, Strategy};
+use super::store::{Store, Strategy, sealed::Sealed};
 use super::weigh::{Sums, Times, Weighing};
 use crate::limit::Stopped;
 use crate::sync::RawMutex;
@@ -226,7 +226,7 @@ impl ChannelSnapshot {
 
 /// The counters that are kept.
 #[derive(Clone, Copy)]
-pub(super) struct Counters<W: Weighing> {
+pub(super) struct Counters<W: Weighing, H: Highest> {
     pub(super) sent: u32,
     pub(super) received: u32,
     pub(super) dropped: u32,
@@ -238,8 +238,46 @@ pub(super) struct Counters<W: Weighing> {
     pub(super) recv_waits: u32,
     pub(super) stopped: [Stops; 2],
     pub(super) abandoned: u32,
-    pub(super) high_water: u32,
+    pub(super) high_water: H,
     pub(super) sums: W::Sums,
+}
+
+/// What is kept of the most values there ever were.
+#[doc(hidden)]
+pub trait Highest: Copy + Sealed {
+    const NONE: Self;
+    fn get(self) -> u32;
+    /// So many values are there now.
+    fn note(&mut self, depth: usize);
+}
+
+impl Sealed for u32 {}
+
+impl Highest for u32 {
+    const NONE: Self = 0;
+    #[inline(always)]
+    fn get(self) -> u32 {
+        self
+    }
+    #[inline(always)]
+    fn note(&mut self, depth: usize) {
+        let depth = Self::try_from(depth).unwrap_or(Self::MAX);
+        if depth > *self {
+            *self = depth;
+        }
+    }
+}
+
+/// Nothing: the store [knows](Store::highest) itself.
+#[cfg(feature = "std")]
+impl Highest for () {
+    const NONE: Self = ();
+    #[inline(always)]
+    fn get(self) -> u32 {
+        0
+    }
+    #[inline(always)]
+    fn note(&mut self, _depth: usize) {}
 }
 
 /// Operations of one side that were stopped from outside.
@@ -265,7 +303,7 @@ pub(super) enum Sided {
     Recv,
 }
 
-impl<W: Weighing> Counters<W> {
+impl<W: Weighing, H: Highest> Counters<W, H> {
     pub(super) const ZERO: Self = Self {
         sent: 0,
         received: 0,
@@ -278,17 +316,14 @@ impl<W: Weighing> Counters<W> {
         recv_waits: 0,
         stopped: [Stops { timeouts: 0, cancelled: 0 }; 2],
         abandoned: 0,
-        high_water: 0,
+        high_water: H::NONE,
         sums: W::NOTHING,
     };
 
     /// So many values are there now.
     #[inline(always)]
     pub(super) fn note_depth(&mut self, depth: usize) {
-        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
-        if depth > self.high_water {
-            self.high_water = depth;
-        }
+        self.high_water.note(depth);
     }
 
     /// An operation leaves, whose token this is.
@@ -336,7 +371,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             capacity: if S::MEETS { Some(0) } else { self.store.capacity() },
             depth: self.store.len(),
             // Lossless: addresses have 32 bits at least.
-            high_water: counters.high_water as usize,
+            high_water: self.store.highest().unwrap_or(counters.high_water.get()) as usize,
             closed: self.closed,
             sent: counters.sent,
             received: counters.received,

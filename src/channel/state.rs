@@ -46,12 +46,12 @@ use core::task::Waker;
 use super::aside::{Lent, Returned};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, Kind, count};
+use super::snapshot::{Counters, Highest, Kind, count};
 use super::store::{Store, Strategy};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looks;
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, ParkedAlone, State as TokenState, Token, TokenList};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -85,7 +85,7 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: Parked,
+    pub(super) receivers: ParkedAlone,
     /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
     /// So the common cases look at one byte.
     pub(super) crowded: bool,
@@ -100,7 +100,7 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
-    pub(super) counters: Counters<S::Weighs>,
+    pub(super) counters: Counters<S::Weighs, S::Highest>,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
     pub(super) weighs: S::Weighs,
     /// The walks through it.
@@ -167,7 +167,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Self {
             store,
             senders: Parked::new(),
-            receivers: Parked::new(),
+            receivers: ParkedAlone::new(),
             crowded: false,
             closers: TokenList::new(),
             promised_slots: 0,
@@ -217,7 +217,11 @@ impl<T, S: Strategy<T>> State<T, S> {
             return None;
         }
         let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
-        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs(), ..lent })
+        Some(Lent {
+            high_water: self.counters.high_water.get() as usize,
+            weighs: self.weighs(),
+            ..lent
+        })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -445,7 +449,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Parked {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut ParkedAlone {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
@@ -534,8 +538,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// A value goes from a sender to a receiver, and is in the store at no time.
     #[inline]
     pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
-        if !S::MEETS && self.counters.high_water == 0 {
-            self.counters.high_water = 1;
+        if !S::MEETS {
+            self.counters.note_depth(1);
         }
         count(&mut self.counters.sent);
         count(&mut self.counters.received);

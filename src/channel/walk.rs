@@ -113,8 +113,8 @@ impl<M: RawMutex + 'static, T: 'static, S: Strategy<T>> Channel<M, T, S> {
     /// picture of one moment. Whatever was in the channel (or was the value of a send that waited) from the beginning
     /// of the walk to its end is seen, unless [`is_whole`](Walk::is_whole) says otherwise. What comes or goes meanwhile
     /// may be seen or not, and something may be seen twice. One walk of a channel at a time: a second one ends the
-    /// first, which says that it is not whole. On a host there are no more than 16 at a time, of all channels together: another
-    /// one sees nothing, and says so, too.
+    /// first, which says that it is not whole. On a host there are no more than 16 at a time, of all channels together, each
+    /// until it is dropped: another one sees nothing, and says so, too.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Bytes};

@@ -69,7 +69,7 @@ pub(crate) struct Token {
     arm: Cell<u16>,
     /// What its owner notes down, see [`BARE`] and [`KNOWN`].
     notes: Cell<u8>,
-    /// When it was queued, where two lists are served as one.
+    /// When it was queued, where two lists are served as one; in others, of the first on a host: see [`InFirst`].
     arrival: Cell<MaybeUninit<u32>>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
@@ -457,39 +457,119 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
 /// must not take longer the more there are.
-pub(crate) struct Parked {
+pub(crate) struct Parked<C: Counted = u32> {
     list: TokenList,
-    count: u32,
+    count: C,
     looked_at: LookedAt,
 }
 
-impl Parked {
+/// The list of those who are told no [arrival](Token::set_arrival). On a host it is shorter, as their number stands in the
+/// first one's; elsewhere there is one sort of lists, as a second one would be more code.
+pub(crate) type ParkedAlone = Parked<CountedAlone>;
+#[cfg(feature = "std")]
+type CountedAlone = InFirst;
+#[cfg(not(feature = "std"))]
+type CountedAlone = u32;
+
+/// Where the number of a list's tokens stands.
+pub(crate) trait Counted {
+    const NONE: Self;
+    /// What has to be known of a list before it changes.
+    type Before;
+    fn count(&self, list: &TokenList) -> u32;
+    fn before(&self, list: &TokenList) -> Self::Before;
+    /// One has come.
+    fn raise(&mut self, before: Self::Before, list: &TokenList);
+    /// One has gone.
+    fn lower(&mut self, before: Self::Before, list: &TokenList);
+}
+
+/// Beside the list.
+impl Counted for u32 {
+    const NONE: Self = 0;
+    type Before = ();
+    #[inline(always)]
+    fn count(&self, _list: &TokenList) -> u32 {
+        *self
+    }
+    #[inline(always)]
+    fn before(&self, _list: &TokenList) {}
+    #[inline(always)]
+    fn raise(&mut self, (): (), _list: &TokenList) {
+        *self += 1;
+    }
+    #[inline(always)]
+    fn lower(&mut self, (): (), _list: &TokenList) {
+        *self -= 1;
+    }
+}
+
+/// In the first token.
+#[cfg(feature = "std")]
+pub(crate) struct InFirst;
+
+#[cfg(feature = "std")]
+impl InFirst {
+    #[inline]
+    fn set(count: u32, list: &TokenList) {
+        if let Some(first) = list.front() {
+            first.arrival.set(MaybeUninit::new(count));
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Counted for InFirst {
+    const NONE: Self = Self;
+    type Before = u32;
+    #[inline]
+    fn count(&self, list: &TokenList) -> u32 {
+        // SAFETY: `set` has been called since it became the first: whenever the list changes.
+        list.front().map_or(0, |first| unsafe { first.arrival.get().assume_init() })
+    }
+    #[inline]
+    fn before(&self, list: &TokenList) -> u32 {
+        self.count(list)
+    }
+    #[inline]
+    fn raise(&mut self, before: u32, list: &TokenList) {
+        Self::set(before + 1, list);
+    }
+    #[inline]
+    fn lower(&mut self, before: u32, list: &TokenList) {
+        Self::set(before - 1, list);
+    }
+}
+
+impl<C: Counted> Parked<C> {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0, looked_at: LookedAt::NONE }
+        Self { list: TokenList::new(), count: C::NONE, looked_at: LookedAt::NONE }
     }
 
     /// How many tokens there are.
+    #[inline]
     pub(crate) fn count(&self) -> u32 {
-        self.count
+        self.count.count(&self.list)
     }
 
     /// See [`TokenList::push_back`].
     ///
     /// # Safety
     /// As there.
-    #[inline]
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
-        self.count += 1;
+        self.count.raise(before, &self.list);
     }
 
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
+        let before = self.count.before(&self.list);
         let first = self.list.pop_front()?;
         self.looked_at.pass_first(first, &self.list);
-        self.count -= 1;
+        self.count.lower(before, &self.list);
         Some(first)
     }
 
@@ -507,11 +587,14 @@ impl Parked {
     /// As there.
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looked_at.pass(token, &self.list);
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { self.list.remove(token) };
-        self.count -= 1;
+        self.count.lower(before, &self.list);
     }
+}
 
+impl Parked {
     /// The next one for who looks at one after the other and is the latest who has [begun](super::looking::Looks::begin) that,
     /// in the order of arrival; it stands in the list. Between two calls others may come and go.
     pub(crate) fn look(&mut self, look: &Look) -> Option<*const Token> {
@@ -526,7 +609,7 @@ impl Parked {
 }
 
 /// Everything that changes nothing.
-impl core::ops::Deref for Parked {
+impl<C: Counted> core::ops::Deref for Parked<C> {
     type Target = TokenList;
     #[inline]
     fn deref(&self) -> &TokenList {

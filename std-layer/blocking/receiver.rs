@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::handoff::Handoff;
 use super::timer::{Timer, sleep_until};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::channel::Meeting;
 use crate::error;
-use crate::std_layer::channel::{self, Bounded, Meeting};
+use crate::std_layer::channel::{self, Bounded};
 
 /// The receiving side of a channel, for threads. Clone it for more: each value is received by one of them. When the
 /// last one has gone senders are *disconnected*, and what is in the channel is dropped.

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::handoff::Handoff;
 use super::{SendError, SendTimeoutError, TrySendError};
+use crate::channel::Meeting;
 use crate::error;
-use crate::std_layer::channel::{self, Bounded, Meeting};
+use crate::std_layer::channel::{self, Bounded};
 
 /// The sending side of a channel, for threads. Clone it for more; when the last one has gone receivers are
 /// *disconnected*: they get what is still there, then errors.

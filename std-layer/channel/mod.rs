@@ -19,7 +19,7 @@
 //! **Memory.** A constructor allocates once, or twice for a ring; after that nothing is allocated or freed until the
 //! channel is freed, with the exception below. An unbounded channel takes its memory from the arena.
 //!
-//! An idle channel of `u64`s takes 216 bytes besides its slots, a rendezvous 248. One that is in use, after 16 values, has
+//! An idle channel of `u64`s takes 160 bytes besides its slots, a rendezvous 160. One that is in use, after 16 values, has
 //! *lanes* as well, 384 bytes, by which senders and receivers do not meet at its lock. The lanes of 64 channels, 24 KiB, are the
 //! program's own and go from one that is freed to the next. Each bounded or unbounded channel that comes into use while 64 others are
 //! in use allocates its lanes then, once; if there is no memory, it goes on without.
@@ -55,7 +55,7 @@ use crate::channel::priority::{Heap, MOST_IN_HEAP};
 use crate::channel::weigh::NeverWeighs;
 use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
-    Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
+    Meeting, Overflow, Priority, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
 };
 #[cfg(feature = "spill-std")]
 use crate::sync::RawMutex;
@@ -90,9 +90,6 @@ pub type Bounded<P = Wait> = Buffered<0, P, OnHeap<NeverWeighs>>;
 
 /// The kind of channels of [`messages`]: the same, with memory to count bytes in.
 pub type Messages = Buffered<0, Wait, OnHeap>;
-
-/// The kind of [`rendezvous`] channels: [`Rendezvous`] that count no bytes.
-pub type Meeting = Rendezvous<NeverWeighs>;
 
 /// The kind of [`priority`] channels: [`Priority`] with its heap on the heap.
 pub type Urgent<const AGEING: u32 = 16> = Priority<0, AGEING, OnHeap>;
@@ -246,7 +243,8 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>,
     endpoints(Arc::new(InArena::new(arena)))
 }
 
-/// A channel without room: a send succeeds when it meets a receive.
+/// A channel without room: a send succeeds when it meets a receive. It counts no bytes; for messages there is
+/// [`Rendezvous`](crate::channel::Rendezvous), in an [`Arc`] as well as anywhere else.
 ///
 /// ```
 /// use cloakroom::std_layer::channel::rendezvous;

@@ -30,13 +30,13 @@ impl<W: Weighing> Room for OnHeap<W> {
 
 /// Slots in one allocation, which never grows.
 ///
-/// A number of 32 bits and a pointer, without a gap: there is one of these in each of many channels that are idle. (In this
+/// A pointer and a number of 32 bits, without a gap: there is one of these in each of many channels that are idle. (In this
 /// order the pointer lies in one cache line, in a channel's state as it is.)
 #[doc(hidden)]
 #[repr(C, packed(4))]
 pub struct HeapSlots<T> {
-    count: u32,
     first: NonNull<T>,
+    count: u32,
 }
 
 impl<T: Blank> HeapSlots<T> {
