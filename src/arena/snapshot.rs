@@ -148,7 +148,7 @@ pub struct TicketDump {
     /// It is a later run of a scattered payload: the ticket is the first run's.
     pub part: bool,
     /// Ticks since it was allocated; `None` without the `stamps` feature. See
-    /// [`set_now`](ArenaRef::set_now).
+    /// `ArenaRef::set_now`.
     pub age: Option<u32>,
     /// Its correlation id; `None` if it was given none, and without the `correlation` feature.
     pub correlation: Option<core::num::NonZeroU32>,

@@ -8,7 +8,7 @@
 /// its sender has waited for room before is not part of that) until a receiver has it. At a rendezvous
 /// that is next to nothing. What is dropped is not counted.
 ///
-/// Ticks pass only when the arena is told so ([`set_now`](crate::ArenaRef::set_now)), and no time is finer than that.
+/// Ticks pass only when the arena is told so (`ArenaRef::set_now`), and no time is finer than that.
 ///
 /// ```
 /// # #[cfg(feature = "histograms")]

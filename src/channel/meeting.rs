@@ -31,7 +31,8 @@ use core::task::Waker;
 use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
-use crate::sync::wait::{Counted, Parked, ParkedAlone, State as TokenState, Token, TokenList};
+use crate::sync::looking::Looking;
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
@@ -39,11 +40,11 @@ pub struct Bystanders {
     /// They want the meeting point.
     pub(super) senders: Parked,
     /// They only look.
-    pub(super) receivers: ParkedAlone,
+    pub(super) receivers: Unlooked,
 }
 
 impl Bystanders {
-    pub(super) const NONE: Self = Self { senders: Parked::new(), receivers: ParkedAlone::new() };
+    pub(super) const NONE: Self = Self { senders: Parked::new(), receivers: Unlooked::new() };
 
     pub(super) fn are_gone(&self) -> bool {
         self.senders.is_empty() && self.receivers.is_empty()
@@ -392,7 +393,7 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look<C: Counted>(list: &mut Parked<C>, side: Side<'_>) -> Look {
+fn look<L: Looking, C: Counted>(list: &mut Parked<L, C>, side: Side<'_>) -> Look {
     let Some(token) = partner(list, side) else { return Look::NotYet };
     // SAFETY: found in this list just now, hence alive while the lock is held.
     unsafe {
@@ -409,7 +410,7 @@ fn look<C: Counted>(list: &mut Parked<C>, side: Side<'_>) -> Look {
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose<C: Counted>(list: &mut Parked<C>, token: *const Token) {
+unsafe fn lose<L: Looking, C: Counted>(list: &mut Parked<L, C>, token: *const Token) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

@@ -395,13 +395,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     return Ok(self.strategy.receipt(replaced));
                 }
                 Offer::Again(wakers) => {
-                    wakers.into_iter().for_each(wake);
+                    self.help_on(wakers);
                     continue;
                 }
                 Offer::Lost => continue,
                 // Somebody who was interrupted halfway does not make it full.
                 Offer::Full if !settled && !helps => {
                     helps = true;
+                    self.help_on([None, None]);
                     continue;
                 }
                 Offer::Full if S::GROWS && self.grow_for_newcomer() => continue,
@@ -517,13 +518,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                     Ok(value)
                 }
                 Take::Again(wakers) => {
-                    wakers.into_iter().for_each(wake);
+                    self.help_on(wakers);
                     continue;
                 }
                 Take::Lost => continue,
                 // Somebody who was interrupted halfway does not make it empty.
                 Take::Empty if !settled && !helps => {
                     helps = true;
+                    self.help_on([None, None]);
                     continue;
                 }
                 Take::Empty => return Err(TryRecvError::Empty),
@@ -635,10 +637,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
+    /// Goes on with [helping](State::help) others before it is asked again.
+    #[inline]
+    fn help_on(&self, wakers: Wakers) {
+        wakers.into_iter().for_each(wake);
+        if State::<T, S>::IN_STEPS {
+            self.settle();
+        }
+    }
+
     /// Deals with waiters until none can be helped.
     fn settle(&self) {
-        while let Settled::Step(wakers) = self.locked(State::settle) {
-            wakers.into_iter().for_each(wake);
+        while let Settled::Step(told) = self.locked(State::settle) {
+            self.tell(told, true);
         }
     }
 }

@@ -61,7 +61,9 @@ impl<T, S: Strategy<T>> State<T, S> {
             (replaced, if waits { self.pass_on() } else { None })
         };
         // Nobody waits to send: that has been looked at.
-        self.crowded = !self.receivers.is_empty();
+        if self.receivers.is_empty() {
+            self.crowded = false;
+        }
         done
     }
 
@@ -112,7 +114,9 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         let pulled = self.collect(reader);
         // Nor does anybody wait to receive: that has been looked at.
-        self.crowded = !self.senders.is_empty();
+        if self.senders.is_empty() {
+            self.crowded = false;
+        }
         pulled
     }
 

@@ -211,7 +211,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let mut told = [None, None];
         let (step, settled) = self.channel.locked(|state| {
             let step = self.step_locked(state, current, waker, &mut told);
-            let settled = !matches!(step, Step::Received(..) | Step::Parked) || state.is_settled();
+            let settled = match step {
+                Step::Received(..) => state.is_settled(),
+                Step::Parked => state.is_settled_with_me(),
+                _ => true,
+            };
             (step, settled)
         });
         self.channel.tell(told, settled);
@@ -255,7 +259,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             Take::Closed => Step::Closed,
             Take::Lost => Step::Idle,
             Take::Again(wakers) => {
-                *told = wakers;
+                if S::MEETS {
+                    *told = wakers;
+                } else {
+                    // The compiler cannot know that there are none.
+                    debug_assert!(matches!(wakers, [None, None]));
+                    core::mem::forget(wakers);
+                }
                 Step::Again
             }
             Take::Empty => self.park(false, state, current, waker),
@@ -299,8 +309,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             let collects = if known {
                 state.collects_promised()
             } else {
-                // An arm must be claimed first.
-                !token.is_arm() && state.receivers.is_empty() && state.collects_at_once()
+                // An arm must be claimed first. What is broadcast takes long enough without the question who else may be
+                // helped.
+                let is_long = State::<T, S>::IN_STEPS && S::SHARES;
+                !is_long
+                    && !token.is_arm()
+                    && state.receivers.is_empty()
+                    && state.collects_at_once()
             };
             if !collects {
                 return Quick::No { waits: false };
@@ -508,7 +523,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
                     TokenState::Lost | TokenState::Taken => Step::Idle,
                     _ => self.park(true, state, cx.waker(), &mut waker),
                 };
-                let settled = !matches!(step, Step::Parked) || state.is_settled();
+                let settled = !matches!(step, Step::Parked) || state.is_settled_with_me();
                 (step, settled)
             });
             match step {

@@ -123,10 +123,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             match hold {
                 Hold::Held => return Ok(Permit { channel: self }),
                 Hold::Closed => return Err(TryReserveError::Closed),
-                Hold::Again(wakers) => wakers.into_iter().for_each(wake),
+                Hold::Again(wakers) => self.help_on(wakers),
                 Hold::Lost => {}
                 // Somebody who was interrupted halfway does not make it full.
-                Hold::Full if !settled && !helps => helps = true,
+                Hold::Full if !settled && !helps => {
+                    helps = true;
+                    self.help_on([None, None]);
+                }
                 Hold::Full if S::GROWS && self.grow_for_newcomer() => {}
                 Hold::Full => {
                     self.locked(|state| count(&mut state.counters.full));
@@ -233,7 +236,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
         }
         // SAFETY: bare, pinned, in no list, and `leave` takes it out before it goes.
         unsafe { state.queue_sender(token) };
-        Step::Parked(old, state.is_settled())
+        Step::Parked(old, state.is_settled_with_me())
     }
 
     /// One step under the lock. If it only `looks`, a slot is not held, and a decision stays.

@@ -330,7 +330,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             let settled = match step {
                 // At a rendezvous the meeting point is taken now, so nobody else can be helped.
                 Step::Sent(_) => S::MEETS || state.is_settled(),
-                Step::Parked => state.is_settled(),
+                Step::Parked => state.is_settled_with_me(),
                 _ => true,
             };
             (step, settled)
@@ -522,7 +522,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
                     TokenState::Lost => Step::Idle,
                     _ => this.park(true, state, cx.waker(), &mut waker),
                 };
-                let settled = !matches!(step, Step::Parked) || state.is_settled();
+                let settled = !matches!(step, Step::Parked) || state.is_settled_with_me();
                 (step, settled)
             });
             match step {

@@ -6,9 +6,15 @@ use core::task::Waker;
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
-use crate::sync::wait::{Counted, Parked, State as TokenState, TokenList};
+use crate::sync::looking::Looking;
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList};
 
 impl<T, S: Strategy<T>> State<T, S> {
+    /// Whether, beside the [common cases](super::quick), each waiter is dealt with in a critical section of its own, also the
+    /// first. On a microcontroller that keeps all of them short; with threads, what a lock costs is more than what is done
+    /// under it. (At a meeting there is something for both.)
+    pub(super) const IN_STEPS: bool = !cfg!(feature = "std") && !S::MEETS;
+
     /// Whether there is a value for the first receiver that waits.
     #[inline]
     fn has_value_for_first(&self) -> bool {
@@ -48,9 +54,20 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// enough for every operation.
     #[inline]
     pub(super) fn is_settled(&mut self) -> bool {
+        if Self::IN_STEPS {
+            // Whoever waits is looked at in a section of its own.
+            return !self.crowded;
+        }
         let bystanders = self.store.bystanders().is_some_and(|bystanders| !bystanders.are_gone());
         let is_quiet = if S::MEETS { self.is_quiet() } else { !self.crowded };
         (is_quiet && !bystanders) || self.is_settled_with_waiters(bystanders)
+    }
+
+    /// The same, for somebody who has just begun to wait. In steps there is nothing to be done: it waits as there was nothing for
+    /// it, and somebody who was interrupted halfway goes on itself.
+    #[inline]
+    pub(super) fn is_settled_with_me(&mut self) -> bool {
+        (Self::IN_STEPS && !S::GROWS) || self.is_settled()
     }
 
     /// The same, for somebody who has just left, and may have been the last.
@@ -81,11 +98,14 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// What somebody who would be refused does first, in the critical section that then may refuse it: if a
-    /// waiter can be dealt with, that is done. So a refusal is never due to waiters who were being dealt
-    /// with by others, and have gone since.
+    /// waiter can be dealt with, that is done, or is to be [done](Self::settle) next. So a refusal is never due to waiters
+    /// who were being dealt with by others, and have gone since.
     pub(super) fn help(&mut self, helps: bool) -> Option<Wakers> {
         if !helps {
             return None;
+        }
+        if Self::IN_STEPS {
+            return self.has_step().then_some([None, None]);
         }
         match self.settle() {
             Settled::Done => None,
@@ -93,22 +113,50 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
     }
 
+    /// Whether [`settle`](Self::settle) finds something to do.
+    #[inline]
+    fn has_step(&self) -> bool {
+        let (sends, receives) = (!self.senders.is_empty(), !self.receivers.is_empty());
+        let dismisses = || sends || receives && self.is_drained() || !self.closers.is_empty();
+        let first_is_unaware = |first: &Token| first.state() == TokenState::Queued;
+        receives && self.has_value_for_first()
+            || sends && self.has_room()
+            || self.closed && dismisses()
+            || S::GROWS && self.senders.front().is_some_and(first_is_unaware)
+    }
+
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
+    #[inline]
     pub(super) fn settle(&mut self) -> Settled {
-        if !self.receivers.is_empty() && self.has_value_for_first() {
-            return Settled::Step([self.promise_value(), None]);
-        }
-        if S::MEETS {
-            if let Some(wakers) = self.introduce().or_else(|| self.tell_onlooker()) {
-                return Settled::Step(wakers);
+        let (first, outcome, ended) = if !self.receivers.is_empty() && self.has_value_for_first() {
+            let granted = if S::SHARES { None } else { Some(&mut self.promised_values) };
+            (self.receivers.pop_front(), TokenState::Granted, granted)
+        } else if !S::MEETS && !self.senders.is_empty() && self.has_room() {
+            // Room is found in open channels only.
+            if self.admits_first() {
+                return Settled::Step([self.admit_first(), None]);
             }
-        } else if !self.closed && !self.senders.is_empty() && self.has_room() {
-            return Settled::Step([self.promise_slot(), None]);
-        }
-        if self.closed {
-            if let Some(waker) = self.dismiss_one() {
-                return Settled::Step([waker, None]);
+            (self.senders.pop_front(), TokenState::Granted, Some(&mut self.promised_slots))
+        } else {
+            if S::MEETS {
+                if let Some(wakers) = self.introduce().or_else(|| self.tell_onlooker()) {
+                    return Settled::Step(wakers);
+                }
             }
+            if self.closed {
+                match self.first_to_dismiss() {
+                    Some(first) => (Some(first), TokenState::Closed, None),
+                    None => match tell(&mut self.closers) {
+                        Some(waker) => return Settled::Step([waker, None]),
+                        None => (None, TokenState::Closed, None),
+                    },
+                }
+            } else {
+                (None, TokenState::Granted, None)
+            }
+        };
+        if let Some(first) = first {
+            return Settled::Step([end(first, outcome, ended), None]);
         }
         if S::GROWS {
             // The first sender is the one that asks for memory: tell it that it is the first.
@@ -119,26 +167,23 @@ impl<T, S: Strategy<T>> State<T, S> {
                 }
             }
         }
+        if Self::IN_STEPS {
+            self.crowded = !self.is_quiet();
+        }
         Settled::Done
     }
 
-    /// Tells one waiter that the channel is closed.
-    fn dismiss_one(&mut self) -> Option<Option<Waker>> {
+    /// Takes out the operation that is to be told next that the channel is closed.
+    #[inline]
+    fn first_to_dismiss(&mut self) -> Option<*const Token> {
         let drained = self.is_drained();
-        let senders = self.first_senders();
-        if !senders.is_empty() {
-            return Some(end_first(senders, TokenState::Closed, &mut 0));
+        if let Some(first) = self.first_senders().pop_front() {
+            return Some(first);
         }
-        let mut list = &mut self.receivers;
-        if list.is_empty() && drained {
-            if let Some(bystanders) = self.store.bystanders() {
-                list = &mut bystanders.receivers;
-            }
+        if !drained {
+            return None;
         }
-        if list.is_empty() || !drained {
-            return tell(&mut self.closers);
-        }
-        Some(end_first(list, TokenState::Closed, &mut 0))
+        self.receivers.pop_front().or_else(|| self.store.bystanders()?.receivers.pop_front())
     }
 }
 
@@ -157,16 +202,23 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first<C: Counted>(
-    list: &mut Parked<C>,
+fn end_first<L: Looking, C: Counted>(
+    list: &mut Parked<L, C>,
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {
-    let token = list.pop_front()?;
+    end(list.pop_front()?, outcome, Some(ended))
+}
+
+/// Ends the wait of `token`, which has just been taken out of its list, with `outcome`, which is counted, or as lost.
+#[inline]
+fn end(token: *const Token, outcome: TokenState, ended: Option<&mut u32>) -> Option<Waker> {
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };
     if claim_own(token.side()) {
-        *ended += 1;
+        if let Some(ended) = ended {
+            *ended += 1;
+        }
         token.settle(outcome)
     } else {
         token.set_state(TokenState::Lost);

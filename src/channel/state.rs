@@ -51,7 +51,7 @@ use super::store::{Store, Strategy};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looks;
-use crate::sync::wait::{Parked, ParkedAlone, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -85,18 +85,18 @@ pub(super) type RecvTokenOf<T, S> =
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
     pub(super) senders: Parked,
-    pub(super) receivers: ParkedAlone,
-    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
-    /// So the common cases look at one byte.
-    pub(super) crowded: bool,
-    /// Those who wait for the channel to be closed.
-    pub(super) closers: TokenList,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
     /// rendezvous has none of its own, and does not note that here.) No more than can be counted: see
     /// [`has_room`](Self::has_room).
     pub(super) promised_slots: u32,
     /// Each is promised to an operation that is in memory.
     pub(super) promised_values: u32,
+    pub(super) receivers: Unlooked,
+    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
+    /// So the common cases look at one byte.
+    pub(super) crowded: bool,
+    /// Those who wait for the channel to be closed.
+    pub(super) closers: TokenList,
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
@@ -167,7 +167,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Self {
             store,
             senders: Parked::new(),
-            receivers: ParkedAlone::new(),
+            receivers: Unlooked::new(),
             crowded: false,
             closers: TokenList::new(),
             promised_slots: 0,
@@ -272,7 +272,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         Offer::Sent(replaced, waker)
     }
 
-    /// Puts a value in, and promises it to the receiver that has waited longest.
+    /// Puts a value in, and promises it to the receiver that has waited longest, unless that is a [step](Self::IN_STEPS) of
+    /// its own.
     #[inline]
     fn put_for_first(
         &mut self,
@@ -280,7 +281,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         rank: S::Rank,
     ) -> (Option<T>, Option<Waker>) {
         let replaced = value.take().and_then(|value| self.put(value, rank));
-        (replaced, self.promise_value())
+        (replaced, if Self::IN_STEPS { None } else { self.promise_value() })
     }
 
     /// A newcomer's request for a slot.
@@ -449,7 +450,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut ParkedAlone {
+    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Unlooked {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
@@ -564,15 +565,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         popped
     }
 
-    /// What is next, and the slot that it leaves to the first sender.
+    /// What is next, and the slot that it leaves to the first sender, unless that is a [step](Self::IN_STEPS) of its own.
     #[inline(never)]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
-        match self.pop(reader) {
-            Some((value, unused)) => {
-                let waker = if self.senders.is_empty() { None } else { self.promise_slot() };
-                Take::Value(value, unused, waker)
-            }
-            None => Take::Empty,
-        }
+        let Some((value, unused)) = self.pop(reader) else { return Take::Empty };
+        let waits = !Self::IN_STEPS && !self.senders.is_empty();
+        let waker = if waits { self.promise_slot() } else { None };
+        Take::Value(value, unused, waker)
     }
 }

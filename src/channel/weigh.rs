@@ -17,7 +17,7 @@ use crate::arena::{Parcel, Weight};
 use crate::sync::{Locked, NoopRawMutex, RawMutex, const_fn};
 
 /// When a channel of messages was used, in ticks of its messages' arena
-/// ([`set_now`](crate::ArenaRef::set_now), with the `stamps` feature).
+/// (`ArenaRef::set_now`, with the `stamps` feature).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

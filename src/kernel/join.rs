@@ -70,11 +70,11 @@ impl<T, M: RawMutex + Sync + 'static> Future for JoinHandle<T, M> {
         if flags & flag::DONE == 0 {
             return Poll::Pending;
         }
-        let mut output: Option<T> = None;
+        let mut output = None;
         if flags & flag::CANCELLED == 0 {
             // SAFETY: done, so the stage belongs to the join handle; `T` is the task's output type by
             // construction.
-            unsafe { task.take((&raw mut output).cast()) };
+            output = unsafe { task.take::<T>() };
         }
         this.task = None;
         Poll::Ready(output.ok_or(JoinError))

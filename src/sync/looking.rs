@@ -11,10 +11,31 @@ pub(crate) use in_list::{Look, LookedAt, Looks};
 #[cfg(feature = "std")]
 pub(crate) use in_places::{Look, LookedAt, Looks};
 
+use super::wait::{Token, TokenList};
+
+/// What a list knows of those who look.
+pub(crate) trait Looking {
+    const NONE: Self;
+    /// `token`, the first, has been taken out of the list.
+    fn pass_first(&mut self, token: *const Token, list: &TokenList);
+    /// `token` is about to be taken out of the list.
+    fn pass(&mut self, token: *const Token, list: &TokenList);
+}
+
+/// Nobody looks.
+impl Looking for () {
+    const NONE: Self = ();
+    #[inline(always)]
+    fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
+    #[inline(always)]
+    fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
+}
+
 #[cfg(not(feature = "std"))]
 mod in_list {
     use core::ptr;
 
+    use super::Looking;
     use crate::sync::wait::{Parked, Token, TokenList};
 
     /// Who is to be looked at next: it stands in the list, or is null.
@@ -23,26 +44,26 @@ mod in_list {
     // SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
     unsafe impl Send for LookedAt {}
 
-    impl LookedAt {
-        pub(crate) const NONE: Self = Self(ptr::null());
+    impl Looking for LookedAt {
+        const NONE: Self = Self(ptr::null());
 
-        /// `token`, the first, has been taken out of the list.
         #[inline]
-        pub(crate) fn pass_first(&mut self, token: *const Token, list: &TokenList) {
+        fn pass_first(&mut self, token: *const Token, list: &TokenList) {
             if self.0 == token {
                 // On behind it.
                 self.0 = list.first().unwrap_or(ptr::null());
             }
         }
 
-        /// `token` is about to be taken out of the list.
         #[inline]
-        pub(crate) fn pass(&mut self, token: *const Token, list: &TokenList) {
+        fn pass(&mut self, token: *const Token, list: &TokenList) {
             if self.0 == token {
                 self.look_past(token, list);
             }
         }
+    }
 
+    impl LookedAt {
         /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
         #[cold]
         #[inline(never)]
@@ -90,6 +111,7 @@ mod in_places {
     // Not a model checker's: whoever looks, and whoever takes a token out, has the lock of the list's owner.
     use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+    use super::Looking;
     use crate::sync::wait::{Parked, Token, TokenList};
 
     /// How many may look at a time.
@@ -122,25 +144,25 @@ mod in_places {
     /// What a list knows: nothing.
     pub(crate) struct LookedAt;
 
-    impl LookedAt {
-        pub(crate) const NONE: Self = Self;
+    impl Looking for LookedAt {
+        const NONE: Self = Self;
 
-        /// `token`, the first, has been taken out of the list.
         #[inline]
-        pub(crate) fn pass_first(&mut self, token: *const Token, list: &TokenList) {
+        fn pass_first(&mut self, token: *const Token, list: &TokenList) {
             if somebody_looks() {
                 look_past(token, list.first());
             }
         }
 
-        /// `token` is about to be taken out of the list.
         #[inline]
-        pub(crate) fn pass(&mut self, token: *const Token, list: &TokenList) {
+        fn pass(&mut self, token: *const Token, list: &TokenList) {
             if somebody_looks() {
                 look_past(token, list.after(token));
             }
         }
+    }
 
+    impl LookedAt {
         /// The next one, in the order of arrival; it stands in the list. `look` is the latest.
         pub(crate) fn next(&mut self, look: &Look, list: &TokenList) -> Option<*const Token> {
             let place = look.place?;

@@ -28,7 +28,7 @@ use core::ptr;
 use core::task::Waker;
 
 use super::claim::{Claim, Side};
-use super::looking::{Look, LookedAt};
+use super::looking::{Look, LookedAt, Looking};
 
 /// What a token is doing; see the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -457,15 +457,15 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
 /// must not take longer the more there are.
-pub(crate) struct Parked<C: Counted = u32> {
+pub(crate) struct Parked<L: Looking = LookedAt, C: Counted = u32> {
     list: TokenList,
     count: C,
-    looked_at: LookedAt,
+    looked_at: L,
 }
 
-/// The list of those who are told no [arrival](Token::set_arrival). On a host it is shorter, as their number stands in the
-/// first one's; elsewhere there is one sort of lists, as a second one would be more code.
-pub(crate) type ParkedAlone = Parked<CountedAlone>;
+/// The list of those whom nobody looks at one after the other, and who are told no [arrival](Token::set_arrival). It is shorter, and so
+/// is taking its first. On a host the number of its tokens stands in the first one.
+pub(crate) type Unlooked = Parked<(), CountedAlone>;
 #[cfg(feature = "std")]
 type CountedAlone = InFirst;
 #[cfg(not(feature = "std"))]
@@ -541,9 +541,19 @@ impl Counted for InFirst {
     }
 }
 
-impl<C: Counted> Parked<C> {
+/// One for both sorts of lists.
+///
+/// # Safety
+/// As for [`TokenList::remove`].
+#[inline(never)]
+unsafe fn remove_from(list: &mut TokenList, token: *const Token) {
+    // SAFETY: passed on.
+    unsafe { list.remove(token) }
+}
+
+impl<L: Looking, C: Counted> Parked<L, C> {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: C::NONE, looked_at: LookedAt::NONE }
+        Self { list: TokenList::new(), count: C::NONE, looked_at: L::NONE }
     }
 
     /// How many tokens there are.
@@ -585,11 +595,12 @@ impl<C: Counted> Parked<C> {
     ///
     /// # Safety
     /// As there.
+    #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looked_at.pass(token, &self.list);
         let before = self.count.before(&self.list);
         // SAFETY: passed on.
-        unsafe { self.list.remove(token) };
+        unsafe { remove_from(&mut self.list, token) };
         self.count.lower(before, &self.list);
     }
 }
@@ -609,7 +620,7 @@ impl Parked {
 }
 
 /// Everything that changes nothing.
-impl<C: Counted> core::ops::Deref for Parked<C> {
+impl<L: Looking, C: Counted> core::ops::Deref for Parked<L, C> {
     type Target = TokenList;
     #[inline]
     fn deref(&self) -> &TokenList {

@@ -4,12 +4,13 @@ use core::future::Future;
 use core::hint::black_box;
 use core::mem::ManuallyDrop;
 use core::pin::{Pin, pin};
-use core::task::{Context, Waker};
+use core::task::{Context, Poll, Waker};
 
 use bench::Bench;
 use cloakroom::Arena;
 use cloakroom::channel::{
-    Broadcast, Buffered, Bytes, Channel, Priority, Rendezvous, Unlimited, fan_out,
+    Broadcast, Buffered, Bytes, Channel, Compete, Conflated, Priority, Rendezvous, Unlimited,
+    fan_out,
 };
 use cloakroom::kernel::{CancelToken, Kernel, TimerQueue};
 use cloakroom::limit::Operation;
@@ -65,6 +66,7 @@ pub fn print(bench: &mut Bench) {
     };
     kinds(&mut row);
     channels(&mut row);
+    waits(&mut row);
     memory(&mut row);
     kernel(&mut row);
     bench.print_masked("any operation", all);
@@ -132,6 +134,89 @@ fn channels(row: Row<'_>) {
         black_box(ARENA.snapshot());
         black_box(ARENA.handle().dump().count());
     });
+}
+
+/// Those who wait on each kind but a rendezvous: served, given up, arms of selects, told that it is closed.
+fn waits(row: Row<'_>) {
+    row("waits on buffered 1", &mut || wait_on::<Buffered<1>>(Channel::new()));
+    row("waits on conflated", &mut || wait_on::<Conflated>(Channel::new()));
+    row("waits on unlimited", &mut || {
+        wait_on::<Unlimited<'static, Lock, 2>>(Channel::over(&ARENA));
+    });
+    row("waits on priority 2", &mut || wait_on::<Priority<2>>(Channel::new()));
+    row("waits on broadcast 2", &mut || {
+        let channel: Channel<Lock, u32, Broadcast<2>> = Channel::new();
+        let (mut a, mut b) = (channel.subscribe(), channel.subscribe());
+        {
+            let (mut a, mut b) = (pin!(a.recv()), pin!(b.recv()));
+            let _ = (now(a.as_mut()), now(b.as_mut()));
+            let _ = (now(pin!(channel.send(1))), channel.try_send(2));
+            let _ = (now(a), now(b));
+        }
+        let _ = channel.try_send(3);
+        let mut sender = pin!(channel.send(4));
+        let _ = now(sender.as_mut());
+        let _ = (a.try_recv(), b.try_recv());
+        let _ = now(sender);
+        let (mut a, mut b) = (pin!(a.recv()), pin!(b.recv()));
+        let _ = (now(a.as_mut()), now(b.as_mut()));
+        channel.close();
+    });
+    row("64-byte message to a receive that waits", &mut || {
+        let mut receive = pin!(FRAMES.recv());
+        let _ = now(receive.as_mut());
+        if let Ok(frame) = ARENA.try_alloc(64) {
+            let _ = FRAMES.try_send(frame);
+        }
+        drop(black_box(now(receive)));
+    });
+}
+
+/// Polls once.
+fn now<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn wait_on<S: Compete<u32>>(channel: Channel<Lock, u32, S>) {
+    {
+        let (mut first, mut last) = (pin!(channel.recv()), pin!(channel.recv()));
+        let _ = now(first.as_mut());
+        let _ = now(pin!(channel.recv()));
+        let _ = now(last.as_mut());
+        let _ = (channel.try_send(0), now(pin!(channel.send(0))));
+        let _ = (now(first), now(last));
+    }
+    {
+        let mut either = pin!(select((channel.recv(), never::<()>())));
+        let mut last = pin!(channel.recv());
+        let _ = (now(either.as_mut()), now(last.as_mut()));
+        let _ = (channel.try_send(0), channel.try_send(0));
+        let _ = (now(either), now(last));
+    }
+    for _ in 0..channel.capacity().unwrap_or(0) {
+        let _ = channel.try_send(0);
+    }
+    {
+        let (mut first, mut last) = (pin!(channel.send(1)), pin!(channel.send(2)));
+        let (mut permit, mut unused) = (pin!(channel.reserve()), pin!(channel.reserve()));
+        let mut either = pin!(select((channel.send(3), never::<()>())));
+        let _ = now(first.as_mut());
+        let _ = (now(permit.as_mut()).is_ready(), now(unused.as_mut()).is_ready());
+        let _ = (now(either.as_mut()), now(last.as_mut()));
+        let _ = (channel.try_recv(), now(first));
+        let _ = channel.try_recv();
+        if let Poll::Ready(Ok(permit)) = now(permit) {
+            permit.send(4);
+        }
+        let _ = channel.try_recv();
+        drop(now(unused));
+        let _ = (now(either), channel.try_recv(), now(last));
+    }
+    while channel.try_recv().is_ok() {}
+    let mut receive = pin!(channel.recv());
+    let _ = now(receive.as_mut());
+    channel.close();
+    let _ = black_box(now(receive));
 }
 
 /// A rendezvous at which `N` wait for a permit, and `N` look for a sender: nobody to meet.
