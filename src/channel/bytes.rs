@@ -239,8 +239,8 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
 
     /// The same channel of parcels as one of messages: for one that is counted, or lies elsewhere.
     ///
-    /// A channel that is made for values, such as one of `std_layer::channel::bounded`, has no memory to count bytes in, and does
-    /// not compile here: there is `std_layer::channel::messages`.
+    /// A channel of a kind that is made for values alone (with `std`: `Meeting`) has no memory to count bytes in, and does not
+    /// compile here.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Bytes, Channel};
