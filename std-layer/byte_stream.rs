@@ -5,7 +5,7 @@ use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 
 use super::StdRawMutex;
 use super::block_on;
-use super::channel::{Bounded, Receiver, Sender, bounded};
+use super::channel::{self, MessageReceiver, MessageSender};
 use crate::arena::{ArenaRef, Chain, Parcel};
 use crate::channel::byte_stream::{Unread, write_pieces};
 use crate::channel::{ByteReader, ByteRecvError, ByteWriter, Bytes, BytesError, Compete, Strategy};
@@ -116,7 +116,7 @@ pub fn pipe(
     messages: usize,
     chunk: usize,
 ) -> (PipeWriter<'_>, PipeReader<'_>) {
-    let (sender, receiver) = bounded(messages);
+    let (sender, receiver) = channel::messages(messages);
     let writer = PipeWriter { sender, arena, chunk: chunk.max(1) };
     (writer, PipeReader { receiver, unread: Unread::NOTHING })
 }
@@ -124,7 +124,7 @@ pub fn pipe(
 /// The writing end of a [`pipe`].
 #[derive(Clone)]
 pub struct PipeWriter<'a> {
-    sender: Sender<Parcel<'a, StdRawMutex>, Bounded>,
+    sender: MessageSender<'a>,
     arena: ArenaRef<'a, StdRawMutex>,
     chunk: usize,
 }
@@ -132,7 +132,7 @@ pub struct PipeWriter<'a> {
 /// The reading end of a [`pipe`]. It holds the message that it is in the middle of, and as a [`BufRead`] lends its
 /// memory.
 pub struct PipeReader<'a> {
-    receiver: Receiver<Parcel<'a, StdRawMutex>, Bounded>,
+    receiver: MessageReceiver<'a>,
     unread: Unread<'a, StdRawMutex>,
 }
 

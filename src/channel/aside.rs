@@ -29,12 +29,14 @@
 use core::mem::MaybeUninit;
 
 use super::store::sealed::Sealed;
+use super::weigh::{MayWeigh, Weighing};
 
-/// Says whether a channel has lanes.
+/// Says whether a channel has lanes, and whether it may be one of messages.
 #[doc(hidden)]
 pub trait HasAside: Sealed {
     /// Its lanes, or none.
     type Aside<T>: Aside<T>;
+    type Weighs: Weighing;
 }
 
 /// No lanes.
@@ -46,6 +48,7 @@ impl Sealed for Alone {}
 
 impl HasAside for Alone {
     type Aside<T> = ();
+    type Weighs = MayWeigh;
 }
 
 /// Lanes beside a channel's lock, or none.

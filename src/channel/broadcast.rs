@@ -90,6 +90,8 @@ impl<T: Share, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Broadcas
     type Mark = u32;
     type Store = SharedRing<T, R, P>;
     type Aside = ();
+    type Weighs = R::Weighs;
+    type Highest = u32;
     const KIND: Kind = Kind::Broadcast;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     const SHARES: bool = true;

@@ -42,6 +42,8 @@ impl<T, const N: usize, P: Overflow<T>, R: Room> Strategy<T> for Buffered<N, P, 
     type Mark = ();
     type Store = Ring<T, R, P>;
     type Aside = R::Aside<T>;
+    type Weighs = R::Weighs;
+    type Highest = u32;
     const KIND: Kind = Kind::Buffered;
     const LOSES: bool = !matches!(P::VICTIM, Victim::None);
     never_grows!();

@@ -6,6 +6,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use super::store::{Compete, ConstStrategy, Strategy};
+use super::weigh::Weighing;
 use super::{Channel, ChannelSnapshot, HasChannel, RecvFuture, SendFuture};
 use crate::arena::{ArenaRef, Lease, LeaseMut, Parcel};
 use crate::error::{
@@ -238,6 +239,9 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
 
     /// The same channel of parcels as one of messages: for one that is counted, or lies elsewhere.
     ///
+    /// A channel of a kind that is made for values alone (with `std`: `Meeting`) has no memory to count bytes in, and does not
+    /// compile here.
+    ///
     /// ```
     /// use cloakroom::channel::{Buffered, Bytes, Channel};
     /// use cloakroom::{Arena, Parcel, sync::CriticalSectionRawMutex as Lock};
@@ -253,7 +257,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
         channel.locked(|state| {
             // From the first message on, or not at all: what goes out has been weighed when it went in.
             if state.counters.sent == 0 {
-                state.weighs = true;
+                state.weighs = S::Weighs::YES;
             }
         });
         // SAFETY: a transparent view of the same channel, for as long as it is borrowed.

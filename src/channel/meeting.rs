@@ -31,7 +31,8 @@ use core::task::Waker;
 use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
-use crate::sync::wait::{Looking, Parked, State as TokenState, Token, TokenList, Unlooked};
+use crate::sync::looking::Looking;
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
@@ -392,7 +393,7 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look<L: Looking>(list: &mut Parked<L>, side: Side<'_>) -> Look {
+fn look<L: Looking, C: Counted>(list: &mut Parked<L, C>, side: Side<'_>) -> Look {
     let Some(token) = partner(list, side) else { return Look::NotYet };
     // SAFETY: found in this list just now, hence alive while the lock is held.
     unsafe {
@@ -409,7 +410,7 @@ fn look<L: Looking>(list: &mut Parked<L>, side: Side<'_>) -> Look {
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose<L: Looking>(list: &mut Parked<L>, token: *const Token) {
+unsafe fn lose<L: Looking, C: Counted>(list: &mut Parked<L, C>, token: *const Token) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

@@ -76,6 +76,8 @@ pub use recv::RecvFuture;
 pub use reserve::{Permit, Reserve};
 pub use send::SendFuture;
 pub use share::Share;
+#[cfg(feature = "std")]
+pub use single::Meeting;
 pub use single::{Conflated, Rendezvous};
 pub use sink::SendSink;
 pub use snapshot::{ChannelSnapshot, ChannelState, Kind, PayloadMode, Shortage};

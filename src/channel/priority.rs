@@ -53,6 +53,8 @@ impl<T, const N: usize, const AGEING: u32, R: Room> Strategy<T> for Priority<N, 
     type Mark = ();
     type Store = Heap<T, R, AGEING>;
     type Aside = ();
+    type Weighs = R::Weighs;
+    type Highest = u32;
     const KIND: Kind = Kind::Priority;
     never_grows!();
 

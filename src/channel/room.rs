@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 use super::aside::Aside;
 use super::aside::HasAside;
 use super::store::sealed::Sealed;
+use super::weigh::MayWeigh;
 #[cfg(feature = "std")]
 use super::{Channel, Strategy, state::State};
 #[cfg(feature = "std")]
@@ -64,6 +65,7 @@ impl<const N: usize> Sealed for Inline<N> {}
 
 impl<const N: usize> HasAside for Inline<N> {
     type Aside<T> = ();
+    type Weighs = MayWeigh;
 }
 
 impl<const N: usize> Room for Inline<N> {

@@ -6,7 +6,8 @@ use core::task::Waker;
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::claim_own;
-use crate::sync::wait::{Looking, Parked, State as TokenState, Token, TokenList};
+use crate::sync::looking::Looking;
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether, beside the [common cases](super::quick), each waiter is dealt with in a critical section of its own, also the
@@ -201,8 +202,8 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first<L: Looking>(
-    list: &mut Parked<L>,
+fn end_first<L: Looking, C: Counted>(
+    list: &mut Parked<L, C>,
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {

@@ -5,13 +5,10 @@
 
 use super::Channel;
 use super::aside::Passed;
-#[cfg(feature = "histograms")]
-use super::histogram::Queueing;
 use super::meeting::Bystanders;
 use super::state::State;
-use super::store::{Store, Strategy};
-use super::weigh::Times;
-use crate::arena::Weight;
+use super::store::{Store, Strategy, sealed::Sealed};
+use super::weigh::{Sums, Times, Weighing};
 use crate::limit::Stopped;
 use crate::sync::RawMutex;
 use crate::sync::wait::{State as TokenState, Token};
@@ -229,7 +226,7 @@ impl ChannelSnapshot {
 
 /// The counters that are kept.
 #[derive(Clone, Copy)]
-pub(super) struct Counters {
+pub(super) struct Counters<W: Weighing, H: Highest> {
     pub(super) sent: u32,
     pub(super) received: u32,
     pub(super) dropped: u32,
@@ -241,14 +238,46 @@ pub(super) struct Counters {
     pub(super) recv_waits: u32,
     pub(super) stopped: [Stops; 2],
     pub(super) abandoned: u32,
-    pub(super) copied: u32,
-    pub(super) high_water: u32,
-    pub(super) bytes_sent: usize,
-    pub(super) bytes_received: usize,
-    #[cfg(feature = "stamps")]
-    pub(super) used: Option<super::weigh::Used>,
-    #[cfg(feature = "histograms")]
-    queueing: Queueing,
+    pub(super) high_water: H,
+    pub(super) sums: W::Sums,
+}
+
+/// What is kept of the most values there ever were.
+#[doc(hidden)]
+pub trait Highest: Copy + Sealed {
+    const NONE: Self;
+    fn get(self) -> u32;
+    /// So many values are there now.
+    fn note(&mut self, depth: usize);
+}
+
+impl Sealed for u32 {}
+
+impl Highest for u32 {
+    const NONE: Self = 0;
+    #[inline(always)]
+    fn get(self) -> u32 {
+        self
+    }
+    #[inline(always)]
+    fn note(&mut self, depth: usize) {
+        let depth = Self::try_from(depth).unwrap_or(Self::MAX);
+        if depth > *self {
+            *self = depth;
+        }
+    }
+}
+
+/// Nothing: the store [knows](Store::highest) itself.
+#[cfg(feature = "std")]
+impl Highest for () {
+    const NONE: Self = ();
+    #[inline(always)]
+    fn get(self) -> u32 {
+        0
+    }
+    #[inline(always)]
+    fn note(&mut self, _depth: usize) {}
 }
 
 /// Operations of one side that were stopped from outside.
@@ -274,7 +303,7 @@ pub(super) enum Sided {
     Recv,
 }
 
-impl Counters {
+impl<W: Weighing, H: Highest> Counters<W, H> {
     pub(super) const ZERO: Self = Self {
         sent: 0,
         received: 0,
@@ -287,23 +316,14 @@ impl Counters {
         recv_waits: 0,
         stopped: [Stops { timeouts: 0, cancelled: 0 }; 2],
         abandoned: 0,
-        copied: 0,
-        high_water: 0,
-        bytes_sent: 0,
-        bytes_received: 0,
-        #[cfg(feature = "stamps")]
-        used: None,
-        #[cfg(feature = "histograms")]
-        queueing: Queueing::NONE,
+        high_water: H::NONE,
+        sums: W::NOTHING,
     };
 
     /// So many values are there now.
     #[inline(always)]
     pub(super) fn note_depth(&mut self, depth: usize) {
-        let depth = u32::try_from(depth).unwrap_or(u32::MAX);
-        if depth > self.high_water {
-            self.high_water = depth;
-        }
+        self.high_water.note(depth);
     }
 
     /// An operation leaves, whose token this is.
@@ -321,41 +341,12 @@ impl Counters {
         // Lossless up to wrapping, which the counters do, too.
         self.sent = self.sent.wrapping_add(sends.values as u32);
         self.received = self.received.wrapping_add(recvs.values as u32);
-        self.bytes_sent = self.bytes_sent.wrapping_add(sends.bytes);
-        self.bytes_received = self.bytes_received.wrapping_add(recvs.bytes);
-        self.copied = self.copied.wrapping_add(sends.copied);
         self.full = self.full.wrapping_add(sends.failures);
         self.empty = self.empty.wrapping_add(recvs.failures);
-    }
-
-    /// A message goes in.
-    pub(super) fn weigh_in(&mut self, weight: Weight<'_>) {
-        self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
-        self.copied = self.copied.wrapping_add(u32::from(weight.copied));
-        self.note_use(&weight);
-        #[cfg(feature = "histograms")]
-        {
-            *weight.sent = weight.now;
+        if let Some(sums) = W::sums(&mut self.sums) {
+            sums.add(sends, recvs);
         }
     }
-
-    /// A message is delivered.
-    pub(super) fn weigh_out(&mut self, weight: Weight<'_>) {
-        self.bytes_received = self.bytes_received.wrapping_add(weight.bytes as usize);
-        self.note_use(&weight);
-        #[cfg(feature = "histograms")]
-        self.queueing.note(weight.now.wrapping_sub(*weight.sent));
-    }
-
-    #[cfg(feature = "stamps")]
-    fn note_use(&mut self, weight: &Weight<'_>) {
-        let first = self.used.map_or(weight.now, |used| used.first);
-        self.used = Some(super::weigh::Used { first, last: weight.now });
-    }
-
-    #[cfg(not(feature = "stamps"))]
-    #[inline]
-    fn note_use(&mut self, _weight: &Weight<'_>) {}
 }
 
 /// Counts one.
@@ -370,25 +361,26 @@ impl<T, S: Strategy<T>> State<T, S> {
             Some(Bystanders { senders, receivers }) => (senders.count(), receivers.count()),
             None => (0, 0),
         };
+        let sums = self.sums().map_or(Sums::NOTHING, |sums| *sums);
         let counters = &self.counters;
         let [send, recv] = counters.stopped;
         let (delivered, lagged) = self.store.shared().unwrap_or((counters.received, 0));
         ChannelSnapshot {
             kind: S::KIND,
-            mode: if self.weighs { PayloadMode::Messages } else { PayloadMode::Values },
+            mode: if self.weighs() { PayloadMode::Messages } else { PayloadMode::Values },
             capacity: if S::MEETS { Some(0) } else { self.store.capacity() },
             depth: self.store.len(),
             // Lossless: addresses have 32 bits at least.
-            high_water: counters.high_water as usize,
+            high_water: self.store.highest().unwrap_or(counters.high_water.get()) as usize,
             closed: self.closed,
             sent: counters.sent,
             received: counters.received,
             dropped: counters.dropped,
             delivered,
             lagged,
-            bytes_sent: counters.bytes_sent as u64,
-            bytes_received: counters.bytes_received as u64,
-            copied: counters.copied,
+            bytes_sent: sums.bytes_sent as u64,
+            bytes_received: sums.bytes_received as u64,
+            copied: sums.copied,
             full: counters.full,
             empty: counters.empty,
             refused: counters.refused,
@@ -403,7 +395,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             parked_senders: self.senders.count() + bare_senders,
             parked_receivers: self.receivers.count() + onlookers,
             #[cfg(feature = "histograms")]
-            queueing: self.weighs.then(|| counters.queueing.histogram()),
+            queueing: self.weighs().then(|| sums.queueing.histogram()),
             times: self.times(),
         }
     }

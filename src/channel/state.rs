@@ -46,9 +46,11 @@ use core::task::Waker;
 use super::aside::{Lent, Returned};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, Kind, count};
+use super::snapshot::{Counters, Highest, Kind, count};
 use super::store::{Store, Strategy};
+use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
+use crate::sync::looking::Looks;
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
@@ -98,11 +100,11 @@ pub(super) struct State<T, S: Strategy<T>> {
     pub(super) closed: bool,
     /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
     pub(super) deserted: bool,
-    pub(super) counters: Counters,
+    pub(super) counters: Counters<S::Weighs, S::Highest>,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
-    pub(super) weighs: bool,
-    /// The number of the latest walk through it.
-    pub(super) walk: u32,
+    pub(super) weighs: S::Weighs,
+    /// The walks through it.
+    pub(super) walks: Looks,
     pub(super) store: S::Store,
 }
 
@@ -173,8 +175,8 @@ impl<T, S: Strategy<T>> State<T, S> {
             closed: false,
             deserted: false,
             counters: Counters::ZERO,
-            weighs: false,
-            walk: 0,
+            weighs: S::Weighs::NO,
+            walks: Looks::NONE,
         }
     }
 
@@ -210,12 +212,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         if self.closed
             || self.deserted
             || !self.is_quiet()
-            || (cfg!(feature = "stamps") && self.weighs)
+            || (cfg!(feature = "stamps") && self.weighs())
         {
             return None;
         }
         let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
-        Some(Lent { high_water: self.counters.high_water as usize, weighs: self.weighs, ..lent })
+        Some(Lent {
+            high_water: self.counters.high_water.get() as usize,
+            weighs: self.weighs(),
+            ..lent
+        })
     }
 
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
@@ -533,8 +539,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// A value goes from a sender to a receiver, and is in the store at no time.
     #[inline]
     pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
-        if !S::MEETS && self.counters.high_water == 0 {
-            self.counters.high_water = 1;
+        if !S::MEETS {
+            self.counters.note_depth(1);
         }
         count(&mut self.counters.sent);
         count(&mut self.counters.received);

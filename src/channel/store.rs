@@ -5,8 +5,9 @@ use core::task::{Context, Poll};
 
 use super::aside::{Aside, Lent};
 use super::meeting::Bystanders;
-use super::snapshot::Kind;
+use super::snapshot::{Highest, Kind};
 use super::walk::{Place, Step};
+use super::weigh::Weighing;
 use crate::error::TryAllocError;
 
 /// A channel's kind, as a type: [`Rendezvous`](super::Rendezvous), [`Buffered`](super::Buffered),
@@ -38,6 +39,12 @@ pub trait Strategy<T>: sealed::Sealed {
     /// Lanes past the lock.
     #[doc(hidden)]
     type Aside: Aside<T>;
+    /// Whether it may be a channel of messages.
+    #[doc(hidden)]
+    type Weighs: Weighing;
+    /// What the channel keeps of the most values there ever were.
+    #[doc(hidden)]
+    type Highest: Highest;
     /// Memory for more values.
     #[doc(hidden)]
     type Growth;
@@ -175,6 +182,10 @@ pub trait Store<T>: sealed::Sealed {
     /// Of a rendezvous: those who wait without a value, or only look.
     #[inline]
     fn bystanders(&mut self) -> Option<&mut Bystanders> {
+        None
+    }
+    /// The most values there ever were, if it knows.
+    fn highest(&self) -> Option<u32> {
         None
     }
     /// Values that were received, and those that their receivers missed, where that is not the same

@@ -91,6 +91,8 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize, A: HasAside> Strategy<T>
     type Mark = ();
     type Store = Segments<'a, T, M, SEGMENT>;
     type Aside = A::Aside<T>;
+    type Weighs = A::Weighs;
+    type Highest = u32;
     type Growth = LeaseMut<'a, M>;
     type Growing = MoreMemory<'a, M>;
     const KIND: Kind = Kind::Unlimited;

@@ -11,7 +11,7 @@
 //! passes none over, at worst sees one twice; what comes in at the back was not there when the walk began. Segments
 //! are linked one way only, and the store of an unlimited channel remembers the one that the walk stands in; the list
 //! of senders remembers the next one to be looked at. A heap moves its entries when a value comes in: then the walk
-//! begins again, a number of times.
+//! begins again, a number of times. How all of that is remembered: [`looking`](crate::sync::looking).
 //!
 //! What a walk cannot see it says ([`is_whole`](Walk::is_whole)): a sender that has been promised a slot stands in no
 //! list until it is polled, and who stands in line without a value may be a select that only looks and has one.
@@ -22,6 +22,7 @@ use super::Channel;
 use super::state::{SendToken, State};
 use super::store::{Store, Strategy};
 use crate::arena::{ArenaRef, Parcel, Ticket, TicketDump};
+use crate::sync::looking::Look;
 use crate::sync::wait::Token;
 use crate::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex};
 
@@ -56,8 +57,7 @@ pub struct Walk<'c, M: RawMutex, T, S: Strategy<T>> {
 
 /// How far a walk has come.
 struct Cursor {
-    /// The walk's.
-    number: u32,
+    look: Look,
     stage: Stage,
     /// Senders that were looked at.
     senders: usize,
@@ -113,7 +113,8 @@ impl<M: RawMutex + 'static, T: 'static, S: Strategy<T>> Channel<M, T, S> {
     /// picture of one moment. Whatever was in the channel (or was the value of a send that waited) from the beginning
     /// of the walk to its end is seen, unless [`is_whole`](Walk::is_whole) says otherwise. What comes or goes meanwhile
     /// may be seen or not, and something may be seen twice. One walk of a channel at a time: a second one ends the
-    /// first, which says that it is not whole.
+    /// first, which says that it is not whole. On a host there are no more than 16 at a time, of all channels together, each
+    /// until it is dropped: another one sees nothing, and says so, too.
     ///
     /// ```
     /// use cloakroom::channel::{Buffered, Bytes};
@@ -132,20 +133,10 @@ impl<M: RawMutex + 'static, T: 'static, S: Strategy<T>> Channel<M, T, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn waiting(&self) -> Walk<'_, M, T, S> {
-        let number = self.locked(|state| {
-            state.walk = state.walk.wrapping_add(1);
-            state.senders.look_from_first();
-            state.walk
-        });
+        let look = self.locked(|state| state.walks.begin(&mut state.senders));
         let place = Place { left: 0, number: 0, slot: 0, patience: u8::MAX };
-        let cursor = Cursor {
-            number,
-            stage: Stage::Senders,
-            senders: 0,
-            place,
-            whole: true,
-            forlorn: false,
-        };
+        let cursor =
+            Cursor { look, stage: Stage::Senders, senders: 0, place, whole: true, forlorn: false };
         Walk { channel: self, cursor }
     }
 }
@@ -181,12 +172,12 @@ impl<M: RawMutex + 'static, T: 'static, S: Strategy<T>> Iterator for Walk<'_, M,
 impl<T: 'static, S: Strategy<T>> State<T, S> {
     /// One step.
     fn glance<M: RawMutex + 'static>(&mut self, cursor: &mut Cursor) -> Glance {
-        if self.walk != cursor.number && cursor.stage != Stage::Over {
+        if cursor.stage != Stage::Over && !self.walks.is_latest(&cursor.look) {
             cursor.stage = Stage::Over;
             cursor.whole = false;
         }
         match cursor.stage {
-            Stage::Senders => match self.senders.look() {
+            Stage::Senders => match self.senders.look(&cursor.look) {
                 Some(sender) => self.glance_at_sender::<M>(sender, cursor),
                 None => {
                     self.begin_with_values(cursor);

@@ -2,13 +2,17 @@
 //!
 //! A channel is generic over its values and cannot ask them for a length. One that carries messages knows that it
 //! does, and weighs them under its lock, so that bytes and values are counted in one step.
+//!
+//! Its kind says whether it may be one of messages at all. Channels on a host's heap that are made for values are of kinds that
+//! may not: there may be many of them, and they have no memory for sums that would stay zero.
 
 use super::Channel;
 use super::aside::Aside;
-#[cfg(feature = "std")]
 use super::aside::Passed;
+#[cfg(feature = "histograms")]
+use super::histogram::Queueing;
 use super::state::State;
-use super::store::{Store, Strategy};
+use super::store::{Store, Strategy, sealed::Sealed};
 use crate::arena::{Parcel, Weight};
 use crate::sync::{Locked, NoopRawMutex, RawMutex, const_fn};
 
@@ -30,12 +34,149 @@ pub struct Times {
 /// The part of [`Times`] that is kept.
 #[cfg(feature = "stamps")]
 #[derive(Clone, Copy)]
-pub(super) struct Used {
-    pub(super) first: u32,
-    pub(super) last: u32,
+struct Used {
+    first: u32,
+    last: u32,
+}
+
+/// Whether a channel weighs what it carries.
+#[doc(hidden)]
+pub trait Weighing: Copy + Sealed {
+    /// What is counted then.
+    type Sums: Copy;
+    /// It does not.
+    const NO: Self;
+    /// It does: its values are [`Parcel`]s. Where that cannot be, the program does not compile.
+    const YES: Self;
+    const NOTHING: Self::Sums;
+    fn weighs(self) -> bool;
+    /// The sums, if there are any.
+    fn sums(sums: &mut Self::Sums) -> Option<&mut Sums>;
+}
+
+/// It may, and this says whether it does.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct MayWeigh(bool);
+
+impl Sealed for MayWeigh {}
+
+impl Weighing for MayWeigh {
+    type Sums = Sums;
+    const NO: Self = Self(false);
+    const YES: Self = Self(true);
+    const NOTHING: Sums = Sums::NOTHING;
+    #[inline(always)]
+    fn weighs(self) -> bool {
+        self.0
+    }
+    #[inline(always)]
+    fn sums(sums: &mut Sums) -> Option<&mut Sums> {
+        Some(sums)
+    }
+}
+
+/// It never does.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct NeverWeighs;
+
+#[cfg(feature = "std")]
+impl Sealed for NeverWeighs {}
+
+#[cfg(feature = "std")]
+impl Weighing for NeverWeighs {
+    type Sums = ();
+    const NO: Self = Self;
+    const YES: Self = panic!(
+        "this channel is made for values, and counts no bytes; there are others for messages"
+    );
+    const NOTHING: () = ();
+    #[inline(always)]
+    fn weighs(self) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn sums(_sums: &mut ()) -> Option<&mut Sums> {
+        None
+    }
+}
+
+/// What is counted of messages besides their number.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct Sums {
+    pub(super) bytes_sent: usize,
+    pub(super) bytes_received: usize,
+    pub(super) copied: u32,
+    #[cfg(feature = "stamps")]
+    used: Option<Used>,
+    #[cfg(feature = "histograms")]
+    pub(super) queueing: Queueing,
+}
+
+impl Sums {
+    pub(super) const NOTHING: Self = Self {
+        bytes_sent: 0,
+        bytes_received: 0,
+        copied: 0,
+        #[cfg(feature = "stamps")]
+        used: None,
+        #[cfg(feature = "histograms")]
+        queueing: Queueing::NONE,
+    };
+
+    /// What went by the lanes.
+    pub(super) fn add(&mut self, sends: Passed, recvs: Passed) {
+        self.bytes_sent = self.bytes_sent.wrapping_add(sends.bytes);
+        self.bytes_received = self.bytes_received.wrapping_add(recvs.bytes);
+        self.copied = self.copied.wrapping_add(sends.copied);
+    }
+
+    /// A message goes in.
+    fn weigh_in(&mut self, weight: Weight<'_>) {
+        self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
+        self.copied = self.copied.wrapping_add(u32::from(weight.copied));
+        self.note_use(&weight);
+        #[cfg(feature = "histograms")]
+        {
+            *weight.sent = weight.now;
+        }
+    }
+
+    /// A message is delivered.
+    fn weigh_out(&mut self, weight: Weight<'_>) {
+        self.bytes_received = self.bytes_received.wrapping_add(weight.bytes as usize);
+        self.note_use(&weight);
+        #[cfg(feature = "histograms")]
+        self.queueing.note(weight.now.wrapping_sub(*weight.sent));
+    }
+
+    #[cfg(feature = "stamps")]
+    fn note_use(&mut self, weight: &Weight<'_>) {
+        let first = self.used.map_or(weight.now, |used| used.first);
+        self.used = Some(Used { first, last: weight.now });
+    }
+
+    #[cfg(not(feature = "stamps"))]
+    #[inline]
+    fn note_use(&mut self, _weight: &Weight<'_>) {}
 }
 
 impl<T, S: Strategy<T>> State<T, S> {
+    /// Whether it weighs what it carries.
+    #[inline(always)]
+    pub(super) fn weighs(&self) -> bool {
+        self.weighs.weighs()
+    }
+
+    /// What it has weighed.
+    #[inline(always)]
+    pub(super) fn sums(&mut self) -> Option<&mut Sums> {
+        S::Weighs::sums(&mut self.counters.sums)
+    }
+
     /// Whether it may carry messages: what is not as large as a parcel is none. So channels of most values do not
     /// even ask.
     const MAY_WEIGH: bool = size_of::<T>() == size_of::<Parcel<'static, NoopRawMutex>>();
@@ -43,19 +184,21 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Counts the bytes of a value that goes in.
     #[inline]
     pub(super) fn weigh_in(&mut self, value: &mut T) {
-        if Self::MAY_WEIGH && self.weighs {
-            // SAFETY: by the word of who has set `weighs`.
-            self.counters.weigh_in(unsafe { weigh(value) });
+        if Self::MAY_WEIGH && self.weighs() {
+            if let Some(sums) = self.sums() {
+                // SAFETY: by the word of who has set `weighs`.
+                sums.weigh_in(unsafe { weigh(value) });
+            }
         }
     }
 
     /// Counts the bytes of what is delivered.
     #[inline]
     pub(super) fn weigh_out(&mut self, received: &mut S::Received) {
-        if Self::MAY_WEIGH && self.weighs {
-            if let Some(value) = S::Store::value(received) {
+        if Self::MAY_WEIGH && self.weighs() {
+            if let (Some(value), Some(sums)) = (S::Store::value(received), self.sums()) {
                 // SAFETY: as above.
-                self.counters.weigh_out(unsafe { weigh(value) });
+                sums.weigh_out(unsafe { weigh(value) });
             }
         }
     }
@@ -63,10 +206,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// When it was used.
     #[cfg(feature = "stamps")]
     pub(super) fn times(&mut self) -> Option<Times> {
-        if !self.weighs {
+        if !self.weighs() {
             return None;
         }
-        let Used { first, last } = self.counters.used?;
+        let Used { first, last } = self.sums()?.used?;
         let oldest_age = self.store.front().map(|message| {
             // SAFETY: as in `weigh_in`.
             let weight = unsafe { weigh(message) };
@@ -87,7 +230,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Channel<M, Parcel<'a, M>, S> {
         /// One that weighs what it carries.
         pub(super) const fn of_messages(kind: S) -> Self {
             let mut state = State::new();
-            state.weighs = true;
+            state.weighs = S::Weighs::YES;
             Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(state) }
         }
     }
@@ -95,7 +238,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Channel<M, Parcel<'a, M>, S> {
     /// The same of one that was made at run time, and is empty.
     #[cfg(feature = "std")]
     pub(crate) fn weighing(mut self) -> Self {
-        self.state.get_mut().weighs = true;
+        self.state.get_mut().weighs = S::Weighs::YES;
         self
     }
 }

@@ -29,6 +29,8 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> Strategy<Slot<'a, M>> for Counti
     type Mark = S::Mark;
     type Store = S::Store;
     type Aside = S::Aside;
+    type Weighs = S::Weighs;
+    type Highest = S::Highest;
     type Growth = S::Growth;
     type Growing = S::Growing;
 

@@ -11,6 +11,7 @@ pub(crate) mod biased;
 pub mod biased;
 pub(crate) mod claim;
 pub(crate) mod locked;
+pub(crate) mod looking;
 pub(crate) mod spin;
 #[cfg(any(feature = "std", loom))]
 pub(crate) mod thread;

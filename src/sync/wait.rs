@@ -28,6 +28,7 @@ use core::ptr;
 use core::task::Waker;
 
 use super::claim::{Claim, Side};
+use super::looking::{Look, LookedAt, Looking};
 
 /// What a token is doing; see the [module](self).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +69,7 @@ pub(crate) struct Token {
     arm: Cell<u16>,
     /// What its owner notes down, see [`BARE`] and [`KNOWN`].
     notes: Cell<u8>,
-    /// When it was queued, where two lists are served as one.
+    /// When it was queued, where two lists are served as one; in others, of the first on a host: see [`InFirst`].
     arrival: Cell<MaybeUninit<u32>>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
@@ -456,66 +457,88 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
 /// must not take longer the more there are.
-pub(crate) struct Parked<L: Looking = LookedAt> {
+pub(crate) struct Parked<L: Looking = LookedAt, C: Counted = u32> {
     list: TokenList,
-    count: u32,
-    looking: L,
+    count: C,
+    looked_at: L,
 }
 
-/// The list of those whom nobody looks at one after the other: it is shorter, and so is taking its first.
-pub(crate) type Unlooked = Parked<()>;
+/// The list of those whom nobody looks at one after the other, and who are told no [arrival](Token::set_arrival). It is shorter, and so
+/// is taking its first. On a host the number of its tokens stands in the first one.
+pub(crate) type Unlooked = Parked<(), CountedAlone>;
+#[cfg(feature = "std")]
+type CountedAlone = InFirst;
+#[cfg(not(feature = "std"))]
+type CountedAlone = u32;
 
-/// Who is to be looked at next by whoever looks at one after the other, each in a critical section of its own: it
-/// stands in the list, or is null.
-#[cfg_attr(feature = "std", repr(C, packed(4)))]
-pub(crate) struct LookedAt(*const Token);
-
-// SAFETY: as for the list: a pointer to a token that is `Send + Sync`, followed under the owner's lock only.
-unsafe impl Send for LookedAt {}
-
-/// What a list knows of being looked at.
-pub(crate) trait Looking {
+/// Where the number of a list's tokens stands.
+pub(crate) trait Counted {
     const NONE: Self;
-    /// `token`, the first, has been taken out of the list.
-    fn pass_first(&mut self, token: *const Token, list: &TokenList);
-    /// `token` is about to be taken out of the list.
-    fn pass(&mut self, token: *const Token, list: &TokenList);
+    /// What has to be known of a list before it changes.
+    type Before;
+    fn count(&self, list: &TokenList) -> u32;
+    fn before(&self, list: &TokenList) -> Self::Before;
+    /// One has come.
+    fn raise(&mut self, before: Self::Before, list: &TokenList);
+    /// One has gone.
+    fn lower(&mut self, before: Self::Before, list: &TokenList);
 }
 
-impl Looking for LookedAt {
-    const NONE: Self = Self(ptr::null());
+/// Beside the list.
+impl Counted for u32 {
+    const NONE: Self = 0;
+    type Before = ();
+    #[inline(always)]
+    fn count(&self, _list: &TokenList) -> u32 {
+        *self
+    }
+    #[inline(always)]
+    fn before(&self, _list: &TokenList) {}
+    #[inline(always)]
+    fn raise(&mut self, (): (), _list: &TokenList) {
+        *self += 1;
+    }
+    #[inline(always)]
+    fn lower(&mut self, (): (), _list: &TokenList) {
+        *self -= 1;
+    }
+}
 
+/// In the first token.
+#[cfg(feature = "std")]
+pub(crate) struct InFirst;
+
+#[cfg(feature = "std")]
+impl InFirst {
     #[inline]
-    fn pass_first(&mut self, token: *const Token, list: &TokenList) {
-        if self.0 == token {
-            // On behind it.
-            self.0 = list.head;
+    fn set(count: u32, list: &TokenList) {
+        if let Some(first) = list.front() {
+            first.arrival.set(MaybeUninit::new(count));
         }
     }
+}
 
+#[cfg(feature = "std")]
+impl Counted for InFirst {
+    const NONE: Self = Self;
+    type Before = u32;
     #[inline]
-    fn pass(&mut self, token: *const Token, list: &TokenList) {
-        if self.0 == token {
-            self.look_past(token, list);
-        }
+    fn count(&self, list: &TokenList) -> u32 {
+        // SAFETY: `set` has been called since it became the first: whenever the list changes.
+        list.front().map_or(0, |first| unsafe { first.arrival.get().assume_init() })
     }
-}
-
-impl LookedAt {
-    /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
-    #[cold]
-    #[inline(never)]
-    fn look_past(&mut self, token: *const Token, list: &TokenList) {
-        self.0 = list.after(token).unwrap_or(ptr::null());
+    #[inline]
+    fn before(&self, list: &TokenList) -> u32 {
+        self.count(list)
     }
-}
-
-impl Looking for () {
-    const NONE: Self = ();
-    #[inline(always)]
-    fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
-    #[inline(always)]
-    fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
+    #[inline]
+    fn raise(&mut self, before: u32, list: &TokenList) {
+        Self::set(before + 1, list);
+    }
+    #[inline]
+    fn lower(&mut self, before: u32, list: &TokenList) {
+        Self::set(before - 1, list);
+    }
 }
 
 /// One for both sorts of lists.
@@ -528,14 +551,15 @@ unsafe fn remove_from(list: &mut TokenList, token: *const Token) {
     unsafe { list.remove(token) }
 }
 
-impl<L: Looking> Parked<L> {
+impl<L: Looking, C: Counted> Parked<L, C> {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: 0, looking: L::NONE }
+        Self { list: TokenList::new(), count: C::NONE, looked_at: L::NONE }
     }
 
     /// How many tokens there are.
+    #[inline]
     pub(crate) fn count(&self) -> u32 {
-        self.count
+        self.count.count(&self.list)
     }
 
     /// See [`TokenList::push_back`].
@@ -543,17 +567,19 @@ impl<L: Looking> Parked<L> {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
-        self.count += 1;
+        self.count.raise(before, &self.list);
     }
 
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
+        let before = self.count.before(&self.list);
         let first = self.list.pop_front()?;
-        self.looking.pass_first(first, &self.list);
-        self.count -= 1;
+        self.looked_at.pass_first(first, &self.list);
+        self.count.lower(before, &self.list);
         Some(first)
     }
 
@@ -571,32 +597,30 @@ impl<L: Looking> Parked<L> {
     /// As there.
     #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
-        self.looking.pass(token, &self.list);
+        self.looked_at.pass(token, &self.list);
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { remove_from(&mut self.list, token) };
-        self.count -= 1;
+        self.count.lower(before, &self.list);
     }
 }
 
 impl Parked {
-    /// Begins to look at one after the other.
-    pub(crate) fn look_from_first(&mut self) {
-        self.looking = LookedAt(self.list.head);
+    /// The next one for who looks at one after the other and is the latest who has [begun](super::looking::Looks::begin) that,
+    /// in the order of arrival; it stands in the list. Between two calls others may come and go.
+    pub(crate) fn look(&mut self, look: &Look) -> Option<*const Token> {
+        self.looked_at.next(look, &self.list)
     }
 
-    /// The next one, in the order of arrival; it stands in the list. Between two calls others may come and go.
-    pub(crate) fn look(&mut self) -> Option<*const Token> {
-        let token = self.looking.0;
-        if token.is_null() {
-            return None;
-        }
-        self.looking = LookedAt(self.list.after(token).unwrap_or(ptr::null()));
-        Some(token)
+    /// Who is to be looked at next.
+    #[cfg(not(feature = "std"))]
+    pub(super) fn looked_at(&mut self) -> &mut LookedAt {
+        &mut self.looked_at
     }
 }
 
 /// Everything that changes nothing.
-impl<L: Looking> core::ops::Deref for Parked<L> {
+impl<L: Looking, C: Counted> core::ops::Deref for Parked<L, C> {
     type Target = TokenList;
     #[inline]
     fn deref(&self) -> &TokenList {

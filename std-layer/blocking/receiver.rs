@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::handoff::Handoff;
 use super::timer::{Timer, sleep_until};
 use super::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::Rendezvous;
+use crate::channel::Meeting;
 use crate::error;
 use crate::std_layer::channel::{self, Bounded};
 
@@ -26,7 +26,7 @@ pub struct Receiver<T>(pub(super) Source<T>);
 pub(super) enum Source<T> {
     Bounded(channel::Receiver<T, Bounded>),
     Unbounded(channel::ArenaReceiver<T>),
-    Rendezvous(channel::Receiver<Handoff<T>, Rendezvous>),
+    Rendezvous(channel::Receiver<Handoff<T>, Meeting>),
     Timer(Arc<Timer<T>>),
     Nobody,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::handoff::Handoff;
 use super::{SendError, SendTimeoutError, TrySendError};
-use crate::channel::Rendezvous;
+use crate::channel::Meeting;
 use crate::error;
 use crate::std_layer::channel::{self, Bounded};
 
@@ -32,7 +32,7 @@ pub struct Sender<T>(pub(super) Target<T>);
 pub(super) enum Target<T> {
     Bounded(channel::Sender<T, Bounded>),
     Unbounded(channel::ArenaSender<T>),
-    Rendezvous(channel::Sender<Handoff<T>, Rendezvous>),
+    Rendezvous(channel::Sender<Handoff<T>, Meeting>),
 }
 
 /// Calls the same method of whatever channel it is.

@@ -19,7 +19,7 @@
 //! **Memory.** A constructor allocates once, or twice for a ring; after that nothing is allocated or freed until the
 //! channel is freed, with the exception below. An unbounded channel takes its memory from the arena.
 //!
-//! An idle channel of `u64`s takes 216 bytes besides its slots, a rendezvous 248. One that is in use, after 16 values, has
+//! An idle channel of `u64`s takes 160 bytes besides its slots, a rendezvous 160. One that is in use, after 16 values, has
 //! *lanes* as well, 384 bytes, by which senders and receivers do not meet at its lock. The lanes of 64 channels, 24 KiB, are the
 //! program's own and go from one that is freed to the next. Each bounded or unbounded channel that comes into use while 64 others are
 //! in use allocates its lanes then, once; if there is no memory, it goes on without.
@@ -52,11 +52,12 @@ use std::sync::Arc;
 use super::{MappedArena, StdRawMutex};
 use crate::Parcel;
 use crate::channel::broadcast::SharedRing;
-use crate::channel::buffered::{MOST, Ring};
+use crate::channel::buffered::Ring;
 use crate::channel::priority::{Heap, MOST_IN_HEAP};
+use crate::channel::weigh::NeverWeighs;
 use crate::channel::{
     AnyArena, Broadcast, Buffered, Channel, Conflated, Counted, CountedReceiver, CountedSender,
-    Overflow, Priority, Rendezvous, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
+    Meeting, Overflow, Priority, Share, Strategy, Subscriber, Unlimited, Wait, endpoints,
 };
 #[cfg(feature = "spill-std")]
 use crate::sync::RawMutex;
@@ -72,10 +73,10 @@ pub type Sender<T, K> = CountedSender<Arc<Counted<StdRawMutex, T, K>>>;
 pub type Receiver<T, K> = CountedReceiver<Arc<Counted<StdRawMutex, T, K>>>;
 
 /// The sending side of a channel of [`messages`].
-pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Bounded>;
+pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Messages>;
 
 /// The receiving side of a channel of [`messages`].
-pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Bounded>;
+pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Messages>;
 
 /// The sending side of a channel that keeps its arena.
 pub type ArenaSender<T> = CountedSender<Arc<InArena<T>>>;
@@ -86,8 +87,11 @@ pub type ArenaReceiver<T> = CountedReceiver<Arc<InArena<T>>>;
 /// The reader of a broadcast channel.
 pub type Listener<T, P = Wait> = Subscriber<Arc<Counted<StdRawMutex, T, Announced<P>>>>;
 
-/// The kind of [`bounded`] channels: [`Buffered`] with its ring on the heap.
-pub type Bounded<P = Wait> = Buffered<0, P, OnHeap>;
+/// The kind of [`bounded`] channels: [`Buffered`] with its ring on the heap. They count no bytes.
+pub type Bounded<P = Wait> = Buffered<0, P, OnHeap<NeverWeighs>>;
+
+/// The kind of channels of [`messages`]: the same, with memory to count bytes in.
+pub type Messages = Buffered<0, Wait, OnHeap>;
 
 /// The kind of [`priority`] channels: [`Priority`] with its heap on the heap.
 pub type Urgent<const AGEING: u32 = 16> = Priority<0, AGEING, OnHeap>;
@@ -150,7 +154,7 @@ pub fn bounded_with<T, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Bounded<P>>, Receiver<T, Bounded<P>>) {
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
+    let ring = Ring::over(HeapSlots::new(capacity));
     endpoints(over(Bounded::within(policy), ring))
 }
 
@@ -164,7 +168,7 @@ where
     S: Strategy<T, Store = <Bounded as Strategy<T>>::Store>,
 {
     asymmetric_fence::prepare();
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
+    let ring = Ring::over(HeapSlots::new(capacity));
     Channel::over_store(kind(Bounded::within(Wait)), ring)
 }
 
@@ -191,8 +195,8 @@ where
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>) {
-    let ring = Ring::over(HeapSlots::new(capacity.clamp(1, MOST)));
-    let channel = Channel::over_store(Bounded::within(Wait), ring).weighing();
+    let ring = Ring::over(HeapSlots::new(capacity));
+    let channel = Channel::over_store(Messages::within(Wait), ring).weighing();
     endpoints(Arc::new(Counted::around(channel)))
 }
 
@@ -245,7 +249,8 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>,
     endpoints(Arc::new(InArena::new(arena)))
 }
 
-/// A channel without room: a send succeeds when it meets a receive.
+/// A channel without room: a send succeeds when it meets a receive. It counts no bytes; for messages there is
+/// [`Rendezvous`](crate::channel::Rendezvous), in an [`Arc`] as well as anywhere else.
 ///
 /// ```
 /// use cloakroom::std_layer::channel::rendezvous;
@@ -257,7 +262,7 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>,
 /// assert_eq!(other.join().unwrap(), Ok(2));
 /// # Ok::<(), cloakroom::SendError<i32>>(())
 /// ```
-pub fn rendezvous<T>() -> (Sender<T, Rendezvous>, Receiver<T, Rendezvous>) {
+pub fn rendezvous<T>() -> (Sender<T, Meeting>, Receiver<T, Meeting>) {
     endpoints(Arc::new(Counted::new()))
 }
 
@@ -306,7 +311,7 @@ pub fn priority<T>(capacity: usize) -> (Sender<T, Urgent>, Receiver<T, Urgent>) 
 /// [`resubscribe`](Subscriber::resubscribe) make others. The last sender to go closes the channel. What is sent when
 /// all subscribers have gone is dropped, counted.
 ///
-/// A capacity of 0 counts as 1.
+/// A capacity of 0 counts as 1, more than 4,294,967,295 as that.
 ///
 /// # Panics
 /// When that much memory cannot be addressed.
@@ -352,7 +357,7 @@ pub fn broadcast_with<T: Share, P: Overflow<T>>(
     capacity: usize,
     policy: P,
 ) -> (Sender<T, Announced<P>>, Listener<T, P>) {
-    let ring = SharedRing::over(HeapSlots::new(capacity.max(1)));
+    let ring = SharedRing::over(HeapSlots::new(capacity));
     let sender = CountedSender::of(over(Announced::within(policy), ring));
     let listener = sender.subscribe();
     (sender, listener)
