@@ -553,7 +553,7 @@ fn three_drivers() {
             drop(stage.kernel.spawn(stage.arena.handle(), async {}));
             let others = [(); 2].map(|()| thread::spawn(move || block_on(drive(&stage.kernel))));
             block_on(drive(&stage.kernel));
-            others.map(|other| other.join().unwrap());
+            others.into_iter().for_each(|other| other.join().unwrap());
         });
     });
 }
