@@ -117,9 +117,12 @@ impl Biased {
     #[inline]
     pub fn try_hold(&self) -> Option<Held<'_>> {
         let me = thread::number();
-        if let Some(held) = self.enter(me) {
-            return Some(held);
-        }
+        self.enter(me).or_else(|| self.try_come(me))
+    }
+
+    /// By `held`. Apart, so that what is inlined is short.
+    #[inline(never)]
+    fn try_come(&self, me: u32) -> Option<Held<'_>> {
         if !self.try_share() {
             return None;
         }
