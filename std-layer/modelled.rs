@@ -58,7 +58,7 @@ impl Lock {
     pub(super) fn let_bias(&self, _may_bias: bool) {}
 
     /// No: a second attempt is like the first, and others may go on before either.
-    pub(super) fn is_of_another(&self, _me: u32) -> bool {
+    pub(super) fn is_of_another(&self, _me: u16) -> bool {
         false
     }
 
@@ -66,11 +66,11 @@ impl Lock {
         false
     }
 
-    pub(super) fn enter(&self, _me: u32) -> Option<loom::sync::MutexGuard<'_, ()>> {
+    pub(super) fn enter(&self, _me: u16) -> Option<loom::sync::MutexGuard<'_, ()>> {
         None
     }
 
-    pub(super) fn settle(&self, _me: u32) {}
+    pub(super) fn settle(&self, _me: u16) {}
 }
 
 /// A number that begins with what a `const` says.

@@ -57,10 +57,10 @@ fn with(others: &'static [usize], own: usize) {
             .iter()
             .map(|&times| {
                 let guarded = guarded.clone();
-                thread::spawn(move || (0..times).for_each(|_| drop(guarded.add())))
+                thread::spawn(move || (0..times).for_each(|_| _ = guarded.add()))
             })
             .collect();
-        (0..own).for_each(|_| drop(guarded.add()));
+        (0..own).for_each(|_| _ = guarded.add());
         threads.into_iter().for_each(|thread| thread.join().unwrap());
         let all = 2 + own + others.iter().sum::<usize>();
         assert_eq!(guarded.add(), all as u32 + 1);
@@ -98,4 +98,26 @@ fn tried() {
 #[test]
 fn two_come() {
     with(&[1, 1], 0);
+}
+
+/// The owner has seen that it is the owner, and is slow to go on. Meanwhile the lock goes to a second thread, which is inside when the first one says that it is, too,
+/// and that it is not after all; and a third one comes to take the bias away.
+#[test]
+fn left_behind() {
+    explore(Some(3), || {
+        let guarded = Arc::new(Guarded { lock: Biased::new(), value: UnsafeCell::new(0) });
+        // Often enough that the bias was worth it: then who takes it away has it.
+        const WORTH: u32 = 6;
+        (0..WORTH).for_each(|_| _ = guarded.add());
+        let second = guarded.clone();
+        let second = thread::spawn(move || {
+            second.add();
+            1 + u32::from(second.try_add())
+        });
+        let third = guarded.clone();
+        let third = thread::spawn(move || u32::from(third.try_add()));
+        let own = u32::from(guarded.try_add());
+        let others = second.join().unwrap() + third.join().unwrap();
+        assert_eq!(guarded.add(), WORTH + own + others + 1);
+    });
 }

@@ -19,13 +19,19 @@
 //! Why two are never inside: of the owner, which stores `inside` and then loads `owner`, and of who takes the bias away, which
 //! stores `owner` and then loads `inside`, at least one sees what the other has stored, as an
 //! [asymmetric fence](super::asymmetric_fence) lies between the two steps of each, the light side with the owner.
+//!
+//! An owner may be slow: it has seen that the lock is its own, then loses it, and much later says that it is inside, and that it is
+//! not after all. By then another thread may be the owner, and inside, so it must not be the same word that both say it with. There are two,
+//! one for even numbers of threads and one for odd ones, each of which *belongs* to the thread that was the owner last, until that one
+//! has come by `held`, and so is not in the middle of that any more. (Or has ended: then its number, and the word, go to the next thread that begins.) As long as it
+//! belongs to another one, the lock is not biased.
 
 use core::cell::Cell;
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::asymmetric_fence;
 use super::thread::{self, wait_until};
@@ -37,7 +43,7 @@ const BIASES: bool = asymmetric_fence::MAY_BE_THERE;
 /// the bias away. Four times as often after each time that happens too soon, up to these steps: then it is a third of a nanosecond
 /// for each time that the lock is taken.
 /// (Models, and tests, take it less often, and are to see the bias taken away all the same.)
-const PATIENCE: u32 = if cfg!(loom) {
+const PATIENCE: u16 = if cfg!(loom) {
     1
 } else if cfg!(debug_assertions) {
     4
@@ -47,22 +53,24 @@ const PATIENCE: u32 = if cfg!(loom) {
 const MOST_STEPS: u8 = 2;
 /// How often its owner must have taken it for the bias to have been worth several times what it costs to take it away. Tasks go from one
 /// worker to another after some 20,000 values, and their locks should go with them.
-const WORTH: u32 = 4 * PATIENCE;
+const WORTH: u16 = 4 * PATIENCE;
 
 /// A lock, biased to a thread that takes it over and over again. 16 bytes.
 #[repr(C)]
 pub struct Biased {
-    owner: AtomicU32,
+    owner: AtomicU16,
     /// Who took it last by `held`. Changed under that.
-    last: AtomicU32,
-    /// How often more in a row until it is biased; while it is, how often its owner has taken it, which wraps. Of who is inside.
-    count: Cell<u32>,
+    last: AtomicU16,
+    /// How often more in a row until it is biased; while it is, how often its owner has taken it, at least. Of who is inside.
+    count: Cell<u16>,
+    /// To whom each of `inside` belongs. Under `held`.
+    users: [Cell<u16>; 2],
     /// How often the bias was taken away before it had been worth it, at the most. Under `held`.
     steps: Cell<u8>,
     /// Whether it may be biased from now on.
     may_bias: AtomicBool,
-    /// Of the owner.
-    inside: AtomicBool,
+    /// Whether its owner is inside: by [`inside`](Self::inside) one of them is a thread's.
+    inside: [AtomicBool; 2],
     /// Of all others.
     held: AtomicBool,
 }
@@ -74,12 +82,13 @@ impl Biased {
     super::const_fn! {
         pub const fn new() -> Self {
             Self {
-                owner: AtomicU32::new(thread::NONE),
-                last: AtomicU32::new(thread::NONE),
+                owner: AtomicU16::new(thread::NONE),
+                last: AtomicU16::new(thread::NONE),
                 count: Cell::new(0),
+                users: [const { Cell::new(thread::NONE) }; 2],
                 steps: Cell::new(0),
                 may_bias: AtomicBool::new(true),
-                inside: AtomicBool::new(false),
+                inside: [AtomicBool::new(false), AtomicBool::new(false)],
                 held: AtomicBool::new(false),
             }
         }
@@ -103,11 +112,11 @@ impl Biased {
     /// Of who has `held`, or, for one that stands beside another lock, that one: the owner is inside no more when this
     /// returns.
     #[inline]
-    pub fn settle(&self, me: u32) {
+    pub fn settle(&self, me: u16) {
         if self.is_biased() {
-            self.take_away();
+            let inside = self.inside(self.take_away());
             // Acquire pairs with the owner's Release: what it has done inside is seen.
-            wait_until(|| !self.inside.load(Ordering::Acquire));
+            wait_until(|| !inside.load(Ordering::Acquire));
             self.judge();
         }
         self.note(me);
@@ -122,7 +131,7 @@ impl Biased {
 
     /// By `held`. Apart, so that what is inlined is short.
     #[inline(never)]
-    fn try_come(&self, me: u32) -> Option<Held<'_>> {
+    fn try_come(&self, me: u16) -> Option<Held<'_>> {
         if !self.try_share() {
             return None;
         }
@@ -130,7 +139,7 @@ impl Biased {
         if self.is_biased() {
             let owner = self.take_away();
             // Acquire: as in `hold`.
-            if self.inside.load(Ordering::Acquire) {
+            if self.inside(owner).load(Ordering::Acquire) {
                 // Its again: who has looked meanwhile, and seen that it is not, comes by `held`. Relaxed: as in `bias`.
                 self.owner.store(owner, Ordering::Relaxed);
                 return None;
@@ -143,24 +152,25 @@ impl Biased {
 
     /// If it is biased to this thread.
     #[inline]
-    pub fn enter(&self, me: u32) -> Option<Held<'_>> {
+    pub fn enter(&self, me: u16) -> Option<Held<'_>> {
         if !BIASES || !self.is_mine(me) {
             return None;
         }
         // Relaxed: nothing is told by it. What those find who wait for it to be false was stored by `Held::drop`.
-        self.inside.store(true, Ordering::Relaxed);
+        let inside = self.inside(me);
+        inside.store(true, Ordering::Relaxed);
         asymmetric_fence::light();
         // Gives it up if it is not: who waits sees what this thread has done inside before.
-        let held = Held(&self.inside);
+        let held = Held(inside);
         if !self.is_mine(me) {
             return None;
         }
-        self.count.set(self.count.get().wrapping_add(1));
+        self.count.set(self.count.get().saturating_add(1));
         Some(held)
     }
 
     /// Whether another thread than this one had it last, as far as can be told without it.
-    pub fn is_of_another(&self, me: u32) -> bool {
+    pub fn is_of_another(&self, me: u16) -> bool {
         // Relaxed, both: a hint.
         let last = match self.owner.load(Ordering::Relaxed) {
             thread::NONE => self.last.load(Ordering::Relaxed),
@@ -175,10 +185,17 @@ impl Biased {
         self.may_bias.store(may_bias, Ordering::Relaxed);
     }
 
-    /// Acquire, so that what is done inside stays behind it. There is nothing to be seen: since this thread's number was
-    /// stored, by itself, nobody else has been inside.
+    /// The word by which this thread says so, if it is the owner. While it is, and until it has come by `held` afterwards, nobody else
+    /// stores to it.
     #[inline]
-    fn is_mine(&self, me: u32) -> bool {
+    fn inside(&self, thread: u16) -> &AtomicBool {
+        &self.inside[usize::from(thread % 2)]
+    }
+
+    /// Acquire, so that what is done inside stays behind it. There is nothing to be seen: since this thread's number was
+    /// stored, by itself, or by one that has ended and had it before, nobody else has been inside.
+    #[inline]
+    fn is_mine(&self, me: u16) -> bool {
         self.owner.load(Ordering::Acquire) == me
     }
 
@@ -191,12 +208,17 @@ impl Biased {
 
     /// That this thread has come, which has `held`.
     #[inline]
-    fn note(&self, me: u32) {
+    fn note(&self, me: u16) {
         if BIASES {
             // Relaxed, both: it is changed under `held` alone, and a hint to others.
             let again = self.last.load(Ordering::Relaxed) == me;
             if !again {
                 self.last.store(me, Ordering::Relaxed);
+                // It is not about to say that it is inside: it is here.
+                let user = self.user(me);
+                if user.get() == me {
+                    user.set(thread::NONE);
+                }
             }
             let left = if again { self.count.get() } else { self.patience() };
             self.count.set(left - 1);
@@ -206,7 +228,13 @@ impl Biased {
         }
     }
 
-    fn patience(&self) -> u32 {
+    /// To whom this thread's word belongs.
+    #[inline]
+    fn user(&self, thread: u16) -> &Cell<u16> {
+        &self.users[usize::from(thread % 2)]
+    }
+
+    fn patience(&self) -> u16 {
         PATIENCE << (2 * self.steps.get())
     }
 
@@ -224,13 +252,16 @@ impl Biased {
 
     /// To this thread, which has `held`.
     #[cold]
-    fn bias(&self, me: u32) {
+    fn bias(&self, me: u16) {
         self.count.set(self.patience());
-        let may_bias = self.may_bias.load(Ordering::Relaxed) && me != thread::SHARED;
+        let user = self.user(me);
+        let is_free = user.get() == thread::NONE || user.get() == me;
+        let may_bias = is_free && me != thread::SHARED && self.may_bias.load(Ordering::Relaxed);
         if may_bias && asymmetric_fence::is_there() {
+            user.set(me);
+            self.count.set(0);
             // Relaxed: it means something to this thread, which has stored it, and to those who have `held` after it, which is
             // given up by a Release.
-            self.count.set(0);
             self.owner.store(me, Ordering::Relaxed);
         }
     }
@@ -244,7 +275,7 @@ impl Biased {
     /// From the owner, which is still inside, if `inside` says so now, and does not enter by it any more. With `held`, so nobody else
     /// does, and it is not biased to another thread meanwhile. Who it was.
     #[cold]
-    fn take_away(&self) -> u32 {
+    fn take_away(&self) -> u16 {
         self.last.store(thread::NONE, Ordering::Relaxed);
         let owner = self.owner.load(Ordering::Relaxed);
         self.owner.store(thread::NONE, Ordering::Relaxed);
@@ -284,6 +315,12 @@ mod tests {
             let _held = self.lock.hold();
             self.value.set(self.value.get() + 1);
         }
+    }
+
+    /// With what a lane needs for each value it fills one cache line.
+    #[test]
+    fn is_small() {
+        assert_eq!(size_of::<Biased>(), 16);
     }
 
     /// One thread nearly always has it, another one comes again and again, and nothing is lost.

@@ -5,39 +5,84 @@ extern crate std;
 #[cfg(not(loom))]
 use core::{
     cell::Cell,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{
+        AtomicUsize,
+        Ordering::{Acquire, Relaxed, Release},
+    },
     time::Duration,
 };
 
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// No thread's number: they count from zero, and none is given twice.
-pub(crate) const NONE: u32 = u32::MAX;
-/// Of all threads that are begun when there are no other numbers left.
-pub(crate) const SHARED: u32 = u32::MAX - 1;
+/// No thread's number.
+pub(crate) const NONE: u16 = u16::MAX;
+/// Of all threads that are begun when there are no other numbers left, and of those that are about to end.
+pub(crate) const SHARED: u16 = u16::MAX - 1;
 
-/// Relaxed: any number will do.
-fn give(next: &AtomicU32) -> u32 {
-    next.fetch_update(Relaxed, Relaxed, |next| (next < SHARED).then(|| next + 1)).unwrap_or(SHARED)
-}
-
+/// A bit for each number, set while a thread has it: the lowest is given first, so those of threads that come and go stay the same few, and
+/// what was known of one that has ended goes over to the next.
 #[cfg(not(loom))]
-static NEXT: AtomicU32 = AtomicU32::new(0);
+static TAKEN: [AtomicUsize; (1 << 16) / usize::BITS as usize] =
+    [const { AtomicUsize::new(0) }; (1 << 16) / usize::BITS as usize];
 
 #[cfg(not(loom))]
 std::thread_local! {
-    static NUMBER: Cell<u32> = const { Cell::new(NONE) };
+    static NUMBER: Cell<u16> = const { Cell::new(NONE) };
+    static END: End = const { End };
 }
 
-/// This thread's.
+/// Gives the number back at the thread's end.
+#[cfg(not(loom))]
+struct End;
+
+#[cfg(not(loom))]
+impl Drop for End {
+    fn drop(&mut self) {
+        // Others of the thread's variables may be dropped after this one, and use the crate.
+        let number = NUMBER.replace(SHARED);
+        if number < SHARED {
+            let (word, bit) = place(number);
+            // Release pairs with the Acquire in `take`: what this thread has done, its next bearer has behind it.
+            word.fetch_and(!bit, Release);
+        }
+    }
+}
+
+#[cfg(not(loom))]
+fn place(number: u16) -> (&'static AtomicUsize, usize) {
+    let (word, bit) = (u32::from(number) / usize::BITS, u32::from(number) % usize::BITS);
+    (&TAKEN[word as usize], 1 << bit)
+}
+
+/// The lowest number that no thread has.
+#[cfg(not(loom))]
+fn take() -> u16 {
+    for number in 0..SHARED {
+        let (word, bit) = place(number);
+        // Relaxed: it is looked at again if it seems to be free.
+        if word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Acquire) & bit == 0 {
+            return number;
+        }
+    }
+    SHARED
+}
+
+/// This thread's, which no other has at the same time.
 #[cfg(not(loom))]
 #[inline]
-pub(crate) fn number() -> u32 {
+pub(crate) fn number() -> u16 {
     if NUMBER.get() == NONE {
-        NUMBER.set(give(&NEXT));
+        begin();
     }
     NUMBER.get()
+}
+
+#[cfg(not(loom))]
+#[cold]
+fn begin() {
+    // One that is about to end cannot give a number back any more.
+    NUMBER.set(if END.try_with(|_| ()).is_ok() { take() } else { SHARED });
 }
 
 #[cfg(loom)]
@@ -47,12 +92,12 @@ loom::lazy_static! {
 
 #[cfg(loom)]
 loom::thread_local! {
-    static NUMBER: u32 = give(&NEXT);
+    static NUMBER: u16 = NEXT.fetch_add(1, Relaxed) as u16;
 }
 
-/// This thread's.
+/// This thread's. (In a model none is given twice.)
 #[cfg(loom)]
-pub(crate) fn number() -> u32 {
+pub(crate) fn number() -> u16 {
     NUMBER.with(|number| *number)
 }
 
@@ -94,5 +139,41 @@ pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
 pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     while !is_so() {
         loom::thread::yield_now();
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread::{scope, spawn};
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn threads_that_run_have_different_numbers() {
+        const THREADS: usize = 8;
+        let barrier = Barrier::new(THREADS);
+        let mut numbers: Vec<u16> = scope(|scope| {
+            let number = || {
+                let own = number();
+                barrier.wait();
+                assert_eq!(number(), own);
+                own
+            };
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(number)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), THREADS);
+        assert!(numbers.iter().all(|&number| number < SHARED));
+    }
+
+    /// Others that run at the same time take some, too.
+    #[test]
+    fn numbers_are_given_again() {
+        let highest = (0..2000).map(|_| spawn(number).join().unwrap()).max();
+        assert!(highest.is_some_and(|number| number < 1000), "{highest:?}");
     }
 }
