@@ -64,7 +64,7 @@ impl Ticket {
     #[inline]
     pub(super) fn open(self, epoch: u32) -> Option<(usize, u32)> {
         let (low, high) = (self.0 as u32, (self.0 >> 32) as u32);
-        let fits = fold(low) ^ key(high, epoch) <= INDEX_MASK;
+        let fits = (fold(low) ^ key(high, epoch)) >> INDEX_BITS == 0;
         fits.then_some(((low & INDEX_MASK) as usize, high ^ epoch))
     }
 }
