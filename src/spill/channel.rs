@@ -146,8 +146,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         parcel: Parcel<'a, M>,
     ) -> Result<(), TrySendError<Parcel<'a, M>>> {
         if !self.goes_out(Look::Cheap) {
-            let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
-            return sent.map(drop).map_err(|error| error.map(Slot::into_resting));
+            return self.try_send_resting(parcel);
         }
         if S::LOSES {
             return self.try_send_losing(parcel);
@@ -162,11 +161,16 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         }
     }
 
+    /// Sends a payload that stays in the arena.
+    fn try_send_resting(&self, parcel: Parcel<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
+        let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
+        sent.map(drop).map_err(|error| error.map(Slot::into_resting))
+    }
+
     /// Sends a payload that is to go out, where nobody waits for a slot: it is moved out before it has one.
     fn try_send_losing(&self, parcel: Parcel<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
         let Ok(copy) = self.copy_out(&parcel) else {
-            let sent = self.queue.try_send(Slot(Content::Resting(parcel)));
-            return sent.map(drop).map_err(|error| error.map(Slot::into_resting));
+            return self.try_send_resting(parcel);
         };
         let sent = self.queue.try_send(Slot(Content::Spilled(copy)));
         sent.map(drop).map_err(|error| {
@@ -264,15 +268,10 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         }
         if S::LOSES {
             let slot = self.place_bytes(bytes).ok_or(TrySpillSendError::Memory)?;
-            return self.queue.try_send(slot).map(drop).map_err(|error| match error {
-                TrySendError::Full(slot) => {
-                    self.take_back(slot);
-                    TrySpillSendError::Full
-                }
-                TrySendError::Closed(slot) => {
-                    self.take_back(slot);
-                    TrySpillSendError::Closed
-                }
+            return self.queue.try_send(slot).map(drop).map_err(|error| {
+                let is_full = error.is_full();
+                self.take_back(error.into_inner());
+                if is_full { TrySpillSendError::Full } else { TrySpillSendError::Closed }
             });
         }
         let permit = self.queue.try_reserve().map_err(|error| match error {
