@@ -147,19 +147,23 @@ impl<F: LogFile> State<F> {
         self.oldest_from(0)
     }
 
+    /// Spare slots, and all but those that hold what is not understood: in one pass, as each send looks for room.
+    fn count_slots(&self) -> (usize, usize) {
+        self.slots.iter().fold((0, 0), |(spare, usable), slot| match slot.holds {
+            Holds::Spare { .. } => (spare + 1, usable + 1),
+            Holds::Segment(_) => (spare, usable + 1),
+            Holds::Unknown => (spare, usable),
+        })
+    }
+
     /// Slots but those that hold what is not understood.
     pub(super) fn usable_slots(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.holds != Holds::Unknown).count()
+        self.count_slots().1
     }
 
     /// Slots that can be used: those that are spare, and those that may yet be made.
     pub(super) fn free(&self, options: &Options) -> usize {
-        let count = |(spare, usable), slot: &Slot<F>| match slot.holds {
-            Holds::Spare { .. } => (spare + 1, usable + 1),
-            Holds::Segment(_) => (spare, usable + 1),
-            Holds::Unknown => (spare, usable),
-        };
-        let (spare, usable) = self.slots.iter().fold((0, 0), count);
+        let (spare, usable) = self.count_slots();
         spare + (options.slots as usize).saturating_sub(usable)
     }
 
