@@ -133,7 +133,10 @@ pub trait Aside<T>: Sealed {
 
 /// Why a lane does not do.
 #[doc(hidden)]
+// The tag is as wide as a register: beside a message, whose second word it shares in a result, a shorter one would have the compiler move
+// that word about in pieces, and a processor waits for pieces that it has just written.
 #[derive(Debug)]
+#[repr(usize)]
 pub enum Missed<T> {
     /// There is no slot, or no value; or, as it was a moment ago, none for who tries without `counts`.
     NotNow(T),
