@@ -18,6 +18,7 @@ use super::beside::Beside;
 use super::distance;
 use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
+use crate::prefetch;
 #[cfg(not(loom))]
 use crate::sync::biased::{Biased, Held};
 use crate::sync::thread;
@@ -31,6 +32,9 @@ const ASKED_AGAIN: u8 = 63;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
+/// How many bytes of slots ahead either side fetches them, where they hold no messages; and how many of them a line holds.
+const SLOTS_AHEAD: usize = 2 * LINE;
+const LINE: usize = 64;
 
 /// How many slots there must be for lanes' locks to be biased. Where there are fewer, both sides wait for each other at nearly each
 /// value, and a look without a lock comes too soon after the last: with a single slot between two threads a value takes 160 ns
@@ -212,6 +216,36 @@ impl<T> End<T> {
                 // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
                 unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
             }
+        }
+    }
+
+    /// If `slot` is the first of a line, fetches another one that will be needed soon; `passed` have gone by, of `most` that may.
+    #[inline]
+    fn fetch_slots(
+        &self,
+        slot: *const MaybeUninit<T>,
+        passed: usize,
+        most: usize,
+        fetch: impl Fn(*const MaybeUninit<T>),
+    ) {
+        // Messages have more to be fetched than that, and it is of no use to them.
+        let is_of_use =
+            !cfg!(loom) && !Passed::may_weigh::<T>() && matches!(size_of::<T>(), 1..=16);
+        if is_of_use && slot.addr() % LINE < size_of::<T>() {
+            self.fetch_line(passed, most, fetch);
+        }
+    }
+
+    /// The rest of that. Apart, as seven of eight values have no use for it.
+    #[inline(never)]
+    fn fetch_line(&self, passed: usize, most: usize, fetch: impl Fn(*const MaybeUninit<T>)) {
+        let ahead = SLOTS_AHEAD / size_of::<T>().max(1);
+        let more = most.wrapping_sub(passed).min(self.last.wrapping_sub(passed));
+        // Then the other side has left that line to this one, and is not close behind it.
+        if more > 2 * ahead {
+            let turn = self.turn as usize;
+            let at = self.at as usize + ahead - 1;
+            fetch(self.slots.wrapping_add(if at < turn { at } else { at - turn }));
         }
     }
 
@@ -469,7 +503,9 @@ impl<T> Lanes<T> {
         end.weigh(&mut value);
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
-        self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
+        let slot = end.pass();
+        end.fetch_slots(slot, passed, end.seen.wrapping_add(bound), prefetch::to_write);
+        self.uses(slot, |slot| unsafe { (*slot).write(value) });
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
         if passed.wrapping_sub(end.seen) > end.high_water {
@@ -538,6 +574,7 @@ impl<T> Lanes<T> {
             return Err(Missed::Spent(()));
         }
         let slot = end.pass();
+        end.fetch_slots(slot, passed, end.seen, prefetch::to_read);
         end.fetch(passed.wrapping_add(1));
         let value = self.uses(slot, |slot| {
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
