@@ -455,7 +455,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         match self.aside.recv(true) {
             Ok(value) => Ok(S::Store::received(value)),
             Err(Missed::NotNow(())) => Err(TryRecvError::Empty),
-            Err(_) if S::Aside::LENDS => self.try_take_beside_lane(reader),
+            Err(missed) if S::Aside::LENDS => self.try_take_beside_lane(missed, reader),
             Err(_) => self.try_take_locked(reader),
         }
     }
@@ -463,8 +463,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), under the lock. Apart from the lane, so that who receives there, as a select tries to on
     /// one channel after the other, has fewer registers to save.
     #[inline(never)]
-    fn try_take_beside_lane(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        self.try_take_locked(reader)
+    fn try_take_beside_lane(
+        &self,
+        missed: Missed<()>,
+        reader: S::Reader,
+    ) -> Result<S::Received, TryRecvError> {
+        match self.with_next(Err(missed)) {
+            Ok(value) => Ok(S::Store::received(value)),
+            Err(_) => self.try_take_locked(reader),
+        }
     }
 
     #[inline(always)]

@@ -331,13 +331,17 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
-    /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
+    /// As [`poll`](Future::poll), under the lock, and why the lane did not do.
     #[inline(never)]
     fn poll_beside_lane(
         &mut self,
         cx: &mut Context<'_>,
-        waits: bool,
+        missed: Missed<()>,
     ) -> Poll<Result<S::Received, RecvError>> {
+        let waits = match self.channel.with_next(Err(missed)) {
+            Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+            Err(missed) => matches!(missed, Missed::NotNow(())),
+        };
         // Cloned where it is wanted: a foreign one cannot be under the lock.
         self.poll_locked(cx, waits.then(|| cx.waker().clone()))
     }
@@ -422,7 +426,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
         if !S::Aside::LENDS {
             return this.poll_locked(cx, None);
         }
-        let mut waits = false;
+        let mut missed = Missed::Shut(());
         if !this.node.token.is_known() && !this.node.token.is_arm() {
             let aside = &this.channel.aside;
             match aside.may_recv() {
@@ -433,13 +437,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
                     };
                     match received {
                         Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
-                        Err(missed) => waits = matches!(missed, Missed::NotNow(())),
+                        Err(why) => missed = why,
                     }
                 }
-                Err(missed) => waits = matches!(missed, Missed::NotNow(())),
+                Err(why) => missed = why,
             }
         }
-        this.poll_beside_lane(cx, waits)
+        this.poll_beside_lane(cx, missed)
     }
 }
 

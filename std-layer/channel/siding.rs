@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use loom::sync::atomic::Ordering;
 
 use super::lanes::Lanes;
-use crate::channel::aside::{Aside, Lent, Missed, Returned};
+use crate::channel::aside::{Aside, Lent, Missed, Returned, Window};
 use crate::channel::store::sealed::Sealed;
 #[cfg(loom)]
 use crate::std_layer::modelled::AtomicPtr;
@@ -152,6 +152,18 @@ impl<T> Aside<T> for Siding<T> {
     #[inline]
     fn recall(&self) -> Option<Returned> {
         self.lanes()?.recall()
+    }
+
+    #[inline]
+    unsafe fn renew_sends(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        // SAFETY: passed on.
+        self.lanes().is_some_and(|lanes| unsafe { lanes.renew_sends(renew) })
+    }
+
+    #[inline]
+    unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        // SAFETY: passed on.
+        unsafe { self.lanes()?.renew_recvs(renew) }
     }
 
     #[inline]
