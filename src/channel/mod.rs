@@ -38,6 +38,7 @@ mod histogram;
 #[cfg(feature = "spill")]
 pub(crate) mod inside;
 mod landing;
+mod loan;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;

@@ -4,6 +4,8 @@
 //! side's it needs the count alone, and keeps what it saw of that until it is no longer enough. So a sender and a
 //! receiver on two cores share the lines with the values, and hardly anything else.
 
+mod renewal;
+
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -184,15 +186,6 @@ impl<T> End<T> {
     #[inline(never)]
     fn begin_again(&mut self) {
         self.at = 0;
-    }
-
-    /// Something else is lent, when so many have gone by.
-    fn renew(&mut self, window: Window<T>, passed: usize) {
-        let Window { slots, at, left } = window;
-        (self.bytes, self.copied, self.failures) = (0, 0, 0);
-        // Lossless, as in `open`.
-        (self.slots, self.at) = (slots, at as u32);
-        self.last = passed.wrapping_add(left);
     }
 
     /// What has gone by since it was told last.
@@ -688,60 +681,6 @@ impl<T> Lanes<T> {
         self.pause.set(pause);
         self.rest.set(pause);
         Some(Returned { high_water, sends, recvs })
-    }
-
-    /// # Safety
-    /// As of [`Aside::renew_sends`](crate::channel::aside::Aside::renew_sends).
-    pub(super) unsafe fn renew_sends(
-        &self,
-        renew: impl FnOnce(Returned) -> Option<Window<T>>,
-    ) -> bool {
-        // Nobody closes it meanwhile, as that takes the channel's lock.
-        let (true, Ok(mut end)) = (self.is_lent.get(), self.tail.enter()) else { return false };
-        let passed = self.tail.own_passed();
-        if passed != end.last {
-            // Another sender has come before.
-            return true;
-        }
-        let sends = end.since(passed.wrapping_sub(self.told[0].get()));
-        let returned = Returned { high_water: end.high_water, sends, recvs: Passed::default() };
-        let Some(window) = renew(returned) else { return false };
-        end.renew(window, passed);
-        prefetch::lines_to_write(end.slots, SLOTS_AHEAD);
-        self.told[0].set(passed);
-        self.is_renewed.set(true);
-        true
-    }
-
-    /// # Safety
-    /// As of [`Aside::renew_recvs`](crate::channel::aside::Aside::renew_recvs).
-    pub(super) unsafe fn renew_recvs(
-        &self,
-        renew: impl FnOnce(Returned) -> Option<Window<T>>,
-    ) -> Option<T> {
-        if !self.is_lent.get() {
-            return None;
-        }
-        // Nobody closes it meanwhile, as above.
-        let mut end = self.head.enter().ok()?;
-        let passed = self.head.own_passed();
-        if passed != end.last || end.seen.wrapping_sub(passed) <= end.bound {
-            // Another receiver has come before.
-            return None;
-        }
-        // SAFETY: behind what was lent lies one slot more, by the caller's word.
-        let slot = unsafe { end.slots.add(end.at as usize) };
-        let passed = passed.wrapping_add(1);
-        let recvs = end.since(passed.wrapping_sub(self.told[1].get()));
-        let window = renew(Returned { recvs, ..Returned::default() })?;
-        // SAFETY: as in `recv`; it is still there, by the caller's word.
-        let mut value = self.uses(slot, |slot| unsafe { (*slot).assume_init_read() });
-        self.head.publish(passed);
-        end.renew(window, passed);
-        end.weigh(&mut value);
-        self.told[1].set(passed);
-        self.is_renewed.set(true);
-        Some(value)
     }
 
     #[inline]
