@@ -188,7 +188,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Receives by the lane, while this thread would wait awake.
     #[inline]
     fn pass_recv(&self, deadline: Option<Instant>) -> Option<T> {
-        pass(self.aside().batch(), (), deadline, |()| self.aside().recv_unhurried()).ok()
+        pass(self.aside().batch(), (), deadline, |()| self.recv_aside_unhurried()).ok()
     }
 }
 

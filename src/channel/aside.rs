@@ -1,18 +1,21 @@
 //! A way past a channel's lock, for the common case.
 //!
-//! A channel whose lock many threads want may *lend* its slots: while it is open and nobody waits, a sender needs no
+//! A channel whose lock many threads want may *lend* its slots: while nobody waits, a sender needs no
 //! more than the slots that follow, and a receiver no more than the values in front. So they have a lane each, with
 //! a lock of its own, and do not meet. Whoever needs the [state](super::state) calls them back first, under the
 //! channel's lock; so the state machine knows nothing of this.
 //!
 //! ```text
-//!              lend: under the channel's lock; open, and nobody waits
+//!              lend: under the channel's lock; nobody waits
 //!   SLOTS WITH THE STATE ─────────────────────────────────────────────► SLOTS WITH THE LANES
 //!            ▲                                                                 │
 //!            └─────────── recall: under the channel's lock, then each lane's ──┘
 //! ```
 //!
 //! A channel has lanes from when some values have been sent: until then, and if none ever are, it is its state and its slots.
+//!
+//! Of a closed channel only values are lent, and not the last one: so nobody finds none on a lane, and whoever comes next is told
+//! under the lock.
 //!
 //! A loan costs more than an operation under the lock, so it must let several pass. Where loans have not, as between tasks
 //! of one thread that wait for each other each time, they become rare. Meanwhile each side is told by a sign whether it
@@ -21,8 +24,9 @@
 //! fare as the last one did that was mistaken.
 //!
 //! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
-//! segments come and go under the channel's lock. While one is kept for promises behind the last one with values, it
-//! lends nothing.
+//! segments come and go under the channel's lock. So a side that has used up what it was lent takes that lock, and has its loan
+//! *renewed*: the other side goes on meanwhile, and its lane's lock stays its own. While a segment is kept for promises behind the
+//! last one with values, a list lends nothing.
 //!
 //! The lock order is: the channel's, then a lane's, one at a time. A lane's holder takes no other lock and runs no
 //! foreign code. Channels in `const` memory have no lanes ([`Aside`] for `()`): there a critical section is short, and
@@ -131,6 +135,20 @@ pub trait Lending<T> {
     /// Calls back what was lent. Under the channel's lock.
     fn recall(&self) -> Option<Returned>;
 
+    /// If senders have used up what they were lent: tells `renew` what has gone by since the loan, or since it was told before, and
+    /// lends them what that returns instead. Where that is nothing it has done nothing, either. Whether there is something to be
+    /// used now. Under the channel's lock.
+    ///
+    /// # Safety
+    /// As of [`lend`](Self::lend): the window is as it says.
+    unsafe fn renew_sends(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool;
+
+    /// The same of receivers, but for one value more, which this receives, and of which `renew` is told, too.
+    ///
+    /// # Safety
+    /// As above; where that value lies stays as it is until this returns.
+    unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T>;
+
     /// Whether to lend: not while loans have been worth nothing of late. Under the channel's lock, with nothing lent.
     fn is_worth_it(&self) -> bool;
 
@@ -191,6 +209,8 @@ pub struct Lent<T> {
     /// Slots, and values, that are promised to those who have waited.
     pub(crate) promised: [usize; 2],
     pub(crate) high_water: usize,
+    /// The channel is closed: there are no slots to be filled.
+    pub(crate) is_closed: bool,
     /// `T` is a parcel, and parcels are weighed.
     pub(crate) weighs: bool,
 }
@@ -236,6 +256,14 @@ impl<T> Lending<T> for Infallible {
     fn settle_bias(&self) {}
 
     fn recall(&self) -> Option<Returned> {
+        match *self {}
+    }
+
+    unsafe fn renew_sends(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        match *self {}
+    }
+
+    unsafe fn renew_recvs(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
         match *self {}
     }
 

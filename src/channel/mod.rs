@@ -38,6 +38,7 @@ mod histogram;
 #[cfg(feature = "spill")]
 pub(crate) mod inside;
 mod landing;
+mod loan;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;
@@ -270,6 +271,19 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         true
     }
 
+    /// Runs `f` under the lock, on the lanes, if there are any, and on the state, which what is lent has not come back to.
+    fn with_lanes<R>(&self, f: impl FnOnce(&LanesOf<T, S>, &mut State<T, S>) -> R) -> Option<R> {
+        if let Some((lanes, _inside)) = self.enter() {
+            // SAFETY: as in `locked`.
+            return Some(f(lanes, unsafe { self.state.reach() }));
+        }
+        self.state.with(|state| {
+            let lanes = self.aside.lanes()?;
+            lanes.settle_bias();
+            Some(f(lanes, state))
+        })
+    }
+
     /// Runs `f` under the lock, which has nothing to do with the state; so what is lent stays so.
     #[inline]
     fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
@@ -491,7 +505,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         match self.aside.recv(true) {
             Ok(value) => Ok(S::Store::received(value)),
             Err(Missed::NotNow(())) => Err(TryRecvError::Empty),
-            Err(_) if S::Aside::LENDS => self.try_take_beside_lane(reader),
+            Err(missed) if S::Aside::LENDS => self.try_take_beside_lane(missed, reader),
             Err(_) => self.try_take_locked(reader),
         }
     }
@@ -499,8 +513,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), under the lock. Apart from the lane, so that who receives there, as a select tries to on
     /// one channel after the other, has fewer registers to save.
     #[inline(never)]
-    fn try_take_beside_lane(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        self.try_take_locked(reader)
+    fn try_take_beside_lane(
+        &self,
+        missed: Missed<()>,
+        reader: S::Reader,
+    ) -> Result<S::Received, TryRecvError> {
+        match self.with_next(Err(missed)) {
+            Ok(value) => Ok(S::Store::received(value)),
+            Err(_) => self.try_take_locked(reader),
+        }
     }
 
     #[inline(always)]

@@ -337,17 +337,21 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         };
         match received {
             Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
-            Err(missed) => self.poll_beside_lane(cx, matches!(missed, Missed::NotNow(()))),
+            Err(missed) => self.poll_beside_lane(cx, missed),
         }
     }
 
-    /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
+    /// As [`poll`](Future::poll), under the lock, and why the lane did not do.
     #[inline(never)]
     fn poll_beside_lane(
         &mut self,
         cx: &mut Context<'_>,
-        waits: bool,
+        missed: Missed<()>,
     ) -> Poll<Result<S::Received, RecvError>> {
+        let waits = match self.channel.with_next(Err(missed)) {
+            Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+            Err(missed) => matches!(missed, Missed::NotNow(())),
+        };
         // Cloned where it is wanted: a foreign one cannot be under the lock.
         self.poll_locked(cx, waits.then(|| cx.waker().clone()))
     }
@@ -443,11 +447,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
             return this.poll_locked(cx, None);
         }
         if this.node.token.is_known() || this.node.token.is_arm() {
-            return this.poll_beside_lane(cx, false);
+            return this.poll_beside_lane(cx, Missed::Shut(()));
         }
         match this.channel.aside.may_recv() {
             Ok(()) => this.poll_lane(cx),
-            Err(missed) => this.poll_beside_lane(cx, matches!(missed, Missed::NotNow(()))),
+            Err(missed) => this.poll_beside_lane(cx, missed),
         }
     }
 }
