@@ -75,7 +75,10 @@ impl<M: RawMutex> Parcel<'_, M> {
     #[inline(always)]
     fn take_mark(&mut self) -> bool {
         let copied = self.index & COPIED != 0;
-        self.index &= !COPIED;
+        // On a host only if it is there: it is then moved in one piece, and what has just been written in several a processor waits for.
+        if copied || !cfg!(feature = "std") {
+            self.index &= !COPIED;
+        }
         copied
     }
 

@@ -16,8 +16,9 @@ use loom::sync::atomic::{Ordering, fence};
 
 use super::beside::Beside;
 use super::distance;
-use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
+use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
+use crate::prefetch;
 #[cfg(not(loom))]
 use crate::sync::biased::{Biased, Held};
 use crate::sync::thread;
@@ -31,6 +32,9 @@ const ASKED_AGAIN: u8 = 63;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
+/// How many bytes of slots ahead either side fetches them, where they hold no messages; and how many of them a line holds.
+const SLOTS_AHEAD: usize = 2 * LINE;
+const LINE: usize = 64;
 
 /// How many slots there must be for lanes' locks to be biased. Where there are fewer, both sides wait for each other at nearly each
 /// value, and a look without a lock comes too soon after the last: with a single slot between two threads a value takes 160 ns
@@ -50,18 +54,19 @@ const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 /// Whatever `T` is, it lies in memory alike. Processors fetch lines in pairs: what one side publishes has the other's lock
 /// beside it.
 #[repr(C, align(128))]
-pub(super) struct Lanes<T> {
-    /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
+#[doc(hidden)]
+pub struct Lanes<T> {
+    /// A [`Sign`], as it was when the channel's lock was last given up. Beside the lanes: a look
     /// at a lane takes its line away from those who use it.
-    signs: [AtomicUsize; 2],
+    sign: AtomicUsize,
     /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
     /// To whom the channel's lock is biased. That lock stands for the one in here, which nobody takes.
     bias: Biased,
     /// How many values there were when they were lent, if they are. Under the channel's lock.
     lent: Cell<Option<usize>>,
-    /// Of senders, and of receivers: whether they would have to wait, if nothing is lent. Under the channel's lock.
-    waits: Cell<Option<[bool; 2]>>,
+    /// What the sign says. Under the channel's lock.
+    said: Cell<Sign>,
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
@@ -115,8 +120,6 @@ enum Way {
     Shut,
     /// There are slots, or values, on loan.
     Open,
-    /// The way is through the channel's lock, but who comes now would have to wait there.
-    Wait,
     /// They have been called back, for a moment.
     Away,
 }
@@ -127,21 +130,38 @@ impl Way {
     fn of(number: usize) -> Self {
         match number {
             1 => Self::Open,
-            2 => Self::Wait,
-            3 => Self::Away,
+            2 => Self::Away,
             _ => Self::Shut,
         }
     }
+}
 
-    /// Why somebody who came with `value` cannot pass here.
+/// What those are told who come: that there are slots and values on loan; or else which side would have to wait under the channel's lock,
+/// unless nobody has said.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Sign(u8);
+
+impl Sign {
+    const OPEN: Self = Self(4);
+    const NONE: Self = Self(8);
+
     #[inline]
-    fn refuse<V>(self, value: V, counts: bool) -> Missed<V> {
-        match self {
-            Self::Wait if !counts => Missed::NotNow(value),
-            Self::Away => Missed::Away(value),
-            _ => Missed::Shut(value),
-        }
+    fn of(waits: [bool; 2]) -> Self {
+        let [sends, recvs] = waits.map(u8::from);
+        Self(sends | recvs << 1)
     }
+
+    #[inline]
+    fn waits(self, side: Side) -> bool {
+        self.0 & side as u8 != 0
+    }
+}
+
+/// Who comes: by its bit in a [`Sign`].
+#[derive(Clone, Copy)]
+enum Side {
+    Sends = 1,
+    Receives = 2,
 }
 
 impl<T> End<T> {
@@ -196,6 +216,36 @@ impl<T> End<T> {
                 // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
                 unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
             }
+        }
+    }
+
+    /// If `slot` is the first of a line, fetches another one that will be needed soon; `passed` have gone by, of `most` that may.
+    #[inline]
+    fn fetch_slots(
+        &self,
+        slot: *const MaybeUninit<T>,
+        passed: usize,
+        most: usize,
+        fetch: impl Fn(*const MaybeUninit<T>),
+    ) {
+        // Messages have more to be fetched than that, and it is of no use to them.
+        let is_of_use =
+            !cfg!(loom) && !Passed::may_weigh::<T>() && matches!(size_of::<T>(), 1..=16);
+        if is_of_use && slot.addr() % LINE < size_of::<T>() {
+            self.fetch_line(passed, most, fetch);
+        }
+    }
+
+    /// The rest of that. Apart, as seven of eight values have no use for it.
+    #[inline(never)]
+    fn fetch_line(&self, passed: usize, most: usize, fetch: impl Fn(*const MaybeUninit<T>)) {
+        let ahead = SLOTS_AHEAD / size_of::<T>().max(1);
+        let more = most.wrapping_sub(passed).min(self.last.wrapping_sub(passed));
+        // Then the other side has left that line to this one, and is not close behind it.
+        if more > 2 * ahead {
+            let turn = self.turn as usize;
+            let at = self.at as usize + ahead - 1;
+            fetch(self.slots.wrapping_add(if at < turn { at } else { at - turn }));
         }
     }
 
@@ -256,7 +306,7 @@ impl<T> Lane<T> {
     ///
     /// (A guard, as closures are compiled apart or not depending on what else the crate has: a message of 64 bytes between two threads
     /// took 58 ns instead of 39 when they were.)
-    #[inline]
+    #[inline(always)]
     fn enter(&self) -> Result<Within<'_, T>, Way> {
         let held = self.lock.hold();
         // Acquire pairs with the Release in `open`: the end is seen as it was lent, and both counts.
@@ -342,10 +392,10 @@ impl<T> Lane<T> {
         (high_water, Passed { values, bytes, copied, failures })
     }
 
-    /// Says what it is while nothing is lent. Under the channel's lock.
-    fn keep(&self, way: Way) {
+    /// What was called back is not lent again for now. Under the channel's lock.
+    fn shut(&self) {
         // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
-        self.way.store(way as usize, Ordering::Relaxed);
+        self.way.store(Way::Shut as usize, Ordering::Relaxed);
     }
 }
 
@@ -353,8 +403,7 @@ impl<T> Lanes<T> {
     /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
     #[cfg(loom)]
     pub(super) fn begin(&self) {
-        let [sends, recvs] = &self.signs;
-        for atomic in [sends, recvs, &self.batch, &self.tail.way, &self.head.way] {
+        for atomic in [&self.sign, &self.batch, &self.tail.way, &self.head.way] {
             atomic.load(Ordering::Relaxed);
         }
         self.tail.passed();
@@ -363,20 +412,59 @@ impl<T> Lanes<T> {
 
     /// Tells those who come. Under the channel's lock.
     #[inline]
-    fn signal(&self, ways: [Way; 2]) {
-        for (sign, way) in self.signs.iter().zip(ways) {
-            // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
-            sign.store(way as usize, Ordering::Relaxed);
+    fn say(&self, sign: Sign) {
+        self.said.set(sign);
+        // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
+        self.sign.store(sign.0.into(), Ordering::Relaxed);
+    }
+
+    /// What those who come were told.
+    #[inline]
+    fn sign(&self) -> Sign {
+        // Relaxed: as above. Lossless, as it was one.
+        Sign(self.sign.load(Ordering::Relaxed) as u8)
+    }
+
+    /// Whether those of one side are to look at their lane.
+    #[inline]
+    fn invites(&self, side: Side) -> Result<(), Missed<()>> {
+        let sign = self.sign();
+        if sign == Sign::OPEN {
+            return Ok(());
+        }
+        let waits =
+            if sign == Sign::NONE { self.lane(side).beside.waited() } else { sign.waits(side) };
+        Err(if waits { Missed::NotNow(()) } else { Missed::Shut(()) })
+    }
+
+    fn lane(&self, side: Side) -> &Lane<T> {
+        match side {
+            Side::Sends => &self.tail,
+            Side::Receives => &self.head,
         }
     }
 
-    /// What those of one side were told.
+    /// Puts up another sign. Under the channel's lock, with nothing lent.
     #[inline]
-    fn sign(&self, side: usize) -> Result<(), Missed<()>> {
-        // Relaxed: as above.
-        match Way::of(self.signs[side].load(Ordering::Relaxed)) {
-            Way::Open => Ok(()),
-            way => Err(way.refuse((), false)),
+    fn say_instead(&self, sign: Sign) {
+        let said = self.said.get();
+        if said == sign {
+            return;
+        }
+        if said == Sign::OPEN {
+            self.tail.shut();
+            self.head.shut();
+        }
+        self.say(sign);
+    }
+
+    /// Why somebody who came with `value` cannot pass a lane.
+    #[inline]
+    fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
+        match way {
+            Way::Away => Missed::Away(value),
+            _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
+            _ => Missed::Shut(value),
         }
     }
 
@@ -389,11 +477,11 @@ impl<T> Lanes<T> {
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<(), Missed<T>> {
         if let Err(way) = self.tail.look() {
-            return Err(way.refuse(value, counts));
+            return Err(self.refuse(Side::Sends, way, value, counts));
         }
         let (mut end, mut value) = match self.tail.enter() {
             Ok(end) => (end, value),
-            Err(way) => return Err(way.refuse(value, counts)),
+            Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
         let passed = self.tail.own_passed();
         let bound = end.bound;
@@ -415,7 +503,9 @@ impl<T> Lanes<T> {
         end.weigh(&mut value);
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
-        self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
+        let slot = end.pass();
+        end.fetch_slots(slot, passed, end.seen.wrapping_add(bound), prefetch::to_write);
+        self.uses(slot, |slot| unsafe { (*slot).write(value) });
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
         if passed.wrapping_sub(end.seen) > end.high_water {
@@ -460,8 +550,9 @@ impl<T> Lanes<T> {
         counts: bool,
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<T, Missed<()>> {
-        self.head.look().map_err(|way| way.refuse((), counts))?;
-        let mut end = self.head.enter().map_err(|way| way.refuse((), counts))?;
+        let refuse = |way| self.refuse(Side::Receives, way, (), counts);
+        self.head.look().map_err(refuse)?;
+        let mut end = self.head.enter().map_err(refuse)?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
@@ -482,12 +573,19 @@ impl<T> Lanes<T> {
         if passed == end.last {
             return Err(Missed::Spent(()));
         }
-        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
-        // has; the value leaves here.
-        let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
-        self.head.publish(passed.wrapping_add(1));
+        let slot = end.pass();
+        end.fetch_slots(slot, passed, end.seen, prefetch::to_read);
         end.fetch(passed.wrapping_add(1));
-        end.weigh(&mut value);
+        let value = self.uses(slot, |slot| {
+            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
+            let value = unsafe { &mut *slot };
+            // Where it lies: what is then moved in one piece has not been written in several just before, for which a processor waits.
+            // SAFETY: as above.
+            end.weigh(unsafe { value.assume_init_mut() });
+            // SAFETY: as above; the value leaves here.
+            unsafe { value.assume_init_read() }
+        });
+        self.head.publish(passed.wrapping_add(1));
         Ok(value)
     }
 
@@ -517,26 +615,16 @@ impl<T> Lanes<T> {
     pub(super) const NEW: Self = Self {
         tail: Lane::NEW,
         head: Lane::NEW,
-        signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
+        sign: AtomicUsize::new(Sign::NONE.0 as usize),
         batch: AtomicUsize::new(0),
         bias: Biased::new(),
         lent: Cell::new(None),
-        waits: Cell::new(None),
+        said: Cell::new(Sign::NONE),
         rest: Cell::new(0),
         pause: Cell::new(0),
         #[cfg(loom)]
         watch: Watch::new(),
     };
-
-    #[inline]
-    pub(super) fn enter(&self) -> Option<Held<'_>> {
-        self.bias.enter(thread::number())
-    }
-
-    #[inline]
-    pub(super) fn settle_bias(&self) {
-        self.bias.settle(thread::number());
-    }
 
     #[inline]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
@@ -588,17 +676,28 @@ impl<T> Lanes<T> {
 
     #[inline]
     pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
-        self.sign(0)
+        self.invites(Side::Sends)
     }
 
     #[inline]
     pub(super) fn may_recv(&self) -> Result<(), Missed<()>> {
-        self.sign(1)
+        self.invites(Side::Receives)
+    }
+
+    #[cold]
+    pub(super) fn note_send(&self, waited: bool) {
+        self.tail.beside.note(waited);
+    }
+
+    #[cold]
+    pub(super) fn note_recv(&self, waited: bool) {
+        self.head.beside.note(waited);
     }
 
     #[inline]
     pub(super) fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
-        let mut end = self.head.enter().map_err(|way| way.refuse((), false))?;
+        let mut end =
+            self.head.enter().map_err(|way| self.refuse(Side::Receives, way, (), false))?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let values = |seen: usize| seen.wrapping_sub(passed).saturating_sub(bound);
@@ -627,9 +726,23 @@ impl<T> Lanes<T> {
         // A hint.
         self.batch.load(Ordering::Relaxed)
     }
+}
+
+impl<T> Lending<T> for Lanes<T> {
+    #[inline]
+    fn enter(&self) -> Option<impl Sized> {
+        self.bias.enter(thread::number())
+    }
 
     #[inline]
-    pub(super) fn recall(&self) -> Option<Returned> {
+    fn settle_bias(&self) {
+        self.bias.settle(thread::number());
+    }
+
+    #[inline]
+    fn recall(&self) -> Option<Returned> {
+        // Looked at before it is written, as it hardly ever is where tasks wait for each other.
+        self.lent.get()?;
         let since = self.lent.take()?;
         // Each lane's lock is taken once, so what its last holder did is seen, and the next finds it shut.
         let (high_water, sends) = self.tail.close(since);
@@ -643,20 +756,19 @@ impl<T> Lanes<T> {
     }
 
     #[inline]
-    pub(super) fn is_worth_it(&self) -> bool {
+    fn is_worth_it(&self) -> bool {
         let rest = self.rest.get();
         self.rest.set(rest.saturating_sub(1));
         rest == 0
     }
 
     #[inline]
-    pub(super) unsafe fn lend(&self, lent: Lent<T>) {
+    unsafe fn lend(&self, lent: Lent<T>) {
         let Lent { tail, head, turn, len, room, promised: [slots, values], high_water, weighs } =
             lent;
         let batch = room.min(turn);
         self.batch.store(batch, Ordering::Relaxed);
         self.lent.set(Some(len));
-        self.waits.set(None);
         // Before either is open, as each reads the other's.
         self.tail.publish(len);
         self.head.publish(0);
@@ -665,16 +777,16 @@ impl<T> Lanes<T> {
         }
         self.tail.open(tail, room.saturating_sub(slots), turn, high_water, weighs);
         self.head.open(head, values, turn, 0, weighs);
-        self.signal([Way::Open; 2]);
+        self.say(Sign::OPEN);
     }
 
     #[inline]
-    pub(super) fn keep(&self, waits: [bool; 2]) {
-        if self.waits.replace(Some(waits)) != Some(waits) {
-            let ways = waits.map(|waits| if waits { Way::Wait } else { Way::Shut });
-            self.tail.keep(ways[0]);
-            self.head.keep(ways[1]);
-            self.signal(ways);
-        }
+    fn keep(&self, waits: [bool; 2]) {
+        self.say_instead(Sign::of(waits));
+    }
+
+    #[inline]
+    fn keep_unsaid(&self) {
+        self.say_instead(Sign::NONE);
     }
 }
