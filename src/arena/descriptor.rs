@@ -140,6 +140,18 @@ impl Row {
     }
 }
 
+impl Row {
+    /// See [`redeem_at_once`](ArenaRef::redeem_at_once): the same with the lock held, of an arena whose words change under it.
+    #[inline]
+    pub(super) fn redeem_held(&self, map: &mut Map, generation: u32) -> bool {
+        let redeemed = self.word.read(map).redeemed_quickly(generation);
+        redeemed.is_some_and(|bits| {
+            self.word.set(map, bits);
+            true
+        })
+    }
+}
+
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Changes a state word by `f`; see [`Word`].
     #[inline]
@@ -309,28 +321,31 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// for all others.
     #[inline]
     pub(super) fn rest_at_once(self, index: usize) -> Option<u32> {
-        // A payload that is to have a checksum is not that plain.
-        if cfg!(feature = "checksum") {
-            return None;
-        }
         let row = self.row(index);
         #[cfg(target_has_atomic = "64")]
         if CasWords::<M>::YES {
             let bits = row.word.peek();
-            return bits.is_leased_once().then(|| {
+            // As in `rest_held`.
+            let plain = bits.is_leased_once() && !cfg!(feature = "checksum");
+            return plain.then(|| {
                 row.word.set_resting(bits.parked());
                 self.tell_stalled();
                 bits.generation()
             });
         }
-        self.core().map.with(|map| {
-            let bits = row.word.read(map);
-            // Relaxed: the lock orders all of it.
-            let plain = bits.is_leased_once() && !self.core().stalled.load(Relaxed);
-            plain.then(|| {
-                row.word.set(map, bits.parked());
-                bits.generation()
-            })
+        self.core().map.with(|map| self.rest_held(map, row))
+    }
+
+    /// The same with the lock held, of an arena whose words change under it.
+    #[inline]
+    pub(super) fn rest_held(self, map: &mut Map, row: &Row) -> Option<u32> {
+        let bits = row.word.read(map);
+        // Relaxed: the lock orders all of it.
+        let plain = bits.is_leased_once() && !self.core().stalled.load(Relaxed);
+        // A payload that is to have a checksum is not that plain.
+        (plain && !cfg!(feature = "checksum")).then(|| {
+            row.word.set(map, bits.parked());
+            bits.generation()
         })
     }
 
@@ -339,22 +354,13 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline]
     pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
         let row = self.row(index);
-        let parked = Bits::parked_in(generation);
         #[cfg(target_has_atomic = "64")]
         if CasWords::<M>::YES {
+            let parked = Bits::parked_in(generation);
             return row.word.exchange(parked, parked.leased())
                 || row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
         }
-        self.core().map.with(|map| {
-            let bits = row.word.read(map);
-            // The first is a special case of the second, and ten instructions shorter.
-            let new =
-                if bits == parked { Some(parked.leased()) } else { bits.redeemed_in(generation) };
-            new.is_some_and(|new| {
-                row.word.set(map, new);
-                true
-            })
-        })
+        self.core().map.with(|map| row.redeem_held(map, generation))
     }
 
     /// Turns one lease of `index` into a ticket; see [`rest_as`](Self::rest_as).

@@ -44,6 +44,8 @@ pub(super) const MAX_DESCRIPTORS: usize = {
 pub(super) const MAX_PAGE_SIZE: usize = 1 << 28;
 /// A free run keeps two links in its first page, and words are copied in blocks.
 pub(super) const MIN_PAGE_SIZE: usize = 16;
+/// What every page is aligned to, in every arena: see [`Pages`](super::Pages).
+pub(super) const MIN_PAGE_ALIGN: usize = 8;
 
 /// Sizes, and offsets from the header in bytes.
 #[derive(Clone, Copy)]

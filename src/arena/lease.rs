@@ -1,12 +1,13 @@
 //! Leases: payloads in hand.
 
 use core::fmt;
+use core::hint::assert_unchecked;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::slice;
 
 use super::allocate::Request;
-use super::layout::ArenaRef;
+use super::layout::{ArenaRef, MIN_PAGE_ALIGN};
 use super::quota::Home;
 use super::ticket::Ticket;
 use super::waiting::Alloc;
@@ -74,7 +75,7 @@ pub struct Parcel<'a, M: RawMutex> {
     pub(super) index: u32,
     /// Its claim can be taken by anyone who has, or guesses, the number (a dump shows it), and then
     /// the descriptor may serve another payload: what a parcel does is checked as for a ticket.
-    generation: u32,
+    pub(super) generation: u32,
     /// When it was sent, if it was: kept here and not with the descriptor, as one payload may be in several channels.
     #[cfg(feature = "histograms")]
     pub(super) sent: u32,
@@ -276,7 +277,7 @@ impl<M: RawMutex> fmt::Debug for Parcels<'_, M> {
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {
-    fn new(arena: ArenaRef<'a, M>, index: u32, generation: u32) -> Self {
+    pub(super) fn new(arena: ArenaRef<'a, M>, index: u32, generation: u32) -> Self {
         Self {
             arena,
             index,
@@ -296,6 +297,14 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
         parcel.arena.redeem_at(parcel.index(), parcel.generation)
+    }
+
+    /// As [`redeem`](Self::redeem), where it does not matter why not. A copy of its own, which takes and returns
+    /// registers.
+    #[inline(always)]
+    pub(crate) fn redeem_if_sound(self) -> Option<Lease<'a, M>> {
+        let parcel = ManuallyDrop::new(self);
+        parcel.arena.redeem_if_sound(parcel.index(), parcel.generation)
     }
 
     /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
@@ -423,6 +432,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         self.redeem_at(index, generation)
     }
 
+    #[inline(never)]
+    fn redeem_if_sound(self, index: usize, generation: u32) -> Option<Lease<'a, M>> {
+        self.redeem_at(index, generation).ok()
+    }
+
     #[inline]
     fn redeem_at(self, index: usize, generation: u32) -> Result<Lease<'a, M>, RedeemError> {
         if self.redeem_at_once(index, generation) {
@@ -465,7 +479,11 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline]
     fn bytes(self, index: usize) -> (*mut u8, usize) {
         let row = self.row(index);
-        (self.page(row.start()), row.len())
+        let start = self.page(row.start());
+        // So who reads or writes words in there is spared a search for the first whole one.
+        // SAFETY: pages lie at `MIN_PAGE_ALIGN`, and their sizes are multiples of it.
+        unsafe { assert_unchecked(start.addr() % MIN_PAGE_ALIGN == 0) };
+        (start, row.len())
     }
 }
 

@@ -37,6 +37,7 @@ mod tray;
 mod verify;
 mod waiting;
 mod weight;
+mod within;
 mod word;
 
 #[cfg(all(test, not(loom)))]
@@ -64,7 +65,9 @@ pub(crate) use weight::Weight;
 use crate::error::{AllocValueError, RedeemError, TryAllocError};
 use crate::sync::RawMutex;
 use descriptor::Row;
-use layout::{Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGE_SIZE, MAX_PAGES, MIN_PAGE_SIZE};
+use layout::{
+    Core, Geometry, Index, MAX_DESCRIPTORS, MAX_PAGE_SIZE, MAX_PAGES, MIN_PAGE_ALIGN, MIN_PAGE_SIZE,
+};
 use quota::HomeRow;
 
 /// Pages, aligned for anything a message is likely to hold.
@@ -137,6 +140,10 @@ impl<
         assert!(DESCRIPTORS <= MAX_DESCRIPTORS, "more descriptors than a ticket can name");
         assert!(offset_of!(Self, rows) == Core::<M>::ROWS, "descriptors lie behind the header");
         assert!(HOMES >= 1 && HOMES <= 255, "from 1 to 255 homes");
+        assert!(
+            align_of::<Pages<PAGES, PAGE_SIZE>>() >= MIN_PAGE_ALIGN,
+            "pages are aligned as leases tell the compiler"
+        );
         Geometry {
             page_shift: PAGE_SIZE.trailing_zeros() as u8,
             page_size: PAGE_SIZE,

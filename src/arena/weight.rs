@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 
+use super::descriptor::Row;
 use super::lease::Parcel;
 use crate::sync::RawMutex;
 
@@ -58,12 +59,31 @@ impl<M: RawMutex> Parcel<'_, M> {
     /// of a payload at rest does not change. (If somebody has redeemed its number behind its back it may be another payload's.)
     #[inline]
     pub(crate) fn weigh(&mut self) -> Weight<'_> {
+        let copied = self.take_mark();
+        let row = self.arena.row_whatever_lock(self.index());
+        self.weight(row, copied)
+    }
+
+    /// The same by who knows that `M` is its arena's lock.
+    #[inline]
+    pub(crate) fn weigh_at_home(&mut self) -> Weight<'_> {
+        let copied = self.take_mark();
+        let row = self.arena.row(self.index());
+        self.weight(row, copied)
+    }
+
+    #[inline(always)]
+    fn take_mark(&mut self) -> bool {
         let copied = self.index & COPIED != 0;
         // On a host only if it is there: it is then moved in one piece, and what has just been written in several a processor waits for.
         if copied || !cfg!(feature = "std") {
             self.index &= !COPIED;
         }
-        let row = self.arena.row_whatever_lock(self.index());
+        copied
+    }
+
+    #[inline(always)]
+    fn weight(&mut self, row: &Row, copied: bool) -> Weight<'_> {
         Weight {
             // Lossless: an arena refuses longer ones.
             bytes: row.len() as u32,

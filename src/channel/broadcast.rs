@@ -155,7 +155,8 @@ pub struct SharedRing<T, R: Room, P> {
     head: usize,
     first: u64,
     end: u64,
-    holes: usize,
+    /// Values: places that are taken, and no holes.
+    len: usize,
     subscribers: u32,
     delivered: u32,
     lagged: u32,
@@ -170,7 +171,7 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
             head: 0,
             first: 0,
             end: 0,
-            holes: 0,
+            len: 0,
             subscribers: 0,
             delivered: 0,
             lagged: 0,
@@ -189,8 +190,14 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
         self.slots.all_mut().get_mut(at)
     }
 
-    /// Moves a cursor to the oldest value; how many it has missed.
-    fn skip_lost(&self, cursor: &Cursor) -> u64 {
+    /// Moves a cursor to the oldest value; how many it has missed: none where a value is kept until all have read it.
+    fn skip_lost(&self, cursor: &Cursor) -> u64
+    where
+        P: Overflow<T>,
+    {
+        if matches!(P::VICTIM, Victim::None) {
+            return 0;
+        }
         let missed = self.first.saturating_sub(cursor.get());
         cursor.set(cursor.get() + missed);
         missed
@@ -204,6 +211,7 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
         let slot = self.slot(0)?;
         let (value, unread) = (slot.value.take(), slot.unread);
         self.lagged = self.lagged.wrapping_add(unread);
+        self.len -= 1;
         self.advance();
         value
     }
@@ -212,7 +220,6 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
     fn pass_hole(&mut self) -> bool {
         let hole = self.first != self.end && self.slot(0).is_some_and(|slot| slot.unread == 0);
         if hole {
-            self.holes = self.holes.saturating_sub(1);
             self.advance();
         }
         hole
@@ -247,10 +254,9 @@ impl<T, R: Room, P> SharedRing<T, R, P> {
             return Some(Passed::One(visit(slot)));
         }
         let (value, read) = (slot.value.take(), slot.read);
+        self.len -= 1;
         if offset == 0 {
             self.advance();
-        } else {
-            self.holes += 1;
         }
         Some(Passed::Last(value, read))
     }
@@ -278,7 +284,7 @@ impl<T: Share, R: Room, P: Overflow<T>> Store<T> for SharedRing<T, R, P> {
     };
 
     fn len(&self) -> usize {
-        self.taken().saturating_sub(self.holes)
+        self.len
     }
 
     fn capacity(&self) -> Option<usize> {
@@ -307,6 +313,7 @@ impl<T: Share, R: Room, P: Overflow<T>> Store<T> for SharedRing<T, R, P> {
         if let Some(slot) = self.slot(self.end - self.first) {
             *slot = Slot { value: Some(value), unread, read: false };
             self.end += 1;
+            self.len += 1;
         }
         victim
     }

@@ -5,6 +5,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use super::hand_over::{NoLease, NotTaken};
 use super::store::{Compete, ConstStrategy, Strategy};
 use super::weigh::Weighing;
 use super::{Channel, ChannelSnapshot, HasChannel, RecvFuture, SendFuture};
@@ -132,8 +133,28 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Bytes<'a, M, S> {
     ///
     /// # Errors
     /// The payload comes back, at rest.
+    #[inline]
     pub fn try_send(&self, payload: LeaseMut<'a, M>) -> Result<(), TrySendError<Parcel<'a, M>>> {
-        self.try_send_parcel(payload.into_parcel())
+        if !Channel::<M, Parcel<'a, M>, S>::TAKES_IN {
+            return self.try_send_parcel(payload.into_parcel());
+        }
+        match self.channel.take_in(payload) {
+            Ok(()) => Ok(()),
+            Err((payload, why)) => self.not_taken(payload, why),
+        }
+    }
+
+    #[inline(never)]
+    fn not_taken(
+        &self,
+        payload: LeaseMut<'a, M>,
+        why: NotTaken,
+    ) -> Result<(), TrySendError<Parcel<'a, M>>> {
+        let parcel = payload.into_parcel();
+        match why {
+            NotTaken::Full => Err(TrySendError::Full(parcel)),
+            NotTaken::Unclear => self.channel.try_send_slowly(parcel, S::Rank::default()).map(drop),
+        }
     }
 
     /// Sends a payload that is at rest already, at once or not at all.
@@ -322,8 +343,28 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> Bytes<'a, M, S> {
     ///
     /// # Errors
     /// As for [`Channel::try_recv`], and `Damaged` where the arena keeps checksums.
+    #[inline]
     pub fn try_recv(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
-        let parcel = self.channel.try_recv().map_err(|error| match error {
+        if !Channel::<M, Parcel<'a, M>, S>::HANDS_OUT {
+            return Self::opened(self.channel.try_recv());
+        }
+        self.channel.hand_out().into_lease().or_else(|why| match why {
+            NoLease::Empty => Err(ByteTryRecvError::Empty),
+            NoLease::Damaged => Err(ByteTryRecvError::Damaged),
+            NoLease::Unclear => self.try_recv_slowly(),
+        })
+    }
+
+    #[inline(never)]
+    fn try_recv_slowly(&self) -> Result<Lease<'a, M>, ByteTryRecvError> {
+        Self::opened(self.channel.try_take_slowly(()))
+    }
+
+    #[inline]
+    fn opened(
+        received: Result<Parcel<'a, M>, TryRecvError>,
+    ) -> Result<Lease<'a, M>, ByteTryRecvError> {
+        let parcel = received.map_err(|error| match error {
             TryRecvError::Empty => ByteTryRecvError::Empty,
             TryRecvError::Closed => ByteTryRecvError::Closed,
         })?;

@@ -34,6 +34,7 @@ mod embedded_io;
 mod endpoint;
 mod fan_out;
 mod growth;
+mod hand_over;
 mod histogram;
 #[cfg(feature = "spill")]
 pub(crate) mod inside;

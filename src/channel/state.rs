@@ -469,6 +469,12 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
         count(&mut self.counters.sent);
         self.weigh_in(&mut value);
+        self.put_counted(value, rank)
+    }
+
+    /// Puts a value in that has been counted and weighed.
+    #[inline(always)]
+    pub(super) fn put_counted(&mut self, value: T, rank: S::Rank) -> Option<T> {
         if Self::ADDS_ONE {
             // While the length is at hand: the compiler cannot know that the value leaves it alone.
             self.counters.note_depth(self.store.len() + 1);
@@ -487,14 +493,24 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     #[inline]
     pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
+        let mut popped = self.pop_weighed(reader);
+        if let Some((received, _)) = &mut popped {
+            self.weigh_out(received);
+        }
+        popped
+    }
+
+    /// Takes a value out that is weighed by the caller.
+    #[inline]
+    pub(super) fn pop_weighed(
+        &mut self,
+        reader: S::Reader,
+    ) -> Option<(S::Received, Option<S::Growth>)> {
         let depth = self.store.len();
-        let mut popped = self.store.pop(self.promised_slots(), reader);
+        let popped = self.store.pop(self.promised_slots(), reader);
         // Of a value that is shared, the last receiver's counts.
         if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
             count(&mut self.counters.received);
-        }
-        if let Some((received, _)) = &mut popped {
-            self.weigh_out(received);
         }
         popped
     }

@@ -135,7 +135,7 @@ impl Sums {
     }
 
     /// A message goes in.
-    fn weigh_in(&mut self, weight: Weight<'_>) {
+    pub(super) fn weigh_in(&mut self, weight: Weight<'_>) {
         self.bytes_sent = self.bytes_sent.wrapping_add(weight.bytes as usize);
         self.copied = self.copied.wrapping_add(u32::from(weight.copied));
         self.note_use(&weight);
@@ -146,7 +146,7 @@ impl Sums {
     }
 
     /// A message is delivered.
-    fn weigh_out(&mut self, weight: Weight<'_>) {
+    pub(super) fn weigh_out(&mut self, weight: Weight<'_>) {
         self.bytes_received = self.bytes_received.wrapping_add(weight.bytes as usize);
         self.note_use(&weight);
         #[cfg(feature = "histograms")]

@@ -1,6 +1,7 @@
 //! A value behind a lock whose kind is a type parameter.
 
 use core::cell::UnsafeCell;
+use core::ptr::NonNull;
 
 use super::{RawMutex, const_fn};
 
@@ -44,10 +45,43 @@ impl<M: RawMutex, T> Locked<M, T> {
         unsafe { &mut *self.value.get() }
     }
 
+    /// The value, with another lock of this type held.
+    ///
+    /// # Safety
+    /// [`is_one`](Self::is_one), and some `Locked<M, _>` is held. Nobody else up the stack has reached this value, and nobody
+    /// reaches it again for as long as the reference lives.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // that is what the caller vouches for
+    pub(crate) unsafe fn within(&self) -> &mut T {
+        debug_assert!(Self::is_one());
+        // SAFETY: who holds another lock of this type holds this one (see `raw`), so nobody else reaches the value, be it an
+        // interrupt or another thread; that this holder does not either is the caller's word.
+        unsafe { &mut *self.value.get() }
+    }
+
+    /// Whether all locks of this type are one and the same.
+    #[inline(always)]
+    pub(crate) const fn is_one() -> bool {
+        size_of::<M>() == 0
+    }
+
+    #[inline(always)]
+    fn raw(&self) -> &M {
+        if Self::is_one() {
+            // All of them by one address, the only thing that those without any state could be told apart by. So of a
+            // type, one is held at a time.
+            // SAFETY: a value without bytes lies at any aligned address, and `INIT` says that there may be as many of
+            // `M` as one likes.
+            unsafe { NonNull::dangling().as_ref() }
+        } else {
+            &self.raw
+        }
+    }
+
     /// Runs `f` with the lock held.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        self.raw.lock(|| {
+        self.raw().lock(|| {
             // SAFETY: `RawMutex::lock` excludes every other holder of this lock until the closure
             // returns, and the rule above keeps this holder from entering twice.
             f(unsafe { &mut *self.value.get() })
