@@ -266,10 +266,10 @@ pub fn timers() -> Vec<String> {
     seen.push(format!("{}", instants.windows(2).all(|two| two[1] >= two[0] + SOON)));
     seen.push(format!("{:?}", tick(LATE).try_recv()));
     seen.push(format!("{:?}", tick(LATE).recv_deadline(start)));
-    // Not in a burst.
+    // Not in a burst: one, and on a busy machine those that have become due meanwhile.
     let ticks = tick(SOON);
-    std::thread::sleep(SOON * 4);
-    seen.push(format!("{} {}", ticks.try_iter().count(), state(&ticks).is_empty()));
+    std::thread::sleep(SOON * 8);
+    seen.push(format!("{}", ticks.try_iter().take(8).count() < 8));
     // Never.
     let nothing = never::<u8>();
     seen.push(format!("{:?} {:?}", nothing.try_recv(), nothing.recv_timeout(SOON)));
