@@ -174,6 +174,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// Gives up one lease on `index`.
     #[inline]
     pub(super) fn release(self, index: usize) {
+        if HasTrays::<M>::YES && self.put_at_once(index) {
+            return;
+        }
         if !self.release_at_once(index) {
             self.release_slowly(index);
         }

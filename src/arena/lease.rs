@@ -340,7 +340,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     ///
     /// The bytes are not cleared. A length of zero takes a descriptor and no page. Constant time
     /// in the common case (one of the size classes, or a free run that is long enough); else one
-    /// short critical section for each shelved payload that is taken apart, and with `std` one for each eight that
+    /// short critical section for each shelved payload that is taken apart, and with `std` one for each sixteen that
     /// threads have put aside. Always interrupt-safe.
     ///
     /// # Errors

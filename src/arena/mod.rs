@@ -80,7 +80,7 @@ struct Pages<const PAGES: usize, const PAGE_SIZE: usize>(UnsafeCell<[[u8; PAGE_S
 ///
 /// The page size is a power of two from 16 bytes to 256 MiB. Memory cost besides the pages: 2 bytes a page and
 /// 20 bytes a descriptor on a 32-bit target (4 and 32 on a 64-bit one), 12 bytes a home, and a header. With `std`
-/// there are 5,760 bytes more, in which threads keep what they have freed for their own next allocations.
+/// there are 10,880 bytes more, in which threads keep what they have freed for their own next allocations.
 ///
 /// The operations are those of [`ArenaRef`], which code should take as a parameter: it is the same type
 /// for arenas of every size. The ones used most are here, too.

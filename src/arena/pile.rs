@@ -9,21 +9,19 @@ use super::map::QUICK;
 #[repr(C)]
 pub(super) struct Piles<const MOST: usize> {
     heights: [u8; QUICK],
-    /// Behind a lock that takes a byte, and with it in one line, this has each pile begin with a line.
-    _fill: [u8; LINE - QUICK - align_of::<Index>()],
+    /// Behind a tray's lock, and with it in one line, this has each pile begin with a line.
+    _fill: [u8; LINE - QUICK - LOCK],
     piles: [[Index; MOST]; QUICK],
 }
 
 const LINE: usize = 64;
+/// What a biased lock takes.
+const LOCK: usize = 16;
 
 impl<const MOST: usize> Piles<MOST> {
     pub(super) const EMPTY: Self = {
         assert!(MOST <= u8::MAX as usize);
-        Self {
-            heights: [0; QUICK],
-            _fill: [0; LINE - QUICK - align_of::<Index>()],
-            piles: [[0; MOST]; QUICK],
-        }
+        Self { heights: [0; QUICK], _fill: [0; LINE - QUICK - LOCK], piles: [[0; MOST]; QUICK] }
     };
 
     /// How many there are; none of a class that there is no pile for.

@@ -37,6 +37,10 @@ impl<M: RawMutex> ArenaRef<'_, M> {
         None
     }
     #[inline]
+    pub(super) fn put_at_once(self, _index: usize) -> bool {
+        false
+    }
+    #[inline]
     pub(super) fn put_on_tray(self, _index: usize, _row: &Row, _bits: Bits) -> bool {
         false
     }

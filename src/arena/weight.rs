@@ -59,7 +59,10 @@ impl<M: RawMutex> Parcel<'_, M> {
     #[inline]
     pub(crate) fn weigh(&mut self) -> Weight<'_> {
         let copied = self.index & COPIED != 0;
-        self.index &= !COPIED;
+        // On a host only if it is there: it is then moved in one piece, and what has just been written in several a processor waits for.
+        if copied || !cfg!(feature = "std") {
+            self.index &= !COPIED;
+        }
         let row = self.arena.row_whatever_lock(self.index());
         Weight {
             // Lossless: an arena refuses longer ones.

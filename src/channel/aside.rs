@@ -19,7 +19,9 @@
 //!
 //! A loan costs more than an operation under the lock, so it must let several pass. Where loans have not, as between tasks
 //! of one thread that wait for each other each time, they become rare. Meanwhile each side is told by a sign whether it
-//! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there.
+//! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there. While one thread has the
+//! channel to itself nobody puts that up, as it would be a good part of what a value takes there: a future takes it that it will
+//! fare as the last one did that was mistaken.
 //!
 //! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
 //! segments come and go under the channel's lock. So a side that has used up what it was lent takes that lock, and has its loan
@@ -30,6 +32,7 @@
 //! foreign code. Channels in `const` memory have no lanes ([`Aside`] for `()`): there a critical section is short, and
 //! one is less than two.
 
+use core::convert::Infallible;
 use core::mem::MaybeUninit;
 
 use super::store::sealed::Sealed;
@@ -62,23 +65,17 @@ pub trait Aside<T>: Sealed {
     const NEW: Self;
     /// Whether there can be any.
     const LENDS: bool;
+    /// What they are.
+    type Lanes: Lending<T>;
 
-    /// Whether there are none, and there should be, as so many values have been sent. Under the channel's lock.
-    fn is_wanted(&self, sent: u32) -> bool;
+    /// Those that there are. They stay until the channel is dropped.
+    fn lanes(&self) -> Option<&Self::Lanes>;
+
+    /// Whether there should be some, as so many values have been sent.
+    fn is_wanted(sent: u32) -> bool;
 
     /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
     fn make(&self) -> bool;
-
-    /// If the channel's lock is biased to this thread, which is inside then, without taking it, until it drops this.
-    #[inline(always)]
-    fn enter(&self) -> Option<impl Sized> {
-        None::<core::convert::Infallible>
-    }
-
-    /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
-    /// when this returns. Under the channel's lock, first of all.
-    #[inline(always)]
-    fn settle_bias(&self) {}
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
@@ -112,11 +109,28 @@ pub trait Aside<T>: Sealed {
     /// The same of a receive.
     fn may_recv(&self) -> Result<(), Missed<()>>;
 
+    /// A task that went to the channel's lock has had to wait there or not, and had been told otherwise.
+    fn note_send(&self, _waited: bool) {}
+
+    /// The same of a receive.
+    fn note_recv(&self, _waited: bool) {}
+
     /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
     fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>>;
 
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
+}
+
+/// Lanes, to the channel's lock.
+#[doc(hidden)]
+pub trait Lending<T> {
+    /// If the channel's lock is biased to this thread, which is inside then, without taking it, until it drops this.
+    fn enter(&self) -> Option<impl Sized>;
+
+    /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
+    /// when this returns. Under the channel's lock, first of all.
+    fn settle_bias(&self);
 
     /// Calls back what was lent. Under the channel's lock.
     fn recall(&self) -> Option<Returned>;
@@ -147,11 +161,17 @@ pub trait Aside<T>: Sealed {
     /// Does not lend. Whether senders, and receivers, who come now would have to wait: those who have time for that need
     /// not look into the channel. Under the channel's lock, with nothing lent.
     fn keep(&self, waits: [bool; 2]);
+
+    /// The same, as long as one thread has the channel to itself: the next who comes will find it as the last one has.
+    fn keep_unsaid(&self);
 }
 
 /// Why a lane does not do.
 #[doc(hidden)]
+// The tag is as wide as a register: beside a message, whose second word it shares in a result, a shorter one would have the compiler move
+// that word about in pieces, and a processor waits for pieces that it has just written.
 #[derive(Debug)]
+#[repr(usize)]
 pub enum Missed<T> {
     /// There is no slot, or no value; or, as it was a moment ago, none for who tries without `counts`.
     NotNow(T),
@@ -227,12 +247,49 @@ pub struct Passed {
 
 impl Sealed for () {}
 
+/// None are.
+impl<T> Lending<T> for Infallible {
+    fn enter(&self) -> Option<impl Sized> {
+        None::<Self>
+    }
+
+    fn settle_bias(&self) {}
+
+    fn recall(&self) -> Option<Returned> {
+        match *self {}
+    }
+
+    unsafe fn renew_sends(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        match *self {}
+    }
+
+    unsafe fn renew_recvs(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        match *self {}
+    }
+
+    fn is_worth_it(&self) -> bool {
+        match *self {}
+    }
+
+    unsafe fn lend(&self, _lent: Lent<T>) {}
+
+    fn keep(&self, _waits: [bool; 2]) {}
+
+    fn keep_unsaid(&self) {}
+}
+
 impl<T> Aside<T> for () {
     const NEW: Self = ();
     const LENDS: bool = false;
+    type Lanes = Infallible;
 
     #[inline(always)]
-    fn is_wanted(&self, _sent: u32) -> bool {
+    fn lanes(&self) -> Option<&Infallible> {
+        None
+    }
+
+    #[inline(always)]
+    fn is_wanted(_sent: u32) -> bool {
         false
     }
 
@@ -270,30 +327,4 @@ impl<T> Aside<T> for () {
     fn batch(&self) -> usize {
         0
     }
-
-    #[inline(always)]
-    fn recall(&self) -> Option<Returned> {
-        None
-    }
-
-    #[inline(always)]
-    unsafe fn renew_sends(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    unsafe fn renew_recvs(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
-        None
-    }
-
-    #[inline(always)]
-    fn is_worth_it(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    unsafe fn lend(&self, _lent: Lent<T>) {}
-
-    #[inline(always)]
-    fn keep(&self, _waits: [bool; 2]) {}
 }

@@ -4,7 +4,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use super::Channel;
-use super::aside::{Aside, Missed};
+use super::aside::{Aside, Lending, Missed};
 use super::state::State;
 use super::store::{Growing, Store, Strategy};
 use crate::sync::RawMutex;
@@ -149,11 +149,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if !S::Aside::LENDS {
             return Err(value);
         }
-        let is_renewed = self.exclusively(|state| {
+        let is_renewed = self.with_lanes(|lanes, state| {
             // SAFETY: the window is the memory's, which is this channel's from then on.
-            unsafe { self.aside.renew_sends(|returned| state.lend_more(returned, growth)) }
+            unsafe { lanes.renew_sends(|returned| state.lend_more(returned, growth)) }
         });
-        if !is_renewed {
+        if is_renewed != Some(true) {
             return Err(value);
         }
         self.aside.send(value, false).map_err(Missed::into_inner)
@@ -179,10 +179,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn recv_renewed(&self) -> Result<T, Missed<()>> {
         let mut unused = None;
-        let value = self.exclusively(|state| {
+        let value = self.with_lanes(|lanes, state| {
             // SAFETY: the window is the next memory's. What the value lies in is `unused`, and stays until that is given back.
-            unsafe { self.aside.renew_recvs(|returned| state.lend_next(returned, &mut unused)) }
+            unsafe { lanes.renew_recvs(|returned| state.lend_next(returned, &mut unused)) }
         });
+        let value = value.flatten();
         if let Some(unused) = unused {
             S::shrink(unused);
         }

@@ -214,6 +214,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     ) -> Offer<T> {
         if !self.closed {
             if S::MEETS {
+                // Where there are threads, half of those who come find nobody.
+                if cfg!(feature = "std") && self.receivers.is_empty() {
+                    return Offer::Full;
+                }
                 return self.offer_to_meet(side, value);
             }
             if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {

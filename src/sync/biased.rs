@@ -98,9 +98,15 @@ impl Biased {
     #[inline]
     pub fn hold(&self) -> Held<'_> {
         let me = thread::number();
-        if let Some(held) = self.enter(me) {
-            return held;
+        match self.enter(me) {
+            Some(held) => held,
+            None => self.come(me),
         }
+    }
+
+    /// By `held`. Apart, so that what is inlined is short.
+    #[inline(never)]
+    fn come(&self, me: u16) -> Held<'_> {
         if !self.try_share() {
             self.contend();
         }
@@ -129,7 +135,7 @@ impl Biased {
         self.enter(me).or_else(|| self.try_come(me))
     }
 
-    /// By `held`. Apart, so that what is inlined is short.
+    /// As `come`, unless somebody else holds it.
     #[inline(never)]
     fn try_come(&self, me: u16) -> Option<Held<'_>> {
         if !self.try_share() {
@@ -151,7 +157,7 @@ impl Biased {
     }
 
     /// If it is biased to this thread.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&self, me: u16) -> Option<Held<'_>> {
         if !BIASES || !self.is_mine(me) {
             return None;

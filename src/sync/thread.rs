@@ -72,17 +72,20 @@ fn take() -> u16 {
 #[cfg(not(loom))]
 #[inline]
 pub(crate) fn number() -> u16 {
-    if NUMBER.get() == NONE {
-        begin();
+    match NUMBER.get() {
+        NONE => begin(),
+        number => number,
     }
-    NUMBER.get()
 }
 
 #[cfg(not(loom))]
 #[cold]
-fn begin() {
+#[inline(never)]
+fn begin() -> u16 {
     // One that is about to end cannot give a number back any more.
-    NUMBER.set(if END.try_with(|_| ()).is_ok() { take() } else { SHARED });
+    let number = if END.try_with(|_| ()).is_ok() { take() } else { SHARED };
+    NUMBER.set(number);
+    number
 }
 
 #[cfg(loom)]

@@ -18,7 +18,7 @@ use loom::sync::atomic::{Ordering, fence};
 
 use super::beside::Beside;
 use super::distance;
-use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
+use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
 use crate::prefetch;
 #[cfg(not(loom))]
@@ -55,10 +55,11 @@ const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 /// Whatever `T` is, it lies in memory alike. Processors fetch lines in pairs: what one side publishes has the other's lock
 /// beside it.
 #[repr(C, align(128))]
-pub(super) struct Lanes<T> {
-    /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
+#[doc(hidden)]
+pub struct Lanes<T> {
+    /// A [`Sign`], as it was when the channel's lock was last given up. Beside the lanes: a look
     /// at a lane takes its line away from those who use it.
-    signs: [AtomicUsize; 2],
+    sign: AtomicUsize,
     /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
     /// To whom the channel's lock is biased. That lock stands for the one in here, which nobody takes.
@@ -68,8 +69,8 @@ pub(super) struct Lanes<T> {
     /// Whether anything is lent, and whether that has been renewed. Under the channel's lock.
     is_lent: Cell<bool>,
     is_renewed: Cell<bool>,
-    /// Of senders, and of receivers: whether they would have to wait, if nothing is lent. Under the channel's lock.
-    waits: Cell<Option<[bool; 2]>>,
+    /// What the sign says. Under the channel's lock.
+    said: Cell<Sign>,
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
@@ -123,8 +124,6 @@ enum Way {
     Shut,
     /// There are slots, or values, on loan.
     Open,
-    /// The way is through the channel's lock, but who comes now would have to wait there.
-    Wait,
     /// They have been called back, for a moment.
     Away,
 }
@@ -135,21 +134,38 @@ impl Way {
     fn of(number: usize) -> Self {
         match number {
             1 => Self::Open,
-            2 => Self::Wait,
-            3 => Self::Away,
+            2 => Self::Away,
             _ => Self::Shut,
         }
     }
+}
 
-    /// Why somebody who came with `value` cannot pass here.
+/// What those are told who come: that there are slots and values on loan; or else which side would have to wait under the channel's lock,
+/// unless nobody has said.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Sign(u8);
+
+impl Sign {
+    const OPEN: Self = Self(4);
+    const NONE: Self = Self(8);
+
     #[inline]
-    fn refuse<V>(self, value: V, counts: bool) -> Missed<V> {
-        match self {
-            Self::Wait if !counts => Missed::NotNow(value),
-            Self::Away => Missed::Away(value),
-            _ => Missed::Shut(value),
-        }
+    fn of(waits: [bool; 2]) -> Self {
+        let [sends, recvs] = waits.map(u8::from);
+        Self(sends | recvs << 1)
     }
+
+    #[inline]
+    fn waits(self, side: Side) -> bool {
+        self.0 & side as u8 != 0
+    }
+}
+
+/// Who comes: by its bit in a [`Sign`].
+#[derive(Clone, Copy)]
+enum Side {
+    Sends = 1,
+    Receives = 2,
 }
 
 impl<T> End<T> {
@@ -293,7 +309,7 @@ impl<T> Lane<T> {
     ///
     /// (A guard, as closures are compiled apart or not depending on what else the crate has: a message of 64 bytes between two threads
     /// took 58 ns instead of 39 when they were.)
-    #[inline]
+    #[inline(always)]
     fn enter(&self) -> Result<Within<'_, T>, Way> {
         let held = self.lock.hold();
         // Acquire pairs with the Release in `open`: the end is seen as it was lent, and both counts.
@@ -376,10 +392,10 @@ impl<T> Lane<T> {
         (end.high_water, end.since(self.own_passed().wrapping_sub(told)))
     }
 
-    /// Says what it is while nothing is lent. Under the channel's lock.
-    fn keep(&self, way: Way) {
+    /// What was called back is not lent again for now. Under the channel's lock.
+    fn shut(&self) {
         // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
-        self.way.store(way as usize, Ordering::Relaxed);
+        self.way.store(Way::Shut as usize, Ordering::Relaxed);
     }
 }
 
@@ -387,8 +403,7 @@ impl<T> Lanes<T> {
     /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
     #[cfg(loom)]
     pub(super) fn begin(&self) {
-        let [sends, recvs] = &self.signs;
-        for atomic in [sends, recvs, &self.batch, &self.tail.way, &self.head.way] {
+        for atomic in [&self.sign, &self.batch, &self.tail.way, &self.head.way] {
             atomic.load(Ordering::Relaxed);
         }
         self.tail.passed();
@@ -397,20 +412,59 @@ impl<T> Lanes<T> {
 
     /// Tells those who come. Under the channel's lock.
     #[inline]
-    fn signal(&self, ways: [Way; 2]) {
-        for (sign, way) in self.signs.iter().zip(ways) {
-            // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
-            sign.store(way as usize, Ordering::Relaxed);
+    fn say(&self, sign: Sign) {
+        self.said.set(sign);
+        // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
+        self.sign.store(sign.0.into(), Ordering::Relaxed);
+    }
+
+    /// What those who come were told.
+    #[inline]
+    fn sign(&self) -> Sign {
+        // Relaxed: as above. Lossless, as it was one.
+        Sign(self.sign.load(Ordering::Relaxed) as u8)
+    }
+
+    /// Whether those of one side are to look at their lane.
+    #[inline]
+    fn invites(&self, side: Side) -> Result<(), Missed<()>> {
+        let sign = self.sign();
+        if sign == Sign::OPEN {
+            return Ok(());
+        }
+        let waits =
+            if sign == Sign::NONE { self.lane(side).beside.waited() } else { sign.waits(side) };
+        Err(if waits { Missed::NotNow(()) } else { Missed::Shut(()) })
+    }
+
+    fn lane(&self, side: Side) -> &Lane<T> {
+        match side {
+            Side::Sends => &self.tail,
+            Side::Receives => &self.head,
         }
     }
 
-    /// What those of one side were told.
+    /// Puts up another sign. Under the channel's lock, with nothing lent.
     #[inline]
-    fn sign(&self, side: usize) -> Result<(), Missed<()>> {
-        // Relaxed: as above.
-        match Way::of(self.signs[side].load(Ordering::Relaxed)) {
-            Way::Open => Ok(()),
-            way => Err(way.refuse((), false)),
+    fn say_instead(&self, sign: Sign) {
+        let said = self.said.get();
+        if said == sign {
+            return;
+        }
+        if said == Sign::OPEN {
+            self.tail.shut();
+            self.head.shut();
+        }
+        self.say(sign);
+    }
+
+    /// Why somebody who came with `value` cannot pass a lane.
+    #[inline]
+    fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
+        match way {
+            Way::Away => Missed::Away(value),
+            _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
+            _ => Missed::Shut(value),
         }
     }
 
@@ -423,11 +477,11 @@ impl<T> Lanes<T> {
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<(), Missed<T>> {
         if let Err(way) = self.tail.look() {
-            return Err(way.refuse(value, counts));
+            return Err(self.refuse(Side::Sends, way, value, counts));
         }
         let (mut end, mut value) = match self.tail.enter() {
             Ok(end) => (end, value),
-            Err(way) => return Err(way.refuse(value, counts)),
+            Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
         let passed = self.tail.own_passed();
         let bound = end.bound;
@@ -447,9 +501,9 @@ impl<T> Lanes<T> {
             return Err(Missed::Spent(value));
         }
         end.weigh(&mut value);
+        let slot = end.pass();
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
-        let slot = end.pass();
         self.uses(slot, |slot| unsafe { (*slot).write(value) });
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
@@ -496,8 +550,9 @@ impl<T> Lanes<T> {
         counts: bool,
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<T, Missed<()>> {
-        self.head.look().map_err(|way| way.refuse((), counts))?;
-        let mut end = self.head.enter().map_err(|way| way.refuse((), counts))?;
+        let refuse = |way| self.refuse(Side::Receives, way, (), counts);
+        self.head.look().map_err(refuse)?;
+        let mut end = self.head.enter().map_err(refuse)?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
@@ -518,12 +573,18 @@ impl<T> Lanes<T> {
         if passed == end.last {
             return Err(Missed::Spent(()));
         }
-        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
-        // has; the value leaves here.
-        let mut value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
-        self.head.publish(passed.wrapping_add(1));
+        let slot = end.pass();
         end.fetch(passed.wrapping_add(1));
-        end.weigh(&mut value);
+        let value = self.uses(slot, |slot| {
+            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
+            let value = unsafe { &mut *slot };
+            // Where it lies: what is then moved in one piece has not been written in several just before, for which a processor waits.
+            // SAFETY: as above.
+            end.weigh(unsafe { value.assume_init_mut() });
+            // SAFETY: as above; the value leaves here.
+            unsafe { value.assume_init_read() }
+        });
+        self.head.publish(passed.wrapping_add(1));
         Ok(value)
     }
 
@@ -553,28 +614,18 @@ impl<T> Lanes<T> {
     pub(super) const NEW: Self = Self {
         tail: Lane::NEW,
         head: Lane::NEW,
-        signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
+        sign: AtomicUsize::new(Sign::NONE.0 as usize),
         batch: AtomicUsize::new(0),
         bias: Biased::new(),
         told: [const { Cell::new(0) }; 2],
         is_lent: Cell::new(false),
         is_renewed: Cell::new(false),
-        waits: Cell::new(None),
+        said: Cell::new(Sign::NONE),
         rest: Cell::new(0),
         pause: Cell::new(0),
         #[cfg(loom)]
         watch: Watch::new(),
     };
-
-    #[inline]
-    pub(super) fn enter(&self) -> Option<Held<'_>> {
-        self.bias.enter(thread::number())
-    }
-
-    #[inline]
-    pub(super) fn settle_bias(&self) {
-        self.bias.settle(thread::number());
-    }
 
     #[inline]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
@@ -626,17 +677,28 @@ impl<T> Lanes<T> {
 
     #[inline]
     pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
-        self.sign(0)
+        self.invites(Side::Sends)
     }
 
     #[inline]
     pub(super) fn may_recv(&self) -> Result<(), Missed<()>> {
-        self.sign(1)
+        self.invites(Side::Receives)
+    }
+
+    #[cold]
+    pub(super) fn note_send(&self, waited: bool) {
+        self.tail.beside.note(waited);
+    }
+
+    #[cold]
+    pub(super) fn note_recv(&self, waited: bool) {
+        self.head.beside.note(waited);
     }
 
     #[inline]
     pub(super) fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
-        let mut end = self.head.enter().map_err(|way| way.refuse((), false))?;
+        let mut end =
+            self.head.enter().map_err(|way| self.refuse(Side::Receives, way, (), false))?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let values = |seen: usize| seen.wrapping_sub(passed).saturating_sub(bound);
@@ -665,12 +727,26 @@ impl<T> Lanes<T> {
         // A hint.
         self.batch.load(Ordering::Relaxed)
     }
+}
+
+impl<T> Lending<T> for Lanes<T> {
+    #[inline]
+    fn enter(&self) -> Option<impl Sized> {
+        self.bias.enter(thread::number())
+    }
 
     #[inline]
-    pub(super) fn recall(&self) -> Option<Returned> {
-        if !self.is_lent.replace(false) {
+    fn settle_bias(&self) {
+        self.bias.settle(thread::number());
+    }
+
+    #[inline]
+    fn recall(&self) -> Option<Returned> {
+        // Looked at before it is written, as it hardly ever is where tasks wait for each other.
+        if !self.is_lent.get() {
             return None;
         }
+        self.is_lent.set(false);
         let [sent, received] = &self.told;
         // Each lane's lock is taken once, so what its last holder did is seen, and the next finds it shut.
         let (high_water, sends) = self.tail.close(sent.get());
@@ -684,14 +760,26 @@ impl<T> Lanes<T> {
     }
 
     #[inline]
-    pub(super) fn is_worth_it(&self) -> bool {
+    unsafe fn renew_sends(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.go_on_sending(renew) }
+    }
+
+    #[inline]
+    unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        // SAFETY: passed on.
+        unsafe { self.go_on_receiving(renew) }
+    }
+
+    #[inline]
+    fn is_worth_it(&self) -> bool {
         let rest = self.rest.get();
         self.rest.set(rest.saturating_sub(1));
         rest == 0
     }
 
     #[inline]
-    pub(super) unsafe fn lend(&self, lent: Lent<T>) {
+    unsafe fn lend(&self, lent: Lent<T>) {
         let Lent { tail, head, turn, len, room, promised, high_water, is_closed, weighs } = lent;
         let [slots, values] = promised;
         let batch = room.min(turn);
@@ -700,7 +788,6 @@ impl<T> Lanes<T> {
         self.told[1].set(0);
         self.is_lent.set(true);
         self.is_renewed.set(false);
-        self.waits.set(None);
         // Before either is open, as each reads the other's.
         self.tail.publish(len);
         self.head.publish(0);
@@ -712,16 +799,16 @@ impl<T> Lanes<T> {
         let sends = if is_closed { Way::Shut } else { Way::Open };
         self.tail.open(sends, tail, End { bound: room.saturating_sub(slots), high_water, ..end() });
         self.head.open(Way::Open, head, End { bound: values, ..end() });
-        self.signal([sends, Way::Open]);
+        self.say(Sign::OPEN);
     }
 
     #[inline]
-    pub(super) fn keep(&self, waits: [bool; 2]) {
-        if self.waits.replace(Some(waits)) != Some(waits) {
-            let ways = waits.map(|waits| if waits { Way::Wait } else { Way::Shut });
-            self.tail.keep(ways[0]);
-            self.head.keep(ways[1]);
-            self.signal(ways);
-        }
+    fn keep(&self, waits: [bool; 2]) {
+        self.say_instead(Sign::of(waits));
+    }
+
+    #[inline]
+    fn keep_unsaid(&self) {
+        self.say_instead(Sign::NONE);
     }
 }

@@ -3,6 +3,8 @@
 //! Otherwise both lanes' locks would be taken by both sides at each segment, and biased to neither.
 
 use super::{End, Lanes, SLOTS_AHEAD};
+#[cfg(doc)]
+use crate::channel::aside::Lending;
 use crate::channel::aside::{Passed, Returned, Window};
 use crate::prefetch;
 
@@ -17,11 +19,12 @@ impl<T> End<T> {
     }
 }
 
-/// As in [`Aside`](crate::channel::aside::Aside).
 impl<T> Lanes<T> {
+    /// As [`Lending::renew_sends`].
+    ///
     /// # Safety
-    /// As of [`Aside::renew_sends`](crate::channel::aside::Aside::renew_sends).
-    pub(in super::super) unsafe fn renew_sends(
+    /// As there.
+    pub(super) unsafe fn go_on_sending(
         &self,
         renew: impl FnOnce(Returned) -> Option<Window<T>>,
     ) -> bool {
@@ -42,9 +45,11 @@ impl<T> Lanes<T> {
         true
     }
 
+    /// As [`Lending::renew_recvs`].
+    ///
     /// # Safety
-    /// As of [`Aside::renew_recvs`](crate::channel::aside::Aside::renew_recvs).
-    pub(in super::super) unsafe fn renew_recvs(
+    /// As there.
+    pub(super) unsafe fn go_on_receiving(
         &self,
         renew: impl FnOnce(Returned) -> Option<Window<T>>,
     ) -> Option<T> {
@@ -79,7 +84,7 @@ mod tests {
     use std::mem::MaybeUninit;
 
     use super::*;
-    use crate::channel::aside::{Lent, Missed};
+    use crate::channel::aside::{Lending, Lent, Missed};
 
     type Slots = [MaybeUninit<u32>; 2];
 
@@ -144,8 +149,6 @@ mod tests {
         // SAFETY: as above.
         unsafe { lanes.lend(lent(&mut slots, true, 2)) };
         assert!(matches!(lanes.send(3, true), Err(Missed::Shut(3))));
-        assert!(matches!(lanes.may_send(), Err(Missed::Shut(()))));
-        assert!(lanes.may_recv().is_ok());
         assert!(matches!(lanes.recv(false), Ok(1)));
         // The last one is received under the lock.
         assert!(matches!(lanes.recv(true), Err(Missed::Spent(()))));
