@@ -90,7 +90,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// The same, for a thread that would wait.
     #[cfg(feature = "std")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_aside_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         self.with_memory(self.aside.send_unhurried(value))
     }
