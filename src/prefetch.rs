@@ -9,7 +9,7 @@
 /// notices and goes ahead.
 const MOST: usize = 1 << 10;
 
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// Something that will be written soon. `at` may point anywhere.
 #[inline(always)]
@@ -36,6 +36,12 @@ pub(crate) fn to_read<T>(at: *const T) {
     }
     #[cfg(not(all(target_arch = "x86_64", not(any(miri, loom)))))]
     let _ = at;
+}
+
+/// The same for the first lines.
+#[inline(always)]
+pub(crate) fn lines_to_write<T>(at: *const T, count: usize) {
+    (0..count).for_each(|line| to_write(at.wrapping_byte_add(line * LINE)));
 }
 
 /// The same for the lines of a payload.

@@ -200,7 +200,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Receives by the lane, while this thread would wait awake.
     #[inline(always)]
     fn pass_recv(&self, deadline: Option<Instant>) -> Option<T> {
-        match self.aside().recv_unhurried() {
+        match self.recv_aside_unhurried() {
             Ok(value) => Some(value),
             Err(missed) => self.pass_recv_later(missed, deadline),
         }
@@ -210,7 +210,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[cold]
     #[inline(never)]
     fn pass_recv_later(&self, missed: Missed<()>, deadline: Option<Instant>) -> Option<T> {
-        let attempt = |()| self.aside().recv_unhurried();
+        let attempt = |()| self.recv_aside_unhurried();
         pass_later(self.aside().batch(), missed, deadline, attempt).ok()
     }
 }

@@ -284,6 +284,62 @@ fn segments_are_closed_under_way() {
     explore(Some(2), || with_segments!(closed));
 }
 
+/// Two receivers take what there is of a channel that has been closed, each value once, and are told that this was all.
+fn drained<S>((sender, receiver): Sides<S>, count: u32)
+where
+    S: Compete<u32, Receipt = ()> + Send + Sync + 'static,
+{
+    (0..count).for_each(|value| assert_eq!(sender.try_send(value), Ok(())));
+    assert!(receiver.close());
+    let drain = || {
+        let values: Vec<u32> = std::iter::from_fn(|| block_on(receiver.recv()).ok()).collect();
+        assert!(values.is_sorted());
+        values
+    };
+    let other = thread::spawn(drain);
+    let mut values = drain();
+    values.extend(other.join().unwrap());
+    values.sort_unstable();
+    assert!(values.into_iter().eq(0..count));
+    assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+    assert_done(receiver, count);
+}
+
+#[test]
+fn two_receivers_drain_a_closed_ring() {
+    explore(Some(2), || with_ring!(3, |sides| drained(sides, 3)));
+}
+
+#[test]
+fn two_receivers_drain_closed_segments() {
+    explore(Some(2), || with_segments!(|sides| drained(sides, 5)));
+}
+
+/// A sender goes on to its next segment while two receivers do, who both may find that they have used up theirs.
+#[test]
+fn segments_follow_each_other_under_way() {
+    explore(Some(1), || {
+        with_segments!(|(sender, receiver): Sides<_>| {
+            (1..=3).for_each(|value| assert_eq!(sender.try_send(value), Ok(())));
+            let sends = thread::spawn(move || {
+                (4..=5).for_each(|value| assert_eq!(sender.try_send(value), Ok(())));
+            });
+            let other = thread::spawn(move || [(); 2].map(|()| receiver.try_recv().unwrap()));
+            let mut received: Vec<u32> =
+                std::iter::from_fn(|| receiver.try_recv().ok()).take(1).collect();
+            assert!(received.is_sorted());
+            sends.join().unwrap();
+            let others = other.join().unwrap();
+            assert!(others.is_sorted());
+            received.extend(others);
+            received.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
+            received.sort_unstable();
+            assert_eq!(received, [1, 2, 3, 4, 5]);
+            assert_done(receiver, 5);
+        });
+    });
+}
+
 /// Who waits comes before who comes by the lane, and is served.
 #[test]
 fn who_waits_comes_first() {

@@ -81,6 +81,33 @@ fn what_is_acknowledged_is_durable() {
     });
 }
 
+/// Rounds one after the other, led by who has waited or by who comes, some of whom need what others do not: all are woken.
+#[test]
+fn rounds_follow_each_other() {
+    explore(|| {
+        let disk = Disk::default();
+        let log = Arc::new(open(&disk));
+        let threads: Vec<_> = (0..4)
+            .map(|chan| {
+                let (log, disk) = (log.clone(), disk.clone());
+                thread::spawn(move || {
+                    for seq in 0..3 {
+                        log.send(&Message::new(chan, seq, &[7; 40]), Level::Sync).unwrap();
+                        assert!(is_durable(&disk, chan, seq));
+                        if chan == 3 {
+                            log.ack(chan, seq, seq).unwrap();
+                            log.sync().unwrap();
+                            assert!(!is_durable(&disk, chan, seq));
+                        }
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(log.pending().len(), 9);
+    });
+}
+
 #[test]
 fn of_two_with_one_key_one_is_kept() {
     explore(|| {

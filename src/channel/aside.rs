@@ -1,12 +1,12 @@
 //! A way past a channel's lock, for the common case.
 //!
-//! A channel whose lock many threads want may *lend* its slots: while it is open and nobody waits, a sender needs no
+//! A channel whose lock many threads want may *lend* its slots: while nobody waits, a sender needs no
 //! more than the slots that follow, and a receiver no more than the values in front. So they have a lane each, with
 //! a lock of its own, and do not meet. Whoever needs the [state](super::state) calls them back first, under the
 //! channel's lock; so the state machine knows nothing of this.
 //!
 //! ```text
-//!              lend: under the channel's lock; open, and nobody waits
+//!              lend: under the channel's lock; nobody waits
 //!   SLOTS WITH THE STATE ─────────────────────────────────────────────► SLOTS WITH THE LANES
 //!            ▲                                                                 │
 //!            └─────────── recall: under the channel's lock, then each lane's ──┘
@@ -14,18 +14,25 @@
 //!
 //! A channel has lanes from when some values have been sent: until then, and if none ever are, it is its state and its slots.
 //!
+//! Of a closed channel only values are lent, and not the last one: so nobody finds none on a lane, and whoever comes next is told
+//! under the lock.
+//!
 //! A loan costs more than an operation under the lock, so it must let several pass. Where loans have not, as between tasks
 //! of one thread that wait for each other each time, they become rare. Meanwhile each side is told by a sign whether it
-//! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there.
+//! would have to wait: a future reads it before it goes to the lock, so that it has a waker to leave there. While one thread has the
+//! channel to itself nobody puts that up, as it would be a good part of what a value takes there: a future takes it that it will
+//! fare as the last one did that was mistaken.
 //!
 //! A ring lends all of its slots. A list of segments lends what is left of the last one, and what there is in the first:
-//! segments come and go under the channel's lock. While one is kept for promises behind the last one with values, it
-//! lends nothing.
+//! segments come and go under the channel's lock. So a side that has used up what it was lent takes that lock, and has its loan
+//! *renewed*: the other side goes on meanwhile, and its lane's lock stays its own. While a segment is kept for promises behind the
+//! last one with values, a list lends nothing.
 //!
 //! The lock order is: the channel's, then a lane's, one at a time. A lane's holder takes no other lock and runs no
 //! foreign code. Channels in `const` memory have no lanes ([`Aside`] for `()`): there a critical section is short, and
 //! one is less than two.
 
+use core::convert::Infallible;
 use core::mem::MaybeUninit;
 
 use super::store::sealed::Sealed;
@@ -58,23 +65,17 @@ pub trait Aside<T>: Sealed {
     const NEW: Self;
     /// Whether there can be any.
     const LENDS: bool;
+    /// What they are.
+    type Lanes: Lending<T>;
 
-    /// Whether there are none, and there should be, as so many values have been sent. Under the channel's lock.
-    fn is_wanted(&self, sent: u32) -> bool;
+    /// Those that there are. They stay until the channel is dropped.
+    fn lanes(&self) -> Option<&Self::Lanes>;
+
+    /// Whether there should be some, as so many values have been sent.
+    fn is_wanted(sent: u32) -> bool;
 
     /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
     fn make(&self) -> bool;
-
-    /// If the channel's lock is biased to this thread, which is inside then, without taking it, until it drops this.
-    #[inline(always)]
-    fn enter(&self) -> Option<impl Sized> {
-        None::<core::convert::Infallible>
-    }
-
-    /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
-    /// when this returns. Under the channel's lock, first of all.
-    #[inline(always)]
-    fn settle_bias(&self) {}
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
@@ -108,14 +109,45 @@ pub trait Aside<T>: Sealed {
     /// The same of a receive.
     fn may_recv(&self) -> Result<(), Missed<()>>;
 
+    /// A task that went to the channel's lock has had to wait there or not, and had been told otherwise.
+    fn note_send(&self, _waited: bool) {}
+
+    /// The same of a receive.
+    fn note_recv(&self, _waited: bool) {}
+
     /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
     fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>>;
 
     /// How many values may go one way before any has to go the other.
     fn batch(&self) -> usize;
+}
+
+/// Lanes, to the channel's lock.
+#[doc(hidden)]
+pub trait Lending<T> {
+    /// If the channel's lock is biased to this thread, which is inside then, without taking it, until it drops this.
+    fn enter(&self) -> Option<impl Sized>;
+
+    /// The same thread has taken the channel's lock, or another one than the lock was biased to, which is inside no more
+    /// when this returns. Under the channel's lock, first of all.
+    fn settle_bias(&self);
 
     /// Calls back what was lent. Under the channel's lock.
     fn recall(&self) -> Option<Returned>;
+
+    /// If senders have used up what they were lent: tells `renew` what has gone by since the loan, or since it was told before, and
+    /// lends them what that returns instead. Where that is nothing it has done nothing, either. Whether there is something to be
+    /// used now. Under the channel's lock.
+    ///
+    /// # Safety
+    /// As of [`lend`](Self::lend): the window is as it says.
+    unsafe fn renew_sends(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool;
+
+    /// The same of receivers, but for one value more, which this receives, and of which `renew` is told, too.
+    ///
+    /// # Safety
+    /// As above; where that value lies stays as it is until this returns.
+    unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T>;
 
     /// Whether to lend: not while loans have been worth nothing of late. Under the channel's lock, with nothing lent.
     fn is_worth_it(&self) -> bool;
@@ -129,6 +161,9 @@ pub trait Aside<T>: Sealed {
     /// Does not lend. Whether senders, and receivers, who come now would have to wait: those who have time for that need
     /// not look into the channel. Under the channel's lock, with nothing lent.
     fn keep(&self, waits: [bool; 2]);
+
+    /// The same, as long as one thread has the channel to itself: the next who comes will find it as the last one has.
+    fn keep_unsaid(&self);
 }
 
 /// Why a lane does not do.
@@ -174,6 +209,8 @@ pub struct Lent<T> {
     /// Slots, and values, that are promised to those who have waited.
     pub(crate) promised: [usize; 2],
     pub(crate) high_water: usize,
+    /// The channel is closed: there are no slots to be filled.
+    pub(crate) is_closed: bool,
     /// `T` is a parcel, and parcels are weighed.
     pub(crate) weighs: bool,
 }
@@ -210,12 +247,49 @@ pub struct Passed {
 
 impl Sealed for () {}
 
+/// None are.
+impl<T> Lending<T> for Infallible {
+    fn enter(&self) -> Option<impl Sized> {
+        None::<Self>
+    }
+
+    fn settle_bias(&self) {}
+
+    fn recall(&self) -> Option<Returned> {
+        match *self {}
+    }
+
+    unsafe fn renew_sends(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        match *self {}
+    }
+
+    unsafe fn renew_recvs(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        match *self {}
+    }
+
+    fn is_worth_it(&self) -> bool {
+        match *self {}
+    }
+
+    unsafe fn lend(&self, _lent: Lent<T>) {}
+
+    fn keep(&self, _waits: [bool; 2]) {}
+
+    fn keep_unsaid(&self) {}
+}
+
 impl<T> Aside<T> for () {
     const NEW: Self = ();
     const LENDS: bool = false;
+    type Lanes = Infallible;
 
     #[inline(always)]
-    fn is_wanted(&self, _sent: u32) -> bool {
+    fn lanes(&self) -> Option<&Infallible> {
+        None
+    }
+
+    #[inline(always)]
+    fn is_wanted(_sent: u32) -> bool {
         false
     }
 
@@ -253,20 +327,4 @@ impl<T> Aside<T> for () {
     fn batch(&self) -> usize {
         0
     }
-
-    #[inline(always)]
-    fn recall(&self) -> Option<Returned> {
-        None
-    }
-
-    #[inline(always)]
-    fn is_worth_it(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    unsafe fn lend(&self, _lent: Lent<T>) {}
-
-    #[inline(always)]
-    fn keep(&self, _waits: [bool; 2]) {}
 }

@@ -206,6 +206,7 @@ impl<T, R: Room, P: Overflow<T>> Store<T> for Ring<T, R, P> {
             room,
             promised,
             high_water: 0,
+            is_closed: false,
             weighs: false,
         })
     }

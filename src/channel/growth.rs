@@ -4,7 +4,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use super::Channel;
-use super::aside::{Aside, Missed};
+use super::aside::{Aside, Lending, Missed};
 use super::state::State;
 use super::store::{Growing, Store, Strategy};
 use crate::sync::RawMutex;
@@ -103,14 +103,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// A newcomer's send that has used up what was lent: brings memory along, and adds it, if it is still needed, in the
-    /// critical section that sends.
+    /// A newcomer's send that has used up what was lent: brings memory along, which is lent instead; or, where that cannot be, adds
+    /// it, if it is still needed, in the critical section that sends.
     pub(super) fn send_growing(&self, value: T) -> Result<(), T> {
         if !S::GROWS {
             return Err(value);
         }
         let Ok(growth) = self.strategy.grow() else { return Err(value) };
-        let (mut value, mut growth) = (Some(value), Some(growth));
+        let mut growth = Some(growth);
+        let value = match self.send_renewed(value, &mut growth) {
+            Ok(()) => {
+                if let Some(unused) = growth {
+                    S::shrink(unused);
+                }
+                return Ok(());
+            }
+            Err(value) => value,
+        };
+        let mut value = Some(value);
         self.locked(|state| {
             if state.closed || !state.is_quiet() {
                 return;
@@ -131,6 +141,54 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             S::shrink(unused);
         }
         value.map_or(Ok(()), Err)
+    }
+
+    /// Sends by the lane, after `growth` has been lent to it, unless somebody else's has been.
+    #[inline]
+    fn send_renewed(&self, value: T, growth: &mut Option<S::Growth>) -> Result<(), T> {
+        if !S::Aside::LENDS {
+            return Err(value);
+        }
+        let is_renewed = self.with_lanes(|lanes, state| {
+            // SAFETY: the window is the memory's, which is this channel's from then on.
+            unsafe { lanes.renew_sends(|returned| state.lend_more(returned, growth)) }
+        });
+        if is_renewed != Some(true) {
+            return Err(value);
+        }
+        self.aside.send(value, false).map_err(Missed::into_inner)
+    }
+
+    /// Receives by the lane, for a thread that would wait; or, where that has come to the end of a piece of memory, goes on with the
+    /// next one.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn recv_aside_unhurried(&self) -> Result<T, Missed<()>> {
+        self.with_next(self.aside.recv_unhurried())
+    }
+
+    #[inline]
+    pub(super) fn with_next(&self, received: Result<T, Missed<()>>) -> Result<T, Missed<()>> {
+        match received {
+            Err(Missed::Spent(())) if S::GROWS && S::Aside::LENDS => self.recv_renewed(),
+            received => received,
+        }
+    }
+
+    /// A receive that has used up what was lent.
+    #[inline(never)]
+    fn recv_renewed(&self) -> Result<T, Missed<()>> {
+        let mut unused = None;
+        let value = self.with_lanes(|lanes, state| {
+            // SAFETY: the window is the next memory's. What the value lies in is `unused`, and stays until that is given back.
+            unsafe { lanes.renew_recvs(|returned| state.lend_next(returned, &mut unused)) }
+        });
+        let value = value.flatten();
+        if let Some(unused) = unused {
+            S::shrink(unused);
+        }
+        // Another receiver may have come before.
+        value.map_or_else(|| self.aside.recv(false), Ok)
     }
 
     /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.

@@ -38,6 +38,7 @@ mod histogram;
 #[cfg(feature = "spill")]
 pub(crate) mod inside;
 mod landing;
+mod loan;
 mod meeting;
 mod overflow;
 pub(crate) mod priority;
@@ -93,7 +94,7 @@ use core::mem::ManuallyDrop;
 use crate::error::{TryRecvError, TrySendError};
 use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
-use aside::{Aside, Missed};
+use aside::{Aside, Lending, Missed};
 use meeting::Look;
 use recv::received;
 use snapshot::count;
@@ -132,6 +133,9 @@ pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     state: Locked<M, State<T, S>>,
 }
 
+/// The lanes of a channel.
+type LanesOf<T, S> = <<S as Strategy<T>>::Aside as Aside<T>>::Lanes;
+
 // SAFETY: the state is reached under the lock only, and every strategy's store (strategies are sealed)
 // may be sent when its values may: it owns them, and, for `Unlimited`, leases of an arena whose lock is
 // `Sync` (`AnyArena` is sealed and implemented for such arenas only).
@@ -142,7 +146,7 @@ unsafe impl<M: RawMutex + Send, T: Send, S: Strategy<T> + Send> Send for Channel
 impl<M: RawMutex, T, S: Strategy<T>> Drop for Channel<M, T, S> {
     fn drop(&mut self) {
         // For the store to drop what there is.
-        if let Some(returned) = self.aside.recall() {
+        if let Some(returned) = self.aside.lanes().and_then(Lending::recall) {
             self.state.get_mut().take_back(returned);
         }
     }
@@ -200,14 +204,35 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if !S::Aside::LENDS {
             return self.state.with(f);
         }
+        let Some((lanes, _inside)) = self.enter() else { return self.locked_shared(f) };
+        // SAFETY: the lock is biased to this thread, so whoever takes it waits in `settle_bias`, before it has touched the state, until
+        // this thread has left. By the rules of `Locked`, `f` does not come back to this lock.
+        let state = unsafe { self.state.reach() };
+        Self::recall(lanes, state);
+        let result = f(state);
+        if !Self::lend(lanes, state) {
+            lanes.keep_unsaid();
+        }
+        result
+    }
+
+    /// The same, if the lock is not biased to this thread. Apart, so that what is done where it is may be compiled into whoever
+    /// does it: tasks of one thread that wait for each other at each value come several times for each.
+    #[inline(never)]
+    fn locked_shared<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
         let mut wants_lanes = false;
-        let result = self.exclusively(|state| {
-            if let Some(returned) = self.aside.recall() {
-                state.take_back(returned);
+        let result = self.state.with(|state| {
+            let lanes = self.aside.lanes();
+            if let Some(lanes) = lanes {
+                lanes.settle_bias();
+                Self::recall(lanes, state);
             }
             let result = f(state);
-            wants_lanes = self.aside.is_wanted(state.counters.sent);
-            self.lend(state);
+            match lanes {
+                Some(lanes) if Self::lend(lanes, state) => {}
+                Some(lanes) => lanes.keep(state.keeps_waiting()),
+                None => wants_lanes = S::Aside::is_wanted(state.counters.sent),
+            }
             result
         });
         if wants_lanes {
@@ -216,39 +241,64 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         result
     }
 
+    /// The lanes, if there are any, and the lock is biased to this thread, which is inside then, without taking it, until it drops what
+    /// is beside them. See [`biased`](crate::sync::biased).
+    #[inline(always)]
+    fn enter(&self) -> Option<(&LanesOf<T, S>, impl Sized)> {
+        let lanes = self.aside.lanes()?;
+        Some((lanes, lanes.enter()?))
+    }
+
+    /// Calls back what was lent to the lanes. Under the lock.
+    #[inline(always)]
+    fn recall(lanes: &LanesOf<T, S>, state: &mut State<T, S>) {
+        if let Some(returned) = lanes.recall() {
+            state.take_back(returned);
+        }
+    }
+
+    /// Lends to the lanes, if they are of use, and the state can do without. Under the lock, with nothing lent.
+    #[inline(always)]
+    fn lend(lanes: &LanesOf<T, S>, state: &mut State<T, S>) -> bool {
+        lanes.is_worth_it() && Self::lend_if_it_can(lanes, state)
+    }
+
+    #[inline(never)]
+    fn lend_if_it_can(lanes: &LanesOf<T, S>, state: &mut State<T, S>) -> bool {
+        let Some(lent) = state.lend() else { return false };
+        // SAFETY: the state is not used before it is called back, in `locked` or when the channel is dropped.
+        unsafe { lanes.lend(lent) };
+        true
+    }
+
+    /// Runs `f` under the lock, on the lanes, if there are any, and on the state, which what is lent has not come back to.
+    fn with_lanes<R>(&self, f: impl FnOnce(&LanesOf<T, S>, &mut State<T, S>) -> R) -> Option<R> {
+        if let Some((lanes, _inside)) = self.enter() {
+            // SAFETY: as in `locked`.
+            return Some(f(lanes, unsafe { self.state.reach() }));
+        }
+        self.state.with(|state| {
+            let lanes = self.aside.lanes()?;
+            lanes.settle_bias();
+            Some(f(lanes, state))
+        })
+    }
+
     /// Runs `f` under the lock, which has nothing to do with the state; so what is lent stays so.
     #[inline]
     fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
         // To a model checker what threads share begins with its first use. Endpoints are counted before there are threads.
         #[cfg(loom)]
         self.aside.batch();
-        self.exclusively(|_| f())
-    }
-
-    /// Runs `f` under the lock, or, if that is biased to this thread, without taking it: see
-    /// [`biased`](crate::sync::biased). Tasks of one thread that wait for each other at each value take it several times for each.
-    #[inline]
-    fn exclusively<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
-        let Some(_inside) = self.aside.enter() else {
-            return self.state.with(|state| {
-                self.aside.settle_bias();
-                f(state)
+        let Some(_inside) = self.enter() else {
+            return self.state.with(|_| {
+                if let Some(lanes) = self.aside.lanes() {
+                    lanes.settle_bias();
+                }
+                f()
             });
         };
-        // SAFETY: the lock is biased to this thread, so whoever takes it waits in `settle_bias`, before it has touched the state, until
-        // this thread has left. By the rules of `Locked`, `f` does not come back to this lock.
-        f(unsafe { self.state.reach() })
-    }
-
-    /// Lends to the lanes, if there are any and they are of use. Under the lock, with nothing lent.
-    #[inline]
-    fn lend(&self, state: &mut State<T, S>) {
-        let lent = if self.aside.is_worth_it() { state.lend() } else { None };
-        match lent {
-            // SAFETY: the state is not used before it is called back, in `locked` or when the channel is dropped.
-            Some(lent) => unsafe { self.aside.lend(lent) },
-            None => self.aside.keep(state.keeps_waiting()),
-        }
+        f()
     }
 
     /// It is in use, so there should be lanes. Outside the lock: memory may have to be found.
@@ -455,7 +505,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         match self.aside.recv(true) {
             Ok(value) => Ok(S::Store::received(value)),
             Err(Missed::NotNow(())) => Err(TryRecvError::Empty),
-            Err(_) if S::Aside::LENDS => self.try_take_beside_lane(reader),
+            Err(missed) if S::Aside::LENDS => self.try_take_beside_lane(missed, reader),
             Err(_) => self.try_take_locked(reader),
         }
     }
@@ -463,8 +513,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// As [`try_take`](Self::try_take), under the lock. Apart from the lane, so that who receives there, as a select tries to on
     /// one channel after the other, has fewer registers to save.
     #[inline(never)]
-    fn try_take_beside_lane(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        self.try_take_locked(reader)
+    fn try_take_beside_lane(
+        &self,
+        missed: Missed<()>,
+        reader: S::Reader,
+    ) -> Result<S::Received, TryRecvError> {
+        match self.with_next(Err(missed)) {
+            Ok(value) => Ok(S::Store::received(value)),
+            Err(_) => self.try_take_locked(reader),
+        }
     }
 
     #[inline(always)]

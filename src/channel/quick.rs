@@ -140,7 +140,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.
-    #[inline]
+    #[cfg_attr(feature = "std", inline(always))]
+    #[cfg_attr(not(feature = "std"), inline)]
     pub(super) fn collect(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
         let (value, unused) = self.pop(reader)?;
         Some((value, unused, self.leave_slot()))

@@ -22,7 +22,7 @@ use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
-use crate::sync::waker::clone_own;
+use crate::sync::waker::Waits;
 
 /// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///
@@ -275,34 +275,29 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
     /// wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(
-        &mut self,
-        current: &Waker,
-        cloned: &mut Option<Waker>,
-    ) -> Quick<S::Received, S::Growth> {
-        let token = &self.node.token;
-        self.channel.locked(|state| {
+    fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<S::Received, S::Growth> {
+        let this = &*self;
+        this.channel.locked(|state| {
+            let token = &this.node.token;
             let known = token.is_known();
             if known && token.state() != TokenState::Granted {
-                return self.collect_landed();
+                return this.collect_landed();
             }
             if S::MEETS {
                 return Quick::No { waits: false };
             }
-            if !known && !state.has_unpromised(self.reader) {
+            if !known && !state.has_unpromised(this.reader) {
                 if state.closed || state.waits_for_memory() {
                     return Quick::No { waits: false };
                 }
-                let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
-                    return Quick::No { waits: true };
-                };
+                let Some(waker) = waits.waker() else { return Quick::No { waits: true } };
                 token.leave_waker(waker);
-                self.queue(false, state);
+                this.queue(false, state);
                 return Quick::Parked;
             }
             // Where nobody waits there is nobody to tell that a closed channel is empty: so it is drained quickly, too.
             if S::Aside::LENDS && !known && !token.is_arm() {
-                if let Some((value, unused)) = state.take_quickly(state.is_quiet(), self.reader) {
+                if let Some((value, unused)) = state.take_quickly(state.is_quiet(), this.reader) {
                     return Quick::Received(value, unused, None);
                 }
             }
@@ -320,7 +315,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             if !collects {
                 return Quick::No { waits: false };
             }
-            let Some((value, unused, waker)) = state.collect(self.reader) else {
+            let Some((value, unused, waker)) = state.collect(this.reader) else {
                 return Quick::No { waits: false };
             };
             if known {
@@ -331,13 +326,32 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
-    /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
+    /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
+    // It is to be part of whatever awaits this: that saves a third of what it takes.
+    #[inline(never)]
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let aside = &self.channel.aside;
+        let received = match aside.recv(false) {
+            Err(Missed::NotNow(())) => aside.recv_again(),
+            received => received,
+        };
+        match received {
+            Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
+            Err(missed) => self.poll_beside_lane(cx, missed),
+        }
+    }
+
+    /// As [`poll`](Future::poll), under the lock, and why the lane did not do.
     #[inline(never)]
     fn poll_beside_lane(
         &mut self,
         cx: &mut Context<'_>,
-        waits: bool,
+        missed: Missed<()>,
     ) -> Poll<Result<S::Received, RecvError>> {
+        let waits = match self.channel.with_next(Err(missed)) {
+            Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
+            Err(missed) => matches!(missed, Missed::NotNow(())),
+        };
         // Cloned where it is wanted: a foreign one cannot be under the lock.
         self.poll_locked(cx, waits.then(|| cx.waker().clone()))
     }
@@ -347,20 +361,30 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     fn poll_locked(
         &mut self,
         cx: &mut Context<'_>,
-        mut cloned: Option<Waker>,
+        cloned: Option<Waker>,
     ) -> Poll<Result<S::Received, RecvError>> {
         // There is no quick way for it. (Firmware finds that out there: saying so twice is no smaller.)
         if S::MEETS && cfg!(feature = "std") {
             return self.poll_slowly(cx.waker(), false);
         }
-        match self.step_quickly(cx.waker(), &mut cloned) {
-            Quick::Received(value, unused, waker) => {
-                let value = received::<T, S>(value, unused);
-                wake(waker);
-                Poll::Ready(Ok(value))
+        let mut waits = Waits { current: cx.waker(), cloned };
+        loop {
+            match self.step_quickly(&mut waits) {
+                Quick::Received(value, unused, waker) => {
+                    if S::Aside::LENDS && waits.cloned.is_some() {
+                        self.channel.aside.note_recv(false);
+                    }
+                    let value = received::<T, S>(value, unused);
+                    wake(waker);
+                    return Poll::Ready(Ok(value));
+                }
+                Quick::Parked => return Poll::Pending,
+                Quick::No { waits: true } if S::Aside::LENDS => {
+                    self.channel.aside.note_recv(true);
+                    waits.cloned = Some(cx.waker().clone());
+                }
+                Quick::No { waits } => return self.poll_slowly(cx.waker(), waits),
             }
-            Quick::Parked => Poll::Pending,
-            Quick::No { waits } => self.poll_slowly(cx.waker(), waits),
         }
     }
 
@@ -414,7 +438,7 @@ pub(super) fn received<T, S: Strategy<T>>(
 impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     type Output = Result<S::Received, RecvError>;
 
-    // The lane is to be part of whatever awaits this: that saves a third of what it takes.
+    // What tells whether there is a lane is to be part of whatever awaits this.
     #[cfg_attr(feature = "std", inline)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
@@ -422,24 +446,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
         if !S::Aside::LENDS {
             return this.poll_locked(cx, None);
         }
-        let mut waits = false;
-        if !this.node.token.is_known() && !this.node.token.is_arm() {
-            let aside = &this.channel.aside;
-            match aside.may_recv() {
-                Ok(()) => {
-                    let received = match aside.recv(false) {
-                        Err(Missed::NotNow(())) => aside.recv_again(),
-                        received => received,
-                    };
-                    match received {
-                        Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
-                        Err(missed) => waits = matches!(missed, Missed::NotNow(())),
-                    }
-                }
-                Err(missed) => waits = matches!(missed, Missed::NotNow(())),
-            }
+        if this.node.token.is_known() || this.node.token.is_arm() {
+            return this.poll_beside_lane(cx, Missed::Shut(()));
         }
-        this.poll_beside_lane(cx, waits)
+        match this.channel.aside.may_recv() {
+            Ok(()) => this.poll_lane(cx),
+            Err(missed) => this.poll_beside_lane(cx, missed),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::select::{Arm, Attempt};
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
-use crate::sync::waker::clone_own;
+use crate::sync::waker::Waits;
 
 /// A pending send, made by [`Channel::send`].
 ///
@@ -207,10 +207,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// One step in the common cases: a slot was promised to it, or there is room and nobody waits to send; or it
     /// must wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
-    fn step_quickly(&mut self, current: &Waker, cloned: &mut Option<Waker>) -> Quick<T> {
-        let (node, rank) = (&self.node, self.rank);
-        let token = &node.token;
-        self.channel.locked(|state| {
+    fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<T> {
+        let (this, rank) = (&*self, self.rank);
+        this.channel.locked(|state| {
+            let node = &this.node;
+            let token = &node.token;
             // SAFETY: as in `step_locked`.
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
@@ -238,13 +239,32 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             if S::GROWS || !state.send_waits() {
                 return Quick::No { waits: false };
             }
-            let Some(waker) = cloned.take().or_else(|| clone_own(current)) else {
-                return Quick::No { waits: true };
-            };
+            let Some(waker) = waits.waker() else { return Quick::No { waits: true } };
             token.leave_waker(waker);
-            self.queue(false, state);
+            this.queue(false, state);
             Quick::Parked
         })
+    }
+
+    /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
+    // As for a receive.
+    #[inline(never)]
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let Some(value) = self.node.value.get_mut().take() else {
+            return self.poll_beside_lane(cx, false);
+        };
+        let sent = match self.channel.send_aside(value) {
+            Err(Missed::NotNow(value)) if !S::LOSES => self.channel.aside.send_again(value),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => Poll::Ready(Ok(self.channel.strategy.receipt(None))),
+            Err(missed) => {
+                let waits = !S::LOSES && matches!(missed, Missed::NotNow(_));
+                *self.node.value.get_mut() = Some(missed.into_inner());
+                self.poll_beside_lane(cx, waits)
+            }
+        }
     }
 
     /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
@@ -263,20 +283,30 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     fn poll_locked(
         &mut self,
         cx: &mut Context<'_>,
-        mut cloned: Option<Waker>,
+        cloned: Option<Waker>,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
         // As for a receive.
         if S::MEETS && cfg!(feature = "std") {
             return self.poll_slowly(cx, false);
         }
-        match self.step_quickly(cx.waker(), &mut cloned) {
-            Quick::Sent(replaced, waker) => {
-                self.growth.stop();
-                wake(waker);
-                Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+        let mut waits = Waits { current: cx.waker(), cloned };
+        loop {
+            match self.step_quickly(&mut waits) {
+                Quick::Sent(replaced, waker) => {
+                    if S::Aside::LENDS && waits.cloned.is_some() {
+                        self.channel.aside.note_send(false);
+                    }
+                    self.growth.stop();
+                    wake(waker);
+                    return Poll::Ready(Ok(self.channel.strategy.receipt(replaced)));
+                }
+                Quick::Parked => return Poll::Pending,
+                Quick::No { waits: true } if S::Aside::LENDS => {
+                    self.channel.aside.note_send(true);
+                    waits.cloned = Some(cx.waker().clone());
+                }
+                Quick::No { waits } => return self.poll_slowly(cx, waits),
             }
-            Quick::Parked => Poll::Pending,
-            Quick::No { waits } => self.poll_slowly(cx, waits),
         }
     }
 
@@ -409,25 +439,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
         if !S::Aside::LENDS {
             return this.poll_locked(cx, None);
         }
-        let mut waits = false;
-        if !this.node.token.is_known() && !this.node.token.is_arm() {
-            if let Err(missed) = this.channel.aside.may_send() {
-                waits = !S::LOSES && matches!(missed, Missed::NotNow(()));
-            } else if let Some(value) = this.node.value.get_mut().take() {
-                let sent = match this.channel.send_aside(value) {
-                    Err(Missed::NotNow(value)) if !S::LOSES => this.channel.aside.send_again(value),
-                    sent => sent,
-                };
-                match sent {
-                    Ok(()) => return Poll::Ready(Ok(this.channel.strategy.receipt(None))),
-                    Err(missed) => {
-                        waits = !S::LOSES && matches!(missed, Missed::NotNow(_));
-                        *this.node.value.get_mut() = Some(missed.into_inner());
-                    }
-                }
+        if this.node.token.is_known() || this.node.token.is_arm() {
+            return this.poll_beside_lane(cx, false);
+        }
+        match this.channel.aside.may_send() {
+            Ok(()) => this.poll_lane(cx),
+            Err(missed) => {
+                this.poll_beside_lane(cx, !S::LOSES && matches!(missed, Missed::NotNow(())))
             }
         }
-        this.poll_beside_lane(cx, waits)
     }
 }
 

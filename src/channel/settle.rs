@@ -59,8 +59,19 @@ impl<T, S: Strategy<T>> State<T, S> {
             return !self.crowded;
         }
         let bystanders = self.store.bystanders().is_some_and(|bystanders| !bystanders.are_gone());
-        let is_quiet = if S::MEETS { self.is_quiet() } else { !self.crowded };
+        let is_quiet = if S::MEETS { self.is_lopsided() } else { !self.crowded };
         (is_quiet && !bystanders) || self.is_settled_with_waiters(bystanders)
+    }
+
+    /// Whether at a rendezvous one side, at the most, waits, and for the other: where there are threads, the common case, and
+    /// short enough to be told apart.
+    #[inline]
+    fn is_lopsided(&self) -> bool {
+        let waits_for_nothing = || self.closed || self.store.len() > self.promised_values();
+        self.is_quiet()
+            || cfg!(feature = "std")
+                && (self.senders.is_empty() || self.receivers.is_empty())
+                && !waits_for_nothing()
     }
 
     /// The same, for somebody who has just begun to wait. In steps there is nothing to be done: it waits as there was nothing for

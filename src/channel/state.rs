@@ -43,10 +43,9 @@
 use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
-use super::aside::{Lent, Returned};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, Highest, Kind, count};
+use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
@@ -205,46 +204,6 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.pop(reader)
     }
 
-    /// Parts with slots and values, if lanes can do without the rest.
-    #[inline]
-    pub(super) fn lend(&mut self) -> Option<Lent<T>> {
-        // Lanes tell no times.
-        if self.closed
-            || self.deserted
-            || !self.is_quiet()
-            || (cfg!(feature = "stamps") && self.weighs())
-        {
-            return None;
-        }
-        let lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
-        Some(Lent {
-            high_water: self.counters.high_water.get() as usize,
-            weighs: self.weighs(),
-            ..lent
-        })
-    }
-
-    /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
-    #[inline]
-    pub(super) fn keeps_waiting(&self) -> [bool; 2] {
-        if self.closed {
-            return [false; 2];
-        }
-        let is_full = !S::GROWS && !S::LOSES && !self.has_room();
-        let is_empty = self.store.len() <= self.promised_values();
-        [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
-    }
-
-    /// Has them back.
-    #[inline]
-    pub(super) fn take_back(&mut self, returned: Returned) {
-        let Returned { high_water, sends, recvs } = returned;
-        // SAFETY: this is what the lanes say of what they were lent.
-        unsafe { self.store.take_back(sends.values, recvs.values) };
-        self.counters.note_depth(high_water);
-        self.counters.add(sends, recvs);
-    }
-
     /// A newcomer's send. Takes the value only when it succeeds.
     #[inline]
     pub(super) fn offer(
@@ -255,6 +214,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     ) -> Offer<T> {
         if !self.closed {
             if S::MEETS {
+                // Where there are threads, half of those who come find nobody.
+                if cfg!(feature = "std") && self.receivers.is_empty() {
+                    return Offer::Full;
+                }
                 return self.offer_to_meet(side, value);
             }
             if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {

@@ -3,7 +3,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::aside::{Aside, Lent};
+use super::aside::{Aside, Lent, Window};
 use super::meeting::Bystanders;
 use super::snapshot::{Highest, Kind};
 use super::walk::{Place, Step};
@@ -170,6 +170,25 @@ pub trait Store<T>: sealed::Sealed {
     /// # Safety
     /// They were lent, and so many values were added, and so many taken out.
     unsafe fn take_back(&mut self, _sent: usize, _received: usize) {}
+    /// While all is lent: senders have filled the last piece of memory, by so many values that this store has not been told
+    /// of, and go on in this one. If that may be, what is lent to them now.
+    ///
+    /// # Safety
+    /// So many were added to what was lent, or has been since, and no more will be there; the memory is as for `add`.
+    unsafe fn lend_more(
+        &mut self,
+        _sent: usize,
+        growth: Self::Growth,
+    ) -> Result<Window<T>, Self::Growth> {
+        Err(growth)
+    }
+    /// The same of receivers, who have emptied the first piece, which is no longer needed. Not if it is the only one.
+    ///
+    /// # Safety
+    /// So many were taken out of what was lent, or has been since, and no more will be there.
+    unsafe fn lend_next(&mut self, _received: usize) -> Option<(Window<T>, Self::Growth)> {
+        None
+    }
     /// Adds memory.
     ///
     /// # Safety

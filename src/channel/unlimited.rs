@@ -168,6 +168,18 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Segments<'a, T, M, SEGMENT> {
         if segment == self.tail { self.end } else { SEGMENT }
     }
 
+    /// Its slots: a place, not a reference to it.
+    fn slots_of(segment: *mut Segment<T, SEGMENT>) -> *mut MaybeUninit<T> {
+        // SAFETY: callers have it from the list, so it is alive.
+        unsafe { (&raw mut (*segment).slots).cast() }
+    }
+
+    /// What there is in the first one, to be lent. A segment's last value is not: with it the segment goes.
+    fn front_window(&self) -> Window<T> {
+        let left = SEGMENT - 1 - self.first;
+        Window { slots: Self::slots_of(self.head), at: self.first, left }
+    }
+
     /// Takes the first segment's memory out of the list.
     fn detach(&mut self) -> Option<LeaseMut<'a, M>> {
         if self.head.is_null() {
@@ -346,33 +358,26 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
     }
 
     fn lend(&mut self, promised: [usize; 2]) -> Option<Lent<T>> {
-        // SAFETY: segments of the list are alive; a place in one, not a reference to it.
-        let slots =
-            |segment: *mut Segment<T, SEGMENT>| unsafe { (&raw mut (*segment).slots).cast() };
         let tail = NonNull::new(self.tail)?;
-        // SAFETY: alive, as above.
+        // SAFETY: segments of the list are alive.
         if !unsafe { (*tail.as_ptr()).next }.is_null() {
             // Memory for what has been promised: whoever receives the last value may have to give it back.
             return None;
         }
         Some(Lent {
             tail: Window {
-                slots: slots(self.tail),
+                slots: Self::slots_of(self.tail),
                 at: self.end,
                 left: (SEGMENT - self.end).min(self.room.saturating_sub(promised[0])),
             },
-            // A segment's last value is not lent: with it the segment goes.
-            head: Window {
-                slots: slots(self.head),
-                at: self.first,
-                left: SEGMENT - 1 - self.first,
-            },
+            head: self.front_window(),
             turn: SEGMENT,
             len: self.len,
             // That is for `left` to say.
             room: usize::MAX,
             promised: [0, promised[1]],
             high_water: 0,
+            is_closed: false,
             weighs: false,
         })
     }
@@ -388,6 +393,36 @@ impl<'a, T, M: RawMutex, const SEGMENT: usize> Store<T> for Segments<'a, T, M, S
             self.first = 0;
             self.end = 0;
         }
+    }
+
+    unsafe fn lend_more(
+        &mut self,
+        sent: usize,
+        growth: LeaseMut<'a, M>,
+    ) -> Result<Window<T>, LeaseMut<'a, M>> {
+        // Otherwise slots were promised, and are not lent.
+        if self.end + sent != SEGMENT {
+            return Err(growth);
+        }
+        self.len += sent;
+        self.room -= sent;
+        // SAFETY: by the caller's word.
+        unsafe { self.add(growth) };
+        // SAFETY: the tail is alive, and a segment follows it: the new one, and no other, as else nothing would be lent.
+        self.tail = unsafe { (*self.tail).next };
+        self.end = 0;
+        Ok(Window { slots: Self::slots_of(self.tail), at: 0, left: SEGMENT })
+    }
+
+    unsafe fn lend_next(&mut self, received: usize) -> Option<(Window<T>, LeaseMut<'a, M>)> {
+        if self.head == self.tail || self.first + received != SEGMENT {
+            return None;
+        }
+        // It is not the last one, so the store has been told of all values that were sent into it.
+        self.len -= received;
+        let unused = self.detach()?;
+        self.first = 0;
+        Some((self.front_window(), unused))
     }
 
     fn spare(&mut self, promised: usize) -> Option<LeaseMut<'a, M>> {

@@ -111,12 +111,15 @@ impl<S: AsRef<[Live]> + AsMut<[Live]>> Index<S> {
     /// The message of a channel that has the lowest number behind `after`; no closing.
     pub fn next_behind(&self, chan: u16, after: u64) -> Option<&Live> {
         let next = after.checked_add(1)?;
-        // Mostly they follow one another; otherwise all are looked at.
+        // Mostly they follow one another, or gaps are short; all are looked at where a gap is so long that that takes as long. So who goes
+        // through all of a channel looks at each number between its first and its last, and not at the whole table for each of them.
+        let gap = (self.entries.as_ref().len() / RUN) as u64;
+        let near = || (next..=next.saturating_add(gap)).find_map(|seq| self.get(chan, seq));
         let lowest = || {
             let behind = |live: &&Live| live.chan == chan && live.seq > after;
             self.iter().filter(behind).min_by_key(|live| live.seq)
         };
-        self.get(chan, next).or_else(lowest).filter(|live| !live.is_closing())
+        near().or_else(lowest).filter(|live| !live.is_closing())
     }
 
     /// All entries, in no order.

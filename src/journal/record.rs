@@ -44,6 +44,7 @@
 //! | `Keys` | pairs of `u64`: a key, and the number of the message of this channel that was sent with it |
 //! | `Scar` | `u64` segment, `u32` from, `u32` to: bytes that a recovery has passed over |
 
+use super::keys::PAIR;
 use super::segment::field;
 use crate::sum::sum;
 
@@ -303,6 +304,14 @@ impl RecordHeader {
     pub fn key(&self) -> Option<u64> {
         let keyed = self.kind() == Some(Kind::Send) && self.flags.has(Flags::KEYED);
         keyed.then_some(u64::from(self.generation) << 32 | u64::from(self.slot))
+    }
+
+    /// How many keys it says something of: its own, or those in its body.
+    pub fn key_count(&self) -> usize {
+        match self.kind() {
+            Some(Kind::Keys) => self.body_len as usize / PAIR,
+            _ => usize::from(self.key().is_some()),
+        }
     }
 
     /// How often the message had been delivered, as far as that was counted; 255 is that and more.

@@ -8,16 +8,15 @@ use super::error::{SpillSendError, TrySpillSendError};
 use super::landing::Landing;
 use super::marks::{Level, Look, Policy};
 use super::place::Spill;
+use super::send::SpillSend;
 use super::slot::{Content, Slot, Spilled};
 use super::step::Stepper;
 use super::tally::{Tally, Way};
 use crate::arena::{LeaseMut, Parcel};
-#[cfg(feature = "spill-std")]
-use crate::channel::Reserve;
 use crate::channel::{
     Buffered, Channel, ChannelSnapshot, ConstStrategy, Permit, SpillSnapshot, Strategy,
 };
-use crate::error::{ClosedError, SendError, TryAllocError, TryReserveError, TrySendError};
+use crate::error::{ClosedError, TryAllocError, TryReserveError, TrySendError};
 use crate::select;
 use crate::sync::{Locked, RawMutex};
 
@@ -188,7 +187,7 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         }
     }
 
-    /// Sends a payload, waiting for a slot.
+    /// Sends a payload, waiting for a slot. See [`SpillSend`] for selects, deadlines and cancellation.
     ///
     /// * *Cancel safety:* dropping the future frees the payload, and sends nothing. Nothing is written to the target before there is
     ///   a slot.
@@ -198,10 +197,9 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// * *Cost:* as there. The target's call is made while the future is polled: in an executor that others share, that is to be
     ///   thought of.
     ///
-    /// # Errors
-    /// The channel is closed. The payload comes back, at rest.
-    pub async fn send(&self, payload: LeaseMut<'a, M>) -> Result<(), SendError<Parcel<'a, M>>> {
-        self.send_parcel(payload.into_parcel()).await
+    /// The future fails, with the payload at rest, when the channel is closed.
+    pub fn send(&self, payload: LeaseMut<'a, M>) -> SpillSend<'_, 'a, M, S> {
+        self.send_parcel(payload.into_parcel())
     }
 
     /// The same with a payload that is at rest already.
@@ -211,30 +209,12 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
     /// * *Wake-ups:* as there.
     /// * *Interrupts:* as there.
     /// * *Cost:* as there.
-    ///
-    /// # Errors
-    /// The channel is closed. The parcel comes back.
-    pub async fn send_parcel(&self, parcel: Parcel<'a, M>) -> Result<(), SendError<Parcel<'a, M>>> {
-        if S::LOSES {
-            return self.try_send_parcel(parcel).map_err(|error| SendError(error.into_inner()));
-        }
-        match self.queue.reserve().await {
-            Ok(slot) => {
-                self.send_into(slot, parcel);
-                Ok(())
-            }
-            Err(ClosedError) => Err(SendError(parcel)),
-        }
-    }
-
-    /// A slot, waiting for one.
-    #[cfg(feature = "spill-std")]
-    pub(crate) fn reserve_slot(&self) -> Reserve<'_, M, Slot<'a, M>, Counting<S>> {
-        self.queue.reserve()
+    pub fn send_parcel(&self, parcel: Parcel<'a, M>) -> SpillSend<'_, 'a, M, S> {
+        SpillSend::new(self, parcel)
     }
 
     /// Sends into a slot that was waited for: as the arena is now, and not as it was before the wait.
-    pub(crate) fn send_into(
+    pub(super) fn send_into(
         &self,
         slot: Permit<'_, M, Slot<'a, M>, Counting<S>>,
         parcel: Parcel<'a, M>,

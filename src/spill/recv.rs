@@ -1,9 +1,7 @@
 //! A pending receive: a future, an arm of a select, an operation that can be limited.
 
-use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
-use core::ptr;
 use core::task::{Context, Poll, Waker, ready};
 
 use super::channel::SpillBytes;
@@ -11,6 +9,7 @@ use super::counting::Counting;
 use super::error::{SpillRecvError, TrySpillRecvError};
 use super::message::Message;
 use super::receive::{Memory, Taken, Turn, open};
+use super::side::Side;
 use super::slot::Slot;
 use crate::arena::{Alloc, LeaseMut};
 use crate::channel::{Buffered, Compete, RecvFuture, Reserve};
@@ -18,7 +17,7 @@ use crate::error::{ClosedError, RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::{Arm, Attempt, sealed::Sealed};
 use crate::sync::RawMutex;
-use crate::sync::claim::{Claim, claim_own};
+use crate::sync::claim::Claim;
 
 /// A pending [`SpillBytes::recv`].
 ///
@@ -58,14 +57,9 @@ pub struct SpillRecv<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> {
     /// Pinned. Dropped before what is had: a message that was handed over goes back while this has the turn.
     waits: Waits<'c, 'a, M, S>,
     has: Has<'c, 'a, M, S>,
+    /// Unless the queue's receive is the arm.
     side: Side,
 }
-
-/// The select that this is an arm of, unless the queue's receive is: its claim, or null, and the arm's number.
-struct Side(Cell<*const Claim>, Cell<u16>);
-
-// SAFETY: the claim is an atomic in the select.
-unsafe impl Send for Side {}
 
 /// A receive of the queue's.
 type OfQueue<'c, 'a, M, S> = RecvFuture<'c, M, Slot<'a, M>, Counting<S>>;
@@ -101,8 +95,7 @@ impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> SpillRecv<'c, 'a, M, S> {
     pub(super) fn new(channel: &'c SpillBytes<'a, M, S>) -> Self {
         let lends = channel.place.target().lends();
         let waits = if lends { Waits::Lent(channel.queue.recv()) } else { Waits::Nothing };
-        let side = Side(Cell::new(ptr::null()), Cell::new(0));
-        Self { channel, waits, has: Has::Nothing, side }
+        Self { channel, waits, has: Has::Nothing, side: Side::none() }
     }
 
     /// The queue's receive, if the target lends all.
@@ -245,11 +238,10 @@ impl<'c, 'a, M: RawMutex, S: Compete<Slot<'a, M>>> Future for SpillRecv<'c, 'a, 
             return Poll::Ready(self.opened(slot, |RecvError| SpillRecvError::Closed));
         }
         ready!(self.as_mut().advance(cx));
-        // SAFETY: null, or the claim of the select that this is an arm of until `withdraw`.
-        let side = unsafe { self.side.0.get().as_ref() }.map(|claim| (claim, self.side.1.get()));
-        // A select that only looks has claimed it before.
-        let won = claim_own(side) || side.is_some_and(|(claim, arm)| claim.winner() == Some(arm));
-        if won { self.finish_with_all().map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
+        if !self.side.wins() {
+            return Poll::Pending;
+        }
+        self.finish_with_all().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -310,10 +302,8 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Arm for SpillRecv<'_, 'a, M, S> {
         match self.as_mut().lent() {
             // SAFETY: passed on.
             Some(receive) => unsafe { receive.join(claim, arm) },
-            None => {
-                self.side.0.set(claim);
-                self.side.1.set(arm);
-            }
+            // SAFETY: passed on.
+            None => unsafe { self.side.join(claim, arm) },
         }
     }
 
@@ -321,7 +311,7 @@ impl<'a, M: RawMutex, S: Compete<Slot<'a, M>>> Arm for SpillRecv<'_, 'a, M, S> {
         match self.as_mut().lent() {
             Some(receive) => receive.withdraw(),
             None => {
-                self.side.0.set(ptr::null());
+                self.side.leave();
                 if !matches!(self.has, Has::Ended) {
                     self.give_up(Has::Nothing);
                 }

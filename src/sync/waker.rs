@@ -147,3 +147,19 @@ pub(crate) fn clone_own(waker: &Waker) -> Option<Waker> {
         Some(WakeTarget::waker(target))
     }
 }
+
+/// Who may have to wait: under this waker, which has been cloned, if it was foreseen.
+///
+/// (One thing, as who is called under a lock with two of them is called with registers.)
+pub(crate) struct Waits<'a> {
+    pub(crate) current: &'a Waker,
+    pub(crate) cloned: Option<Waker>,
+}
+
+impl Waits<'_> {
+    /// A waker to be left, if there is one that need not be cloned outside the lock.
+    #[inline(always)]
+    pub(crate) fn waker(&mut self) -> Option<Waker> {
+        self.cloned.take().or_else(|| clone_own(self.current))
+    }
+}

@@ -9,7 +9,7 @@
 //! now and then is not waited for.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::channel::aside::Missed;
 
@@ -26,11 +26,26 @@ pub(super) struct Beside {
     /// How many waits go by before the next that is tried, and how many did before the last. Hints.
     rest: AtomicU8,
     rested: AtomicU8,
+    /// Whether the last who took the channel's lock had to wait there, as far as others had not foreseen that. A hint.
+    waited: AtomicBool,
 }
 
 impl Beside {
     #[allow(clippy::declare_interior_mutable_const)] // made anew at each use
-    pub(super) const NEW: Self = Self { rest: AtomicU8::new(0), rested: AtomicU8::new(0) };
+    pub(super) const NEW: Self =
+        Self { rest: AtomicU8::new(0), rested: AtomicU8::new(0), waited: AtomicBool::new(false) };
+
+    /// Whether who comes now will probably have to wait.
+    #[inline]
+    pub(super) fn waited(&self) -> bool {
+        // Relaxed, as all of them.
+        self.waited.load(Ordering::Relaxed)
+    }
+
+    /// That this was otherwise.
+    pub(super) fn note(&self, waited: bool) {
+        self.waited.store(waited, Ordering::Relaxed);
+    }
 
     /// Makes attempts until one does not find that there is none now.
     pub(super) fn look<V, R>(

@@ -4,6 +4,8 @@
 //! side's it needs the count alone, and keeps what it saw of that until it is no longer enough. So a sender and a
 //! receiver on two cores share the lines with the values, and hardly anything else.
 
+mod renewal;
+
 use std::cell::{Cell, UnsafeCell};
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -16,8 +18,9 @@ use loom::sync::atomic::{Ordering, fence};
 
 use super::beside::Beside;
 use super::distance;
-use crate::channel::aside::{Lent, Missed, Passed, Returned, Window};
+use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
 use crate::channel::weigh::Fetch;
+use crate::prefetch;
 #[cfg(not(loom))]
 use crate::sync::biased::{Biased, Held};
 use crate::sync::thread;
@@ -31,6 +34,8 @@ const ASKED_AGAIN: u8 = 63;
 /// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
 const ROW_AHEAD: usize = 3;
 const PAYLOAD_AHEAD: usize = 1;
+/// How many lines ahead a sender fetches slots.
+const SLOTS_AHEAD: usize = 4;
 
 /// How many slots there must be for lanes' locks to be biased. Where there are fewer, both sides wait for each other at nearly each
 /// value, and a look without a lock comes too soon after the last: with a single slot between two threads a value takes 160 ns
@@ -50,18 +55,22 @@ const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 /// Whatever `T` is, it lies in memory alike. Processors fetch lines in pairs: what one side publishes has the other's lock
 /// beside it.
 #[repr(C, align(128))]
-pub(super) struct Lanes<T> {
-    /// The way of senders, and of receivers, as it was when the channel's lock was last given up. Beside the lanes: a look
+#[doc(hidden)]
+pub struct Lanes<T> {
+    /// A [`Sign`], as it was when the channel's lock was last given up. Beside the lanes: a look
     /// at a lane takes its line away from those who use it.
-    signs: [AtomicUsize; 2],
+    sign: AtomicUsize,
     /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
     /// To whom the channel's lock is biased. That lock stands for the one in here, which nobody takes.
     bias: Biased,
-    /// How many values there were when they were lent, if they are. Under the channel's lock.
-    lent: Cell<Option<usize>>,
-    /// Of senders, and of receivers: whether they would have to wait, if nothing is lent. Under the channel's lock.
-    waits: Cell<Option<[bool; 2]>>,
+    /// What either side had passed when the channel's state was told last. Under the channel's lock.
+    told: [Cell<usize>; 2],
+    /// Whether anything is lent, and whether that has been renewed. Under the channel's lock.
+    is_lent: Cell<bool>,
+    is_renewed: Cell<bool>,
+    /// What the sign says. Under the channel's lock.
+    said: Cell<Sign>,
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
@@ -80,7 +89,7 @@ struct Lane<T> {
     lock: Biased,
     end: UnsafeCell<End<T>>,
     /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
-    /// lane's lock, or, while nothing is lent, the channel's.
+    /// lane's lock, or, while nothing is lent, the channel's. Renewed loans go on counting.
     passed: AtomicUsize,
     /// Of tasks that find nothing here.
     beside: Beside,
@@ -115,8 +124,6 @@ enum Way {
     Shut,
     /// There are slots, or values, on loan.
     Open,
-    /// The way is through the channel's lock, but who comes now would have to wait there.
-    Wait,
     /// They have been called back, for a moment.
     Away,
 }
@@ -127,21 +134,38 @@ impl Way {
     fn of(number: usize) -> Self {
         match number {
             1 => Self::Open,
-            2 => Self::Wait,
-            3 => Self::Away,
+            2 => Self::Away,
             _ => Self::Shut,
         }
     }
+}
 
-    /// Why somebody who came with `value` cannot pass here.
+/// What those are told who come: that there are slots and values on loan; or else which side would have to wait under the channel's lock,
+/// unless nobody has said.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Sign(u8);
+
+impl Sign {
+    const OPEN: Self = Self(4);
+    const NONE: Self = Self(8);
+
     #[inline]
-    fn refuse<V>(self, value: V, counts: bool) -> Missed<V> {
-        match self {
-            Self::Wait if !counts => Missed::NotNow(value),
-            Self::Away => Missed::Away(value),
-            _ => Missed::Shut(value),
-        }
+    fn of(waits: [bool; 2]) -> Self {
+        let [sends, recvs] = waits.map(u8::from);
+        Self(sends | recvs << 1)
     }
+
+    #[inline]
+    fn waits(self, side: Side) -> bool {
+        self.0 & side as u8 != 0
+    }
+}
+
+/// Who comes: by its bit in a [`Sign`].
+#[derive(Clone, Copy)]
+enum Side {
+    Sends = 1,
+    Receives = 2,
 }
 
 impl<T> End<T> {
@@ -180,6 +204,12 @@ impl<T> End<T> {
         self.at = 0;
     }
 
+    /// What has gone by since it was told last.
+    fn since(&self, values: usize) -> Passed {
+        let Self { bytes, copied, failures, .. } = *self;
+        Passed { values, bytes, copied, failures }
+    }
+
     /// Fetches what of the next messages will be needed, when so many have gone by.
     #[inline]
     fn fetch(&self, passed: usize) {
@@ -196,6 +226,29 @@ impl<T> End<T> {
                 // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
                 unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
             }
+        }
+    }
+
+    /// Fetches the slot that will be written some lines later, to a sender that has filled this one, when so many have gone by.
+    #[inline]
+    fn fetch_slot(&self, slot: *mut MaybeUninit<T>, passed: usize) {
+        // Once a line.
+        if !cfg!(loom) && slot.addr() % prefetch::LINE < size_of::<T>() {
+            self.fetch_slot_ahead(passed);
+        }
+    }
+
+    /// Apart: with it in line, a pair of a send and a receive in one thread takes 9.6 ns instead of 6.9.
+    #[cold]
+    #[inline(never)]
+    fn fetch_slot_ahead(&self, passed: usize) {
+        let ahead = prefetch::LINE * SLOTS_AHEAD / size_of::<T>();
+        // If it is free for certain: otherwise a receiver may be about to read that line.
+        let free = self.bound.wrapping_sub(passed.wrapping_sub(self.seen));
+        if ahead < free.min(self.last.wrapping_sub(passed)) {
+            let (at, turn) = (self.at as usize + ahead, self.turn as usize);
+            let at = if at < turn { at } else { at - turn };
+            prefetch::to_write(self.slots.wrapping_add(at));
         }
     }
 
@@ -316,36 +369,33 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Relaxed)
     }
 
-    /// Opens it. Under the channel's lock, with nothing lent.
-    fn open(&self, window: Window<T>, bound: usize, turn: usize, high_water: usize, weighs: bool) {
+    /// Opens it, or leaves it [shut](Way::Shut), for `end`, which has this window. Under the channel's lock, with nothing lent.
+    fn open(&self, way: Way, window: Window<T>, end: End<T>) {
         let Window { slots, at, left } = window;
         let last = self.own_passed().wrapping_add(left);
         // Lossless: no ring, and no segment, has more slots than that.
-        let (at, turn) = (at as u32, turn as u32);
-        let end = End { weighs, slots, at, last, turn, bound, high_water, ..End::NEW };
+        let end = End { slots, at: at as u32, last, ..end };
         // SAFETY: it is not open, so the end is the channel's lock's.
         unsafe { *self.end.get() = end };
         // Release pairs with the Acquire in `enter`.
-        self.way.store(Way::Open as usize, Ordering::Release);
+        self.way.store(way as usize, Ordering::Release);
     }
 
-    /// Closes it, for a moment: the highest depth, and what went by since there were `since`. Under the channel's lock.
-    fn close(&self, since: usize) -> (usize, Passed) {
+    /// Closes it, for a moment: the highest depth, and what went by since there were `told`. Under the channel's lock.
+    fn close(&self, told: usize) -> (usize, Passed) {
         // Under the lane's lock: what its last holder did is seen, and the next one sees this. So relaxed.
         let held = self.lock.hold();
         self.way.store(Way::Away as usize, Ordering::Relaxed);
         drop(held);
         // SAFETY: it is not open any more, so the end is the channel's lock's.
         let end = unsafe { &*self.end.get() };
-        let values = self.own_passed().wrapping_sub(since);
-        let End { high_water, bytes, copied, failures, .. } = *end;
-        (high_water, Passed { values, bytes, copied, failures })
+        (end.high_water, end.since(self.own_passed().wrapping_sub(told)))
     }
 
-    /// Says what it is while nothing is lent. Under the channel's lock.
-    fn keep(&self, way: Way) {
+    /// What was called back is not lent again for now. Under the channel's lock.
+    fn shut(&self) {
         // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
-        self.way.store(way as usize, Ordering::Relaxed);
+        self.way.store(Way::Shut as usize, Ordering::Relaxed);
     }
 }
 
@@ -353,8 +403,7 @@ impl<T> Lanes<T> {
     /// Makes a model checker's atomics, before others see them: to it they begin with their first use.
     #[cfg(loom)]
     pub(super) fn begin(&self) {
-        let [sends, recvs] = &self.signs;
-        for atomic in [sends, recvs, &self.batch, &self.tail.way, &self.head.way] {
+        for atomic in [&self.sign, &self.batch, &self.tail.way, &self.head.way] {
             atomic.load(Ordering::Relaxed);
         }
         self.tail.passed();
@@ -363,20 +412,59 @@ impl<T> Lanes<T> {
 
     /// Tells those who come. Under the channel's lock.
     #[inline]
-    fn signal(&self, ways: [Way; 2]) {
-        for (sign, way) in self.signs.iter().zip(ways) {
-            // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
-            sign.store(way as usize, Ordering::Relaxed);
+    fn say(&self, sign: Sign) {
+        self.said.set(sign);
+        // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
+        self.sign.store(sign.0.into(), Ordering::Relaxed);
+    }
+
+    /// What those who come were told.
+    #[inline]
+    fn sign(&self) -> Sign {
+        // Relaxed: as above. Lossless, as it was one.
+        Sign(self.sign.load(Ordering::Relaxed) as u8)
+    }
+
+    /// Whether those of one side are to look at their lane.
+    #[inline]
+    fn invites(&self, side: Side) -> Result<(), Missed<()>> {
+        let sign = self.sign();
+        if sign == Sign::OPEN {
+            return Ok(());
+        }
+        let waits =
+            if sign == Sign::NONE { self.lane(side).beside.waited() } else { sign.waits(side) };
+        Err(if waits { Missed::NotNow(()) } else { Missed::Shut(()) })
+    }
+
+    fn lane(&self, side: Side) -> &Lane<T> {
+        match side {
+            Side::Sends => &self.tail,
+            Side::Receives => &self.head,
         }
     }
 
-    /// What those of one side were told.
+    /// Puts up another sign. Under the channel's lock, with nothing lent.
     #[inline]
-    fn sign(&self, side: usize) -> Result<(), Missed<()>> {
-        // Relaxed: as above.
-        match Way::of(self.signs[side].load(Ordering::Relaxed)) {
-            Way::Open => Ok(()),
-            way => Err(way.refuse((), false)),
+    fn say_instead(&self, sign: Sign) {
+        let said = self.said.get();
+        if said == sign {
+            return;
+        }
+        if said == Sign::OPEN {
+            self.tail.shut();
+            self.head.shut();
+        }
+        self.say(sign);
+    }
+
+    /// Why somebody who came with `value` cannot pass a lane.
+    #[inline]
+    fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
+        match way {
+            Way::Away => Missed::Away(value),
+            _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
+            _ => Missed::Shut(value),
         }
     }
 
@@ -389,11 +477,11 @@ impl<T> Lanes<T> {
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<(), Missed<T>> {
         if let Err(way) = self.tail.look() {
-            return Err(way.refuse(value, counts));
+            return Err(self.refuse(Side::Sends, way, value, counts));
         }
         let (mut end, mut value) = match self.tail.enter() {
             Ok(end) => (end, value),
-            Err(way) => return Err(way.refuse(value, counts)),
+            Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
         let passed = self.tail.own_passed();
         let bound = end.bound;
@@ -413,11 +501,13 @@ impl<T> Lanes<T> {
             return Err(Missed::Spent(value));
         }
         end.weigh(&mut value);
+        let slot = end.pass();
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
-        self.uses(end.pass(), |slot| unsafe { (*slot).write(value) });
+        self.uses(slot, |slot| unsafe { (*slot).write(value) });
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
+        end.fetch_slot(slot, passed);
         if passed.wrapping_sub(end.seen) > end.high_water {
             // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
             // even if it has gone by now.
@@ -460,8 +550,9 @@ impl<T> Lanes<T> {
         counts: bool,
         closed_up: &mut Option<(usize, usize)>,
     ) -> Result<T, Missed<()>> {
-        self.head.look().map_err(|way| way.refuse((), counts))?;
-        let mut end = self.head.enter().map_err(|way| way.refuse((), counts))?;
+        let refuse = |way| self.refuse(Side::Receives, way, (), counts);
+        self.head.look().map_err(refuse)?;
+        let mut end = self.head.enter().map_err(refuse)?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
@@ -523,26 +614,18 @@ impl<T> Lanes<T> {
     pub(super) const NEW: Self = Self {
         tail: Lane::NEW,
         head: Lane::NEW,
-        signs: [AtomicUsize::new(Way::Shut as usize), AtomicUsize::new(Way::Shut as usize)],
+        sign: AtomicUsize::new(Sign::NONE.0 as usize),
         batch: AtomicUsize::new(0),
         bias: Biased::new(),
-        lent: Cell::new(None),
-        waits: Cell::new(None),
+        told: [const { Cell::new(0) }; 2],
+        is_lent: Cell::new(false),
+        is_renewed: Cell::new(false),
+        said: Cell::new(Sign::NONE),
         rest: Cell::new(0),
         pause: Cell::new(0),
         #[cfg(loom)]
         watch: Watch::new(),
     };
-
-    #[inline]
-    pub(super) fn enter(&self) -> Option<Held<'_>> {
-        self.bias.enter(thread::number())
-    }
-
-    #[inline]
-    pub(super) fn settle_bias(&self) {
-        self.bias.settle(thread::number());
-    }
 
     #[inline]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
@@ -594,17 +677,28 @@ impl<T> Lanes<T> {
 
     #[inline]
     pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
-        self.sign(0)
+        self.invites(Side::Sends)
     }
 
     #[inline]
     pub(super) fn may_recv(&self) -> Result<(), Missed<()>> {
-        self.sign(1)
+        self.invites(Side::Receives)
+    }
+
+    #[cold]
+    pub(super) fn note_send(&self, waited: bool) {
+        self.tail.beside.note(waited);
+    }
+
+    #[cold]
+    pub(super) fn note_recv(&self, waited: bool) {
+        self.head.beside.note(waited);
     }
 
     #[inline]
     pub(super) fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
-        let mut end = self.head.enter().map_err(|way| way.refuse((), false))?;
+        let mut end =
+            self.head.enter().map_err(|way| self.refuse(Side::Receives, way, (), false))?;
         let passed = self.head.own_passed();
         let bound = end.bound;
         let values = |seen: usize| seen.wrapping_sub(passed).saturating_sub(bound);
@@ -633,14 +727,31 @@ impl<T> Lanes<T> {
         // A hint.
         self.batch.load(Ordering::Relaxed)
     }
+}
+
+impl<T> Lending<T> for Lanes<T> {
+    #[inline]
+    fn enter(&self) -> Option<impl Sized> {
+        self.bias.enter(thread::number())
+    }
 
     #[inline]
-    pub(super) fn recall(&self) -> Option<Returned> {
-        let since = self.lent.take()?;
+    fn settle_bias(&self) {
+        self.bias.settle(thread::number());
+    }
+
+    #[inline]
+    fn recall(&self) -> Option<Returned> {
+        // Looked at before it is written, as it hardly ever is where tasks wait for each other.
+        if !self.is_lent.get() {
+            return None;
+        }
+        self.is_lent.set(false);
+        let [sent, received] = &self.told;
         // Each lane's lock is taken once, so what its last holder did is seen, and the next finds it shut.
-        let (high_water, sends) = self.tail.close(since);
-        let (_, recvs) = self.head.close(0);
-        let was_worth_it = sends.values.max(recvs.values) >= WORTH;
+        let (high_water, sends) = self.tail.close(sent.get());
+        let (_, recvs) = self.head.close(received.get());
+        let was_worth_it = self.is_renewed.get() || sends.values.max(recvs.values) >= WORTH;
         let pause = self.pause.get();
         let pause = if was_worth_it { 0 } else { (pause * 2 + 1).min(LONGEST_PAUSE) };
         self.pause.set(pause);
@@ -649,38 +760,55 @@ impl<T> Lanes<T> {
     }
 
     #[inline]
-    pub(super) fn is_worth_it(&self) -> bool {
+    unsafe fn renew_sends(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> bool {
+        // SAFETY: passed on.
+        unsafe { self.go_on_sending(renew) }
+    }
+
+    #[inline]
+    unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        // SAFETY: passed on.
+        unsafe { self.go_on_receiving(renew) }
+    }
+
+    #[inline]
+    fn is_worth_it(&self) -> bool {
         let rest = self.rest.get();
         self.rest.set(rest.saturating_sub(1));
         rest == 0
     }
 
     #[inline]
-    pub(super) unsafe fn lend(&self, lent: Lent<T>) {
-        let Lent { tail, head, turn, len, room, promised: [slots, values], high_water, weighs } =
-            lent;
+    unsafe fn lend(&self, lent: Lent<T>) {
+        let Lent { tail, head, turn, len, room, promised, high_water, is_closed, weighs } = lent;
+        let [slots, values] = promised;
         let batch = room.min(turn);
         self.batch.store(batch, Ordering::Relaxed);
-        self.lent.set(Some(len));
-        self.waits.set(None);
+        self.told[0].set(len);
+        self.told[1].set(0);
+        self.is_lent.set(true);
+        self.is_renewed.set(false);
         // Before either is open, as each reads the other's.
         self.tail.publish(len);
         self.head.publish(0);
         for lock in [&self.tail.lock, &self.head.lock] {
             lock.let_bias(batch >= BIASED_FROM);
         }
-        self.tail.open(tail, room.saturating_sub(slots), turn, high_water, weighs);
-        self.head.open(head, values, turn, 0, weighs);
-        self.signal([Way::Open; 2]);
+        // Lossless, as in `open`.
+        let end = || End { turn: turn as u32, weighs, ..End::NEW };
+        let sends = if is_closed { Way::Shut } else { Way::Open };
+        self.tail.open(sends, tail, End { bound: room.saturating_sub(slots), high_water, ..end() });
+        self.head.open(Way::Open, head, End { bound: values, ..end() });
+        self.say(Sign::OPEN);
     }
 
     #[inline]
-    pub(super) fn keep(&self, waits: [bool; 2]) {
-        if self.waits.replace(Some(waits)) != Some(waits) {
-            let ways = waits.map(|waits| if waits { Way::Wait } else { Way::Shut });
-            self.tail.keep(ways[0]);
-            self.head.keep(ways[1]);
-            self.signal(ways);
-        }
+    fn keep(&self, waits: [bool; 2]) {
+        self.say_instead(Sign::of(waits));
+    }
+
+    #[inline]
+    fn keep_unsaid(&self) {
+        self.say_instead(Sign::NONE);
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use loom::sync::atomic::Ordering;
 
 use super::lanes::Lanes;
-use crate::channel::aside::{Aside, Lent, Missed, Returned};
+use crate::channel::aside::{Aside, Missed};
 use crate::channel::store::sealed::Sealed;
 #[cfg(loom)]
 use crate::std_layer::modelled::AtomicPtr;
@@ -29,16 +29,6 @@ const IN_USE: u32 = if cfg!(loom) { 0 } else { 16 };
 /// The lanes of a channel, if it has been in use.
 #[doc(hidden)]
 pub struct Siding<T>(AtomicPtr<Lanes<T>>);
-
-impl<T> Siding<T> {
-    #[inline]
-    fn lanes(&self) -> Option<&Lanes<T>> {
-        // Acquire pairs with the Release in `make`: the lanes are seen as they were made.
-        let lanes = NonNull::new(self.0.load(Ordering::Acquire))?;
-        // SAFETY: they were made by `make`, are this channel's, and stay until it is dropped.
-        Some(unsafe { lanes.as_ref() })
-    }
-}
 
 impl<T> Drop for Siding<T> {
     fn drop(&mut self) {
@@ -58,10 +48,19 @@ impl<T> Aside<T> for Siding<T> {
     #[cfg(loom)]
     const NEW: Self = Self(AtomicPtr::null());
     const LENDS: bool = true;
+    type Lanes = Lanes<T>;
 
     #[inline]
-    fn is_wanted(&self, sent: u32) -> bool {
-        sent >= IN_USE && self.lanes().is_none()
+    fn lanes(&self) -> Option<&Lanes<T>> {
+        // Acquire pairs with the Release in `make`: the lanes are seen as they were made.
+        let lanes = NonNull::new(self.0.load(Ordering::Acquire))?;
+        // SAFETY: they were made by `make`, are this channel's, and stay until it is dropped.
+        Some(unsafe { lanes.as_ref() })
+    }
+
+    #[inline]
+    fn is_wanted(sent: u32) -> bool {
+        sent >= IN_USE
     }
 
     fn make(&self) -> bool {
@@ -78,18 +77,6 @@ impl<T> Aside<T> for Siding<T> {
             unsafe { give_back(lanes) };
         }
         made.is_ok()
-    }
-
-    #[inline]
-    fn enter(&self) -> Option<impl Sized> {
-        self.lanes()?.enter()
-    }
-
-    #[inline]
-    fn settle_bias(&self) {
-        if let Some(lanes) = self.lanes() {
-            lanes.settle_bias();
-        }
     }
 
     #[inline]
@@ -139,6 +126,18 @@ impl<T> Aside<T> for Siding<T> {
         self.lanes().ok_or(Missed::Shut(()))?.may_recv()
     }
 
+    fn note_send(&self, waited: bool) {
+        if let Some(lanes) = self.lanes() {
+            lanes.note_send(waited);
+        }
+    }
+
+    fn note_recv(&self, waited: bool) {
+        if let Some(lanes) = self.lanes() {
+            lanes.note_recv(waited);
+        }
+    }
+
     #[inline]
     fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv_many(into)
@@ -147,31 +146,6 @@ impl<T> Aside<T> for Siding<T> {
     #[inline]
     fn batch(&self) -> usize {
         self.lanes().map_or(0, Lanes::batch)
-    }
-
-    #[inline]
-    fn recall(&self) -> Option<Returned> {
-        self.lanes()?.recall()
-    }
-
-    #[inline]
-    fn is_worth_it(&self) -> bool {
-        self.lanes().is_some_and(Lanes::is_worth_it)
-    }
-
-    #[inline]
-    unsafe fn lend(&self, lent: Lent<T>) {
-        if let Some(lanes) = self.lanes() {
-            // SAFETY: passed on.
-            unsafe { lanes.lend(lent) };
-        }
-    }
-
-    #[inline]
-    fn keep(&self, waits: [bool; 2]) {
-        if let Some(lanes) = self.lanes() {
-            lanes.keep(waits);
-        }
     }
 }
 

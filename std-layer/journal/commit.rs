@@ -8,12 +8,14 @@
 //! takes the writer's role for a moment, the writer never waits for the syncer.
 
 use std::sync::PoisonError;
+use std::time::Instant;
 
 use super::error::LogError;
 use super::files::{LogFile, LogFiles, uninterrupted, write_all};
 use super::log::Log;
+use super::rounds::parity;
 use super::state::State;
-use super::sync::MutexGuard;
+use super::sync::{Condvar, MutexGuard, wait_at_most};
 use crate::journal::reserve::For;
 use crate::journal::{Flags, Position};
 
@@ -44,9 +46,14 @@ impl<F: LogFiles> Log<F> {
             self.changed.notify_all();
         }
         if state.failed.is_some() {
-            self.synced.notify_all();
+            self.wake_all_for_sync();
             self.due.notify_all();
         }
+    }
+
+    fn wake_all_for_sync(&self) {
+        self.gathered.notify_all();
+        self.synced.iter().for_each(Condvar::notify_all);
     }
 
     /// Does something with files, for who has a role, and not the lock. If that panics nobody has a role any more, and the log
@@ -67,7 +74,7 @@ impl<F: LogFiles> Log<F> {
                     *role = false;
                 }
                 self.0.changed.notify_all();
-                self.0.synced.notify_all();
+                self.0.wake_all_for_sync();
                 self.0.work.notify_all();
                 self.0.due.notify_all();
             }
@@ -78,12 +85,18 @@ impl<F: LogFiles> Log<F> {
         done
     }
 
-    /// Gives the syncer's role up.
-    fn end_sync(&self, state: &mut State<F::File>) {
+    /// Gives the syncer's role up. Those who are woken take the lock one after the other, and the first may do so at once.
+    fn end_sync<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
         state.syncing = false;
-        if state.waiting_for_sync > 0 {
-            self.synced.notify_all();
+        let over = state.rounds.end();
+        drop(state);
+        if let Some(parity) = over.leads {
+            self.synced[parity].notify_one();
         }
+        if let Some(parity) = over.covered {
+            self.synced[parity].notify_all();
+        }
+        self.lock()
     }
 
     /// Writes what is staged; returns when nothing is that was when it was called.
@@ -170,7 +183,7 @@ impl<F: LogFiles> Log<F> {
         while state.durable < upto {
             state.usable()?;
             if state.syncing {
-                state = self.wait_for_sync_of_others(state);
+                state = self.wait_for_sync_of_others(state, upto);
                 continue;
             }
             state.dirty = None;
@@ -189,7 +202,7 @@ impl<F: LogFiles> Log<F> {
         upto: Position,
     ) -> Result<Guard<'s, F>, LogError> {
         while state.syncing {
-            state = self.wait_for_sync_of_others(state);
+            state = self.wait_for_sync_of_others(state, upto);
         }
         state.usable()?;
         if state.durable < upto {
@@ -199,21 +212,48 @@ impl<F: LogFiles> Log<F> {
         Ok(state)
     }
 
-    fn wait_for_sync_of_others<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
-        state.waiting_for_sync += 1;
-        let mut state = self.synced.wait(state).unwrap_or_else(PoisonError::into_inner);
-        state.waiting_for_sync -= 1;
+    /// Waits for the end of the round that covers everything before `upto`, or to lead it.
+    fn wait_for_sync_of_others<'s>(
+        &'s self,
+        mut state: Guard<'s, F>,
+        upto: Position,
+    ) -> Guard<'s, F> {
+        let (round, full) = state.rounds.join(upto);
+        if full {
+            self.gathered.notify_one();
+        }
+        let synced = &self.synced[parity(round)];
+        let mut state = synced.wait(state).unwrap_or_else(PoisonError::into_inner);
+        // Whoever is woken to lead, and has no reason to any more, leaves that to another one.
+        if state.rounds.leave(round) && state.durable >= upto && !state.syncing {
+            if let Some(parity) = state.rounds.next_leader() {
+                self.synced[parity].notify_one();
+            }
+        }
         state
+    }
+
+    /// Waits for a moment for those who shared the last round. The role is the caller's.
+    fn gather<'s>(&'s self, mut state: Guard<'s, F>) -> Guard<'s, F> {
+        let Some(most) = state.rounds.gather() else { return state };
+        // Whatever wakes it: what has come by then is enough.
+        wait_at_most(&self.state, &self.gathered, state, most)
     }
 
     /// The syncer's work, from segment `first` on. The role, which nobody has, is given up at the end, whatever that is.
     fn lead<'s>(&'s self, mut state: Guard<'s, F>, first: u64) -> Result<Guard<'s, F>, LogError> {
         state.syncing = true;
+        state = self.gather(state);
+        while state.writing && state.failed.is_none() {
+            state = self.wait(state);
+        }
+        // What is staged now goes to the file with the next write, which is this one.
+        let staged = state.stage.end();
+        state.rounds.take(staged);
         let mut state = match self.write_out(state, true) {
             Ok(state) => state,
             Err(error) => {
-                let mut state = self.lock();
-                self.end_sync(&mut state);
+                let state = self.end_sync(self.lock());
                 drop(self.wake_due(state));
                 return Err(error);
             }
@@ -223,6 +263,7 @@ impl<F: LogFiles> Log<F> {
         // What was left out before the first of them is not durable, so there is no more that is durable in one piece.
         let whole = first <= state.durable.segment;
         let mut segment = first.max(state.durable.segment);
+        let begun = Instant::now();
         while segment <= target.segment && state.failed.is_none() {
             // One that was collected meanwhile was synced by the collector.
             if let Some(file) = state.file_of(segment) {
@@ -241,8 +282,9 @@ impl<F: LogFiles> Log<F> {
             }
             segment += 1;
         }
-        self.end_sync(&mut state);
+        state.rounds.synced(begun.elapsed());
         self.tell(&state);
+        let state = self.end_sync(state);
         // What became durable is, even if the log has failed meanwhile: the caller looks.
         Ok(self.wake_due(state))
     }

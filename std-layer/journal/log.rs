@@ -47,8 +47,10 @@ pub struct Log<F: LogFiles> {
     /// For who waits for a role, or for what somebody else brings about, but for the syncer's: while it syncs others write, which
     /// is nothing to wake all those for who wait for a sync.
     pub(super) changed: Condvar,
-    /// For who waits for the syncer.
-    pub(super) synced: Condvar,
+    /// For who waits for the syncer: for the end of an even round, and of an odd one.
+    pub(super) synced: [Condvar; 2],
+    /// For the syncer, who waits for those who shared the last round.
+    pub(super) gathered: Condvar,
     /// For the helper.
     pub(super) work: Condvar,
     /// For the thread that syncs for those who do not wait, and for futures.
@@ -59,7 +61,8 @@ impl<F: LogFiles> Log<F> {
     /// Keeps a message, and returns when that is done at `level`: then everything before the position that it returns is.
     ///
     /// *Cost:* no allocation. A copy of the payload and its checksum; at `Buffered` and `Interval` one write, at `Sync` one
-    /// write and one sync for all who wait at the same time.
+    /// write and one sync for all who wait at the same time. Whoever syncs waits for those who shared the last sync, no longer than that
+    /// has taken, and rarely if they do not come.
     ///
     /// # Errors
     ///

@@ -43,7 +43,7 @@
 //! |---|---|
 //! | the format, and recovery | [`cloakroom::journal`](crate::journal) |
 //! | opening | `open.rs` |
-//! | who writes and who syncs | `commit.rs` |
+//! | who writes and who syncs | `commit.rs`, who shares a sync `rounds.rs` |
 //! | sending from a future | `keeping.rs`, who waits `waiters.rs` |
 //! | the next segment | `slots.rs` |
 //! | bounded space | `collect.rs` |
@@ -60,6 +60,7 @@ mod keeping;
 mod log;
 mod open;
 mod options;
+mod rounds;
 mod slots;
 mod stage;
 mod state;

@@ -11,6 +11,7 @@ use super::error::OpenError;
 use super::files::{LogFile, LogFiles, blank, read_all, uninterrupted, write_all};
 use super::log::Log;
 use super::options::Options;
+use super::rounds::Rounds;
 use super::slots::{first_of, header, make_slot, stage_checkpoint, stage_keys, write_headers};
 use super::stage::{RESERVE, Stage};
 use super::state::{Holds, Slot, State, bytes_of, count};
@@ -44,8 +45,9 @@ impl<F: LogFiles> Log<F> {
         state.draining = drain;
         let options = options.with_room_for(state.live_bytes);
         let state = Mutex::new(state);
-        let [changed, synced, work, due] = [(); 4].map(|()| Condvar::new());
-        let log = Self { files, options, state, changed, synced, work, due };
+        let [changed, even, odd, gathered, work, due] = [(); 6].map(|()| Condvar::new());
+        let synced = [even, odd];
+        let log = Self { files, options, state, changed, synced, gathered, work, due };
         log.restore_reserve();
         Ok((log, report))
     }
@@ -239,7 +241,7 @@ fn begin<F: LogFiles>(
         room_wanted: 0,
         syncer_rests: false,
         waiting: 0,
-        waiting_for_sync: 0,
+        rounds: Rounds::default(),
         failed: None,
         draining: drain,
         closed: false,

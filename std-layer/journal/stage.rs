@@ -25,6 +25,8 @@ pub(super) struct Stage {
     pub(super) start: u32,
     acks: [Range; MAX_RANGES],
     ranges: usize,
+    /// The highest number in them, whatever its channel.
+    highest: u64,
 }
 
 /// Messages of a channel that were acknowledged.
@@ -48,6 +50,7 @@ impl Stage {
             start,
             acks: [Range::default(); MAX_RANGES],
             ranges: 0,
+            highest: 0,
         }
     }
 
@@ -74,6 +77,10 @@ impl Stage {
 
     /// Whether one of them is that message's.
     pub(super) fn acknowledges(&self, chan: u16, seq: u64) -> bool {
+        // Mostly: what is sent comes behind what is acknowledged.
+        if seq > self.highest {
+            return false;
+        }
         let acks = &self.acks[..self.ranges];
         acks.iter().any(|range| range.chan == chan && (range.first..=range.last).contains(&seq))
     }
@@ -103,6 +110,7 @@ impl Stage {
         };
         if let Some(range) = acks.iter_mut().find(next) {
             range.last = last;
+            self.highest = self.highest.max(last);
             return true;
         }
         if self.ranges == MAX_RANGES {
@@ -110,6 +118,7 @@ impl Stage {
         }
         self.acks[self.ranges] = Range { chan, flags, first, last };
         self.ranges += 1;
+        self.highest = self.highest.max(last);
         true
     }
 
@@ -121,6 +130,7 @@ impl Stage {
         }
         let mut acks = self.acks;
         let acks = &mut acks[..core::mem::take(&mut self.ranges)];
+        self.highest = 0;
         acks.sort_by_key(|range| (range.chan, range.flags.0));
         for group in acks.chunk_by(|a, b| (a.chan, a.flags) == (b.chan, b.flags)) {
             let mut body = [0; MAX_RANGES * 16];

@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::error::LogError;
 use super::files::LogFile;
 use super::options::Options;
+use super::rounds::Rounds;
 use super::stage::{RESERVE, Stage};
 use super::waiters::Waiters;
 use crate::journal::{
@@ -61,9 +62,9 @@ pub(super) struct State<F> {
     pub(super) room_wanted: u32,
     /// Whether the journal's thread that syncs has nothing to do, and waits.
     pub(super) syncer_rests: bool,
-    /// How many wait for something to change; and for the syncer's role.
+    /// How many wait for something to change; for a sync, and for the syncer's role, they do so in rounds.
     pub(super) waiting: usize,
-    pub(super) waiting_for_sync: usize,
+    pub(super) rounds: Rounds,
     /// The error after which nothing is trusted.
     pub(super) failed: Option<i32>,
     pub(super) draining: bool,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::arena::{LeaseMut, Parcel};
 use crate::channel::{Compete, Strategy};
-use crate::error::{SendError, SendTimeoutError, StoppedError};
+use crate::error::{SendError, SendTimeoutError};
 use crate::select::{plain, select};
 use crate::spill::{Message, Slot, SpillBytes, SpillError, SpillRecvError, SpillSendError};
 use crate::std_layer::{block_on, block_on_by};
@@ -88,19 +88,10 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> SpillBytes<'a, M, S> {
         parcel: Parcel<'a, M>,
         deadline: Option<Instant>,
     ) -> Result<(), SendTimeoutError<Parcel<'a, M>>> {
-        let Some(deadline) = deadline.filter(|_| !S::LOSES) else {
-            // Without a limit, or without a wait.
-            return block_on(self.send_parcel(parcel))
-                .map_err(|SendError(parcel)| SendTimeoutError::Closed(parcel));
-        };
-        match block_on_by(self.reserve_slot(), deadline) {
-            Ok(slot) => {
-                self.send_into(slot, parcel);
-                Ok(())
-            }
-            Err(StoppedError::Closed) => Err(SendTimeoutError::Closed(parcel)),
-            Err(StoppedError::Cancelled) => Err(SendTimeoutError::Cancelled(parcel)),
-            Err(StoppedError::Timeout) => Err(SendTimeoutError::Timeout(parcel)),
+        let send = self.send_parcel(parcel);
+        match deadline {
+            Some(deadline) => block_on_by(send, deadline),
+            None => block_on(send).map_err(|SendError(parcel)| SendTimeoutError::Closed(parcel)),
         }
     }
 

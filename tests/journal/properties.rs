@@ -22,7 +22,7 @@ type Ring = VecDeque<Option<(u64, u64)>>;
 /// Few channels and numbers, so that they meet; some far away.
 fn step() -> impl Strategy<Value = Step> {
     let chan = || 0..3_u16;
-    let seq = || prop_oneof![4 => 0..24_u64, 1 => u64::MAX - 24..u64::MAX];
+    let seq = || prop_oneof![4 => 0..24_u64, 1 => u64::MAX - 24..=u64::MAX];
     prop_oneof![
         4 => (chan(), seq(), any::<u8>()).prop_map(|(chan, seq, len)| Step::Send(chan, seq, len)),
         1 => (chan(), seq()).prop_map(|(chan, seq)| Step::Remove(chan, seq)),
@@ -66,6 +66,10 @@ proptest! {
             prop_assert_eq!(index.len(), model.len());
             for (&(chan, seq), &len) in &model {
                 prop_assert_eq!(index.get(chan, seq), Some(&live(chan, seq, len)));
+                let behind = seq.checked_add(1).and_then(|next| {
+                    model.range((chan, next)..(chan, CLOSED)).next().map(|(key, _)| key.1)
+                });
+                prop_assert_eq!(index.next_behind(chan, seq).map(|live| live.seq), behind);
             }
         }
         let (sorted, len) = index.into_sorted();

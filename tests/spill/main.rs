@@ -12,3 +12,4 @@ mod flow;
 mod marks;
 mod model;
 mod moving;
+mod sends;

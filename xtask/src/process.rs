@@ -29,9 +29,14 @@ pub fn command(program: &str) -> Command {
 }
 
 /// The cargo that runs this program: the reader's choice of toolchain holds for what it starts.
+///
+/// What is only built to be checked once keeps nothing for the next time: with each set of features that would be
+/// gigabytes, more than all that is built.
 pub fn host_cargo() -> Command {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    command(&cargo)
+    let mut cargo = command(&cargo);
+    cargo.env("CARGO_INCREMENTAL", "0");
+    cargo
 }
 
 /// `cargo run` tells a program which package it belongs to. A cargo that the program starts would take

@@ -129,24 +129,29 @@ fn test_on_the_host() -> Result {
     installed.and(tested)
 }
 
-/// Lints the library with each set of its features: what one feature uses, another may not provide.
+/// Lints the library with each set of its features: what one feature uses, another may not provide. And its tests with none, each one, and all.
 fn lint_feature_combinations() -> Result {
     let sets = (0..1_u32 << FEATURES.len()).map(|set| {
         let chosen = FEATURES.iter().enumerate().filter(|(index, _)| set & 1 << index != 0);
         chosen.map(|(_, feature)| *feature).collect::<Vec<&str>>()
     });
+    for chosen in sets {
+        let with_tests = chosen.len() <= 1 || chosen.len() == FEATURES.len();
+        lint(&chosen, if with_tests { "--all-targets" } else { "--lib" })?;
+    }
     let reporting = REPORTING.iter().flat_map(|&feature| {
         let others = FEATURES.iter().copied().filter(|&other| other != "std");
         [vec![feature], others.chain(["histograms", feature]).collect()]
     });
     let lists = JOURNAL.iter().chain(SPILL).map(|set| set.to_vec());
-    for chosen in sets.chain(reporting).chain(lists) {
-        let mut clippy = host_cargo();
-        clippy.args(["clippy", "--quiet", "--package", "cloakroom", "--all-targets"]);
-        clippy.args(["--no-default-features", "--features", &chosen.join(",")]);
-        run(clippy.args(["--", "-D", "warnings"]))?;
-    }
-    Ok(())
+    reporting.chain(lists).try_for_each(|chosen| lint(&chosen, "--all-targets"))
+}
+
+fn lint(features: &[&str], targets: &str) -> Result {
+    let mut clippy = host_cargo();
+    clippy.args(["clippy", "--quiet", "--package", "cloakroom", targets]);
+    clippy.args(["--no-default-features", "--features", &features.join(",")]);
+    run(clippy.args(["--", "-D", "warnings"]))
 }
 
 /// The suite in programs that fit a board's flash, one of each for a lock; the journal and spilling are under none.

@@ -17,8 +17,6 @@ use crate::trouble::Trouble;
 
 /// What is read at a time.
 const WINDOW: usize = 256 << 10;
-/// Bytes of a key in a record of keys.
-const PAIR: usize = 16;
 
 /// The files, locked, for reading alone.
 pub struct AtRest {
@@ -93,11 +91,7 @@ impl AtRest {
         for (place, _) in self.segments() {
             self.scan(place, |item| {
                 let Item::Record { header, .. } = item else { return };
-                let keys = match header.kind() {
-                    Some(Kind::Keys) => header.body_len as usize / PAIR,
-                    _ => usize::from(header.key().is_some()),
-                };
-                *counts.entry(header.chan).or_default() += keys;
+                *counts.entry(header.chan).or_default() += header.key_count();
             })?;
         }
         counts.retain(|_, keys| *keys > 0);
