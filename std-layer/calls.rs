@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use super::park::pass;
+use super::park::pass_later;
 use super::{block_on, block_on_by};
 use crate::channel::aside::{Aside, Missed};
 use crate::channel::{Channel, Compete, HasChannel, Receiver, Sender, Strategy};
@@ -175,20 +175,43 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     blocking_sends!();
 
     /// Sends by the lane, while this thread would wait awake.
-    #[inline]
+    #[inline(always)]
     fn pass_send(&self, value: T, deadline: Option<Instant>) -> Result<S::Receipt, T> {
-        let attempt = |value| match self.send_aside_unhurried(value) {
-            // Under the channel's lock it need not wait: it drops a value.
-            Err(Missed::NotNow(value)) if S::LOSES => Err(Missed::Shut(value)),
-            sent => sent,
+        let sent = match self.send_aside_unhurried(value) {
+            Ok(()) => Ok(()),
+            Err(missed) => self.pass_send_later(missed, deadline),
         };
-        pass(self.aside().batch(), value, deadline, attempt).map(|()| self.receipt())
+        sent.map(|()| self.receipt())
+    }
+
+    /// The same after a first attempt in vain. Apart: two attempts in one function would be calls of a third.
+    #[cold]
+    #[inline(never)]
+    fn pass_send_later(&self, missed: Missed<T>, deadline: Option<Instant>) -> Result<(), T> {
+        // Under the channel's lock it need not wait: it drops a value.
+        let waits = |missed| match missed {
+            Missed::NotNow(value) if S::LOSES => Missed::Shut(value),
+            missed => missed,
+        };
+        let attempt = |value| self.send_aside_unhurried(value).map_err(waits);
+        pass_later(self.aside().batch(), waits(missed), deadline, attempt)
     }
 
     /// Receives by the lane, while this thread would wait awake.
-    #[inline]
+    #[inline(always)]
     fn pass_recv(&self, deadline: Option<Instant>) -> Option<T> {
-        pass(self.aside().batch(), (), deadline, |()| self.recv_aside_unhurried()).ok()
+        match self.recv_aside_unhurried() {
+            Ok(value) => Some(value),
+            Err(missed) => self.pass_recv_later(missed, deadline),
+        }
+    }
+
+    /// The same after a first attempt in vain. Apart as above.
+    #[cold]
+    #[inline(never)]
+    fn pass_recv_later(&self, missed: Missed<()>, deadline: Option<Instant>) -> Option<T> {
+        let attempt = |()| self.recv_aside_unhurried();
+        pass_later(self.aside().batch(), missed, deadline, attempt).ok()
     }
 }
 

@@ -133,24 +133,22 @@ impl Unpark {
     }
 }
 
-/// Does something with `value` by a lane, now, or while this thread would wait awake, until `end` at the latest; or
-/// gives it back, for what is done under the channel's lock.
-#[inline]
-pub(super) fn pass<V, R>(
+/// Does something with a value by a lane, while this thread would wait awake, until `end` at the latest, after a first attempt that
+/// has `missed`; or gives it back, for what is done under the channel's lock.
+pub(super) fn pass_later<V, R>(
     batch: usize,
-    value: V,
+    missed: Missed<V>,
     end: Option<Instant>,
-    mut attempt: impl FnMut(V) -> Result<R, Missed<V>>,
+    attempt: impl FnMut(V) -> Result<R, Missed<V>>,
 ) -> Result<R, V> {
-    match attempt(value) {
-        Ok(result) => Ok(result),
-        Err(Missed::NotNow(value)) => pass_later(batch, value, end, attempt),
-        Err(Missed::Away(value)) => pass_soon(batch, value, end, attempt),
-        Err(missed) => Err(missed.into_inner()),
+    match missed {
+        Missed::NotNow(value) => pass_awake(batch, value, end, attempt),
+        Missed::Away(value) => pass_soon(batch, value, end, attempt),
+        missed => Err(missed.into_inner()),
     }
 }
 
-/// As [`pass`], when what a lane had was called back a moment ago: there is no need to go after it, and to disturb others.
+/// As [`pass_later`], when what a lane had was called back a moment ago: there is no need to go after it, and to disturb others.
 #[cold]
 fn pass_soon<V, R>(
     batch: usize,
@@ -162,7 +160,7 @@ fn pass_soon<V, R>(
         (0..LONGEST_PAUSE).for_each(|_| core::hint::spin_loop());
         value = match attempt(value) {
             Ok(result) => return Ok(result),
-            Err(Missed::NotNow(value)) => return pass_later(batch, value, end, attempt),
+            Err(Missed::NotNow(value)) => return pass_awake(batch, value, end, attempt),
             Err(Missed::Away(value)) => value,
             Err(missed) => return Err(missed.into_inner()),
         };
@@ -171,7 +169,7 @@ fn pass_soon<V, R>(
 }
 
 #[cold]
-fn pass_later<V, R>(
+fn pass_awake<V, R>(
     batch: usize,
     value: V,
     end: Option<Instant>,
@@ -195,7 +193,7 @@ fn pass_later<V, R>(
     result.map_err(Missed::into_inner)
 }
 
-/// As [`pass_later`], where it is better to let others run in the channel's list.
+/// As [`pass_awake`], where it is better to let others run in the channel's list.
 fn look_only<V, R>(
     batch: usize,
     looks: u32,
@@ -317,11 +315,19 @@ mod tests {
     /// What a sleeper notes down that was woken at once, where waking takes more than twice as long as it should.
     const SLUGGISH: Duration = Duration::from_micros(30);
 
+    /// A first attempt, and those after it.
+    fn pass<R>(
+        batch: usize,
+        mut attempt: impl FnMut(()) -> Result<R, Missed<()>>,
+    ) -> Result<R, ()> {
+        attempt(()).or_else(|missed| pass_later(batch, missed, None, attempt))
+    }
+
     /// Waits for what comes at look number `comes`, or else asleep, which is noted down as `slept`. How often it looked,
     /// and whether it slept.
     fn wait(comes: u32, slept: Duration) -> (u32, bool) {
         let mut looks = 0;
-        let awake = pass(FEW, (), None, |()| {
+        let awake = pass(FEW, |()| {
             looks += 1;
             if looks == comes { Ok(()) } else { Err(Missed::NotNow(())) }
         });
@@ -382,7 +388,7 @@ mod tests {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut looks = 0;
-                let spent = pass(FEW, (), None, |()| -> Result<(), _> {
+                let spent = pass(FEW, |()| -> Result<(), _> {
                     looks += 1;
                     Err(if looks < 3 { Missed::NotNow(()) } else { Missed::Spent(()) })
                 });
@@ -414,7 +420,7 @@ mod tests {
             scope.spawn(|| {
                 let looks_in_vain = || {
                     let mut looks = 0;
-                    let missed = pass(1, (), None, |()| -> Result<(), _> {
+                    let missed = pass(1, |()| -> Result<(), _> {
                         looks += 1;
                         Err(Missed::NotNow(()))
                     });

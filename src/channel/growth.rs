@@ -90,7 +90,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// The same, for a thread that would wait.
     #[cfg(feature = "std")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_aside_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         self.with_memory(self.aside.send_unhurried(value))
     }
@@ -162,7 +162,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Receives by the lane, for a thread that would wait; or, where that has come to the end of a piece of memory, goes on with the
     /// next one.
     #[cfg(feature = "std")]
-    #[inline]
+    #[inline(always)]
     pub(crate) fn recv_aside_unhurried(&self) -> Result<T, Missed<()>> {
         self.with_next(self.aside.recv_unhurried())
     }

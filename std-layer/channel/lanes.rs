@@ -469,7 +469,7 @@ impl<T> Lanes<T> {
     }
 
     /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
-    #[inline]
+    #[inline(always)]
     fn pass_in(
         &self,
         value: T,
@@ -544,7 +544,7 @@ impl<T> Lanes<T> {
     }
 
     /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
-    #[inline]
+    #[inline(always)]
     fn pass_out(
         &self,
         counts: bool,
@@ -632,7 +632,7 @@ impl<T> Lanes<T> {
         self.pass_in(value, counts, &mut None)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         let mut closed_up = None;
         let sent = self.pass_in(value, false, &mut closed_up);
@@ -647,7 +647,7 @@ impl<T> Lanes<T> {
         self.pass_out(counts, &mut None)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn recv_unhurried(&self) -> Result<T, Missed<()>> {
         let mut closed_up = None;
         let received = self.pass_out(false, &mut closed_up);

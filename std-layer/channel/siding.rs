@@ -87,7 +87,7 @@ impl<T> Aside<T> for Siding<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
         match self.lanes() {
             Some(lanes) => lanes.send_unhurried(value),
@@ -111,7 +111,7 @@ impl<T> Aside<T> for Siding<T> {
         self.lanes().ok_or(Missed::Shut(()))?.recv(counts)
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv_unhurried(&self) -> Result<T, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv_unhurried()
     }

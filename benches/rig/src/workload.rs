@@ -93,6 +93,9 @@ pub mod why {
     pub const SENDS: &str = "a pending send that is dropped may have been sent";
     /// thingbuf.
     pub const IN_PLACE: &str = "in place: compared with in a row of its own";
+    /// A ring that is written for the rig.
+    pub const FLOOR: &str =
+        "no channel: what is left when a message is promised nothing but to arrive";
     /// This crate, done another way.
     pub const OURS_TOO: &str = "this crate, done another way";
 }

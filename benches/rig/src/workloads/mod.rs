@@ -2,6 +2,7 @@
 
 mod batches;
 mod fan_out;
+mod floor;
 mod gaps;
 mod idle;
 mod memory;

@@ -9,6 +9,7 @@ use disruptor::{Producer, Sequence};
 use thingbuf::mpsc::blocking::with_recycle;
 use thingbuf::recycling::Recycle;
 
+use super::floor::floor;
 use super::threads::{Capacity, Plan, peers};
 use crate::crew::{self, Shape};
 use crate::figure::Figures;
@@ -76,7 +77,7 @@ fn cloakroom(plan: Plan) -> Subject {
 
 /// Slots that are written and read where they are.
 fn in_place<const SIZE: usize>(plan: Plan) -> Vec<Subject> {
-    let mut all = Vec::new();
+    let mut all = vec![floor::<SIZE>(plan)];
     if plan.shape.receivers == 1 {
         all.push(thingbuf::<SIZE>(plan.shape.senders).aside(why::IN_PLACE));
     }
