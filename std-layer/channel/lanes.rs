@@ -459,7 +459,8 @@ impl<T> Lanes<T> {
     }
 
     /// Why somebody who came with `value` cannot pass a lane.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
         match way {
             Way::Away => Missed::Away(value),
@@ -469,7 +470,7 @@ impl<T> Lanes<T> {
     }
 
     /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
-    #[inline]
+    #[inline(always)]
     fn pass_in(
         &self,
         value: T,
@@ -501,10 +502,10 @@ impl<T> Lanes<T> {
             return Err(Missed::Spent(value));
         }
         end.weigh(&mut value);
-        // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
-        // receiver's Release store told, and nobody else sends while the lane is held.
         let slot = end.pass();
         end.fetch_slots(slot, passed, end.seen.wrapping_add(bound), prefetch::to_write);
+        // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
+        // receiver's Release store told, and nobody else sends while the lane is held.
         self.uses(slot, |slot| unsafe { (*slot).write(value) });
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
@@ -544,7 +545,7 @@ impl<T> Lanes<T> {
     }
 
     /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
-    #[inline]
+    #[inline(always)]
     fn pass_out(
         &self,
         counts: bool,
@@ -573,10 +574,10 @@ impl<T> Lanes<T> {
         if passed == end.last {
             return Err(Missed::Spent(()));
         }
-        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
-        // has; the value leaves here.
         let slot = end.pass();
         end.fetch_slots(slot, passed, end.seen, prefetch::to_read);
+        // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver
+        // has; the value leaves here.
         let mut value = self.uses(slot, |slot| unsafe { (*slot).assume_init_read() });
         self.head.publish(passed.wrapping_add(1));
         end.fetch(passed.wrapping_add(1));
