@@ -470,7 +470,7 @@ impl<T> Lanes<T> {
     }
 
     /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
-    #[inline(always)]
+    #[inline]
     fn pass_in(
         &self,
         value: T,
@@ -545,7 +545,7 @@ impl<T> Lanes<T> {
     }
 
     /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
-    #[inline(always)]
+    #[inline]
     fn pass_out(
         &self,
         counts: bool,
