@@ -328,7 +328,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
 
     /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
     // It is to be part of whatever awaits this: that saves a third of what it takes.
-    #[inline(never)]
+    #[inline(always)]
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
         let aside = &self.channel.aside;
         let received = match aside.recv(false) {

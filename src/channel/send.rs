@@ -248,7 +248,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
 
     /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
     // As for a receive.
-    #[inline(never)]
+    #[inline(always)]
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let Some(value) = self.node.value.get_mut().take() else {
             return self.poll_beside_lane(cx, false);

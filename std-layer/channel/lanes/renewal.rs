@@ -2,7 +2,7 @@
 //!
 //! Otherwise both lanes' locks would be taken by both sides at each segment, and biased to neither.
 
-use super::{End, Lanes, SLOTS_AHEAD};
+use super::{End, LINES_AHEAD, Lanes};
 #[cfg(doc)]
 use crate::channel::aside::Lending;
 use crate::channel::aside::{Passed, Returned, Window};
@@ -39,7 +39,7 @@ impl<T> Lanes<T> {
         let returned = Returned { high_water: end.high_water, sends, recvs: Passed::default() };
         let Some(window) = renew(returned) else { return false };
         end.renew(window, passed);
-        prefetch::lines_to_write(end.slots, SLOTS_AHEAD);
+        prefetch::lines_to_write(end.slots, LINES_AHEAD);
         self.told[0].set(passed);
         self.is_renewed.set(true);
         true
