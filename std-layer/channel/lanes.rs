@@ -57,11 +57,13 @@ const LONGEST_PAUSE: u8 = if cfg!(loom) { 1 } else { 63 };
 #[repr(C, align(128))]
 #[doc(hidden)]
 pub struct Lanes<T> {
-    /// A [`Sign`], as it was when the channel's lock was last given up. Beside the lanes: a look
-    /// at a lane takes its line away from those who use it.
+    /// A [`Sign`], as it was when the channel's lock was last given up. In a line of its own: a look at a lane, or at what follows the
+    /// lanes, takes that line away from those who use it.
     sign: AtomicUsize,
     /// What the last loan was worth; see [`Aside::batch`](crate::channel::aside::Aside::batch).
     batch: AtomicUsize,
+    tail: Lane<T>,
+    head: Lane<T>,
     /// To whom the channel's lock is biased. That lock stands for the one in here, which nobody takes.
     bias: Biased,
     /// What either side had passed when the channel's state was told last. Under the channel's lock.
@@ -74,8 +76,6 @@ pub struct Lanes<T> {
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
-    tail: Lane<T>,
-    head: Lane<T>,
     #[cfg(loom)]
     watch: Watch,
 }
