@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
 use cloakroom::std_layer::runtime::Shutdown;
 
@@ -129,15 +129,17 @@ fn the_runtime_ends_under_a_scope() {
     let runtime = small(2);
     let handle = runtime.handle();
     let log = Mutex::new(Vec::new());
+    let begun = AtomicBool::new(false);
     let left = handle.scope(|scope| {
-        let log = &log;
+        let (log, begun) = (&log, &begun);
         let task = scope
             .spawn(async move {
                 let _loan = Loan(log, 1);
+                begun.store(true, SeqCst);
                 std::future::pending::<()>().await;
             })
             .unwrap();
-        while handle.snapshot().kernel.polls == 0 {
+        while !begun.load(SeqCst) {
             std::thread::yield_now();
         }
         let left = runtime.shutdown(Shutdown::Now);
