@@ -201,6 +201,14 @@ impl<T> TrySendError<T> {
 }
 
 impl<T> SendTimeoutError<T> {
+    /// A send that was stopped, with its value.
+    #[inline]
+    pub(crate) fn stopped(why: Stopped, value: T) -> Self {
+        match why {
+            Stopped::Cancelled => Self::Cancelled(value),
+            Stopped::Timeout => Self::Timeout(value),
+        }
+    }
     /// The value that was not sent.
     pub fn into_inner(self) -> T {
         match self {

@@ -138,9 +138,7 @@ impl Row {
     pub(super) fn set_sum(&self, sum: u32) {
         self.sum.store(sum, Relaxed);
     }
-}
 
-impl Row {
     /// See [`redeem_at_once`](ArenaRef::redeem_at_once): the same with the lock held, of an arena whose words change under it.
     #[inline]
     pub(super) fn redeem_held(&self, map: &mut Map, generation: u32) -> bool {

@@ -4,6 +4,7 @@
 
 use super::layout::Index;
 use super::map::QUICK;
+use crate::prefetch::LINE;
 
 /// A pile for each class, of so many payloads at the most, the last freed on top.
 #[repr(C)]
@@ -14,7 +15,6 @@ pub(super) struct Piles<const MOST: usize> {
     piles: [[Index; MOST]; QUICK],
 }
 
-const LINE: usize = 64;
 /// What a biased lock takes.
 const LOCK: usize = 16;
 

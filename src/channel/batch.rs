@@ -295,10 +295,7 @@ impl<M: RawMutex, T, S: Strategy<T>, I: Iterator<Item = T>> Operation for SendMa
             Ok(_) => {
                 this.sent += 1;
                 let Some(value) = this.values.next() else { return Some(Ok(this.sent)) };
-                match why {
-                    Stopped::Cancelled => SendTimeoutError::Cancelled(value),
-                    Stopped::Timeout => SendTimeoutError::Timeout(value),
-                }
+                SendTimeoutError::stopped(why, value)
             }
             Err(error) => error,
         };

@@ -478,10 +478,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Operation for SendFuture<'_, M, T, S> {
         this.leave(Leaves::Otherwise);
         let value = this.node.value.get_mut().take()?;
         this.channel.count_stopped(Sided::Send, why);
-        Some(Err(match why {
-            Stopped::Cancelled => SendTimeoutError::Cancelled(value),
-            Stopped::Timeout => SendTimeoutError::Timeout(value),
-        }))
+        Some(Err(SendTimeoutError::stopped(why, value)))
     }
 }
 

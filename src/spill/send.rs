@@ -116,14 +116,13 @@ impl<'a, M: RawMutex, S: Strategy<Slot<'a, M>>> Operation for SpillSend<'_, 'a, 
         let channel = self.channel;
         let parcel = self.as_mut().parcel().take()?;
         let slot = self.slot().abandon(why);
-        Some(match slot.unwrap_or(Err(why.into())) {
-            Ok(slot) => {
+        Some(match slot {
+            Some(Ok(slot)) => {
                 channel.send_into(slot, parcel);
                 Ok(())
             }
-            Err(StoppedError::Closed) => Err(SendTimeoutError::Closed(parcel)),
-            Err(StoppedError::Cancelled) => Err(SendTimeoutError::Cancelled(parcel)),
-            Err(StoppedError::Timeout) => Err(SendTimeoutError::Timeout(parcel)),
+            Some(Err(StoppedError::Closed)) => Err(SendTimeoutError::Closed(parcel)),
+            _ => Err(SendTimeoutError::stopped(why, parcel)),
         })
     }
 }

@@ -16,7 +16,7 @@ use cloakroom::std_layer::spill::{FileTarget, MemfdTarget, bounded};
 use cloakroom::std_layer::{MappedArena, block_on};
 use cloakroom::{Arena, SendTimeoutError};
 
-use crate::fixture::{Faulty, Lock, assert_clean, message, poll, slots};
+use crate::fixture::{Faulty, Lock, assert_clean, message, poll, second_look, slots};
 
 type Ring<'a> = SpillBytes<'a, Lock, Buffered<4>>;
 type Hall = Arena<Lock, 8, 64, 8>;
@@ -319,15 +319,7 @@ fn selects_among_threads_lose_and_double_nothing() {
                     let mut open = [true; 2];
                     while open[0] || open[1] {
                         // Now and then something else happens first.
-                        let mut now = false;
-                        let other = plain(std::future::poll_fn(move |cx| {
-                            cx.waker().wake_by_ref();
-                            if std::mem::replace(&mut now, true) {
-                                Poll::Ready(())
-                            } else {
-                                Poll::Pending
-                            }
-                        }));
+                        let other = plain(second_look());
                         let (from, received) =
                             match block_on(select((one.recv(), two.recv(), other)).fair()) {
                                 Either3::First(received) => (0, received),

@@ -143,6 +143,15 @@ pub fn message(number: u32, longest: usize) -> Vec<u8> {
     bytes
 }
 
+/// What happens at the second look at it, which is soon.
+pub fn second_look() -> impl Future<Output = ()> {
+    let mut looked = false;
+    std::future::poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        if std::mem::replace(&mut looked, true) { Poll::Ready(()) } else { Poll::Pending }
+    })
+}
+
 pub fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }

@@ -11,7 +11,7 @@ use cloakroom::spill::{Policy, Slot, Spill, SpillBytes, Watermarks};
 use cloakroom::std_layer::{MappedArena, block_on};
 use cloakroom::{Arena, LeaseMut, SendTimeoutError};
 
-use crate::fixture::{Faulty, Lock, assert_clean, message, poll};
+use crate::fixture::{Faulty, Lock, assert_clean, message, poll, second_look};
 
 type Single<'a> = SpillBytes<'a, Lock, Buffered<1>>;
 type Hall = Arena<Lock, 8, 64, 8>;
@@ -189,15 +189,7 @@ fn offers_among_threads_lose_and_double_nothing() {
             while let Some(offered) = parcel.take() {
                 let mut first = pin!(goes(one.send_parcel(offered.share().expect("whole"))));
                 let mut second = pin!(two.send_parcel(offered));
-                let mut looked = false;
-                let other = plain(std::future::poll_fn(move |cx| {
-                    cx.waker().wake_by_ref();
-                    if std::mem::replace(&mut looked, true) {
-                        Poll::Ready(())
-                    } else {
-                        Poll::Pending
-                    }
-                }));
+                let other = plain(second_look());
                 match block_on(select((first.as_mut(), second.as_mut(), other)).fair()) {
                     Either3::First(sent) => sent.expect("open"),
                     Either3::Second(sent) => sent.expect("open"),
