@@ -535,6 +535,9 @@ pub(crate) struct Parked<L: Looking = LookedAt, const RANK: usize = 0> {
 /// one in a chain.
 pub(crate) type Unlooked = Parked<(), UNLOOKED_RANK>;
 
+const ONE_MORE: u32 = 1;
+const ONE_LESS: u32 = u32::MAX;
+
 const UNLOOKED_RANK: usize = if cfg!(feature = "std") { 1 } else { 0 };
 
 /// One for both sorts of lists.
@@ -562,21 +565,29 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     pub(crate) fn count(&self) -> u32 {
         #[cfg(not(feature = "std"))]
         return self.count;
-        // SAFETY: `set_count` has been called since it became the first: whenever the list changes.
+        // SAFETY: `note` has been called since it became the first: whenever the list changes.
         #[cfg(feature = "std")]
         self.front().map_or(0, |first| unsafe { first.count.get().assume_init() })
     }
 
-    /// Notes that down. The list may be empty, and its first may be another one than before.
+    /// What has to be known of a list before it changes, for [`note`](Self::note).
     #[inline(always)]
-    fn set_count(&mut self, count: u32) {
+    fn before(&self) -> u32 {
+        if cfg!(feature = "std") { self.count() } else { 0 }
+    }
+
+    /// So many have come, or (wrapping) gone.
+    #[inline(always)]
+    fn note(&mut self, before: u32, more: u32) {
         #[cfg(not(feature = "std"))]
         {
-            self.count = count;
+            let _ = before;
+            self.count = self.count.wrapping_add(more);
         }
+        // The first may be another one than before, and there may be none.
         #[cfg(feature = "std")]
         if let Some(first) = self.front() {
-            first.count.set(MaybeUninit::new(count));
+            first.count.set(MaybeUninit::new(before.wrapping_add(more)));
         }
     }
 
@@ -592,19 +603,19 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
-        let before = self.count();
+        let before = self.before();
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
-        self.set_count(before + 1);
+        self.note(before, ONE_MORE);
     }
 
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let before = self.count();
+        let before = self.before();
         let first = self.list.pop_front()?;
         self.looked_at.pass_first(first, &self.list);
-        self.set_count(before - 1);
+        self.note(before, ONE_LESS);
         Some(first)
     }
 
@@ -623,10 +634,10 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looked_at.pass(token, &self.list);
-        let before = self.count();
+        let before = self.before();
         // SAFETY: passed on.
         unsafe { remove_from(&mut self.list, token) };
-        self.set_count(before - 1);
+        self.note(before, ONE_LESS);
     }
 }
 
