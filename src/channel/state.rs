@@ -474,7 +474,6 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
-    #[inline]
     pub(super) fn has_room(&self) -> bool {
         if S::MEETS && Flags::IN_SLOTS {
             return self.store.has_room(self.promised_slots());
