@@ -232,3 +232,83 @@ mod in_chain {
 pub(super) type Closers = TokenList<CLOSERS_RANK>;
 
 const CLOSERS_RANK: usize = if cfg!(feature = "std") { 2 } else { 0 };
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+    use std::vec::Vec;
+
+    use super::Waiting;
+    use crate::sync::wait::{Token, TokenList};
+
+    fn addresses<const RANK: usize>(list: &TokenList<RANK>) -> Vec<*const Token> {
+        std::iter::successors(list.first(), |token| list.after(*token)).collect()
+    }
+
+    /// Some numbers that look random.
+    fn numbers() -> impl Iterator<Item = usize> {
+        let step = |seed: &u64| Some(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        std::iter::successors(Some(1_u64), step).map(|seed| (seed >> 33) as usize)
+    }
+
+    #[test]
+    fn three_lists_and_a_number_keep_to_themselves() {
+        let mut waiting = Waiting::NOBODY;
+        let mut abandoned = 0;
+        let mut lists: [Vec<Box<Token>>; 3] = Default::default();
+        let mut numbers = numbers();
+        let mut next = || numbers.next().unwrap();
+        let rounds = if cfg!(miri) { 500 } else { 20_000 };
+        for round in 0..rounds {
+            let at = next() % 3;
+            let list = &mut lists[at];
+            // They grow to some ten, and are emptied now and then.
+            if list.len() < 10 && round % 50 < 30 && next() % 3 > 0 {
+                list.push(Box::new(Token::new()));
+                let token: *const Token = &raw const **list.last().unwrap();
+                // SAFETY: boxed, in no list, and taken out below.
+                unsafe {
+                    match at {
+                        0 => waiting.senders.push_back(token),
+                        1 => waiting.receivers_mut().push_back(token),
+                        _ => waiting.closers_mut().push_back(token),
+                    }
+                }
+            } else if next() % 2 == 0 {
+                let popped = match at {
+                    0 => waiting.senders.pop_front(),
+                    1 => waiting.receivers_mut().pop_front(),
+                    _ => waiting.closers_mut().pop_front(),
+                };
+                let first = (!list.is_empty()).then(|| list.remove(0));
+                assert_eq!(popped, first.map(|first| &raw const *first));
+            } else if !list.is_empty() {
+                let gone = list.remove(next() % list.len());
+                // SAFETY: it stands in this list.
+                unsafe {
+                    match at {
+                        0 => waiting.senders.remove(&raw const *gone),
+                        1 => waiting.receivers_mut().remove(&raw const *gone),
+                        _ => waiting.closers_mut().remove(&raw const *gone),
+                    }
+                }
+            }
+            if next() % 4 == 0 {
+                waiting.count_abandoned();
+                abandoned += 1;
+            }
+
+            let expected = lists.each_ref().map(|list| {
+                list.iter().map(|token| &raw const **token).collect::<Vec<*const Token>>()
+            });
+            assert_eq!(addresses(&waiting.senders), expected[0]);
+            assert_eq!(addresses(waiting.receivers()), expected[1]);
+            assert_eq!(addresses(waiting.closers()), expected[2]);
+            assert_eq!(waiting.senders.count() as usize, expected[0].len());
+            assert_eq!(waiting.receivers().count() as usize, expected[1].len());
+            assert_eq!(waiting.closers().is_empty(), expected[2].is_empty());
+            assert_eq!(waiting.is_quiet(), expected[0].is_empty() && expected[1].is_empty());
+            assert_eq!(waiting.abandoned(), abandoned);
+        }
+    }
+}
