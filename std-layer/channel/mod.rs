@@ -19,7 +19,7 @@
 //! **Memory.** A constructor allocates once, or twice for a ring; after that nothing is allocated or freed until the
 //! channel is freed, with the exception below. An unbounded channel takes its memory from the arena.
 //!
-//! An idle channel of `u64`s takes 160 bytes besides its slots, a rendezvous 160. One that is in use, after 16 values, has
+//! On a 64-bit host an idle channel of `u64`s takes 120 bytes besides its slots, a rendezvous 128. One that is in use, after 16 values, has
 //! *lanes* as well, 384 bytes, by which senders and receivers do not meet at its lock. The lanes of 64 channels, 24 KiB, are the
 //! program's own and go from one that is freed to the next. Each bounded or unbounded channel that comes into use while 64 others are
 //! in use allocates its lanes then, once; if there is no memory, it goes on without.
