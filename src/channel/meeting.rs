@@ -53,6 +53,7 @@ impl Bystanders {
 
 /// The first in `list` that is no arm of the same select. Its select may have been decided otherwise: whoever claims it
 /// finds that out (13 instructions on a Cortex-M3, in the longest of critical sections).
+#[inline(always)]
 fn partner<const RANK: usize>(list: &TokenList<RANK>, side: Side<'_>) -> Option<*const Token> {
     let mut candidate = list.first();
     while let Some(token) = candidate {
@@ -66,6 +67,7 @@ fn partner<const RANK: usize>(list: &TokenList<RANK>, side: Side<'_>) -> Option<
 }
 
 /// The first in `list` that has a partner among `others`, who may have been decided otherwise, and that one.
+#[inline(always)]
 fn pair<const RANK: usize, const OTHER: usize>(
     list: &TokenList<RANK>,
     others: &TokenList<OTHER>,

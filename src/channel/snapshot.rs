@@ -8,6 +8,7 @@ use super::aside::Passed;
 use super::meeting::Bystanders;
 use super::state::State;
 use super::store::{Store, Strategy, sealed::Sealed};
+use super::waiting::Abandoned;
 use super::weigh::{Sums, Times, Weighing};
 use crate::limit::Stopped;
 use crate::sync::RawMutex;
@@ -223,7 +224,7 @@ impl ChannelSnapshot {
     }
 }
 
-/// The counters that are kept, but for the one that [`Waiting`](super::waiting::Waiting) has.
+/// The counters that are kept.
 #[derive(Clone, Copy)]
 pub(super) struct Counters<W: Weighing, H: Highest> {
     pub(super) sent: u32,
@@ -236,6 +237,7 @@ pub(super) struct Counters<W: Weighing, H: Highest> {
     pub(super) send_waits: u32,
     pub(super) recv_waits: u32,
     pub(super) stopped: [Stops; 2],
+    pub(super) abandoned: Abandoned,
     pub(super) high_water: H,
     pub(super) sums: W::Sums,
 }
@@ -313,6 +315,7 @@ impl<W: Weighing, H: Highest> Counters<W, H> {
         send_waits: 0,
         recv_waits: 0,
         stopped: [Stops { timeouts: 0, cancelled: 0 }; 2],
+        abandoned: Abandoned::NONE,
         high_water: H::NONE,
         sums: W::NOTHING,
     };
@@ -378,7 +381,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             recv_timeouts: recv.timeouts,
             send_cancelled: send.cancelled,
             recv_cancelled: recv.cancelled,
-            abandoned: self.waiting.abandoned(),
+            abandoned: counters.abandoned.get(&self.waiting),
             parked_senders: self.waiting.senders.count() + bare_senders,
             parked_receivers: self.waiting.receivers().count() + onlookers,
             #[cfg(feature = "histograms")]

@@ -84,13 +84,13 @@ pub(super) type RecvTokenOf<T, S> =
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
-    pub(super) waiting: Waiting,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
     /// rendezvous has none of its own, and need not note that here.) No more than can be counted: see
     /// [`has_room`](Self::has_room).
     pub(super) promised_slots: u32,
     /// Each is promised to an operation that is in memory.
     pub(super) promised_values: u32,
+    pub(super) waiting: Waiting,
     pub(super) flags: Flags,
     pub(super) counters: Counters<S::Weighs, S::Highest>,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
@@ -469,7 +469,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let waits =
             matches!(token.state(), TokenState::Queued | TokenState::First | TokenState::Granted);
         if waits && why == Leaves::Abandoned {
-            self.waiting.count_abandoned();
+            self.counters.abandoned.count(&mut self.waiting);
         }
     }
 

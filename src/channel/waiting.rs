@@ -5,9 +5,9 @@
 //! apart, which takes fewer instructions.
 
 #[cfg(not(all(feature = "std", target_pointer_width = "64")))]
-pub(super) use apart::{Flags, Waiting};
+pub(super) use apart::{Abandoned, Flags, Waiting};
 #[cfg(all(feature = "std", target_pointer_width = "64"))]
-pub(super) use in_chain::{Flags, Waiting};
+pub(super) use in_chain::{Abandoned, Flags, Waiting};
 
 use crate::sync::wait::{Parked, TokenList, Unlooked};
 
@@ -15,6 +15,25 @@ use crate::sync::wait::{Parked, TokenList, Unlooked};
 mod apart {
     use super::{Closers, Parked, Unlooked};
     use crate::channel::snapshot::count;
+
+    /// How many have left without an outcome.
+    #[derive(Clone, Copy)]
+    pub(in crate::channel) struct Abandoned(u32);
+
+    impl Abandoned {
+        pub(in crate::channel) const NONE: Self = Self(0);
+
+        #[inline(always)]
+        pub(in crate::channel) fn get(self, _waiting: &Waiting) -> u32 {
+            self.0
+        }
+
+        /// One more has.
+        #[inline(always)]
+        pub(in crate::channel) fn count(&mut self, _waiting: &mut Waiting) {
+            count(&mut self.0);
+        }
+    }
 
     /// What is known of a channel besides.
     pub(in crate::channel) struct Flags {
@@ -65,17 +84,12 @@ mod apart {
         pub(in crate::channel) senders: Parked,
         receivers: Unlooked,
         closers: Closers,
-        abandoned: u32,
     }
 
     impl Waiting {
         /// Nobody.
-        pub(in crate::channel) const NOBODY: Self = Self {
-            senders: Parked::new(),
-            receivers: Unlooked::new(),
-            closers: Closers::new(),
-            abandoned: 0,
-        };
+        pub(in crate::channel) const NOBODY: Self =
+            Self { senders: Parked::new(), receivers: Unlooked::new(), closers: Closers::new() };
 
         #[inline(always)]
         pub(in crate::channel) fn receivers(&self) -> &Unlooked {
@@ -103,18 +117,6 @@ mod apart {
         #[inline(always)]
         pub(in crate::channel) fn is_quiet(&self) -> bool {
             self.senders.is_empty() && self.receivers.is_empty()
-        }
-
-        /// How many have left without an outcome.
-        #[inline(always)]
-        pub(in crate::channel) fn abandoned(&self) -> u32 {
-            self.abandoned
-        }
-
-        /// One more has.
-        #[inline(always)]
-        pub(in crate::channel) fn count_abandoned(&mut self) {
-            count(&mut self.abandoned);
         }
     }
 }
@@ -168,8 +170,32 @@ mod in_chain {
     const _: () = assert!(size_of::<Unlooked>() == size_of::<*const Token>());
     const _: () = assert!(size_of::<Closers>() == size_of::<*const Token>());
 
+    /// How many have left without an outcome: nothing, as that stands behind the last of all who wait.
+    #[derive(Clone, Copy)]
+    pub(in crate::channel) struct Abandoned;
+
     /// The number takes the bits above those of a rank.
     const ONE: usize = END_RANK + 1;
+
+    impl Abandoned {
+        pub(in crate::channel) const NONE: Self = Self;
+
+        pub(in crate::channel) fn get(self, waiting: &Waiting) -> u32 {
+            // SAFETY: written when the one before it became the last, or the chain is empty. (A list may lie at a multiple of 4.)
+            let end = unsafe { waiting.closers().behind().read_unaligned() };
+            // Lossless: see below.
+            (end.addr() / ONE) as u32
+        }
+
+        /// One more has.
+        pub(in crate::channel) fn count(&mut self, waiting: &mut Waiting) {
+            let next = self.get(waiting).wrapping_add(1);
+            // Lossless: addresses have 64 bits.
+            let end = ptr::without_provenance(next as usize * ONE + END_RANK);
+            // SAFETY: as in `get`.
+            unsafe { waiting.closers_mut().behind_mut().write_unaligned(end) };
+        }
+    }
 
     impl Waiting {
         /// Nobody.
@@ -208,23 +234,6 @@ mod in_chain {
             // SAFETY: a list, as above; and as one of receivers it is not empty, either, when there are senders in it.
             unsafe { (*ptr::from_ref(self).cast::<Unlooked>()).is_empty() }
         }
-
-        /// How many have left without an outcome.
-        pub(in crate::channel) fn abandoned(&self) -> u32 {
-            // SAFETY: written when what stands before it became the last, or the chain is empty. (A list may lie at a multiple of 4.)
-            let end = unsafe { self.closers().behind().read_unaligned() };
-            // Lossless: see below.
-            (end.addr() / ONE) as u32
-        }
-
-        /// One more has.
-        pub(in crate::channel) fn count_abandoned(&mut self) {
-            let next = self.abandoned().wrapping_add(1);
-            // Lossless: addresses have 64 bits.
-            let end = ptr::without_provenance(next as usize * ONE + END_RANK);
-            // SAFETY: as in `abandoned`.
-            unsafe { self.closers_mut().behind_mut().write_unaligned(end) };
-        }
     }
 }
 
@@ -238,7 +247,7 @@ mod tests {
     use std::boxed::Box;
     use std::vec::Vec;
 
-    use super::Waiting;
+    use super::{Abandoned, Waiting};
     use crate::sync::wait::{Token, TokenList};
 
     fn addresses<const RANK: usize>(list: &TokenList<RANK>) -> Vec<*const Token> {
@@ -254,7 +263,7 @@ mod tests {
     #[test]
     fn three_lists_and_a_number_keep_to_themselves() {
         let mut waiting = Waiting::NOBODY;
-        let mut abandoned = 0;
+        let (mut abandoned, mut expected_abandoned) = (Abandoned::NONE, 0);
         let mut lists: [Vec<Box<Token>>; 3] = Default::default();
         let mut numbers = numbers();
         let mut next = || numbers.next().unwrap();
@@ -294,8 +303,8 @@ mod tests {
                 }
             }
             if next() % 4 == 0 {
-                waiting.count_abandoned();
-                abandoned += 1;
+                abandoned.count(&mut waiting);
+                expected_abandoned += 1;
             }
 
             let expected = lists.each_ref().map(|list| {
@@ -308,7 +317,7 @@ mod tests {
             assert_eq!(waiting.receivers().count() as usize, expected[1].len());
             assert_eq!(waiting.closers().is_empty(), expected[2].is_empty());
             assert_eq!(waiting.is_quiet(), expected[0].is_empty() && expected[1].is_empty());
-            assert_eq!(waiting.abandoned(), abandoned);
+            assert_eq!(abandoned.get(&waiting), expected_abandoned);
         }
     }
 }
