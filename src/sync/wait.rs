@@ -322,7 +322,7 @@ impl<const RANK: usize> TokenList<RANK> {
     }
 
     /// The same, for who writes there.
-    #[cfg(feature = "std")]
+    #[cfg(all(feature = "std", target_pointer_width = "64"))]
     #[inline(always)]
     pub(crate) fn behind_mut(&mut self) -> *mut *const Token {
         if self.is_empty() {
@@ -592,7 +592,7 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     }
 
     /// See [`TokenList::behind_mut`].
-    #[cfg(feature = "std")]
+    #[cfg(all(feature = "std", target_pointer_width = "64"))]
     #[inline(always)]
     pub(crate) fn behind_mut(&mut self) -> *mut *const Token {
         self.list.behind_mut()
