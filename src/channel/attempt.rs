@@ -28,7 +28,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             let at_once = state.receives_at_once(reader);
             match if at_once { state.collect(reader) } else { None } {
                 Some(taken) => Attempt::Done(taken),
-                None if S::MEETS || state.closed || state.has_unpromised(reader) => {
+                None if S::MEETS || state.is_closed() || state.has_unpromised(reader) => {
                     Attempt::Unclear
                 }
                 None => Attempt::NotNow,

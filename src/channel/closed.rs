@@ -62,7 +62,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Closed<'_, M, T, S> {
             token.leave_select();
             if token.state() == TokenState::Queued {
                 // SAFETY: queued means that it stands in this list.
-                unsafe { state.closers.remove(token) };
+                unsafe { state.waiting.closers_mut().remove(token) };
             }
             token.set_state(TokenState::Idle);
             token.take_waker()
@@ -79,7 +79,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for Closed<'_, M, T, S> {
         let mut waker = None;
         loop {
             let step = self.channel.locked(|state| {
-                if state.closed {
+                if state.is_closed() {
                     return Err(true);
                 }
                 let queued = token.state() == TokenState::Queued;
@@ -91,7 +91,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for Closed<'_, M, T, S> {
                 }
                 if !queued {
                     // SAFETY: pinned, in no list, and taken out in `leave`.
-                    unsafe { state.closers.push_back(token) };
+                    unsafe { state.waiting.closers_mut().push_back(token) };
                 }
                 Ok(Some(token.set_waker(waker.take())))
             });

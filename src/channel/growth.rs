@@ -69,7 +69,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Takes one more piece of memory for a channel that is full for want of it. `false` when there is
     /// none, or others wait for it.
     pub(super) fn grow_for_newcomer(&self) -> bool {
-        if self.locked(|state| !state.senders.is_empty()) {
+        if self.locked(|state| !state.waiting.senders.is_empty()) {
             return false;
         }
         match self.strategy.grow() {
@@ -122,7 +122,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         };
         let mut value = Some(value);
         self.locked(|state| {
-            if state.closed || !state.is_quiet() {
+            if state.is_closed() || !state.is_quiet() {
                 return;
             }
             if !state.has_room() {
@@ -197,7 +197,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             return;
         }
         let spare = |state: &mut State<T, S>| {
-            let wanted = !state.senders.is_empty();
+            let wanted = !state.waiting.senders.is_empty();
             if wanted { None } else { state.store.spare(state.promised_slots()) }
         };
         while let Some(unused) = self.locked(spare) {
@@ -210,7 +210,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let mut growth = Some(growth);
         self.locked(|state| {
             // A closed channel never has room, and needs none.
-            if !state.closed && !state.has_room() {
+            if !state.is_closed() && !state.has_room() {
                 if let Some(growth) = growth.take() {
                     // SAFETY: callers have it from this channel's strategy.
                     unsafe { state.store.add(growth) };

@@ -74,11 +74,11 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> State<Parcel<'a, M>, S> {
     /// The channel [takes in](Channel::TAKES_IN). The lease is not used again if this succeeds.
     #[inline]
     unsafe fn take_in(&mut self, payload: &LeaseMut<'a, M>) -> Result<(), NotTaken> {
-        if self.crowded {
+        if self.is_crowded() {
             return Err(NotTaken::Unclear);
         }
         if !self.has_room() {
-            if S::GROWS || self.closed {
+            if S::GROWS || self.is_closed() {
                 return Err(NotTaken::Unclear);
             }
             count(&mut self.counters.full);
@@ -105,11 +105,11 @@ impl<'a, M: RawMutex, S: Compete<Parcel<'a, M>>> State<Parcel<'a, M>, S> {
     /// The channel [hands out](Channel::HANDS_OUT).
     #[inline]
     unsafe fn hand_out(&mut self) -> Result<Result<Lease<'a, M>, Parcel<'a, M>>, NoLease> {
-        if self.crowded {
+        if self.is_crowded() {
             return Err(NoLease::Unclear);
         }
         if !self.has_unpromised(()) {
-            if self.closed {
+            if self.is_closed() {
                 return Err(NoLease::Unclear);
             }
             count(&mut self.counters.empty);

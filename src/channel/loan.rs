@@ -10,7 +10,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn lend(&mut self) -> Option<Lent<T>> {
         // Lanes tell no times.
-        if self.deserted || !self.is_quiet() || (cfg!(feature = "stamps") && self.weighs()) {
+        if self.is_deserted() || !self.is_quiet() || (cfg!(feature = "stamps") && self.weighs()) {
             return None;
         }
         let mut lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
@@ -18,7 +18,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         Some(Lent {
             high_water: self.counters.high_water.get() as usize,
             weighs: self.weighs(),
-            is_closed: self.closed,
+            is_closed: self.is_closed(),
             ..lent
         })
     }
@@ -26,12 +26,15 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether senders, and receivers, who come now would have to wait. (Who can bring memory along may not have to.)
     #[inline]
     pub(super) fn keeps_waiting(&self) -> [bool; 2] {
-        if self.closed {
+        if self.is_closed() {
             return [false; 2];
         }
         let is_full = !S::GROWS && !S::LOSES && !self.has_room();
         let is_empty = self.store.len() <= self.promised_values();
-        [is_full || !self.senders.is_empty(), is_empty || !self.receivers.is_empty()]
+        [
+            is_full || !self.waiting.senders.is_empty(),
+            is_empty || !self.waiting.receivers().is_empty(),
+        ]
     }
 
     /// Has them back.
@@ -47,7 +50,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// How many values may be lent, of `left`, if there are `len`.
     #[inline]
     fn lendable(&self, left: usize, len: usize) -> Option<usize> {
-        if !self.closed {
+        if !self.is_closed() {
             return Some(left);
         }
         // One that is not promised stays, so that nobody waits on a lane for what will not come.

@@ -32,7 +32,7 @@ use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
 use crate::sync::looking::Looking;
-use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList, Unlooked};
+use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
@@ -53,7 +53,8 @@ impl Bystanders {
 
 /// The first in `list` that is no arm of the same select. Its select may have been decided otherwise: whoever claims it
 /// finds that out (13 instructions on a Cortex-M3, in the longest of critical sections).
-fn partner(list: &TokenList, side: Side<'_>) -> Option<*const Token> {
+#[inline(always)]
+fn partner<const RANK: usize>(list: &TokenList<RANK>, side: Side<'_>) -> Option<*const Token> {
     let mut candidate = list.first();
     while let Some(token) = candidate {
         // SAFETY: in the list, hence alive while the lock is held.
@@ -66,7 +67,11 @@ fn partner(list: &TokenList, side: Side<'_>) -> Option<*const Token> {
 }
 
 /// The first in `list` that has a partner among `others`, who may have been decided otherwise, and that one.
-fn pair(list: &TokenList, others: &TokenList) -> Option<(*const Token, *const Token)> {
+#[inline(always)]
+fn pair<const RANK: usize, const OTHER: usize>(
+    list: &TokenList<RANK>,
+    others: &TokenList<OTHER>,
+) -> Option<(*const Token, *const Token)> {
     if others.is_empty() {
         return None;
     }
@@ -108,13 +113,13 @@ impl<T, S: Strategy<T>> State<T, S> {
         if let Some(wakers) = self.introduce() {
             return Offer::Again(wakers);
         }
-        let Some(receiver) = partner(&self.receivers, side) else { return Offer::Full };
+        let Some(receiver) = partner(self.waiting.receivers(), side) else { return Offer::Full };
         // SAFETY: in the list, hence alive while the lock is held.
         match claim_pair(side, unsafe { (*receiver).side() }) {
             PairClaim::Both => {
                 // SAFETY: found in this list just now; alive, as the lock is held.
                 let waker = unsafe {
-                    self.receivers.remove(receiver);
+                    self.waiting.receivers_mut().remove(receiver);
                     self.hand_to(receiver, value.take())
                 };
                 Offer::Sent(None, waker)
@@ -122,7 +127,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             PairClaim::FirstLost => Offer::Lost,
             PairClaim::SecondLost => {
                 // SAFETY: as above.
-                unsafe { lose(&mut self.receivers, receiver) };
+                unsafe { lose(self.waiting.receivers_mut(), receiver) };
                 Offer::Again([None, None])
             }
             // It is no partner, then.
@@ -138,7 +143,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if let Some(wakers) = self.introduce() {
             return Hold::Again(wakers);
         }
-        let Some(receiver) = partner(&self.receivers, side) else { return Hold::Full };
+        let Some(receiver) = partner(self.waiting.receivers(), side) else { return Hold::Full };
         // SAFETY: in the list, hence alive while the lock is held.
         match claim_beside(side, unsafe { (*receiver).side() }) {
             PairClaim::Both => {
@@ -148,7 +153,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             PairClaim::FirstLost => Hold::Lost,
             PairClaim::SecondLost => {
                 // SAFETY: found in this list just now.
-                unsafe { lose(&mut self.receivers, receiver) };
+                unsafe { lose(self.waiting.receivers_mut(), receiver) };
                 Hold::Again([None, None])
             }
             // It is no partner, then.
@@ -158,17 +163,17 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether a send would meet somebody.
     pub(super) fn look_for_receiver(&mut self, side: Side<'_>) -> Look {
-        if self.has_room() { look(&mut self.receivers, side) } else { Look::NotYet }
+        if self.has_room() { look(self.waiting.receivers_mut(), side) } else { Look::NotYet }
     }
 
     /// Whether a receive would meet somebody.
     pub(super) fn look_for_sender(&mut self, side: Side<'_>) -> Look {
-        if self.has_room() { look(&mut self.senders, side) } else { Look::NotYet }
+        if self.has_room() { look(&mut self.waiting.senders, side) } else { Look::NotYet }
     }
 
     /// A newcomer's receive: takes the value out of a waiting sender.
     pub(super) fn take_from_sender(&mut self, side: Side<'_>) -> Take<S::Received, S::Growth> {
-        let sender = match partner(&self.senders, side) {
+        let sender = match partner(&self.waiting.senders, side) {
             Some(sender) => sender,
             // Who wants a permit has no value yet. If it has been decided otherwise, it is not in the way.
             None if self.forget_decided_bystander() => return Take::Again([None, None]),
@@ -187,7 +192,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             PairClaim::FirstLost => Take::Lost,
             PairClaim::SecondLost => {
                 // SAFETY: as above.
-                unsafe { lose(&mut self.senders, sender) };
+                unsafe { lose(&mut self.waiting.senders, sender) };
                 Take::Again([None, None])
             }
             // It is no partner, then.
@@ -220,7 +225,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         // SAFETY: by the caller's word. A token of this list that is not bare heads a `SendToken`, whose value its owner
         // does not touch while it is queued.
         unsafe {
-            self.senders.remove(sender);
+            self.waiting.senders.remove(sender);
             let value = (*(*sender.cast::<SendToken<T>>()).value.get()).take();
             (value, (*sender).settle(TokenState::Taken))
         }
@@ -252,21 +257,23 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn sender_waits(&mut self) -> bool {
         let wants = |bystanders: &mut Bystanders| !bystanders.senders.is_empty();
-        !self.senders.is_empty() || self.store.bystanders().is_some_and(wants)
+        !self.waiting.senders.is_empty() || self.store.bystanders().is_some_and(wants)
     }
 
     /// The list of senders whose first has waited longest.
     pub(super) fn first_senders(&mut self) -> &mut Parked {
         match self.store.bystanders() {
-            Some(Bystanders { senders, .. }) => match (senders.front(), self.senders.front()) {
-                // SAFETY: whoever is queued to send has been given a number.
-                (Some(bare), Some(sender)) if unsafe { sender.is_before(bare) } => {
-                    &mut self.senders
+            Some(Bystanders { senders, .. }) => {
+                match (senders.front(), self.waiting.senders.front()) {
+                    // SAFETY: whoever is queued to send has been given a number.
+                    (Some(bare), Some(sender)) if unsafe { sender.is_before(bare) } => {
+                        &mut self.waiting.senders
+                    }
+                    (None, _) => &mut self.waiting.senders,
+                    _ => senders,
                 }
-                (None, _) => &mut self.senders,
-                _ => senders,
-            },
-            None => &mut self.senders,
+            }
+            None => &mut self.waiting.senders,
         }
     }
 
@@ -274,7 +281,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// arms of one select.
     pub(super) fn may_introduce(&mut self) -> bool {
         let (room, unpromised) = (self.has_room(), self.store.len() > self.promised_values());
-        let (sends, receives) = (!self.senders.is_empty(), !self.receivers.is_empty());
+        let (sends, receives) =
+            (!self.waiting.senders.is_empty(), !self.waiting.receivers().is_empty());
         if room && receives && self.sender_waits() {
             return true;
         }
@@ -286,7 +294,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// the receiver; or the sender is to have a permit, and is promised the meeting point.
     #[inline]
     pub(super) fn introduce(&mut self) -> Option<Wakers> {
-        if self.receivers.is_empty() || !self.sender_waits() || !self.has_room() {
+        if self.waiting.receivers().is_empty() || !self.sender_waits() || !self.has_room() {
             return None;
         }
         self.introduce_first()
@@ -296,10 +304,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline(never)]
     fn introduce_first(&mut self) -> Option<Wakers> {
         let wanted = match self.store.bystanders() {
-            Some(bystanders) => pair(&bystanders.senders, &self.receivers),
+            Some(bystanders) => pair(&bystanders.senders, self.waiting.receivers()),
             None => None,
         };
-        let sends = pair(&self.senders, &self.receivers);
+        let sends = pair(&self.waiting.senders, self.waiting.receivers());
         if let Some((bare, receiver)) = wanted {
             // SAFETY: both are in their lists, hence alive while the lock is held.
             let first = |&(sender, _): &(*const Token, *const Token)| unsafe {
@@ -321,12 +329,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         unsafe {
             match claim_pair((*sender).side(), (*receiver).side()) {
                 PairClaim::Both => {
-                    self.receivers.remove(receiver);
+                    self.waiting.receivers_mut().remove(receiver);
                     let (value, told) = self.collect_from(sender);
                     return [told, self.hand_to(receiver, value)];
                 }
-                PairClaim::FirstLost => lose(&mut self.senders, sender),
-                PairClaim::SecondLost => lose(&mut self.receivers, receiver),
+                PairClaim::FirstLost => lose(&mut self.waiting.senders, sender),
+                PairClaim::SecondLost => lose(self.waiting.receivers_mut(), receiver),
                 PairClaim::SameSelect => {}
             }
         }
@@ -346,7 +354,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                     return [(*sender).settle(TokenState::Granted), None];
                 }
                 PairClaim::FirstLost => lose(&mut bystanders.senders, sender),
-                PairClaim::SecondLost => lose(&mut self.receivers, receiver),
+                PairClaim::SecondLost => lose(self.waiting.receivers_mut(), receiver),
                 PairClaim::SameSelect => {}
             }
         }
@@ -362,11 +370,11 @@ impl<T, S: Strategy<T>> State<T, S> {
         let onlooker = if unpromised {
             bystanders.receivers.first()?
         } else if room {
-            let (onlooker, sender) = pair(&bystanders.receivers, &self.senders)?;
+            let (onlooker, sender) = pair(&bystanders.receivers, &self.waiting.senders)?;
             // SAFETY: found in this list just now, hence alive while the lock is held.
             unsafe {
                 if is_decided((*sender).side()) {
-                    lose(&mut self.senders, sender);
+                    lose(&mut self.waiting.senders, sender);
                     return Some([None, None]);
                 }
             }
@@ -393,7 +401,7 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look<L: Looking, C: Counted>(list: &mut Parked<L, C>, side: Side<'_>) -> Look {
+fn look<L: Looking, const RANK: usize>(list: &mut Parked<L, RANK>, side: Side<'_>) -> Look {
     let Some(token) = partner(list, side) else { return Look::NotYet };
     // SAFETY: found in this list just now, hence alive while the lock is held.
     unsafe {
@@ -410,7 +418,7 @@ fn look<L: Looking, C: Counted>(list: &mut Parked<L, C>, side: Side<'_>) -> Look
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose<L: Looking, C: Counted>(list: &mut Parked<L, C>, token: *const Token) {
+unsafe fn lose<L: Looking, const RANK: usize>(list: &mut Parked<L, RANK>, token: *const Token) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

@@ -58,6 +58,7 @@ mod state;
 pub(crate) mod store;
 mod subscriber;
 mod unlimited;
+mod waiting;
 mod walk;
 pub(crate) mod weigh;
 
@@ -374,12 +375,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         let sent = self.locked(|state| {
             // SAFETY: called once at most, and used below only if it was not.
             let mut take = || unsafe { ManuallyDrop::take(&mut value) };
-            if !S::MEETS && !state.crowded {
+            if !S::MEETS && !state.is_crowded() {
                 if state.accepts() {
                     return Some((state.put(take(), priority), None));
                 }
                 // Nobody waits who might make room.
-                if !(S::LOSES || S::GROWS || state.closed) {
+                if !(S::LOSES || S::GROWS || state.is_closed()) {
                     count(&mut state.counters.full);
                     refused = true;
                     return None;
@@ -528,14 +529,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(always)]
     fn try_take_locked(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
         let taken = self.locked(|state| {
-            if let Some(taken) = state.take_quickly(!state.crowded, reader) {
+            if let Some(taken) = state.take_quickly(!state.is_crowded(), reader) {
                 return Tried::Done(taken);
             }
             // Nobody waits who might bring a value. A broadcast's readers, who find values far more often than they take
             // them, look further for that.
             let is_empty =
-                !S::MEETS && !S::SHARES && !state.crowded && !state.has_unpromised(reader);
-            if !is_empty || state.closed {
+                !S::MEETS && !S::SHARES && !state.is_crowded() && !state.has_unpromised(reader);
+            if !is_empty || state.is_closed() {
                 return Tried::Unclear;
             }
             count(&mut state.counters.empty);
@@ -624,7 +625,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
     /// Whether it has been closed.
     pub fn is_closed(&self) -> bool {
-        self.locked(|state| state.closed)
+        self.locked(|state| state.is_closed())
     }
 
     /// Values in the channel.
@@ -658,7 +659,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         self.locked(|state| {
             // Whether it is closed or not.
             let has_room = state.store.has_room(state.promised_slots());
-            !has_room && (!S::GROWS || !state.senders.is_empty())
+            !has_room && (!S::GROWS || !state.waiting.senders.is_empty())
         })
     }
 
@@ -673,8 +674,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     where
         S: Compete<T>,
     {
-        self.locked(|state| state.deserted = true);
-        self.close();
+        self.locked(State::desert);
+        self.settle();
         to_the_end(|| {
             let Some((value, unused)) = self.locked(State::discard) else { return false };
             if let Some(unused) = unused {

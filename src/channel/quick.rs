@@ -22,9 +22,13 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn sends_at_once(&self) -> bool {
         // Room is found in open channels only.
-        let room = self.has_room() || S::LOSES && self.receivers.is_empty() && !self.closed;
+        let room =
+            self.has_room() || S::LOSES && self.waiting.receivers().is_empty() && !self.is_closed();
         let delivers = |first: &Token| !S::SHARES && !first.is_arm();
-        !S::MEETS && room && self.senders.is_empty() && self.receivers.front().is_none_or(delivers)
+        !S::MEETS
+            && room
+            && self.waiting.senders.is_empty()
+            && self.waiting.receivers().front().is_none_or(delivers)
     }
 
     /// Whether a sender that keeps its promise leaves nobody to be helped: nobody waits for memory, and nobody to receive
@@ -32,17 +36,17 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// broadcast while nobody listens leaves its slot to the next sender.
     #[inline]
     pub(super) fn fills_at_once(&self) -> bool {
-        let first = self.receivers.front();
+        let first = self.waiting.receivers().front();
         let is_quick = first.is_none_or(|first| S::Aside::LENDS && !S::SHARES && !first.is_arm());
-        let takes_slot = !S::SHARES || self.senders.is_empty();
-        !S::MEETS && !self.closed && is_quick && takes_slot && !self.waits_for_memory()
+        let takes_slot = !S::SHARES || self.waiting.senders.is_empty();
+        !S::MEETS && !self.is_closed() && is_quick && takes_slot && !self.waits_for_memory()
     }
 
     /// Keeps the promise.
     #[inline]
     pub(super) fn fill(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         self.promised_slots -= 1;
-        let waits = S::Aside::LENDS && !self.receivers.is_empty();
+        let waits = S::Aside::LENDS && !self.waiting.receivers().is_empty();
         let replaced = self.put(value, rank);
         (replaced, if waits { self.pass_on() } else { None })
     }
@@ -52,17 +56,17 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn deliver(&mut self, value: T, rank: S::Rank) -> (Option<T>, Option<Waker>) {
         // Before the value is stored, as the compiler has just seen it, and cannot know that it is the same afterwards.
-        let waits = !self.receivers.is_empty();
+        let waits = !self.waiting.receivers().is_empty();
         let done = if let Some(place) = self.first_landing() {
             *place = Some(self.pass_by(value));
-            (None, self.receivers.settle_front(TokenState::Taken))
+            (None, self.waiting.receivers_mut().settle_front(TokenState::Taken))
         } else {
             let replaced = self.put(value, rank);
             (replaced, if waits { self.pass_on() } else { None })
         };
         // Nobody waits to send: that has been looked at.
-        if self.receivers.is_empty() {
-            self.crowded = false;
+        if self.waiting.receivers().is_empty() {
+            self.flags.note_crowd(false);
         }
         done
     }
@@ -71,7 +75,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// others.
     #[inline]
     fn first_landing<'r>(&self) -> Option<&'r mut Option<S::Received>> {
-        let first = self.receivers.first()?;
+        let first = self.waiting.receivers().first()?;
         // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a `RecvToken`, whose place
         // is nobody else's while it is queued.
         let place = unsafe { (*first.cast::<RecvTokenOf<T, S>>()).place().as_mut() }?;
@@ -84,7 +88,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         // What was promised before, and has been replaced, is made up for by this one.
         if Self::ADDS_ONE || self.store.len() > self.promised_values() {
             self.promised_values += 1;
-            self.receivers.settle_front(TokenState::Granted)
+            self.waiting.receivers_mut().settle_front(TokenState::Granted)
         } else {
             None
         }
@@ -93,7 +97,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether a newcomer that wants to send must wait.
     #[inline]
     pub(super) fn send_waits(&self) -> bool {
-        !(S::LOSES || self.closed || self.senders.is_empty() && self.has_room())
+        !(S::LOSES || self.is_closed() || self.waiting.senders.is_empty() && self.has_room())
     }
 
     /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
@@ -101,7 +105,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline]
     pub(super) fn receives_at_once(&self, reader: S::Reader) -> bool {
         !S::MEETS
-            && self.receivers.is_empty()
+            && self.waiting.receivers().is_empty()
             && self.has_unpromised(reader)
             && self.collects_at_once()
     }
@@ -114,8 +118,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         let pulled = self.collect(reader);
         // Nor does anybody wait to receive: that has been looked at.
-        if self.senders.is_empty() {
-            self.crowded = false;
+        if self.waiting.senders.is_empty() {
+            self.flags.note_crowd(false);
         }
         pulled
     }
@@ -124,18 +128,18 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// receiver tells the others.
     #[inline]
     pub(super) fn collects_at_once(&self) -> bool {
-        !self.closed && self.leaves_slot_quickly()
+        !self.is_closed() && self.leaves_slot_quickly()
     }
 
     /// Whether a receiver that keeps its promise leaves nobody to be helped. Were its slot filled in the same step, there
     /// would be one more to be told.
     #[inline]
     pub(super) fn collects_promised(&self) -> bool {
-        if S::SHARES || !self.crowded {
+        if S::SHARES || !self.is_crowded() {
             // Where nobody waits nobody is to be told that a closed channel is empty.
             return !S::SHARES;
         }
-        let fills = !self.receivers.is_empty() && self.admits_first();
+        let fills = !self.waiting.receivers().is_empty() && self.admits_first();
         self.collects_at_once() && !fills
     }
 
@@ -150,13 +154,13 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether the slot that a value leaves can be promised in the same step.
     #[inline]
     fn leaves_slot_quickly(&self) -> bool {
-        self.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
+        self.waiting.senders.front().is_none_or(|first| !S::GROWS && !S::SHARES && !first.is_arm())
     }
 
     /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
-        if self.senders.is_empty() {
+        if self.waiting.senders.is_empty() {
             return None;
         }
         // No more slots are promised than there were free ones, and now there is one more.
@@ -165,7 +169,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             self.admit_first()
         } else {
             self.promised_slots += 1;
-            self.senders.settle_front(TokenState::Granted)
+            self.waiting.senders.settle_front(TokenState::Granted)
         }
     }
 
@@ -173,13 +177,13 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// without it, and it is told when that has been done.
     #[inline]
     pub(super) fn admits_first(&self) -> bool {
-        Self::ADMITS && self.senders.front().is_some_and(Token::stays)
+        Self::ADMITS && self.waiting.senders.front().is_some_and(Token::stays)
     }
 
     /// That is done. There is room.
     #[inline]
     pub(super) fn admit_first(&mut self) -> Option<Waker> {
-        let first = self.senders.first()?;
+        let first = self.waiting.senders.first()?;
         // SAFETY: found in this list just now; it stays, so it is not bare, and heads a `SendToken`.
         let (value, waker) = unsafe { self.collect_from(first) };
         if let Some(value) = value {
@@ -195,7 +199,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether senders wait for memory: the first of them may have to be told that it is.
     #[inline]
     pub(super) fn waits_for_memory(&self) -> bool {
-        S::GROWS && !self.senders.is_empty()
+        S::GROWS && !self.waiting.senders.is_empty()
     }
 
     /// Whether there is a value for `reader` that was promised to nobody.

@@ -133,7 +133,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         let token = &self.node.token;
         let (waker, settled) = self.channel.locked(|state| {
             token.leave_select();
-            state.counters.note_leaving(why, token);
+            state.note_leaving(why, token);
             match token.state() {
                 TokenState::Idle => return (None, true),
                 // SAFETY: in one of these states it stands in the list of receivers.
@@ -287,7 +287,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 return Quick::No { waits: false };
             }
             if !known && !state.has_unpromised(this.reader) {
-                if state.closed || state.waits_for_memory() {
+                if state.is_closed() || state.waits_for_memory() {
                     return Quick::No { waits: false };
                 }
                 let Some(waker) = waits.waker() else { return Quick::No { waits: true } };
@@ -309,7 +309,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 let is_long = State::<T, S>::IN_STEPS && S::SHARES;
                 !is_long
                     && !token.is_arm()
-                    && state.receivers.is_empty()
+                    && state.waiting.receivers().is_empty()
                     && state.collects_at_once()
             };
             if !collects {

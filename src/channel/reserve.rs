@@ -200,7 +200,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
         let (waker, settled, granted) = self.channel.locked(|state| {
             token.leave_select();
             let granted = token.state() == TokenState::Granted;
-            state.counters.note_leaving(why, token);
+            state.note_leaving(why, token);
             match token.state() {
                 TokenState::Idle => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.

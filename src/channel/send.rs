@@ -133,7 +133,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         let (waker, settled, granted) = self.channel.locked(|state| {
             self.node.token.leave_select();
             let granted = self.node.token.state() == TokenState::Granted;
-            state.counters.note_leaving(why, &self.node.token);
+            state.note_leaving(why, &self.node.token);
             match self.node.token.state() {
                 TokenState::Idle | TokenState::Taken => return (None, true, false),
                 // SAFETY: in one of these states it stands in the list of senders.

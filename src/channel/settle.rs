@@ -5,9 +5,10 @@ use core::task::Waker;
 
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
+use super::waiting::Closers;
 use crate::sync::claim::claim_own;
 use crate::sync::looking::Looking;
-use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList};
+use crate::sync::wait::{Parked, State as TokenState, Token};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether, beside the [common cases](super::quick), each waiter is dealt with in a critical section of its own, also the
@@ -21,7 +22,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !S::SHARES {
             return self.store.len() > self.promised_values();
         }
-        self.receivers.first().is_some_and(|first| {
+        self.waiting.receivers().first().is_some_and(|first| {
             // SAFETY: in the list, hence alive while the lock is held. Every token of this list heads a
             // `RecvToken`.
             let mark = unsafe { &(*first.cast::<RecvTokenOf<T, S>>()).mark };
@@ -32,22 +33,22 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises a free value to the first receiver, if both are there.
     #[inline]
     pub(super) fn promise_value(&mut self) -> Option<Waker> {
-        if self.receivers.is_empty() || !self.has_value_for_first() {
+        if self.waiting.receivers().is_empty() || !self.has_value_for_first() {
             return None;
         }
         let granted = if S::SHARES { &mut 0 } else { &mut self.promised_values };
-        end_first(&mut self.receivers, TokenState::Granted, granted)
+        end_first(self.waiting.receivers_mut(), TokenState::Granted, granted)
     }
 
     /// Promises a free slot to the first sender, or puts its value there if it stays, if both are there.
     pub(super) fn promise_slot(&mut self) -> Option<Waker> {
-        if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
+        if S::MEETS || self.is_closed() || self.waiting.senders.is_empty() || !self.has_room() {
             return None;
         }
         if self.admits_first() {
             return self.admit_first();
         }
-        end_first(&mut self.senders, TokenState::Granted, &mut self.promised_slots)
+        end_first(&mut self.waiting.senders, TokenState::Granted, &mut self.promised_slots)
     }
 
     /// Whether a waiter could be dealt with: the question before each [`settle`](Self::settle), cheap
@@ -56,10 +57,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) fn is_settled(&mut self) -> bool {
         if Self::IN_STEPS {
             // Whoever waits is looked at in a section of its own.
-            return !self.crowded;
+            return !self.is_crowded();
         }
         let bystanders = self.store.bystanders().is_some_and(|bystanders| !bystanders.are_gone());
-        let is_quiet = if S::MEETS { self.is_lopsided() } else { !self.crowded };
+        let is_quiet = if S::MEETS { self.is_lopsided() } else { !self.is_crowded() };
         (is_quiet && !bystanders) || self.is_settled_with_waiters(bystanders)
     }
 
@@ -67,10 +68,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// short enough to be told apart.
     #[inline]
     fn is_lopsided(&self) -> bool {
-        let waits_for_nothing = || self.closed || self.store.len() > self.promised_values();
+        let waits_for_nothing = || self.is_closed() || self.store.len() > self.promised_values();
         self.is_quiet()
             || cfg!(feature = "std")
-                && (self.senders.is_empty() || self.receivers.is_empty())
+                && (self.waiting.senders.is_empty() || self.waiting.receivers().is_empty())
                 && !waits_for_nothing()
     }
 
@@ -84,19 +85,19 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// The same, for somebody who has just left, and may have been the last.
     #[inline]
     pub(super) fn is_settled_without_me(&mut self) -> bool {
-        self.crowded = !self.is_quiet();
+        self.flags.note_crowd(!self.is_quiet());
         self.is_settled()
     }
 
     /// The rest of [`is_settled`](Self::is_settled): apart, which saves 600 bytes of flash in a small program.
     #[inline(never)]
     fn is_settled_with_waiters(&mut self, bystanders: bool) -> bool {
-        let sender_waits = !self.senders.is_empty();
-        let receiver_waits = !self.receivers.is_empty();
+        let sender_waits = !self.waiting.senders.is_empty();
+        let receiver_waits = !self.waiting.receivers().is_empty();
         if !S::MEETS {
-            self.crowded = sender_waits || receiver_waits;
+            self.flags.note_crowd(sender_waits || receiver_waits);
         }
-        if self.closed && (sender_waits || bystanders || self.is_drained()) {
+        if self.is_closed() && (sender_waits || bystanders || self.is_drained()) {
             return false;
         }
         if receiver_waits && self.has_value_for_first() {
@@ -127,37 +128,41 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether [`settle`](Self::settle) finds something to do.
     #[inline]
     fn has_step(&self) -> bool {
-        let (sends, receives) = (!self.senders.is_empty(), !self.receivers.is_empty());
-        let dismisses = || sends || receives && self.is_drained() || !self.closers.is_empty();
+        let (sends, receives) =
+            (!self.waiting.senders.is_empty(), !self.waiting.receivers().is_empty());
+        let dismisses =
+            || sends || receives && self.is_drained() || !self.waiting.closers().is_empty();
         let first_is_unaware = |first: &Token| first.state() == TokenState::Queued;
         receives && self.has_value_for_first()
             || sends && self.has_room()
-            || self.closed && dismisses()
-            || S::GROWS && self.senders.front().is_some_and(first_is_unaware)
+            || self.is_closed() && dismisses()
+            || S::GROWS && self.waiting.senders.front().is_some_and(first_is_unaware)
     }
 
     /// Deals with one waiter, in the order of rule 3: a match, then closing.
     #[inline]
     pub(super) fn settle(&mut self) -> Settled {
-        let (first, outcome, ended) = if !self.receivers.is_empty() && self.has_value_for_first() {
+        let (first, outcome, ended) = if !self.waiting.receivers().is_empty()
+            && self.has_value_for_first()
+        {
             let granted = if S::SHARES { None } else { Some(&mut self.promised_values) };
-            (self.receivers.pop_front(), TokenState::Granted, granted)
-        } else if !S::MEETS && !self.senders.is_empty() && self.has_room() {
+            (self.waiting.receivers_mut().pop_front(), TokenState::Granted, granted)
+        } else if !S::MEETS && !self.waiting.senders.is_empty() && self.has_room() {
             // Room is found in open channels only.
             if self.admits_first() {
                 return Settled::Step([self.admit_first(), None]);
             }
-            (self.senders.pop_front(), TokenState::Granted, Some(&mut self.promised_slots))
+            (self.waiting.senders.pop_front(), TokenState::Granted, Some(&mut self.promised_slots))
         } else {
             if S::MEETS {
                 if let Some(wakers) = self.introduce().or_else(|| self.tell_onlooker()) {
                     return Settled::Step(wakers);
                 }
             }
-            if self.closed {
+            if self.is_closed() {
                 match self.first_to_dismiss() {
                     Some(first) => (Some(first), TokenState::Closed, None),
-                    None => match tell(&mut self.closers) {
+                    None => match tell(self.waiting.closers_mut()) {
                         Some(waker) => return Settled::Step([waker, None]),
                         None => (None, TokenState::Closed, None),
                     },
@@ -171,7 +176,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         if S::GROWS {
             // The first sender is the one that asks for memory: tell it that it is the first.
-            if let Some(first) = self.senders.front() {
+            if let Some(first) = self.waiting.senders.front() {
                 if first.state() == TokenState::Queued {
                     first.set_state(TokenState::First);
                     return Settled::Step([first.take_waker(), None]);
@@ -179,7 +184,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
         }
         if Self::IN_STEPS {
-            self.crowded = !self.is_quiet();
+            self.flags.note_crowd(!self.is_quiet());
         }
         Settled::Done
     }
@@ -194,13 +199,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !drained {
             return None;
         }
-        self.receivers.pop_front().or_else(|| self.store.bystanders()?.receivers.pop_front())
+        self.waiting
+            .receivers_mut()
+            .pop_front()
+            .or_else(|| self.store.bystanders()?.receivers.pop_front())
     }
 }
 
 /// Takes the first token and wakes it. An arm of a select claims for itself when it finds the channel closed:
 /// until then another arm may happen. If one has, its select has been told.
-fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
+fn tell(list: &mut Closers) -> Option<Option<Waker>> {
     let token = list.pop_front()?;
     // SAFETY: it was queued until now, and its owner needs the lock to go away.
     let token = unsafe { &*token };
@@ -213,8 +221,8 @@ fn tell(list: &mut TokenList) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first<L: Looking, C: Counted>(
-    list: &mut Parked<L, C>,
+fn end_first<L: Looking, const RANK: usize>(
+    list: &mut Parked<L, RANK>,
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {

@@ -8,10 +8,10 @@ use super::aside::Passed;
 use super::meeting::Bystanders;
 use super::state::State;
 use super::store::{Store, Strategy, sealed::Sealed};
+use super::waiting::Abandoned;
 use super::weigh::{Sums, Times, Weighing};
 use crate::limit::Stopped;
 use crate::sync::RawMutex;
-use crate::sync::wait::{State as TokenState, Token};
 
 /// The kind of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -237,7 +237,7 @@ pub(super) struct Counters<W: Weighing, H: Highest> {
     pub(super) send_waits: u32,
     pub(super) recv_waits: u32,
     pub(super) stopped: [Stops; 2],
-    pub(super) abandoned: u32,
+    pub(super) abandoned: Abandoned,
     pub(super) high_water: H,
     pub(super) sums: W::Sums,
 }
@@ -315,7 +315,7 @@ impl<W: Weighing, H: Highest> Counters<W, H> {
         send_waits: 0,
         recv_waits: 0,
         stopped: [Stops { timeouts: 0, cancelled: 0 }; 2],
-        abandoned: 0,
+        abandoned: Abandoned::NONE,
         high_water: H::NONE,
         sums: W::NOTHING,
     };
@@ -324,16 +324,6 @@ impl<W: Weighing, H: Highest> Counters<W, H> {
     #[inline(always)]
     pub(super) fn note_depth(&mut self, depth: usize) {
         self.high_water.note(depth);
-    }
-
-    /// An operation leaves, whose token this is.
-    #[inline]
-    pub(super) fn note_leaving(&mut self, why: Leaves, token: &Token) {
-        let waits =
-            matches!(token.state(), TokenState::Queued | TokenState::First | TokenState::Granted);
-        if waits && why == Leaves::Abandoned {
-            count(&mut self.abandoned);
-        }
     }
 
     /// What went by the lanes.
@@ -372,7 +362,7 @@ impl<T, S: Strategy<T>> State<T, S> {
             depth: self.store.len(),
             // Lossless: addresses have 32 bits at least.
             high_water: self.store.highest().unwrap_or(counters.high_water.get()) as usize,
-            closed: self.closed,
+            closed: self.is_closed(),
             sent: counters.sent,
             received: counters.received,
             dropped: counters.dropped,
@@ -391,9 +381,9 @@ impl<T, S: Strategy<T>> State<T, S> {
             recv_timeouts: recv.timeouts,
             send_cancelled: send.cancelled,
             recv_cancelled: recv.cancelled,
-            abandoned: counters.abandoned,
-            parked_senders: self.senders.count() + bare_senders,
-            parked_receivers: self.receivers.count() + onlookers,
+            abandoned: counters.abandoned.get(&self.waiting),
+            parked_senders: self.waiting.senders.count() + bare_senders,
+            parked_receivers: self.waiting.receivers().count() + onlookers,
             #[cfg(feature = "histograms")]
             queueing: self.weighs().then(|| sums.queueing.histogram()),
             times: self.times(),

@@ -45,12 +45,13 @@ use core::task::Waker;
 
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, Kind, count};
+use super::snapshot::{Counters, Kind, Leaves, count};
 use super::store::{Store, Strategy};
+use super::waiting::{Flags, Waiting};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looks;
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
+use crate::sync::wait::{Parked, State as TokenState, Token, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
 #[repr(C)]
@@ -83,22 +84,14 @@ pub(super) type RecvTokenOf<T, S> =
 
 /// Everything of a channel that its lock guards.
 pub(super) struct State<T, S: Strategy<T>> {
-    pub(super) senders: Parked,
     /// And [`CLOSED`], so that a closed channel has no room, and who finds room need not ask whether it is open. (A
-    /// rendezvous has none of its own, and does not note that here.) No more than can be counted: see
+    /// rendezvous has none of its own, and need not note that here.) No more than can be counted: see
     /// [`has_room`](Self::has_room).
     pub(super) promised_slots: u32,
     /// Each is promised to an operation that is in memory.
     pub(super) promised_values: u32,
-    pub(super) receivers: Unlooked,
-    /// Whether anybody may stand in those two: set when somebody joins, and taken back by who finds that nobody is left.
-    /// So the common cases look at one byte.
-    pub(super) crowded: bool,
-    /// Those who wait for the channel to be closed.
-    pub(super) closers: TokenList,
-    pub(super) closed: bool,
-    /// Closed, as the last of its counted receivers has gone: what is sent all the same is dropped.
-    pub(super) deserted: bool,
+    pub(super) waiting: Waiting,
+    pub(super) flags: Flags,
     pub(super) counters: Counters<S::Weighs, S::Highest>,
     /// Its values are [`Parcel`](crate::Parcel)s, and are weighed. Set when it is made, and only if they are.
     pub(super) weighs: S::Weighs,
@@ -108,7 +101,9 @@ pub(super) struct State<T, S: Strategy<T>> {
 }
 
 /// More slots than there can be.
-const CLOSED: u32 = 1 << 31;
+pub(super) const CLOSED: u32 = 1 << 31;
+/// Where it is noted down beside that.
+pub(super) const DESERTED: u32 = 1 << 30;
 
 /// What came of offering a value.
 pub(super) enum Offer<T> {
@@ -165,14 +160,10 @@ impl<T, S: Strategy<T>> State<T, S> {
     pub(super) const fn over(store: S::Store) -> Self {
         Self {
             store,
-            senders: Parked::new(),
-            receivers: Unlooked::new(),
-            crowded: false,
-            closers: TokenList::new(),
+            waiting: Waiting::NOBODY,
             promised_slots: 0,
             promised_values: 0,
-            closed: false,
-            deserted: false,
+            flags: Flags::NONE,
             counters: Counters::ZERO,
             weighs: S::Weighs::NO,
             walks: Looks::NONE,
@@ -182,13 +173,19 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Whether nobody waits: then a newcomer has nobody to pass or to help.
     #[inline]
     pub(super) fn is_quiet(&self) -> bool {
-        self.senders.is_empty() && self.receivers.is_empty()
+        self.waiting.is_quiet()
+    }
+
+    /// Whether anybody may wait to send or to receive: what the common cases look at.
+    #[inline(always)]
+    pub(super) fn is_crowded(&self) -> bool {
+        self.flags.is_crowded(&self.waiting)
     }
 
     /// Whether a newcomer's send needs no more than to [`put`](Self::put) its value, if nobody waits: the channel is open, and there is room, or a value is dropped for it.
     #[inline]
     pub(super) fn accepts(&self) -> bool {
-        if S::LOSES { !self.closed } else { self.has_room() }
+        if S::LOSES { !self.is_closed() } else { self.has_room() }
     }
 
     /// A newcomer's receive in the common case, in which it `is_quiet`; `None` in any other.
@@ -212,22 +209,22 @@ impl<T, S: Strategy<T>> State<T, S> {
         value: &mut Option<T>,
         rank: S::Rank,
     ) -> Offer<T> {
-        if !self.closed {
+        if !self.is_closed() {
             if S::MEETS {
                 // Where there are threads, half of those who come find nobody.
-                if cfg!(feature = "std") && self.receivers.is_empty() {
+                if cfg!(feature = "std") && self.waiting.receivers().is_empty() {
                     return Offer::Full;
                 }
                 return self.offer_to_meet(side, value);
             }
-            if !S::LOSES && (!self.senders.is_empty() || !self.has_room()) {
+            if !S::LOSES && (!self.waiting.senders.is_empty() || !self.has_room()) {
                 return Offer::Full;
             }
         }
         if !claim_own(side) {
             return Offer::Lost;
         }
-        if self.closed {
+        if self.is_closed() {
             count(&mut self.counters.refused);
             return Offer::Closed;
         }
@@ -249,7 +246,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// A newcomer's request for a slot.
     pub(super) fn hold(&mut self, side: Side<'_>) -> Hold {
-        if self.closed {
+        if self.is_closed() {
             if !claim_own(side) {
                 return Hold::Lost;
             }
@@ -259,7 +256,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if S::MEETS {
             return self.hold_meeting_point(side);
         }
-        if !self.senders.is_empty() || !self.has_room() {
+        if !self.waiting.senders.is_empty() || !self.has_room() {
             return Hold::Full;
         }
         if !claim_own(side) {
@@ -298,7 +295,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     }
 
     fn has_value_for_newcomer(&self, reader: S::Reader) -> bool {
-        self.has_unpromised(reader) && (S::SHARES || self.receivers.is_empty())
+        self.has_unpromised(reader) && (S::SHARES || self.waiting.receivers().is_empty())
     }
 
     /// Whether a send would succeed or fail at once.
@@ -308,10 +305,10 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether a request for a slot would succeed or fail at once. It drops nothing.
     pub(super) fn would_hold(&mut self, side: Side<'_>) -> Look {
-        if S::MEETS && !self.closed {
+        if S::MEETS && !self.is_closed() {
             return self.look_for_receiver(side);
         }
-        Look::from(self.closed || (self.has_room() && self.senders.is_empty()))
+        Look::from(self.is_closed() || (self.has_room() && self.waiting.senders.is_empty()))
     }
 
     /// Whether a receive would succeed or fail at once.
@@ -327,7 +324,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         rank: S::Rank,
     ) -> (Option<T>, Option<Waker>) {
         self.promised_slots -= 1;
-        if self.deserted {
+        if self.is_deserted() {
             count(&mut self.counters.sent);
             count(&mut self.counters.dropped);
             let mut value = value.take();
@@ -360,7 +357,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// As for [`TokenList::push_back`]. A token that is not bare heads a [`SendToken`].
     pub(super) unsafe fn queue_sender(&mut self, token: *const Token) {
-        self.crowded = true;
+        self.flags.note_crowd(true);
         // SAFETY: passed on.
         unsafe {
             (*token).set_arrival(self.counters.send_waits);
@@ -388,7 +385,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.senders,
-            _ => &mut self.senders,
+            _ => &mut self.waiting.senders,
         }
     }
 
@@ -397,7 +394,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// As for [`TokenList::push_back`]. The token heads a [`RecvToken`].
     pub(super) unsafe fn queue_receiver(&mut self, token: *const Token) {
-        self.crowded = true;
+        self.flags.note_crowd(true);
         count(&mut self.counters.recv_waits);
         // SAFETY: passed on.
         unsafe { self.receivers_with(token).push_back(token) };
@@ -417,7 +414,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         match self.store.bystanders() {
             // SAFETY: by the caller's word.
             Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
-            _ => &mut self.receivers,
+            _ => self.waiting.receivers_mut(),
         }
     }
 
@@ -425,7 +422,8 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline(always)]
     pub(super) fn promised_slots(&self) -> usize {
         // Lossless: addresses have 32 bits at least.
-        (self.promised_slots & !CLOSED) as usize
+        let flags = if Flags::IN_SLOTS { CLOSED | DESERTED } else { CLOSED };
+        (self.promised_slots & !flags) as usize
     }
 
     /// How many values are.
@@ -437,28 +435,63 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// From now on nothing is sent but what has a slot promised. Whether it was open.
     pub(super) fn close(&mut self) -> bool {
-        if !S::MEETS {
+        let was_open = !self.is_closed();
+        if !S::MEETS || Flags::IN_SLOTS {
             self.promised_slots |= CLOSED;
         }
-        !core::mem::replace(&mut self.closed, true)
+        self.flags.close();
+        was_open
+    }
+
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.flags.is_closed(self.promised_slots)
+    }
+
+    /// Closes it, as the last of its counted receivers has gone: what is sent all the same is dropped.
+    pub(super) fn desert(&mut self) {
+        self.close();
+        if Flags::IN_SLOTS {
+            self.promised_slots |= DESERTED;
+        }
+        self.flags.desert();
+    }
+
+    /// Whether that has been done.
+    #[inline(always)]
+    pub(super) fn is_deserted(&self) -> bool {
+        self.flags.is_deserted(self.promised_slots)
+    }
+
+    /// An operation leaves, whose token this is.
+    #[inline]
+    pub(super) fn note_leaving(&mut self, why: Leaves, token: &Token) {
+        let waits =
+            matches!(token.state(), TokenState::Queued | TokenState::First | TokenState::Granted);
+        if waits && why == Leaves::Abandoned {
+            self.counters.abandoned.count(&mut self.waiting);
+        }
     }
 
     /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
     pub(super) fn has_room(&self) -> bool {
+        if S::MEETS && Flags::IN_SLOTS {
+            return self.store.has_room(self.promised_slots());
+        }
         // Where addresses have 32 bits, a closed channel has promised more slots than there can be. Elsewhere that is looked
         // at here; and a permit that is forgotten keeps its slot and takes no memory, so more might be promised than counted.
-        let can_promise = usize::BITS <= u32::BITS || self.promised_slots < CLOSED - 1;
+        let can_promise = usize::BITS <= u32::BITS || self.promised_slots < DESERTED - 1;
         can_promise && self.store.has_room(self.promised_slots as usize)
     }
 
     /// Whether `reader` can receive nothing any more.
     fn is_drained_for(&self, reader: S::Reader) -> bool {
-        self.closed && self.promised_slots() == 0 && self.store.available(reader) == 0
+        self.is_closed() && self.promised_slots() == 0 && self.store.available(reader) == 0
     }
 
     /// Whether receivers that wait, and were not granted anything, wait in vain.
     pub(super) fn is_drained(&self) -> bool {
-        self.closed && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
+        self.is_closed() && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
     }
 
     /// Whether each value that goes in adds one to those that are there, and replaces none.
@@ -548,7 +581,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     #[inline(never)]
     fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
         let Some((value, unused)) = self.pop(reader) else { return Take::Empty };
-        let waits = !Self::IN_STEPS && !self.senders.is_empty();
+        let waits = !Self::IN_STEPS && !self.waiting.senders.is_empty();
         let waker = if waits { self.promise_slot() } else { None };
         Take::Value(value, unused, waker)
     }

@@ -133,7 +133,7 @@ impl<M: RawMutex + 'static, T: 'static, S: Strategy<T>> Channel<M, T, S> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn waiting(&self) -> Walk<'_, M, T, S> {
-        let look = self.locked(|state| state.walks.begin(&mut state.senders));
+        let look = self.locked(|state| state.walks.begin(&mut state.waiting.senders));
         let place = Place { left: 0, number: 0, slot: 0, patience: u8::MAX };
         let cursor =
             Cursor { look, stage: Stage::Senders, senders: 0, place, whole: true, forlorn: false };
@@ -177,7 +177,7 @@ impl<T: 'static, S: Strategy<T>> State<T, S> {
             cursor.whole = false;
         }
         match cursor.stage {
-            Stage::Senders => match self.senders.look(&cursor.look) {
+            Stage::Senders => match self.waiting.senders.look(&cursor.look) {
                 Some(sender) => self.glance_at_sender::<M>(sender, cursor),
                 None => {
                     self.begin_with_values(cursor);
@@ -217,7 +217,7 @@ impl<T: 'static, S: Strategy<T>> State<T, S> {
             |bystanders: &mut super::meeting::Bystanders| !bystanders.senders.is_empty();
         let hidden = self.promised_slots() > 0 || self.store.bystanders().is_some_and(stands_by);
         cursor.whole &= !hidden;
-        cursor.forlorn = self.closed && self.receivers.is_empty();
+        cursor.forlorn = self.is_closed() && self.waiting.receivers().is_empty();
         cursor.stage = Stage::Values;
         self.store.begin(&mut cursor.place);
     }

@@ -17,18 +17,18 @@ use super::wait::{Token, TokenList};
 pub(crate) trait Looking {
     const NONE: Self;
     /// `token`, the first, has been taken out of the list.
-    fn pass_first(&mut self, token: *const Token, list: &TokenList);
+    fn pass_first<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>);
     /// `token` is about to be taken out of the list.
-    fn pass(&mut self, token: *const Token, list: &TokenList);
+    fn pass<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>);
 }
 
 /// Nobody looks.
 impl Looking for () {
     const NONE: Self = ();
     #[inline(always)]
-    fn pass_first(&mut self, _token: *const Token, _list: &TokenList) {}
+    fn pass_first<const RANK: usize>(&mut self, _token: *const Token, _list: &TokenList<RANK>) {}
     #[inline(always)]
-    fn pass(&mut self, _token: *const Token, _list: &TokenList) {}
+    fn pass<const RANK: usize>(&mut self, _token: *const Token, _list: &TokenList<RANK>) {}
 }
 
 #[cfg(not(feature = "std"))]
@@ -48,7 +48,7 @@ mod in_list {
         const NONE: Self = Self(ptr::null());
 
         #[inline]
-        fn pass_first(&mut self, token: *const Token, list: &TokenList) {
+        fn pass_first<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>) {
             if self.0 == token {
                 // On behind it.
                 self.0 = list.first().unwrap_or(ptr::null());
@@ -56,7 +56,7 @@ mod in_list {
         }
 
         #[inline]
-        fn pass(&mut self, token: *const Token, list: &TokenList) {
+        fn pass<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>) {
             if self.0 == token {
                 self.look_past(token, list);
             }
@@ -67,7 +67,7 @@ mod in_list {
         /// Whoever looks at one after the other goes on behind `token`, which stands in the list.
         #[cold]
         #[inline(never)]
-        fn look_past(&mut self, token: *const Token, list: &TokenList) {
+        fn look_past<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>) {
             self.0 = list.after(token).unwrap_or(ptr::null());
         }
 
@@ -148,14 +148,14 @@ mod in_places {
         const NONE: Self = Self;
 
         #[inline]
-        fn pass_first(&mut self, token: *const Token, list: &TokenList) {
+        fn pass_first<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>) {
             if somebody_looks() {
                 look_past(token, list.first());
             }
         }
 
         #[inline]
-        fn pass(&mut self, token: *const Token, list: &TokenList) {
+        fn pass<const RANK: usize>(&mut self, token: *const Token, list: &TokenList<RANK>) {
             if somebody_looks() {
                 look_past(token, list.after(token));
             }

@@ -69,8 +69,11 @@ pub(crate) struct Token {
     arm: Cell<u16>,
     /// What its owner notes down, see [`BARE`] and [`KNOWN`].
     notes: Cell<u8>,
-    /// When it was queued, where two lists are served as one; in others, of the first on a host: see [`InFirst`].
+    /// When it was queued, where two lists are served as one.
     arrival: Cell<MaybeUninit<u32>>,
+    /// How many stand in its list, if it is the first.
+    #[cfg(feature = "std")]
+    count: Cell<MaybeUninit<u32>>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -101,6 +104,8 @@ impl Token {
             arm: Cell::new(0),
             notes: Cell::new(notes),
             arrival: Cell::new(MaybeUninit::uninit()),
+            #[cfg(feature = "std")]
+            count: Cell::new(MaybeUninit::uninit()),
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -253,23 +258,89 @@ impl Token {
 ///
 /// Where there may be a million channels in which nobody waits, a list is one pointer: its first token knows the last one.
 /// Elsewhere it is two, which takes fewer instructions. (On a host it leaves no gap beside numbers of 32 bits, either.)
+///
+/// On a host several lists may be a *chain*: behind the last token of one stands where the next one begins, and where a list
+/// is empty it stands in place of its first. So they take one pointer together. What tells whose a token is are the two
+/// bits that a token's address has to spare: pointers to it have the `RANK` of its list added, and a list ends at the first
+/// pointer of a higher one. Other lists are chains of one.
 #[cfg_attr(feature = "std", repr(C, packed(4)))]
-pub(crate) struct TokenList {
+pub(crate) struct TokenList<const RANK: usize = 0> {
     head: *const Token,
     /// Means nothing in an empty list.
     #[cfg(not(feature = "std"))]
     tail: *const Token,
 }
 
-// SAFETY: the list is plain data inside its owner's lock; the tokens it points to are `Send + Sync`.
-unsafe impl Send for TokenList {}
+/// What stands behind the last token of the last list of a chain. On a host its other bits are its owner's.
+#[cfg(feature = "std")]
+const END: *const Token = ptr::without_provenance(END_RANK);
+#[cfg(not(feature = "std"))]
+const END: *const Token = ptr::null();
 
-impl TokenList {
+/// Higher than that of any list.
+#[cfg(feature = "std")]
+pub(crate) const END_RANK: usize = 3;
+
+// SAFETY: the list is plain data inside its owner's lock; the tokens it points to are `Send + Sync`.
+unsafe impl<const RANK: usize> Send for TokenList<RANK> {}
+
+impl<const RANK: usize> TokenList<RANK> {
     pub(crate) const fn new() -> Self {
         Self {
-            head: ptr::null(),
+            head: END,
             #[cfg(not(feature = "std"))]
             tail: ptr::null(),
+        }
+    }
+
+    /// The pointer to `token` in this list.
+    #[inline(always)]
+    fn link(token: *const Token) -> *const Token {
+        token.wrapping_byte_add(RANK)
+    }
+
+    /// The token that a pointer in this list is to, unless that stands behind the last one.
+    #[inline(always)]
+    fn token(link: *const Token) -> Option<*const Token> {
+        #[cfg(not(feature = "std"))]
+        let is_end = link.is_null();
+        // A higher rank has one of the bits that are missing in this one to the highest.
+        #[cfg(feature = "std")]
+        let is_end = link.addr() & (END_RANK - RANK) != 0;
+        if is_end { None } else { Some(link.wrapping_byte_sub(RANK)) }
+    }
+
+    /// Where it is written what stands behind its last token: there the next list of a chain begins.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn behind(&self) -> *const *const Token {
+        if self.is_empty() {
+            return &raw const self.head;
+        }
+        // SAFETY: the last of a list that is not empty: alive, as in `front`.
+        unsafe { (*self.tail()).next.as_ptr() }.cast_const().cast()
+    }
+
+    /// The same, for who writes there.
+    #[cfg(all(feature = "std", target_pointer_width = "64"))]
+    #[inline(always)]
+    pub(crate) fn behind_mut(&mut self) -> *mut *const Token {
+        if self.is_empty() {
+            return &raw mut self.head;
+        }
+        // SAFETY: as in `behind`.
+        unsafe { (*self.tail()).next.as_ptr() }.cast()
+    }
+
+    /// What stands behind its last token.
+    #[inline(always)]
+    fn end(&self) -> *const Token {
+        #[cfg(not(feature = "std"))]
+        return END;
+        // SAFETY: written when that became the last, or it is the head. (A list may lie at a multiple of 4.)
+        #[cfg(feature = "std")]
+        unsafe {
+            self.behind().read_unaligned()
         }
     }
 
@@ -281,7 +352,7 @@ impl TokenList {
         // SAFETY: the head is alive, as in `front`, and `set_tail` has been called since it became that.
         #[cfg(feature = "std")]
         unsafe {
-            (*self.head).prev.get().assume_init()
+            (*self.head.wrapping_byte_sub(RANK)).prev.get().assume_init()
         }
     }
 
@@ -295,25 +366,25 @@ impl TokenList {
         // SAFETY: the head is alive, as in `front`.
         #[cfg(feature = "std")]
         unsafe {
-            (*self.head).prev.set(MaybeUninit::new(tail));
+            (*self.head.wrapping_byte_sub(RANK)).prev.set(MaybeUninit::new(tail));
         }
     }
 
-    /// Makes `head` the first token, when the one that was is not any more. The last one stays the same.
+    /// Makes `head` the pointer to the first token, when the one that was is not any more. The last one stays the same.
     #[inline(always)]
     fn set_head(&mut self, head: *const Token) {
         #[cfg(feature = "std")]
         let tail = self.tail();
         self.head = head;
         #[cfg(feature = "std")]
-        if !head.is_null() {
+        if !self.is_empty() {
             self.set_tail(tail);
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.head.is_null()
+        Self::token(self.head).is_none()
     }
 
     /// The token that has waited longest.
@@ -321,21 +392,20 @@ impl TokenList {
     pub(crate) fn front(&self) -> Option<&Token> {
         // SAFETY: a queued token is pinned and removes itself before it is dropped, so every pointer
         // in the list is alive while the lock is held.
-        unsafe { self.head.as_ref() }
+        self.first().map(|first| unsafe { &*first })
     }
 
     /// As [`front`](Self::front), as a pointer that reaches whatever the queued one did: a reference
     /// would end at the token, which may be the head of something larger.
     #[inline]
     pub(crate) fn first(&self) -> Option<*const Token> {
-        (!self.head.is_null()).then_some(self.head)
+        Self::token(self.head)
     }
 
     /// The token behind `token`, which must be in this list.
     pub(crate) fn after(&self, token: *const Token) -> Option<*const Token> {
         // SAFETY: alive as in `front`, and in the list.
-        let next = unsafe { next_of(token) };
-        (!next.is_null()).then_some(next)
+        Self::token(unsafe { next_of(token) })
     }
 
     /// Appends `token`.
@@ -347,14 +417,14 @@ impl TokenList {
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
         // SAFETY: the caller vouches for `token`; the tail is alive as in `front`.
         unsafe {
-            (*token).next.set(MaybeUninit::new(ptr::null()));
+            (*token).next.set(MaybeUninit::new(self.end()));
             (*token).state.set(State::Queued);
-            if self.head.is_null() {
-                self.head = token;
+            if self.is_empty() {
+                self.head = Self::link(token);
             } else {
                 let tail = self.tail();
                 (*token).prev.set(MaybeUninit::new(tail));
-                (*tail).next.set(MaybeUninit::new(token));
+                (*tail).next.set(MaybeUninit::new(Self::link(token)));
             }
         }
         self.set_tail(token);
@@ -369,13 +439,13 @@ impl TokenList {
         unsafe {
             (*token).next.set(MaybeUninit::new(self.head));
             (*token).state.set(State::Queued);
-            match self.head.as_ref() {
+            match self.first() {
                 Some(head) => {
-                    self.set_head(token);
-                    head.prev.set(MaybeUninit::new(token));
+                    self.set_head(Self::link(token));
+                    (*head).prev.set(MaybeUninit::new(token));
                 }
                 None => {
-                    self.head = token;
+                    self.head = Self::link(token);
                     self.set_tail(token);
                 }
             }
@@ -384,16 +454,13 @@ impl TokenList {
 
     /// Whether `token` is the first or the last here.
     pub(crate) fn has_end(&self, token: *const Token) -> bool {
-        !self.head.is_null() && (self.head == token || self.tail() == token)
+        !self.is_empty() && (self.head == Self::link(token) || self.tail() == token)
     }
 
     /// Takes the first token out. The caller settles it before giving up the lock.
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let head = self.head;
-        if head.is_null() {
-            return None;
-        }
+        let head = self.first()?;
         // SAFETY: the head is in this list and alive.
         unsafe {
             self.set_head(next_of(head));
@@ -411,41 +478,41 @@ impl TokenList {
         // first, it has one before it, which has been written down.
         unsafe {
             (*token).state.set(State::Idle);
-            if self.head == token {
+            if self.head == Self::link(token) {
                 self.set_head(next_of(token));
                 return;
             }
             let (prev, next) = ((*token).prev.get().assume_init(), next_of(token));
             (*prev).next.set(MaybeUninit::new(next));
-            match next.as_ref() {
-                Some(next) => next.prev.set(MaybeUninit::new(prev)),
+            match Self::token(next) {
+                Some(next) => (*next).prev.set(MaybeUninit::new(prev)),
                 None => self.set_tail(prev),
             }
         }
     }
 
-    /// Moves all of `older` in front of this list.
-    pub(crate) fn prepend(&mut self, older: &mut TokenList) {
+    /// Moves all of `older` in front of this list. Neither is in a chain with others.
+    pub(crate) fn prepend(&mut self, older: &mut Self) {
         if older.is_empty() {
             return;
         }
         let mut tail = older.tail();
         // SAFETY: the last of a list that is not empty, and the first of this one, if there is one: alive as in `front`.
         unsafe {
-            if let Some(first) = self.head.as_ref() {
+            if let Some(first) = self.first() {
                 (*tail).next.set(MaybeUninit::new(self.head));
                 let last = self.tail();
-                first.prev.set(MaybeUninit::new(tail));
+                (*first).prev.set(MaybeUninit::new(tail));
                 tail = last;
             }
         }
         self.head = older.head;
         self.set_tail(tail);
-        *older = TokenList::new();
+        *older = Self::new();
     }
 }
 
-/// The token behind `token`, or null.
+/// What stands behind `token`: a pointer to the next one, or to what is none in its list.
 ///
 /// # Safety
 /// `token` is in a list, whose lock is held.
@@ -456,110 +523,79 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 }
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
-/// must not take longer the more there are.
-pub(crate) struct Parked<L: Looking = LookedAt, C: Counted = u32> {
-    list: TokenList,
-    count: C,
+/// must not take longer the more there are. On a host it stands in the first token.
+pub(crate) struct Parked<L: Looking = LookedAt, const RANK: usize = 0> {
+    list: TokenList<RANK>,
+    #[cfg(not(feature = "std"))]
+    count: u32,
     looked_at: L,
 }
 
-/// The list of those whom nobody looks at one after the other, and who are told no [arrival](Token::set_arrival). It is shorter, and so
-/// is taking its first. On a host the number of its tokens stands in the first one.
-pub(crate) type Unlooked = Parked<(), CountedAlone>;
-#[cfg(feature = "std")]
-type CountedAlone = InFirst;
-#[cfg(not(feature = "std"))]
-type CountedAlone = u32;
+/// The list of those whom nobody looks at one after the other. It is shorter, and so is taking its first. On a host it may follow another
+/// one in a chain.
+pub(crate) type Unlooked = Parked<(), UNLOOKED_RANK>;
 
-/// Where the number of a list's tokens stands.
-pub(crate) trait Counted {
-    const NONE: Self;
-    /// What has to be known of a list before it changes.
-    type Before;
-    fn count(&self, list: &TokenList) -> u32;
-    fn before(&self, list: &TokenList) -> Self::Before;
-    /// One has come.
-    fn raise(&mut self, before: Self::Before, list: &TokenList);
-    /// One has gone.
-    fn lower(&mut self, before: Self::Before, list: &TokenList);
-}
+const ONE_MORE: u32 = 1;
+const ONE_LESS: u32 = u32::MAX;
 
-/// Beside the list.
-impl Counted for u32 {
-    const NONE: Self = 0;
-    type Before = ();
-    #[inline(always)]
-    fn count(&self, _list: &TokenList) -> u32 {
-        *self
-    }
-    #[inline(always)]
-    fn before(&self, _list: &TokenList) {}
-    #[inline(always)]
-    fn raise(&mut self, (): (), _list: &TokenList) {
-        *self += 1;
-    }
-    #[inline(always)]
-    fn lower(&mut self, (): (), _list: &TokenList) {
-        *self -= 1;
-    }
-}
-
-/// In the first token.
-#[cfg(feature = "std")]
-pub(crate) struct InFirst;
-
-#[cfg(feature = "std")]
-impl InFirst {
-    #[inline]
-    fn set(count: u32, list: &TokenList) {
-        if let Some(first) = list.front() {
-            first.arrival.set(MaybeUninit::new(count));
-        }
-    }
-}
-
-#[cfg(feature = "std")]
-impl Counted for InFirst {
-    const NONE: Self = Self;
-    type Before = u32;
-    #[inline]
-    fn count(&self, list: &TokenList) -> u32 {
-        // SAFETY: `set` has been called since it became the first: whenever the list changes.
-        list.front().map_or(0, |first| unsafe { first.arrival.get().assume_init() })
-    }
-    #[inline]
-    fn before(&self, list: &TokenList) -> u32 {
-        self.count(list)
-    }
-    #[inline]
-    fn raise(&mut self, before: u32, list: &TokenList) {
-        Self::set(before + 1, list);
-    }
-    #[inline]
-    fn lower(&mut self, before: u32, list: &TokenList) {
-        Self::set(before - 1, list);
-    }
-}
+const UNLOOKED_RANK: usize = if cfg!(feature = "std") { 1 } else { 0 };
 
 /// One for both sorts of lists.
 ///
 /// # Safety
 /// As for [`TokenList::remove`].
 #[inline(never)]
-unsafe fn remove_from(list: &mut TokenList, token: *const Token) {
+unsafe fn remove_from<const RANK: usize>(list: &mut TokenList<RANK>, token: *const Token) {
     // SAFETY: passed on.
     unsafe { list.remove(token) }
 }
 
-impl<L: Looking, C: Counted> Parked<L, C> {
+impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     pub(crate) const fn new() -> Self {
-        Self { list: TokenList::new(), count: C::NONE, looked_at: L::NONE }
+        Self {
+            list: TokenList::new(),
+            #[cfg(not(feature = "std"))]
+            count: 0,
+            looked_at: L::NONE,
+        }
     }
 
     /// How many tokens there are.
     #[inline]
     pub(crate) fn count(&self) -> u32 {
-        self.count.count(&self.list)
+        #[cfg(not(feature = "std"))]
+        return self.count;
+        // SAFETY: `note` has been called since it became the first: whenever the list changes.
+        #[cfg(feature = "std")]
+        self.front().map_or(0, |first| unsafe { first.count.get().assume_init() })
+    }
+
+    /// What has to be known of a list before it changes, for [`note`](Self::note).
+    #[inline(always)]
+    fn before(&self) -> u32 {
+        if cfg!(feature = "std") { self.count() } else { 0 }
+    }
+
+    /// So many have come, or (wrapping) gone.
+    #[inline(always)]
+    fn note(&mut self, before: u32, more: u32) {
+        #[cfg(not(feature = "std"))]
+        {
+            let _ = before;
+            self.count = self.count.wrapping_add(more);
+        }
+        // The first may be another one than before, and there may be none.
+        #[cfg(feature = "std")]
+        if let Some(first) = self.front() {
+            first.count.set(MaybeUninit::new(before.wrapping_add(more)));
+        }
+    }
+
+    /// See [`TokenList::behind_mut`].
+    #[cfg(all(feature = "std", target_pointer_width = "64"))]
+    #[inline(always)]
+    pub(crate) fn behind_mut(&mut self) -> *mut *const Token {
+        self.list.behind_mut()
     }
 
     /// See [`TokenList::push_back`].
@@ -567,19 +603,19 @@ impl<L: Looking, C: Counted> Parked<L, C> {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
-        let before = self.count.before(&self.list);
+        let before = self.before();
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
-        self.count.raise(before, &self.list);
+        self.note(before, ONE_MORE);
     }
 
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let before = self.count.before(&self.list);
+        let before = self.before();
         let first = self.list.pop_front()?;
         self.looked_at.pass_first(first, &self.list);
-        self.count.lower(before, &self.list);
+        self.note(before, ONE_LESS);
         Some(first)
     }
 
@@ -598,10 +634,10 @@ impl<L: Looking, C: Counted> Parked<L, C> {
     #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looked_at.pass(token, &self.list);
-        let before = self.count.before(&self.list);
+        let before = self.before();
         // SAFETY: passed on.
         unsafe { remove_from(&mut self.list, token) };
-        self.count.lower(before, &self.list);
+        self.note(before, ONE_LESS);
     }
 }
 
@@ -620,10 +656,10 @@ impl Parked {
 }
 
 /// Everything that changes nothing.
-impl<L: Looking, C: Counted> core::ops::Deref for Parked<L, C> {
-    type Target = TokenList;
+impl<L: Looking, const RANK: usize> core::ops::Deref for Parked<L, RANK> {
+    type Target = TokenList<RANK>;
     #[inline]
-    fn deref(&self) -> &TokenList {
+    fn deref(&self) -> &TokenList<RANK> {
         &self.list
     }
 }

@@ -68,7 +68,7 @@ pub use crate::__blocking_select_biased as select_biased;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::channel::{self, InArena};
+use super::channel::{self, InArena, Joint};
 use super::{MappedArena, StdRawMutex};
 use crate::channel::endpoints;
 use receiver::Source;
@@ -140,7 +140,7 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (Sender<T>, Rece
 }
 
 fn in_arena<T>(channel: InArena<T>) -> (Sender<T>, Receiver<T>) {
-    let (sender, receiver) = endpoints(Arc::new(channel));
+    let (sender, receiver) = endpoints(Joint::new(channel));
     (Sender(Target::Unbounded(sender)), Receiver(Source::Unbounded(receiver)))
 }
 

@@ -19,7 +19,7 @@
 //! **Memory.** A constructor allocates once, or twice for a ring; after that nothing is allocated or freed until the
 //! channel is freed, with the exception below. An unbounded channel takes its memory from the arena.
 //!
-//! An idle channel of `u64`s takes 160 bytes besides its slots, a rendezvous 160. One that is in use, after 16 values, has
+//! On a 64-bit host an idle channel of `u64`s takes 120 bytes besides its slots, a rendezvous 128. One that is in use, after 16 values, has
 //! *lanes* as well, 384 bytes, by which senders and receivers do not meet at its lock. The lanes of 64 channels, 24 KiB, are the
 //! program's own and go from one that is freed to the next. Each bounded or unbounded channel that comes into use while 64 others are
 //! in use allocates its lanes then, once; if there is no memory, it goes on without.
@@ -39,11 +39,13 @@
 
 mod beside;
 mod distance;
+mod joint;
 mod lanes;
 mod owned_arena;
 mod room;
 mod siding;
 
+pub use joint::Joint;
 pub use owned_arena::InArena;
 pub use room::OnHeap;
 
@@ -66,11 +68,11 @@ use room::HeapSlots;
 
 /// The sending side of a channel of kind `K`: a [`CountedSender`], with the operations of
 /// [`Sender`](crate::channel::Sender).
-pub type Sender<T, K> = CountedSender<Arc<Counted<StdRawMutex, T, K>>>;
+pub type Sender<T, K> = CountedSender<Joint<Counted<StdRawMutex, T, K>>>;
 
 /// The receiving side of a channel of kind `K`: a [`CountedReceiver`], with the operations of
 /// [`Receiver`](crate::channel::Receiver).
-pub type Receiver<T, K> = CountedReceiver<Arc<Counted<StdRawMutex, T, K>>>;
+pub type Receiver<T, K> = CountedReceiver<Joint<Counted<StdRawMutex, T, K>>>;
 
 /// The sending side of a channel of [`messages`].
 pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Messages>;
@@ -79,13 +81,13 @@ pub type MessageSender<'a> = Sender<Parcel<'a, StdRawMutex>, Messages>;
 pub type MessageReceiver<'a> = Receiver<Parcel<'a, StdRawMutex>, Messages>;
 
 /// The sending side of a channel that keeps its arena.
-pub type ArenaSender<T> = CountedSender<Arc<InArena<T>>>;
+pub type ArenaSender<T> = CountedSender<Joint<InArena<T>>>;
 
 /// The receiving side of a channel that keeps its arena.
-pub type ArenaReceiver<T> = CountedReceiver<Arc<InArena<T>>>;
+pub type ArenaReceiver<T> = CountedReceiver<Joint<InArena<T>>>;
 
 /// The reader of a broadcast channel.
-pub type Listener<T, P = Wait> = Subscriber<Arc<Counted<StdRawMutex, T, Announced<P>>>>;
+pub type Listener<T, P = Wait> = Subscriber<Joint<Counted<StdRawMutex, T, Announced<P>>>>;
 
 /// The kind of [`bounded`] channels: [`Buffered`] with its ring on the heap. They count no bytes.
 pub type Bounded<P = Wait> = Buffered<0, P, OnHeap<NeverWeighs>>;
@@ -103,9 +105,9 @@ pub type Announced<P = Wait> = Broadcast<0, P, OnHeap>;
 /// takes 33 ns; with 128 it is 19, with 256 15.6, with 512, that is 4 KiB for a channel with one value, 14.7.)
 pub type Unbounded<'a> = Unlimited<'a, StdRawMutex, 256, OnHeap>;
 
-fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Arc<Counted<StdRawMutex, T, K>> {
+fn over<T, K: Strategy<T>>(kind: K, store: K::Store) -> Joint<Counted<StdRawMutex, T, K>> {
     asymmetric_fence::prepare();
-    Arc::new(Counted::around(Channel::over_store(kind, store)))
+    Joint::new(Counted::around(Channel::over_store(kind, store)))
 }
 
 /// A channel that holds up to `capacity` values, first in, first out; senders wait for room.
@@ -197,7 +199,7 @@ where
 pub fn messages<'a>(capacity: usize) -> (MessageSender<'a>, MessageReceiver<'a>) {
     let ring = Ring::over(HeapSlots::new(capacity));
     let channel = Channel::over_store(Messages::within(Wait), ring).weighing();
-    endpoints(Arc::new(Counted::around(channel)))
+    endpoints(Joint::new(Counted::around(channel)))
 }
 
 /// A channel without a limit of its own: it takes memory from `arena` as it needs it, and gives it back. When the
@@ -225,7 +227,7 @@ pub fn unbounded<'a, T>(
     arena: &'a dyn AnyArena<StdRawMutex>,
 ) -> (Sender<T, Unbounded<'a>>, Receiver<T, Unbounded<'a>>) {
     asymmetric_fence::prepare();
-    endpoints(Arc::new(Counted::with(Unlimited::over(arena))))
+    endpoints(Joint::new(Counted::with(Unlimited::over(arena))))
 }
 
 /// As [`unbounded`], over an arena that the channel shares: the arena stays for as long as any channel, or anybody
@@ -246,7 +248,7 @@ pub fn unbounded<'a, T>(
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>, ArenaReceiver<T>) {
-    endpoints(Arc::new(InArena::new(arena)))
+    endpoints(Joint::new(InArena::new(arena)))
 }
 
 /// A channel without room: a send succeeds when it meets a receive. It counts no bytes; for messages there is
@@ -263,7 +265,7 @@ pub fn unbounded_in<T>(arena: Arc<MappedArena<StdRawMutex>>) -> (ArenaSender<T>,
 /// # Ok::<(), cloakroom::SendError<i32>>(())
 /// ```
 pub fn rendezvous<T>() -> (Sender<T, Meeting>, Receiver<T, Meeting>) {
-    endpoints(Arc::new(Counted::new()))
+    endpoints(Joint::new(Counted::new()))
 }
 
 /// A channel that holds the latest value: a send replaces what is there, and returns it.
@@ -278,7 +280,7 @@ pub fn rendezvous<T>() -> (Sender<T, Meeting>, Receiver<T, Meeting>) {
 /// # Ok::<(), cloakroom::TrySendError<&str>>(())
 /// ```
 pub fn conflated<T>() -> (Sender<T, Conflated>, Receiver<T, Conflated>) {
-    endpoints(Arc::new(Counted::new()))
+    endpoints(Joint::new(Counted::new()))
 }
 
 /// A channel that hands out the most urgent of up to `capacity` values first, and starves none: see [`Priority`].

@@ -34,6 +34,7 @@ const LOOM: Checker = Checker {
         "loom_biased",
         "loom_broadcast",
         "loom_channels",
+        "loom_endpoints",
         "loom_fan_out",
         "loom_lanes",
         "loom_pairs",
