@@ -233,7 +233,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     ) -> Step<S::Received, S::Growth> {
         let token = &self.node.token;
         let take = match token.state() {
-            TokenState::Idle => state.take(token.side(), self.reader),
+            TokenState::Idle => state.take(State::<T, S>::side_of(token), self.reader),
             TokenState::Granted => {
                 token.end_wait();
                 state.keep_value(self.reader)
@@ -376,6 +376,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     }
                     let value = received::<T, S>(value, unused);
                     wake(waker);
+                    // SAFETY: it was unknown, or its wait has been ended.
+                    unsafe { self.node.token.assume_unknown() };
                     return Poll::Ready(Ok(value));
                 }
                 Quick::Parked => return Poll::Pending,
@@ -383,7 +385,13 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     self.channel.aside.note_recv(true);
                     waits.cloned = Some(cx.waker().clone());
                 }
-                Quick::No { waits } => return self.poll_slowly(cx.waker(), waits),
+                Quick::No { waits } => {
+                    let polled = self.poll_slowly(cx.waker(), waits);
+                    if polled.is_ready() {
+                        self.node.token.forget();
+                    }
+                    return polled;
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use core::task::Waker;
 
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
-use crate::sync::claim::claim_own;
+use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looking;
 use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList};
 
@@ -41,7 +41,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Promises a free slot to the first sender, or puts its value there if it stays, if both are there.
     pub(super) fn promise_slot(&mut self) -> Option<Waker> {
-        if S::MEETS || self.closed || self.senders.is_empty() || !self.has_room() {
+        if S::MEETS || self.is_closed() || self.senders.is_empty() || !self.has_room() {
             return None;
         }
         if self.admits_first() {
@@ -67,7 +67,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// short enough to be told apart.
     #[inline]
     fn is_lopsided(&self) -> bool {
-        let waits_for_nothing = || self.closed || self.store.len() > self.promised_values();
+        let waits_for_nothing = || self.is_closed() || self.store.len() > self.promised_values();
         self.is_quiet()
             || cfg!(feature = "std")
                 && (self.senders.is_empty() || self.receivers.is_empty())
@@ -96,7 +96,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !S::MEETS {
             self.crowded = sender_waits || receiver_waits;
         }
-        if self.closed && (sender_waits || bystanders || self.is_drained()) {
+        if self.is_closed() && (sender_waits || bystanders || self.is_drained()) {
             return false;
         }
         if receiver_waits && self.has_value_for_first() {
@@ -132,7 +132,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         let first_is_unaware = |first: &Token| first.state() == TokenState::Queued;
         receives && self.has_value_for_first()
             || sends && self.has_room()
-            || self.closed && dismisses()
+            || self.is_closed() && dismisses()
             || S::GROWS && self.senders.front().is_some_and(first_is_unaware)
     }
 
@@ -154,7 +154,7 @@ impl<T, S: Strategy<T>> State<T, S> {
                     return Settled::Step(wakers);
                 }
             }
-            if self.closed {
+            if self.is_closed() {
                 match self.first_to_dismiss() {
                     Some(first) => (Some(first), TokenState::Closed, None),
                     None => match tell(&mut self.closers) {
@@ -167,7 +167,9 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
         };
         if let Some(first) = first {
-            return Settled::Step([end(first, outcome, ended), None]);
+            // SAFETY: it was queued until now, and its owner needs the lock to go away.
+            let first = unsafe { &*first };
+            return Settled::Step([end(first, Self::side_of(first), outcome, ended), None]);
         }
         if S::GROWS {
             // The first sender is the one that asks for memory: tell it that it is the first.
@@ -218,15 +220,20 @@ fn end_first<L: Looking, C: Counted>(
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {
-    end(list.pop_front()?, outcome, Some(ended))
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    let first = unsafe { &*list.pop_front()? };
+    end(first, first.side(), outcome, Some(ended))
 }
 
 /// Ends the wait of `token`, which has just been taken out of its list, with `outcome`, which is counted, or as lost.
 #[inline]
-fn end(token: *const Token, outcome: TokenState, ended: Option<&mut u32>) -> Option<Waker> {
-    // SAFETY: it was queued until now, and its owner needs the lock to go away.
-    let token = unsafe { &*token };
-    if claim_own(token.side()) {
+fn end(
+    token: &Token,
+    side: Side<'_>,
+    outcome: TokenState,
+    ended: Option<&mut u32>,
+) -> Option<Waker> {
+    if claim_own(side) {
         if let Some(ended) = ended {
             *ended += 1;
         }

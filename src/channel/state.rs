@@ -49,6 +49,7 @@ use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
+use crate::sync::feature::CLOSE;
 use crate::sync::looking::Looks;
 use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
 
@@ -212,7 +213,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         value: &mut Option<T>,
         rank: S::Rank,
     ) -> Offer<T> {
-        if !self.closed {
+        if !self.is_closed() {
             if S::MEETS {
                 // Where there are threads, half of those who come find nobody.
                 if cfg!(feature = "std") && self.receivers.is_empty() {
@@ -227,7 +228,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         if !claim_own(side) {
             return Offer::Lost;
         }
-        if self.closed {
+        if self.is_closed() {
             count(&mut self.counters.refused);
             return Offer::Closed;
         }
@@ -435,8 +436,31 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.promised_values as usize
     }
 
+    /// Whether what [a program does not use](crate::sync::feature) is looked for. The longest critical sections are those of
+    /// the other kinds.
+    const SPARES: bool = !S::MEETS && !S::GROWS;
+
+    /// How a token takes part in a match.
+    #[inline]
+    pub(super) fn side_of(token: &Token) -> Side<'_> {
+        if Self::SPARES { token.side_if_any() } else { token.side() }
+    }
+
+    /// Whether it has been closed.
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed && Self::may_close()
+    }
+
+    /// Whether any channel is ever closed.
+    #[inline(always)]
+    pub(super) fn may_close() -> bool {
+        !Self::SPARES || CLOSE.is_used()
+    }
+
     /// From now on nothing is sent but what has a slot promised. Whether it was open.
     pub(super) fn close(&mut self) -> bool {
+        CLOSE.raise();
         if !S::MEETS {
             self.promised_slots |= CLOSED;
         }
@@ -453,7 +477,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether `reader` can receive nothing any more.
     fn is_drained_for(&self, reader: S::Reader) -> bool {
-        self.closed && self.promised_slots() == 0 && self.store.available(reader) == 0
+        self.is_closed() && self.promised_slots() == 0 && self.store.available(reader) == 0
     }
 
     /// Whether receivers that wait, and were not granted anything, wait in vain.

@@ -6,6 +6,7 @@ use core::task::Waker;
 
 use super::task::{Header, flag};
 use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::feature::DRIVE;
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 
@@ -178,7 +179,14 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// Whether there is anybody to be told: on a microcontroller with one kernel there is not.
     #[inline]
     fn is_driven(&self) -> bool {
-        cfg!(feature = "std") || self.parent.is_some() || !self.drives.is_empty()
+        cfg!(feature = "std")
+            || (self.parent.is_some() || !self.drives.is_empty()) && DRIVE.is_used()
+    }
+
+    /// Whether a future that drives this kernel is asleep.
+    #[inline]
+    pub(super) fn has_drives(&self) -> bool {
+        !self.drives.is_empty() && DRIVE.is_used()
     }
 
     /// Who shall be told that there is something to do.
@@ -215,7 +223,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// As `parked_thread`, of those that cannot keep the time.
     #[inline]
     fn parked_drive(&mut self) -> Option<Waker> {
-        if self.drives.is_empty() {
+        if !self.has_drives() {
             return None;
         }
         let token = self.drives.pop_front()?;
