@@ -277,9 +277,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     #[inline]
     fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<S::Received, S::Growth> {
         let this = &*self;
+        let token = &this.node.token;
+        // Before the lock is taken, which it does not need.
+        let known = token.is_known();
         this.channel.locked(|state| {
-            let token = &this.node.token;
-            let known = token.is_known();
             if known && token.state() != TokenState::Granted {
                 return this.collect_landed();
             }
@@ -318,7 +319,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             let Some((value, unused, waker)) = state.collect(this.reader) else {
                 return Quick::No { waits: false };
             };
-            if known {
+            // Asked again rather than kept: in firmware a register costs more.
+            if token.is_known() {
                 state.promised_values -= 1;
                 token.end_wait();
             }
@@ -388,6 +390,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 Quick::No { waits } => {
                     let polled = self.poll_slowly(cx.waker(), waits);
                     if polled.is_ready() {
+                        // That is so, but behind a call the compiler does not see it.
                         self.node.token.forget();
                     }
                     return polled;

@@ -310,6 +310,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                 Quick::No { waits } => {
                     let polled = self.poll_slowly(cx, waits);
                     if polled.is_ready() {
+                        // As for a receive.
                         self.node.token.forget();
                     }
                     return polled;
