@@ -250,7 +250,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Runs a task that was taken from the ready queue, whose flags were these, with its `waker`; whether it has ended.
     #[inline]
-    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: usize) -> bool {
+    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: u16) -> bool {
         let cancel = flags & flag::CANCEL != 0 && CANCEL.is_used();
         // Whatever happens, a panic included, the future does not outlive its last poll.
         let mut end = End { ready: &self.ready, task, has_output: false };

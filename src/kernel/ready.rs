@@ -67,8 +67,8 @@ impl<M: RawMutex + 'static> DerefMut for Held<'_, M> {
 pub(super) enum Found<M: RawMutex + 'static> {
     Nothing,
     /// The task that has been polled until now goes on.
-    Same(usize),
-    Task(NonNull<Header<M>>, usize),
+    Same(u16),
+    Task(NonNull<Header<M>>, u16),
 }
 
 impl<M: RawMutex + 'static> Ready<M> {
@@ -140,7 +140,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
 
     /// A task has been polled. Its flags from now on, if it was woken meanwhile and has not ended.
     #[inline]
-    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<usize> {
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<u16> {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
@@ -151,7 +151,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
 
     /// Puts a task with these flags into the queue; whether it is alone there.
     #[inline]
-    fn append(&mut self, pointer: NonNull<Header<M>>, flags: usize) -> bool {
+    fn append(&mut self, pointer: NonNull<Header<M>>, flags: u16) -> bool {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         self.wakes = self.wakes.wrapping_add(1);

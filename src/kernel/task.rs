@@ -33,17 +33,17 @@ use crate::sync::waker::{Acts, WakeTarget};
 
 /// Flags of a task.
 pub(super) mod flag {
-    pub(crate) const QUEUED: usize = 1;
-    pub(crate) const RUNNING: usize = 2;
+    pub(crate) const QUEUED: u16 = 1;
+    pub(crate) const RUNNING: u16 = 2;
     /// Woken while it ran.
-    pub(crate) const NOTIFIED: usize = 4;
+    pub(crate) const NOTIFIED: u16 = 4;
     /// To be cancelled instead of polled.
-    pub(crate) const CANCEL: usize = 8;
-    pub(crate) const DONE: usize = 16;
+    pub(crate) const CANCEL: u16 = 8;
+    pub(crate) const DONE: u16 = 16;
     /// It ended without an output.
-    pub(crate) const CANCELLED: usize = 32;
+    pub(crate) const CANCELLED: u16 = 32;
     /// Nobody will join.
-    pub(crate) const DETACHED: usize = 64;
+    pub(crate) const DETACHED: u16 = 64;
 }
 
 /// What all tasks begin with.
@@ -52,11 +52,11 @@ pub(super) struct Header<M: RawMutex + 'static> {
     /// First: wakers point to it.
     target: WakeTarget,
     pub(super) next: Cell<*const Header<M>>,
-    pub(super) flags: Cell<usize>,
+    pub(super) flags: Cell<u16>,
+    /// What the stage holds, for its owner.
+    holds: Cell<u16>,
     /// Whoever joins.
     pub(super) joiner: UnsafeCell<Option<Waker>>,
-    /// What the stage holds, for its owner.
-    holds: Cell<usize>,
     vtable: &'static VTable<M>,
     kernel: &'static Ready<M>,
 }
@@ -136,9 +136,9 @@ union Stage<F: Future> {
 
 /// What a stage holds.
 mod holds {
-    pub(super) const NOTHING: usize = 0;
-    pub(super) const FUTURE: usize = 1;
-    pub(super) const OUTPUT: usize = 2;
+    pub(super) const NOTHING: u16 = 0;
+    pub(super) const FUTURE: u16 = 1;
+    pub(super) const OUTPUT: u16 = 2;
 }
 
 /// A task whose memory begins with an `H`: a [`Header`], or an [`InArena`].

@@ -9,8 +9,8 @@ use cloakroom::sync::CriticalSectionRawMutex as Lock;
 use cortex_m as _;
 use cortex_m_rt::entry;
 
-static SENDER: TaskSlot<Lock, 60> = TaskSlot::new();
-static RECEIVER: TaskSlot<Lock, 44> = TaskSlot::new();
+static SENDER: TaskSlot<Lock, 52> = TaskSlot::new();
+static RECEIVER: TaskSlot<Lock, 36> = TaskSlot::new();
 static KERNEL: Kernel<Lock, NoTimers> = Kernel::without_timers();
 static NUMBERS: Channel<Lock, u32, Buffered<1>> = Channel::new();
 
