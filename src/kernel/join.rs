@@ -87,11 +87,10 @@ impl<T, M: RawMutex + Sync + 'static> Drop for JoinHandle<T, M> {
     fn drop(&mut self) {
         let Some(task) = self.task.take() else { return };
         let header = task.header();
-        let joined = JOIN.is_used();
         let (done, waker) = task.kernel().with(|_| {
             header.flags.set(header.flags.get() | flag::DETACHED);
             // SAFETY: under the kernel's lock.
-            let waker = unsafe { header.take_joiner(joined) };
+            let waker = unsafe { header.take_joiner() };
             (header.flags.get() & flag::DONE != 0, waker)
         });
         drop(waker);

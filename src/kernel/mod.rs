@@ -33,7 +33,7 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
-use crate::sync::feature::{CANCEL, DRIVE, JOIN};
+use crate::sync::feature::{CANCEL, DRIVE};
 use crate::sync::{RawMutex, const_fn};
 use ready::{Found, Held, Ready};
 use task::{Header, TaskRef, flag};
@@ -313,14 +313,13 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, M> {
     fn drop(&mut self) {
         let Self { ready, task, has_output } = *self;
         let header = task.header();
-        let joined = JOIN.is_used();
         let (detached, joiner, awaited) = ready.with(|ready| {
             ready.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
-            let joiner = unsafe { header.take_joiner(joined) };
+            let joiner = unsafe { header.take_joiner() };
             // Whoever falls asleep later sees that there are no tasks.
             let awaited = ready.tasks == 0 && ready.has_drives();
             (flags & flag::DETACHED != 0, joiner, awaited)

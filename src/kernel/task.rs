@@ -28,7 +28,7 @@ use crate::arena::ArenaRef;
 use crate::error::{SpawnError, TryAllocError};
 use crate::sync::RawMutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::feature::CANCEL;
+use crate::sync::feature::{CANCEL, JOIN};
 use crate::sync::waker::{Acts, WakeTarget};
 
 /// Flags of a task.
@@ -83,14 +83,14 @@ impl<M: RawMutex + 'static> Header<M> {
         }
     }
 
-    /// Takes out the waker of whoever joins, if in this program anybody `may`.
+    /// Takes out the waker of whoever joins.
     ///
     /// # Safety
     /// The kernel's lock is held.
     #[inline]
-    pub(super) unsafe fn take_joiner(&self, may: bool) -> Option<Waker> {
+    pub(super) unsafe fn take_joiner(&self) -> Option<Waker> {
         // SAFETY: by the caller's word.
-        if may { unsafe { (*self.joiner.get()).take() } } else { None }
+        if JOIN.is_used() { unsafe { (*self.joiner.get()).take() } } else { None }
     }
 }
 

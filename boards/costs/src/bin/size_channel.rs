@@ -1,5 +1,5 @@
-//! The smallest whole program: two tasks, one channel of numbers, a kernel without timers, and an arena
-//! that is just large enough for the tasks. Its size is measured.
+//! The smallest whole program: two tasks in slots just large enough for them, one channel of numbers, and a kernel without
+//! timers. Its size is measured.
 #![no_std]
 #![no_main]
 
