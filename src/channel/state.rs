@@ -436,9 +436,9 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.promised_values as usize
     }
 
-    /// Whether what [a program does not use](crate::sync::feature) is looked for. The longest critical sections are those of
-    /// the other kinds.
-    const SPARES: bool = !S::MEETS && !S::GROWS;
+    /// Whether what [a program does not use](crate::sync::feature) is left out. The longest critical sections are those of
+    /// the other kinds, which are spared the question.
+    const SPARES: bool = matches!(S::KIND, Kind::Buffered);
 
     /// How a token takes part in a match.
     #[inline]
