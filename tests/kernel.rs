@@ -16,7 +16,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cloakroom::channel::{Buffered, Channel};
-use cloakroom::kernel::{CancelChild, CancelToken, Clock, Kernel, Next, Sleep, TimerQueue, Timers};
+use cloakroom::kernel::{
+    CancelChild, CancelToken, Clock, Kernel, Next, Sleep, TaskSlot, TimerQueue, Timers,
+};
 use cloakroom::select::{Either, select};
 use cloakroom::std_layer::{StdClock, StdRawMutex, block_on, block_on_until};
 use cloakroom::sync::SpinRawMutex;
@@ -319,6 +321,54 @@ fn every_end_of_a_task() {
     });
     assert!(joined > 1_000 && cancelled > 100, "{joined} {cancelled}");
     assert!(ARENA.handle().verify().is_clean());
+}
+
+/// Four threads want one slot, whose tasks a fifth polls: each task runs once, alone, where its future is aligned.
+#[test]
+fn a_slot_is_nobody_elses_while_it_is_taken() {
+    #[repr(align(16))]
+    struct Aligned([u64; 4]);
+    static SLOT: TaskSlot<Lock, 160> = TaskSlot::new();
+    static KERNEL: Kernel<Lock> = Kernel::new();
+    static INSIDE: AtomicUsize = AtomicUsize::new(0);
+    static SUM: AtomicUsize = AtomicUsize::new(0);
+    let ended = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let ended = &ended;
+            scope.spawn(move || {
+                for round in 0..500 {
+                    let value = Aligned([thread, round, 1, 2]);
+                    let mut future = async move {
+                        assert_eq!(INSIDE.fetch_add(1, Ordering::Relaxed), 0);
+                        let value = value;
+                        assert_eq!(value.0.as_ptr().addr() % 16, 0);
+                        tokio::task::yield_now().await;
+                        SUM.fetch_add(value.0.iter().sum::<u64>() as usize, Ordering::Relaxed);
+                        assert_eq!(INSIDE.fetch_sub(1, Ordering::Relaxed), 1);
+                    };
+                    // Every other one is joined.
+                    let task = loop {
+                        match KERNEL.spawn_in(&SLOT, future) {
+                            Ok(task) => break task,
+                            Err(error) => future = error.future,
+                        }
+                        thread::yield_now();
+                    };
+                    if round % 2 == 0 {
+                        assert_eq!(block_on(task), Ok(()));
+                    }
+                }
+                ended.fetch_add(1, Ordering::Release);
+            });
+        }
+        while ended.load(Ordering::Acquire) < 4 || KERNEL.snapshot().tasks > 0 {
+            KERNEL.poll(0);
+            thread::yield_now();
+        }
+    });
+    assert_eq!(SUM.load(Ordering::Relaxed), 500 * (1 + 2 + 3) + 4 * (499 * 500 / 2 + 500 * 3));
+    assert!(!SLOT.is_taken());
 }
 
 /// Three threads drive one kernel, each until its own work is done: whoever is left is told.

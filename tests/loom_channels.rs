@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel, Compete, ConstStrategy, Rendezvous, Unlimited};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError, TryRecvError};
-use cloakroom::kernel::{CancelToken, Kernel, TimerQueue, Timers, drive};
+use cloakroom::kernel::{CancelToken, Kernel, TaskSlot, TimerQueue, Timers, drive};
 use cloakroom::limit::Operation;
 use cloakroom::select::{Either, select};
 use loom::thread;
@@ -459,13 +459,18 @@ fn an_unlimited_channel_waits_for_memory() {
 /// What a kernel's model needs for as long as the process: freed when the model is over.
 struct Stage {
     arena: Arena<Lock, 16, 64, 4, 1>,
+    slot: TaskSlot<Lock, 256>,
     kernel: Kernel<Lock>,
     channel: Ring,
 }
 
 fn with_stage(model: impl FnOnce(&'static Stage)) {
-    let stage =
-        Box::new(Stage { arena: Arena::new(), kernel: Kernel::new(), channel: Channel::new() });
+    let stage = Box::new(Stage {
+        arena: Arena::new(),
+        slot: TaskSlot::new(),
+        kernel: Kernel::new(),
+        channel: Channel::new(),
+    });
     let stage = Box::into_raw(stage);
     // SAFETY: given back below; the model has joined its threads and ended its tasks.
     model(unsafe { &*stage });
@@ -473,6 +478,7 @@ fn with_stage(model: impl FnOnce(&'static Stage)) {
     let stage = unsafe { Box::from_raw(stage) };
     assert_eq!(stage.kernel.snapshot().tasks, 0);
     assert_eq!(stage.arena.snapshot().live, 0, "a task was not freed");
+    assert!(!stage.slot.is_taken(), "a task was not freed");
 }
 
 /// A task is woken while the kernel polls it, and joined from another thread.
@@ -525,6 +531,30 @@ fn detaching_against_ending() {
             let detacher = thread::spawn(move || drop(task));
             block_on(drive(&stage.kernel));
             detacher.join().unwrap();
+        });
+        assert_eq!(Arc::strong_count(&output), 1);
+    });
+}
+
+/// A slot is wanted while the task in it ends and its handle is dropped: whoever gets it has it alone, and each output is
+/// dropped once.
+#[test]
+fn a_slot_changes_hands() {
+    explore(Some(4), || {
+        let output = Arc::new(());
+        with_stage(|stage| {
+            let (mine, others) = (output.clone(), output.clone());
+            let task = stage.kernel.spawn_in(&stage.slot, async move { mine });
+            let task = task.map_err(drop).expect("free");
+            let detacher = thread::spawn(move || drop(task));
+            let taker = thread::spawn(move || {
+                stage.kernel.spawn_in(&stage.slot, async move { others }).is_ok()
+            });
+            block_on(drive(&stage.kernel));
+            detacher.join().unwrap();
+            taker.join().unwrap();
+            // Had it been spawned after the last look.
+            block_on(drive(&stage.kernel));
         });
         assert_eq!(Arc::strong_count(&output), 1);
     });

@@ -233,7 +233,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     ) -> Step<S::Received, S::Growth> {
         let token = &self.node.token;
         let take = match token.state() {
-            TokenState::Idle => state.take(token.side(), self.reader),
+            TokenState::Idle => state.take(State::<T, S>::side_of(token), self.reader),
             TokenState::Granted => {
                 token.end_wait();
                 state.keep_value(self.reader)
@@ -277,9 +277,10 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     #[inline]
     fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<S::Received, S::Growth> {
         let this = &*self;
+        let token = &this.node.token;
+        // Before the lock is taken, which it does not need.
+        let known = token.is_known();
         this.channel.locked(|state| {
-            let token = &this.node.token;
-            let known = token.is_known();
             if known && token.state() != TokenState::Granted {
                 return this.collect_landed();
             }
@@ -318,7 +319,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
             let Some((value, unused, waker)) = state.collect(this.reader) else {
                 return Quick::No { waits: false };
             };
-            if known {
+            // Asked again rather than kept: in firmware a register costs more.
+            if token.is_known() {
                 state.promised_values -= 1;
                 token.end_wait();
             }
@@ -376,6 +378,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     }
                     let value = received::<T, S>(value, unused);
                     wake(waker);
+                    // SAFETY: it was unknown, or its wait has been ended.
+                    unsafe { self.node.token.assume_unknown() };
                     return Poll::Ready(Ok(value));
                 }
                 Quick::Parked => return Poll::Pending,
@@ -383,7 +387,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     self.channel.aside.note_recv(true);
                     waits.cloned = Some(cx.waker().clone());
                 }
-                Quick::No { waits } => return self.poll_slowly(cx.waker(), waits),
+                Quick::No { waits } => {
+                    let polled = self.poll_slowly(cx.waker(), waits);
+                    if polled.is_ready() {
+                        // That is so, but behind a call the compiler does not see it.
+                        self.node.token.forget();
+                    }
+                    return polled;
+                }
             }
         }
     }

@@ -252,7 +252,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> Reserve<'a, M, T, S> {
                 Look::Again => Step::Again([None, None]),
             },
             TokenState::Granted | TokenState::Closed if looks => Step::Held(true),
-            TokenState::Idle => match state.hold(token.side()) {
+            TokenState::Idle => match state.hold(State::<T, S>::side_of(token)) {
                 Hold::Held => Step::Held(state.is_settled()),
                 Hold::Closed => Step::Closed,
                 Hold::Full => self.park(state, current, waker),

@@ -298,6 +298,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     }
                     self.growth.stop();
                     wake(waker);
+                    // SAFETY: it was unknown, or its wait has been ended.
+                    unsafe { self.node.token.assume_unknown() };
                     return Poll::Ready(Ok(self.channel.strategy.receipt(replaced)));
                 }
                 Quick::Parked => return Poll::Pending,
@@ -305,7 +307,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     self.channel.aside.note_send(true);
                     waits.cloned = Some(cx.waker().clone());
                 }
-                Quick::No { waits } => return self.poll_slowly(cx, waits),
+                Quick::No { waits } => {
+                    let polled = self.poll_slowly(cx, waits);
+                    if polled.is_ready() {
+                        // As for a receive.
+                        self.node.token.forget();
+                    }
+                    return polled;
+                }
             }
         }
     }
@@ -387,7 +396,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         let value = unsafe { &mut *node.value.get() };
         let offer = match node.token.state() {
             TokenState::Idle if value.is_none() => Offer::Lost,
-            TokenState::Idle => state.offer(node.token.side(), value, self.rank),
+            TokenState::Idle => state.offer(State::<T, S>::side_of(&node.token), value, self.rank),
             TokenState::Queued | TokenState::First => Offer::Full,
             TokenState::Granted => {
                 node.token.end_wait();

@@ -6,7 +6,7 @@ use core::task::Waker;
 use super::state::{RecvTokenOf, Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use super::waiting::Closers;
-use crate::sync::claim::claim_own;
+use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looking;
 use crate::sync::wait::{Parked, State as TokenState, Token};
 
@@ -172,7 +172,9 @@ impl<T, S: Strategy<T>> State<T, S> {
             }
         };
         if let Some(first) = first {
-            return Settled::Step([end(first, outcome, ended), None]);
+            // SAFETY: it was queued until now, and its owner needs the lock to go away.
+            let first = unsafe { &*first };
+            return Settled::Step([end(first, Self::side_of(first), outcome, ended), None]);
         }
         if S::GROWS {
             // The first sender is the one that asks for memory: tell it that it is the first.
@@ -226,15 +228,20 @@ fn end_first<L: Looking, const RANK: usize>(
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {
-    end(list.pop_front()?, outcome, Some(ended))
+    // SAFETY: it was queued until now, and its owner needs the lock to go away.
+    let first = unsafe { &*list.pop_front()? };
+    end(first, first.side(), outcome, Some(ended))
 }
 
 /// Ends the wait of `token`, which has just been taken out of its list, with `outcome`, which is counted, or as lost.
 #[inline]
-fn end(token: *const Token, outcome: TokenState, ended: Option<&mut u32>) -> Option<Waker> {
-    // SAFETY: it was queued until now, and its owner needs the lock to go away.
-    let token = unsafe { &*token };
-    if claim_own(token.side()) {
+fn end(
+    token: &Token,
+    side: Side<'_>,
+    outcome: TokenState,
+    ended: Option<&mut u32>,
+) -> Option<Waker> {
+    if claim_own(side) {
         if let Some(ended) = ended {
             *ended += 1;
         }

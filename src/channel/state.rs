@@ -50,6 +50,7 @@ use super::store::{Store, Strategy};
 use super::waiting::{Flags, Waiting};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
+use crate::sync::feature::CLOSE;
 use crate::sync::looking::Looks;
 use crate::sync::wait::{Parked, State as TokenState, Token, Unlooked};
 
@@ -433,19 +434,37 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.promised_values as usize
     }
 
+    /// Whether what [a program does not use](crate::sync::feature) is left out. The longest critical sections are those of
+    /// the other kinds, which are spared the question.
+    const SPARES: bool = matches!(S::KIND, Kind::Buffered);
+
+    /// How a token takes part in a match.
+    #[inline]
+    pub(super) fn side_of(token: &Token) -> Side<'_> {
+        if Self::SPARES { token.side_if_any() } else { token.side() }
+    }
+
+    /// Whether it has been closed.
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.flags.is_closed(self.promised_slots) && Self::may_close()
+    }
+
+    /// Whether any channel is ever closed.
+    #[inline(always)]
+    pub(super) fn may_close() -> bool {
+        !Self::SPARES || CLOSE.is_used()
+    }
+
     /// From now on nothing is sent but what has a slot promised. Whether it was open.
     pub(super) fn close(&mut self) -> bool {
         let was_open = !self.is_closed();
+        CLOSE.raise();
         if !S::MEETS || Flags::IN_SLOTS {
             self.promised_slots |= CLOSED;
         }
         self.flags.close();
         was_open
-    }
-
-    #[inline(always)]
-    pub(super) fn is_closed(&self) -> bool {
-        self.flags.is_closed(self.promised_slots)
     }
 
     /// Closes it, as the last of its counted receivers has gone: what is sent all the same is dropped.

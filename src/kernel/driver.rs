@@ -9,6 +9,7 @@ use super::ready::{Found, Held};
 use super::timer::Watch;
 use super::{Kernel, Next, TimerQueue, wake};
 use crate::sync::RawMutex;
+use crate::sync::feature::DRIVE;
 use crate::sync::wait::{State, Token, TokenList};
 
 /// A place among those who drive a kernel: threads, or tasks of another executor.
@@ -91,6 +92,7 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
     pub(crate) fn poll(self: Pin<&mut Self>, now: u64, cx: &mut Context<'_>) -> Next {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
+        DRIVE.raise();
         let ready = &this.kernel.ready;
         ready.with(|ready| this.begin_search(ready));
         this.resign();

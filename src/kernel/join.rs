@@ -3,11 +3,12 @@
 use core::future::Future;
 use core::marker::PhantomData;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 
 use super::task::{TaskRef, flag};
 use crate::error::JoinError;
 use crate::sync::RawMutex;
+use crate::sync::feature::JOIN;
 
 /// A spawned task: await it for the output, [`cancel`](Self::cancel) it, or drop the handle and let it
 /// run on its own.
@@ -57,6 +58,7 @@ impl<T, M: RawMutex + Sync + 'static> Future for JoinHandle<T, M> {
             return Poll::Pending;
         };
         let header = task.header();
+        JOIN.raise();
         let waker = cx.waker().clone();
         let (flags, old) = task.kernel().with(|_| {
             let flags = header.flags.get();
@@ -64,7 +66,7 @@ impl<T, M: RawMutex + Sync + 'static> Future for JoinHandle<T, M> {
                 return (flags, Some(waker));
             }
             // SAFETY: the joiner's waker is touched with the kernel's lock held only.
-            (flags, Some(unsafe { header.joiner.get().replace(waker) }))
+            (flags, unsafe { header.joiner.get().replace(Some(waker)) })
         });
         drop(old);
         if flags & flag::DONE == 0 {
@@ -88,7 +90,7 @@ impl<T, M: RawMutex + Sync + 'static> Drop for JoinHandle<T, M> {
         let (done, waker) = task.kernel().with(|_| {
             header.flags.set(header.flags.get() | flag::DETACHED);
             // SAFETY: under the kernel's lock.
-            let waker = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
+            let waker = unsafe { header.take_joiner() };
             (header.flags.get() & flag::DONE != 0, waker)
         });
         drop(waker);

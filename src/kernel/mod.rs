@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod join;
 mod ready;
+mod slot;
 mod snapshot;
 mod task;
 mod tick;
@@ -25,12 +26,14 @@ pub use clock::Clock;
 pub(crate) use driver::Driver;
 pub use driver::drive;
 pub use join::JoinHandle;
+pub use slot::TaskSlot;
 pub use snapshot::KernelSnapshot;
 pub use tick::Ticks;
 pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
+use crate::sync::feature::{CANCEL, DRIVE};
 use crate::sync::{RawMutex, const_fn};
 use ready::{Found, Held, Ready};
 use task::{Header, TaskRef, flag};
@@ -123,11 +126,15 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        Ok(self.start(TaskRef::spawn(arena, &self.ready, future)?))
+    }
+
+    /// Makes a task that has been begun ready.
+    fn start<T>(&self, task: TaskRef<M>) -> JoinHandle<T, M> {
         // The other reference is the kernel's, until the task is done.
-        let task = TaskRef::spawn(arena, &self.ready, future)?;
         self.ready.with(|ready| ready.tasks += 1);
         task.wake_as_others_do();
-        Ok(JoinHandle::new(task))
+        JoinHandle::new(task)
     }
 
     /// Makes what is due at tick `now` ready, polls a bounded batch of ready tasks, and tells what is
@@ -202,6 +209,7 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
     /// As [`poll`](Self::poll), under another executor: `cx` is woken when a task becomes ready. One
     /// executor's, that is: the last that called.
     pub fn poll_under(&self, now: u64, cx: &mut Context<'_>) -> Next {
+        DRIVE.raise();
         let waker = cx.waker().clone();
         let old = self.ready.with(|ready| ready.parent.replace(waker));
         drop(old);
@@ -242,8 +250,8 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Runs a task that was taken from the ready queue, whose flags were these, with its `waker`; whether it has ended.
     #[inline]
-    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: usize) -> bool {
-        let cancel = flags & flag::CANCEL != 0;
+    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: u16) -> bool {
+        let cancel = flags & flag::CANCEL != 0 && CANCEL.is_used();
         // Whatever happens, a panic included, the future does not outlive its last poll.
         let mut end = End { ready: &self.ready, task, has_output: false };
         // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
@@ -311,9 +319,9 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, M> {
             let flags = header.flags.get();
             header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
             // SAFETY: under the kernel's lock.
-            let joiner = unsafe { header.joiner.get().replace(Waker::noop().clone()) };
+            let joiner = unsafe { header.take_joiner() };
             // Whoever falls asleep later sees that there are no tasks.
-            let awaited = ready.tasks == 0 && !ready.drives.is_empty();
+            let awaited = ready.tasks == 0 && ready.has_drives();
             (flags & flag::DETACHED != 0, joiner, awaited)
         });
         let _told = awaited.then(|| Tell(ready));
@@ -321,7 +329,7 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, M> {
             // SAFETY: done, and nobody will join, so the stage is still this runner's.
             unsafe { task.clear() };
         }
-        joiner.wake();
+        wake(joiner);
     }
 }
 

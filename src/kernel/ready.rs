@@ -6,6 +6,7 @@ use core::task::Waker;
 
 use super::task::{Header, flag};
 use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::feature::DRIVE;
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 
@@ -66,8 +67,8 @@ impl<M: RawMutex + 'static> DerefMut for Held<'_, M> {
 pub(super) enum Found<M: RawMutex + 'static> {
     Nothing,
     /// The task that has been polled until now goes on.
-    Same(usize),
-    Task(NonNull<Header<M>>, usize),
+    Same(u16),
+    Task(NonNull<Header<M>>, u16),
 }
 
 impl<M: RawMutex + 'static> Ready<M> {
@@ -139,7 +140,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
 
     /// A task has been polled. Its flags from now on, if it was woken meanwhile and has not ended.
     #[inline]
-    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<usize> {
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<u16> {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
@@ -150,7 +151,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
 
     /// Puts a task with these flags into the queue; whether it is alone there.
     #[inline]
-    fn append(&mut self, pointer: NonNull<Header<M>>, flags: usize) -> bool {
+    fn append(&mut self, pointer: NonNull<Header<M>>, flags: u16) -> bool {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         self.wakes = self.wakes.wrapping_add(1);
@@ -178,7 +179,14 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// Whether there is anybody to be told: on a microcontroller with one kernel there is not.
     #[inline]
     fn is_driven(&self) -> bool {
-        cfg!(feature = "std") || self.parent.is_some() || !self.drives.is_empty()
+        cfg!(feature = "std")
+            || (self.parent.is_some() || !self.drives.is_empty()) && DRIVE.is_used()
+    }
+
+    /// Whether a future that drives this kernel is asleep.
+    #[inline]
+    pub(super) fn has_drives(&self) -> bool {
+        !self.drives.is_empty() && DRIVE.is_used()
     }
 
     /// Who shall be told that there is something to do.
@@ -215,7 +223,7 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     /// As `parked_thread`, of those that cannot keep the time.
     #[inline]
     fn parked_drive(&mut self) -> Option<Waker> {
-        if self.drives.is_empty() {
+        if !self.has_drives() {
             return None;
         }
         let token = self.drives.pop_front()?;

@@ -1,4 +1,4 @@
-//! A task: a future in the arena, with a header the ready queue can link.
+//! A task: a future in the arena, or in a slot, with a header the ready queue can link.
 //!
 //! ```text
 //!            wake                       poll begins
@@ -12,8 +12,8 @@
 //! or output) belongs to whoever runs the task, then, when it is done, to the join handle; without a
 //! handle it is dropped at once.
 //!
-//! The memory is one payload in hand. Each waker, the join handle, and the kernel for as long as the
-//! task is not done, hold a reference to it, which the header counts; the last one to go gives up the lease.
+//! The memory is one payload in hand, or a slot. Each waker, the join handle, and the kernel for as long as the
+//! task is not done, hold a reference to it, which the header counts; the last one to go gives up the lease, or the slot.
 
 use core::alloc::Layout;
 use core::cell::{Cell, UnsafeCell};
@@ -27,21 +27,23 @@ use super::ready::Ready;
 use crate::arena::ArenaRef;
 use crate::error::{SpawnError, TryAllocError};
 use crate::sync::RawMutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::feature::{CANCEL, JOIN};
 use crate::sync::waker::{Acts, WakeTarget};
 
 /// Flags of a task.
 pub(super) mod flag {
-    pub(crate) const QUEUED: usize = 1;
-    pub(crate) const RUNNING: usize = 2;
+    pub(crate) const QUEUED: u16 = 1;
+    pub(crate) const RUNNING: u16 = 2;
     /// Woken while it ran.
-    pub(crate) const NOTIFIED: usize = 4;
+    pub(crate) const NOTIFIED: u16 = 4;
     /// To be cancelled instead of polled.
-    pub(crate) const CANCEL: usize = 8;
-    pub(crate) const DONE: usize = 16;
+    pub(crate) const CANCEL: u16 = 8;
+    pub(crate) const DONE: u16 = 16;
     /// It ended without an output.
-    pub(crate) const CANCELLED: usize = 32;
+    pub(crate) const CANCELLED: u16 = 32;
     /// Nobody will join.
-    pub(crate) const DETACHED: usize = 64;
+    pub(crate) const DETACHED: u16 = 64;
 }
 
 /// What all tasks begin with.
@@ -50,27 +52,79 @@ pub(super) struct Header<M: RawMutex + 'static> {
     /// First: wakers point to it.
     target: WakeTarget,
     pub(super) next: Cell<*const Header<M>>,
-    pub(super) flags: Cell<usize>,
-    /// Whoever joins; the no-op waker stands for nobody.
-    pub(super) joiner: UnsafeCell<Waker>,
+    pub(super) flags: Cell<u16>,
     /// What the stage holds, for its owner.
-    holds: Cell<usize>,
+    holds: Cell<u16>,
+    /// Whoever joins.
+    pub(super) joiner: UnsafeCell<Option<Waker>>,
     vtable: &'static VTable<M>,
     kernel: &'static Ready<M>,
+}
+
+/// What tasks in an arena begin with.
+#[repr(C)]
+struct InArena<M: RawMutex + 'static> {
+    header: Header<M>,
     arena: ArenaRef<'static, M>,
     index: usize,
 }
 
-/// What depends on the future's type.
-struct VTable<M: RawMutex + 'static> {
-    /// What the task takes.
-    layout: Layout,
+impl<M: RawMutex + 'static> Header<M> {
+    /// Of a task that has not run yet, with two references.
+    fn new(acts: &'static Acts, kernel: &'static Ready<M>, vtable: &'static VTable<M>) -> Self {
+        Self {
+            target: WakeTarget::new(acts, 2),
+            next: Cell::new(ptr::null()),
+            flags: Cell::new(0),
+            joiner: UnsafeCell::new(None),
+            holds: Cell::new(holds::FUTURE),
+            vtable,
+            kernel,
+        }
+    }
+
+    /// Takes out the waker of whoever joins.
+    ///
+    /// # Safety
+    /// The kernel's lock is held.
+    #[inline]
+    pub(super) unsafe fn take_joiner(&self) -> Option<Waker> {
+        // SAFETY: by the caller's word.
+        if JOIN.is_used() { unsafe { (*self.joiner.get()).take() } } else { None }
+    }
+}
+
+/// What depends on the future's type, and on where the task is.
+pub(super) struct VTable<M: RawMutex + 'static> {
     /// Polls the future; stores the output and returns true when it is ready.
     poll: unsafe fn(NonNull<Header<M>>, &mut Context<'_>) -> bool,
     /// Drops what the stage holds, and clears it.
     clear: unsafe fn(NonNull<Header<M>>),
     /// Where the stage lies, in bytes from the header.
     stage: usize,
+    /// The same of what tells that a [slot](super::TaskSlot) is taken; of a task in an arena it means nothing.
+    taken: usize,
+}
+
+impl<M: RawMutex + 'static> VTable<M> {
+    /// That of a task which begins with an `H`; in a slot, `taken` tells where that is told.
+    const fn of<F: Future, H>(taken: usize) -> Self {
+        Self {
+            poll: poll::<F, M, H>,
+            clear: clear::<F, M, H>,
+            stage: offset_of!(Task<F, H>, stage),
+            taken,
+        }
+    }
+
+    /// That of a task in a slot of so many bytes, which ends where it is told whether that is taken.
+    pub(super) const fn in_slot<F: Future>(bytes: usize) -> Self {
+        assert!(
+            offset_of!(Task<F, Header<M>>, stage) + size_of::<Stage<F>>() <= bytes,
+            "the slot is too small for this task"
+        );
+        Self::of::<F, Header<M>>(bytes)
+    }
 }
 
 /// The future, then its output; which of them, the header's `holds` tells. A union, unlike an enum,
@@ -82,14 +136,15 @@ union Stage<F: Future> {
 
 /// What a stage holds.
 mod holds {
-    pub(super) const NOTHING: usize = 0;
-    pub(super) const FUTURE: usize = 1;
-    pub(super) const OUTPUT: usize = 2;
+    pub(super) const NOTHING: u16 = 0;
+    pub(super) const FUTURE: u16 = 1;
+    pub(super) const OUTPUT: u16 = 2;
 }
 
+/// A task whose memory begins with an `H`: a [`Header`], or an [`InArena`].
 #[repr(C)]
-struct Task<F: Future, M: RawMutex + 'static> {
-    header: Header<M>,
+struct Task<F: Future, H> {
+    head: H,
     stage: UnsafeCell<Stage<F>>,
 }
 
@@ -122,54 +177,64 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let vtable = const {
-            &VTable {
-                layout: Layout::new::<Task<F, M>>(),
-                poll: poll::<F, M>,
-                clear: clear::<F, M>,
-                stage: offset_of!(Task<F, M>, stage),
+        let vtable = const { &VTable::of::<F, InArena<M>>(0) };
+        let layout = const { Layout::new::<Task<F, InArena<M>>>() };
+        match Self::begin(arena, layout, kernel, vtable) {
+            Ok(task) => {
+                // SAFETY: the memory is of the task's layout; the rest is `begin`'s.
+                unsafe { task.set_stage(future) };
+                Ok(task)
             }
-        };
-        let task = match Self::begin(arena, kernel, vtable) {
-            Ok(task) => task,
-            Err(why) => return Err(SpawnError { why, future }),
-        };
-        // SAFETY: the memory is this task's alone, of its layout, and nobody else knows of it yet.
-        unsafe {
-            let whole = task.0.cast::<Task<F, M>>().as_ptr();
-            (&raw mut (*whole).stage).cast::<F>().write(future);
+            Err(why) => Err(SpawnError { why, future }),
         }
-        Ok(task)
     }
 
     /// Memory for a task, with the header in it: the same for futures of all types. The stage is yet to be written.
     #[inline(never)]
     fn begin(
         arena: ArenaRef<'static, M>,
+        layout: Layout,
         kernel: &'static Ready<M>,
         vtable: &'static VTable<M>,
     ) -> Result<Self, TryAllocError> {
-        if vtable.layout.align() > arena.page_align() {
+        if layout.align() > arena.page_align() {
             return Err(TryAllocError::TooLarge);
         }
-        let (memory, index) = arena.try_alloc(vtable.layout.size())?.into_raw();
-        let task = memory.cast::<Header<M>>();
+        let (memory, index) = arena.try_alloc(layout.size())?.into_raw();
+        let task = memory.cast::<InArena<M>>();
+        let acts = const { &Acts { free: Self::free_in_arena, ..Self::ACTS } };
         // SAFETY: the memory is this task's alone, large enough and aligned (checked above). The header is written,
         // and later the stage, so that what lies between them stays bytes.
         unsafe {
-            task.write(Header {
-                target: WakeTarget::new(Self::ACTS, 2),
-                next: Cell::new(ptr::null()),
-                flags: Cell::new(0),
-                joiner: UnsafeCell::new(Waker::noop().clone()),
-                holds: Cell::new(holds::FUTURE),
-                vtable,
-                kernel,
-                arena,
-                index,
-            });
+            task.write(InArena { header: Header::new(acts, kernel, vtable), arena, index });
         }
-        Ok(Self(task))
+        Ok(Self(task.cast()))
+    }
+
+    /// Begins a task in a slot. There are two references: the one that is returned, and the kernel's. The stage is yet
+    /// to be written.
+    ///
+    /// # Safety
+    /// `slot` is aligned, reaches as much as the vtable tells, and is this task's alone until it is no longer taken: that
+    /// is told by an [`AtomicBool`] at the vtable's place.
+    pub(super) unsafe fn begin_in_slot(
+        slot: NonNull<Header<M>>,
+        kernel: &'static Ready<M>,
+        vtable: &'static VTable<M>,
+    ) -> Self {
+        let acts = const { &Acts { free: Self::free_slot, ..Self::ACTS } };
+        // SAFETY: by the caller's word.
+        unsafe { slot.write(Header::new(acts, kernel, vtable)) };
+        Self(slot)
+    }
+
+    /// Writes the future of a task that has just been begun.
+    ///
+    /// # Safety
+    /// Nobody else knows of the task yet. The vtable is that of an `F`, for which there is room where it tells.
+    pub(super) unsafe fn set_stage<F>(&self, future: F) {
+        // SAFETY: by the caller's word.
+        unsafe { self.0.byte_add(self.header().vtable.stage).cast::<F>().write(future) }
     }
 
     /// # Safety
@@ -235,21 +300,35 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
         output
     }
 
-    const ACTS: &'static Acts = &Acts {
-        // SAFETY: `target` heads a task of this type, as it was made by `spawn`, and the reference is the waker's.
+    const ACTS: Acts = Acts {
+        // SAFETY: `target` heads a task of this type, as it was begun, and the reference is the waker's.
         wake: |target| unsafe { Self::from_raw(target.cast()) }.wake(),
         // SAFETY: as above, but the reference stays the waker's.
         wake_by_ref: |target| ManuallyDrop::new(unsafe { Self::from_raw(target.cast()) }).wake(),
-        free: |target| {
-            // SAFETY: as above. Nobody refers to the task any more; arena and index are copied out before its memory
-            // goes.
-            let (arena, index) = unsafe {
-                let header = target.cast::<Header<M>>();
-                (header.as_ref().arena, header.as_ref().index)
-            };
-            arena.release_raw(index);
-        },
+        free: Self::free_slot,
     };
+
+    /// # Safety
+    /// `target` heads a task in an arena to which nobody refers any more.
+    unsafe fn free_in_arena(target: NonNull<WakeTarget>) {
+        // SAFETY: by the caller's word. Arena and index are copied out before the task's memory goes.
+        let (arena, index) = unsafe {
+            let task = target.cast::<InArena<M>>();
+            (task.as_ref().arena, task.as_ref().index)
+        };
+        arena.release_raw(index);
+    }
+
+    /// # Safety
+    /// `target` heads a task in a slot to which nobody refers any more.
+    unsafe fn free_slot(target: NonNull<WakeTarget>) {
+        // SAFETY: by the caller's word; it lies where the vtable says, and the pointer reaches it.
+        unsafe {
+            let taken = target.cast::<Header<M>>().as_ref().vtable.taken;
+            // Release: what was done in the slot is over for whoever takes it next.
+            target.byte_add(taken).cast::<AtomicBool>().as_ref().store(false, Ordering::Release);
+        }
+    }
 
     /// Makes the task ready. Constant time, interrupt-safe.
     #[inline(always)]
@@ -268,6 +347,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
 
     /// Asks the kernel to drop the future instead of polling it again.
     pub(super) fn cancel(&self) {
+        CANCEL.raise();
         let header = self.header();
         header.kernel.with(|_| header.flags.set(header.flags.get() | flag::CANCEL));
         self.wake_as_others_do();
@@ -280,7 +360,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
 
 /// # Safety
 /// As for [`TaskRef::poll`], with the task's own type.
-unsafe fn poll<F: Future, M: RawMutex + 'static>(
+unsafe fn poll<F: Future, M: RawMutex + 'static, H>(
     task: NonNull<Header<M>>,
     cx: &mut Context<'_>,
 ) -> bool {
@@ -288,7 +368,7 @@ unsafe fn poll<F: Future, M: RawMutex + 'static>(
     // run again. The future never moves: the payload is in hand, and it is dropped in place.
     unsafe {
         let holds = &task.as_ref().holds;
-        let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
+        let stage = (*task.cast::<Task<F, H>>().as_ptr()).stage.get();
         let Poll::Ready(output) = Pin::new_unchecked(&mut *(*stage).future).poll(cx) else {
             return false;
         };
@@ -303,7 +383,7 @@ unsafe fn poll<F: Future, M: RawMutex + 'static>(
 
 /// # Safety
 /// As for [`TaskRef::clear`], with the task's own type.
-unsafe fn clear<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>) {
+unsafe fn clear<F: Future, M: RawMutex + 'static, H>(task: NonNull<Header<M>>) {
     /// Wipes the stage when it is dropped, also when a `Drop` panics.
     struct Wipe<T>(*mut T);
     impl<T> Drop for Wipe<T> {
@@ -314,10 +394,13 @@ unsafe fn clear<F: Future, M: RawMutex + 'static>(task: NonNull<Header<M>>) {
     }
     // SAFETY: the stage is the caller's, and `holds` tells what is in it.
     unsafe {
-        let stage = (*task.cast::<Task<F, M>>().as_ptr()).stage.get();
+        let stage = (*task.cast::<Task<F, H>>().as_ptr()).stage.get();
         let _wipe = Wipe(stage);
         match task.as_ref().holds.replace(holds::NOTHING) {
-            holds::FUTURE => ManuallyDrop::drop(&mut (*stage).future),
+            // Only one that is cancelled, or that panics, has not come to its end.
+            holds::FUTURE if CANCEL.is_used() || cfg!(panic = "unwind") => {
+                ManuallyDrop::drop(&mut (*stage).future);
+            }
             holds::OUTPUT => ManuallyDrop::drop(&mut (*stage).output),
             _ => {}
         }

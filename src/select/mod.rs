@@ -36,6 +36,7 @@ use core::task::{Context, Poll, Waker};
 
 use crate::limit::{Operation, Stopped};
 use crate::sync::claim::Claim;
+use crate::sync::feature::SELECT;
 
 /// The most arms a select may have.
 const MOST: u16 = u16::MAX - 2;
@@ -341,6 +342,7 @@ impl<A: Arms> Select<A> {
         let first = first.unwrap_or_else(|| self.draw());
         let (claim, arms, joined) = self.as_mut().parts();
         *joined = true;
+        SELECT.raise();
         // SAFETY: the claim is pinned beside the arms, which are withdrawn in `part` or in `drop`.
         unsafe { arms.join(claim, 0) };
         // SAFETY: nothing pinned is moved.

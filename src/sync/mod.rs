@@ -10,6 +10,7 @@ pub(crate) mod biased;
 #[doc(hidden)]
 pub mod biased;
 pub(crate) mod claim;
+pub(crate) mod feature;
 pub(crate) mod locked;
 pub(crate) mod looking;
 pub(crate) mod spin;

@@ -8,7 +8,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use cloakroom::Arena;
 use cloakroom::channel::{Buffered, Channel, ChannelSnapshot};
-use cloakroom::kernel::{Kernel, Next, TimerQueue};
+use cloakroom::kernel::{Kernel, Next, TaskSlot, TimerQueue};
 use cloakroom::sync::RawMutex;
 
 use crate::check::Outcome;
@@ -17,6 +17,8 @@ use crate::check::Outcome;
 pub struct Stage<M: RawMutex + 'static> {
     /// Where tasks live.
     pub arena: Arena<M, 24, 64, 12>,
+    /// Where one lives.
+    pub slot: TaskSlot<M, 96>,
     /// What polls them.
     pub kernel: Kernel<M>,
     /// What they wait on.
@@ -32,6 +34,7 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
     pub const fn new() -> Self {
         Self {
             arena: Arena::new(),
+            slot: TaskSlot::new(),
             kernel: Kernel::new(),
             inbox: Channel::new(),
             outbox: Channel::new(),
@@ -65,6 +68,7 @@ impl<M: RawMutex + Sync + 'static> Stage<M> {
         check_eq!(self.kernel.snapshot().tasks, 0);
         check_eq!(self.arena.snapshot().live, 0);
         check!(self.arena.handle().verify().is_clean());
+        check!(!self.slot.is_taken());
         check!(self.inbox.is_empty());
         check!(reconciles(&self.inbox.snapshot()));
         check!(self.outbox.is_empty());

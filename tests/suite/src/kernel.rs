@@ -4,10 +4,10 @@ use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 
-use cloakroom::JoinError;
 use cloakroom::kernel::{CancelToken, Next};
 use cloakroom::limit::Operation;
 use cloakroom::select::select;
+use cloakroom::{JoinError, TryAllocError};
 
 use crate::check::Outcome;
 use crate::fixture::{Place, witness};
@@ -19,6 +19,10 @@ tests_at_a_place!("kernel":
     a_cancelled_task_is_dropped_and_not_polled,
     cancelling_what_has_ended_changes_nothing,
     a_task_joins_another,
+    a_slot_holds_one_task_at_a_time,
+    a_waker_keeps_a_slot,
+    a_detached_task_leaves_its_slot,
+    a_cancelled_task_leaves_its_slot,
     rule_7_idle_tasks_are_not_polled,
     an_idle_system_is_never_polled,
     a_wake_up_while_running_is_not_lost,
@@ -139,6 +143,93 @@ fn a_task_joins_another<P: Place>() -> Outcome {
     stage.run();
     witness!(w);
     check_eq!(ready!(w.poll(pin!(outer))), Ok(Ok(9)));
+    stage.is_as_found()
+}
+
+/// Until its output has been taken: then for one of another size.
+fn a_slot_holds_one_task_at_a_time<P: Place>() -> Outcome {
+    let stage = P::stage();
+    check!(!stage.slot.is_taken());
+    let mut task = ok!(stage.kernel.spawn_in(&stage.slot, stage.inbox.recv()));
+    check_eq!(stage.kernel.snapshot().tasks, 1);
+    let ballast = [7u32; 20];
+    let future = async move { u64::from(ballast[19]) };
+    let error = expect!(stage.kernel.spawn_in(&stage.slot, future), Err(error) => error);
+    check_eq!(error.why, TryAllocError::Full);
+    stage.run();
+    witness!(w);
+    check!(w.poll(pin!(&mut task)).is_pending());
+    check_eq!(stage.inbox.try_send(3), Ok(()));
+    stage.run();
+    // It has ended, but nobody has looked at its output.
+    check!(task.is_finished());
+    check!(stage.slot.is_taken());
+    let error = expect!(stage.kernel.spawn_in(&stage.slot, error.future), Err(error) => error);
+    check_eq!(w.wakes(), 1);
+    check_eq!(ready!(w.poll(pin!(&mut task))), Ok(Ok(3)));
+    check!(!stage.slot.is_taken());
+    let task = ok!(stage.kernel.spawn_in(&stage.slot, error.future));
+    stage.run();
+    check_eq!(ready!(w.poll(pin!(task))), Ok(7));
+    stage.is_as_found()
+}
+
+fn a_waker_keeps_a_slot<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let mut task =
+        ok!(stage.kernel.spawn_in(&stage.slot, poll_fn(|cx| Poll::Ready(cx.waker().clone()))));
+    stage.run();
+    witness!(w);
+    let waker = ok!(ready!(w.poll(pin!(&mut task))));
+    drop(task);
+    check!(stage.slot.is_taken());
+    // It wakes nobody any more.
+    let before = stage.kernel.snapshot();
+    waker.wake_by_ref();
+    stage.run();
+    check_eq!(stage.kernel.snapshot().polls, before.polls);
+    let error = expect!(stage.kernel.spawn_in(&stage.slot, async {}), Err(error) => error);
+    check_eq!(error.why, TryAllocError::Full);
+    drop(waker);
+    stage.is_as_found()
+}
+
+fn a_detached_task_leaves_its_slot<P: Place>() -> Outcome {
+    let stage = P::stage();
+    for _ in 0..3 {
+        let inside = Noted::<P>(core::marker::PhantomData);
+        drop(ok!(stage.kernel.spawn_in(&stage.slot, async move {
+            Yield(false).await;
+            stage.note(0);
+            inside
+        })));
+        check!(stage.slot.is_taken());
+        stage.run();
+        check_eq!((stage.noted(0), stage.noted(1)), (1, 1));
+        check!(!stage.slot.is_taken());
+    }
+    stage.is_as_found()
+}
+
+fn a_cancelled_task_leaves_its_slot<P: Place>() -> Outcome {
+    let stage = P::stage();
+    let inside = Noted::<P>(core::marker::PhantomData);
+    let task = ok!(stage.kernel.spawn_in(&stage.slot, async move {
+        let _inside = inside;
+        let _ = stage.inbox.recv().await;
+        stage.note(0);
+    }));
+    stage.run();
+    task.cancel();
+    check_eq!(stage.noted(1), 0);
+    stage.run();
+    check_eq!((stage.noted(0), stage.noted(1)), (0, 1));
+    check!(stage.slot.is_taken());
+    // Its receive has left the queue.
+    check_eq!(stage.inbox.try_send(1), Ok(()));
+    check_eq!(stage.inbox.try_recv(), Ok(1));
+    witness!(w);
+    check_eq!(ready!(w.poll(pin!(task))), Err(JoinError));
     stage.is_as_found()
 }
 
