@@ -23,7 +23,8 @@ use super::ticket::Ticket;
 use super::tray::HasTrays;
 use super::word::{Bits, CasWords, LAST_GENERATION, Word};
 use crate::error::RedeemError;
-use crate::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use crate::sync::atomic::Ordering::Relaxed;
+use crate::sync::plain::{AtomicU8, AtomicU32};
 use crate::sync::{RawMutex, const_fn};
 
 /// One descriptor. Besides the state word, whose updates order all others, everything is written by the

@@ -20,7 +20,8 @@ use core::ptr::NonNull;
 use super::descriptor::Row;
 use super::map::Map;
 use super::quota::HomeRow;
-use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::sync::atomic::Ordering;
+use crate::sync::plain::{AtomicBool, AtomicU32};
 use crate::sync::{Locked, RawMutex, const_fn};
 
 /// Counts pages and descriptors. Half its range is usable: the owner map keeps a mark in the top bit.
@@ -32,7 +33,7 @@ pub(super) type Index = u16;
 #[cfg(target_pointer_width = "64")]
 pub(super) type AtomicIndex = AtomicU32;
 #[cfg(not(target_pointer_width = "64"))]
-pub(super) type AtomicIndex = crate::sync::atomic::AtomicU16;
+pub(super) type AtomicIndex = crate::sync::plain::AtomicU16;
 
 /// The most pages, and the most descriptors, an arena of this target can have.
 pub(super) const MAX_PAGES: usize = (Index::MAX >> 1) as usize - 1;

@@ -65,11 +65,12 @@ pub(crate) const MOST: usize = u32::MAX as usize;
 
 /// The values from `head` on, `len` of them, round the ring.
 #[doc(hidden)]
+#[cfg_attr(not(feature = "std"), repr(C))] // as `State`
 pub struct Ring<T, R: Room, P> {
-    slots: R::Of<MaybeUninit<T>>,
     // Words of 32 bits, as there is one of these in each of many channels that are idle.
-    head: u32,
     len: u32,
+    head: u32,
+    slots: R::Of<MaybeUninit<T>>,
     _policy: PhantomData<fn() -> P>,
 }
 

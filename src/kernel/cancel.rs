@@ -13,8 +13,9 @@ use core::ptr;
 use core::task::{Context, Poll, Waker};
 
 use crate::select::Arm;
-use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::atomic::Ordering;
 use crate::sync::claim::{Claim, claim_own};
+use crate::sync::plain::AtomicBool;
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 

@@ -34,6 +34,7 @@ pub use timer::{NoTimers, Sleep, TimerQueue, Timers};
 use crate::arena::ArenaRef;
 use crate::error::SpawnError;
 use crate::sync::feature::{CANCEL, DRIVE};
+use crate::sync::waker::BY_FLAG;
 use crate::sync::{RawMutex, const_fn};
 use ready::{Found, Held, Ready};
 use task::{Header, TaskRef, flag};
@@ -180,14 +181,28 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
             // SAFETY: a queued task is not done, so the kernel's reference to it exists.
             let task = unsafe { TaskRef::from_raw(pointer) };
             let waker = task.waker();
+            // Polls that needed no critical section to go on.
+            let mut repeats = 0;
             let ended = loop {
                 let ended = self.run_task(&task, &waker, flags);
                 left -= 1;
                 if left == 0 {
-                    self.leave_batch(task, ended);
+                    self.leave_batch(task, ended, repeats);
                     return true;
                 }
-                (next, helper) = self.ready.with(|ready| take(ready, Some(pointer)));
+                let Header { target, flags: marks, .. } = task.header();
+                if BY_FLAG && !ended && target.is_woken() && self.is_idle() {
+                    // Nobody else is ready: it goes on, as it would if it were queued and taken out again.
+                    target.begin_again();
+                    repeats += 1;
+                    flags = marks.get().into();
+                    continue;
+                }
+                (next, helper) = self.ready.with(|ready| {
+                    ready.count_repeats(repeats);
+                    take(ready, Some(pointer))
+                });
+                repeats = 0;
                 let Found::Same(again) = next else { break ended };
                 wake(helper);
                 flags = again;
@@ -198,9 +213,14 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Leaves the last task of a batch, for others to go on with.
     #[inline(never)]
-    fn leave_batch(&self, task: TaskRef<M>, ended: bool) {
-        // As if whoever has woken it while it ran did so now: that is rare, and what a waker does is there anyway.
-        if self.ready.with(|ready| ready.suspend(task.as_raw())).is_some() {
+    fn leave_batch(&self, task: TaskRef<M>, ended: bool, repeats: u32) {
+        let woken = self.ready.with(|ready| {
+            ready.count_repeats(repeats);
+            ready.suspend(task.as_raw())
+        });
+        // As if whoever has woken it while it ran did so now: that is rare, and what a waker does is there anyway. One that has
+        // ended stays so.
+        if woken {
             task.wake_as_others_do();
         }
         keep(task, ended);
@@ -250,11 +270,11 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
 
     /// Runs a task that was taken from the ready queue, whose flags were these, with its `waker`; whether it has ended.
     #[inline]
-    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: u16) -> bool {
-        let cancel = flags & flag::CANCEL != 0 && CANCEL.is_used();
+    fn run_task(&self, task: &TaskRef<M>, waker: &Waker, flags: u32) -> bool {
+        let cancel = flags & u32::from(flag::CANCEL) != 0 && CANCEL.is_used();
         // Whatever happens, a panic included, the future does not outlive its last poll.
         let mut end = End { ready: &self.ready, task, has_output: false };
-        // SAFETY: `pop` has set RUNNING, so nobody else runs it, and it is not done.
+        // SAFETY: whoever took it has entered it, so nobody else runs it, and it is not done.
         if !cancel && !unsafe { task.poll(waker) } {
             core::mem::forget(end);
             return false;
@@ -317,7 +337,7 @@ impl<M: RawMutex + Sync + 'static> Drop for Mark<'_, M> {
             ready.tasks -= 1;
             let ended = if has_output { flag::DONE } else { flag::DONE | flag::CANCELLED };
             let flags = header.flags.get();
-            header.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | ended);
+            header.flags.set(flags | ended);
             // SAFETY: under the kernel's lock.
             let joiner = unsafe { header.take_joiner() };
             // Whoever falls asleep later sees that there are no tasks.

@@ -5,8 +5,9 @@ use core::ptr::{self, NonNull};
 use core::task::Waker;
 
 use super::task::{Header, flag};
-use crate::sync::atomic::{AtomicPtr, Ordering};
+use crate::sync::atomic::Ordering;
 use crate::sync::feature::DRIVE;
+use crate::sync::plain::AtomicPtr;
 use crate::sync::wait::{State, Token, TokenList};
 use crate::sync::{Locked, RawMutex, const_fn};
 
@@ -67,8 +68,8 @@ impl<M: RawMutex + 'static> DerefMut for Held<'_, M> {
 pub(super) enum Found<M: RawMutex + 'static> {
     Nothing,
     /// The task that has been polled until now goes on.
-    Same(u16),
-    Task(NonNull<Header<M>>, u16),
+    Same(u32),
+    Task(NonNull<Header<M>>, u32),
 }
 
 impl<M: RawMutex + 'static> Ready<M> {
@@ -129,29 +130,34 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         // queue, as these are not done.
         let task = unsafe { pointer.as_ref() };
         let flags = task.flags.get();
-        if flags & (flag::QUEUED | flag::DONE | flag::RUNNING) == 0 {
-            return if self.append(pointer, flags) { self.searcher() } else { None };
-        }
-        if flags & flag::RUNNING != 0 {
-            task.flags.set(flags | flag::NOTIFIED);
+        if flags & (flag::QUEUED | flag::DONE) == 0
+            && !task.target.tell()
+            && self.append(pointer, flags)
+        {
+            return self.searcher();
         }
         None
     }
 
-    /// A task has been polled. Its flags from now on, if it was woken meanwhile and has not ended.
+    /// A task has been polled: whether it was woken meanwhile.
     #[inline]
-    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> Option<u16> {
+    pub(super) fn suspend(&mut self, pointer: NonNull<Header<M>>) -> bool {
         // SAFETY: as in `make_ready`.
-        let task = unsafe { pointer.as_ref() };
-        let flags = task.flags.get();
-        let idle = flags & !(flag::RUNNING | flag::NOTIFIED);
-        task.flags.set(idle);
-        (flags & flag::NOTIFIED != 0).then_some(idle)
+        unsafe { pointer.as_ref() }.target.leave()
+    }
+
+    /// A task has been polled so many times more as it was woken while it was polled.
+    #[inline]
+    pub(super) fn count_repeats(&mut self, repeats: u32) {
+        if repeats > 0 {
+            self.polls = self.polls.wrapping_add(repeats);
+            self.wakes = self.wakes.wrapping_add(repeats);
+        }
     }
 
     /// Puts a task with these flags into the queue; whether it is alone there.
     #[inline]
-    fn append(&mut self, pointer: NonNull<Header<M>>, flags: u16) -> bool {
+    fn append(&mut self, pointer: NonNull<Header<M>>, flags: u8) -> bool {
         // SAFETY: as in `make_ready`.
         let task = unsafe { pointer.as_ref() };
         self.wakes = self.wakes.wrapping_add(1);
@@ -249,21 +255,23 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         if let Some(pointer) = after {
             // SAFETY: as in `make_ready`.
             let task = unsafe { pointer.as_ref() };
+            if !task.target.leave() {
+                return self.pop();
+            }
             let flags = task.flags.get();
-            if flags & flag::NOTIFIED == 0 {
-                task.flags.set(flags & !flag::RUNNING);
+            if flags & flag::DONE != 0 {
                 return self.pop();
             }
             let Some(head) = self.head() else {
                 // It goes on, as it would if it were queued and taken out again (15 instructions on a Cortex-M3).
                 self.wakes = self.wakes.wrapping_add(1);
                 self.polls = self.polls.wrapping_add(1);
-                task.flags.set(flags & !flag::NOTIFIED);
-                return Found::Same(flags);
+                task.target.enter();
+                return Found::Same(flags.into());
             };
             // Behind the others.
             self.wakes = self.wakes.wrapping_add(1);
-            task.flags.set(flags & !(flag::RUNNING | flag::NOTIFIED) | flag::QUEUED);
+            task.flags.set(flags | flag::QUEUED);
             task.next.set(ptr::null());
             let whole = pointer.as_ptr().cast_const();
             // SAFETY: the last of a queue that is not empty; as in `append`.
@@ -294,7 +302,8 @@ impl<M: RawMutex + 'static> Held<'_, M> {
         self.set_head(task.next.get().cast_mut());
         self.polls = self.polls.wrapping_add(1);
         let flags = task.flags.get();
-        task.flags.set(flags & !flag::QUEUED | flag::RUNNING);
-        Found::Task(head, flags)
+        task.flags.set(flags & !flag::QUEUED);
+        task.target.enter();
+        Found::Task(head, flags.into())
     }
 }

@@ -3,7 +3,8 @@
 use super::{Kernel, TimerQueue};
 use crate::sync::RawMutex;
 
-/// A kernel's counters. They wrap.
+/// A kernel's counters. They wrap. (Without `std` a task that goes on again and again, as nobody else is ready, is counted when it
+/// no longer does, or its batch is over: polls and wake-ups alike.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

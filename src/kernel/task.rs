@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!            wake                       poll begins
-//!   Idle ───────────► Queued ──────────────────────────► Running ── wake ──► Running + notified
+//!   Idle ───────────► Queued ──────────────────────────► Running ── wake ──► Running + woken
 //!    ▲                   ▲                                 │  │                     │
-//!    │                   └──────── notified ───────────────┼──┼─────────────────────┘
+//!    │                   └────────── woken ────────────────┼──┼─────────────────────┘
 //!    └──────────────────── pending ────────────────────────┘  └─ ready, or cancelled ─► Done
 //! ```
 //!
-//! The flags, the queue link and the joiner's waker are guarded by the kernel's lock. The stage (future
-//! or output) belongs to whoever runs the task, then, when it is done, to the join handle; without a
+//! The flags, the queue link and the joiner's waker are guarded by the kernel's lock; that it is running, and was woken
+//! meanwhile, stands in the [`WakeTarget`]. The stage (future or output) belongs to whoever runs the task, then, when it is done, to the join handle; without a
 //! handle it is dropped at once.
 //!
 //! The memory is one payload in hand, or a slot. Each waker, the join handle, and the kernel for as long as the
@@ -29,32 +29,46 @@ use crate::error::{SpawnError, TryAllocError};
 use crate::sync::RawMutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::feature::{CANCEL, JOIN};
+use crate::sync::plain::AtomicU8;
 use crate::sync::waker::{Acts, WakeTarget};
 
 /// Flags of a task.
 pub(super) mod flag {
-    pub(crate) const QUEUED: u16 = 1;
-    pub(crate) const RUNNING: u16 = 2;
-    /// Woken while it ran.
-    pub(crate) const NOTIFIED: u16 = 4;
+    pub(crate) const QUEUED: u8 = 1;
     /// To be cancelled instead of polled.
-    pub(crate) const CANCEL: u16 = 8;
-    pub(crate) const DONE: u16 = 16;
+    pub(crate) const CANCEL: u8 = 2;
+    pub(crate) const DONE: u8 = 4;
     /// It ended without an output.
-    pub(crate) const CANCELLED: u16 = 32;
+    pub(crate) const CANCELLED: u8 = 8;
     /// Nobody will join.
-    pub(crate) const DETACHED: u16 = 64;
+    pub(crate) const DETACHED: u8 = 16;
+}
+
+/// Flags of a task, which change under the kernel's lock; whoever runs the task may look without.
+pub(super) struct Flags(AtomicU8);
+
+impl Flags {
+    #[inline]
+    pub(super) fn get(&self) -> u8 {
+        // Relaxed: who looks without the lock has been woken for what it is to find, and that orders.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, flags: u8) {
+        self.0.store(flags, Ordering::Relaxed);
+    }
 }
 
 /// What all tasks begin with.
 #[repr(C)]
 pub(super) struct Header<M: RawMutex + 'static> {
     /// First: wakers point to it.
-    target: WakeTarget,
-    pub(super) next: Cell<*const Header<M>>,
-    pub(super) flags: Cell<u16>,
+    pub(super) target: WakeTarget,
+    pub(super) flags: Flags,
     /// What the stage holds, for its owner.
-    holds: Cell<u16>,
+    holds: Cell<u8>,
+    pub(super) next: Cell<*const Header<M>>,
     /// Whoever joins.
     pub(super) joiner: UnsafeCell<Option<Waker>>,
     vtable: &'static VTable<M>,
@@ -75,7 +89,7 @@ impl<M: RawMutex + 'static> Header<M> {
         Self {
             target: WakeTarget::new(acts, 2),
             next: Cell::new(ptr::null()),
-            flags: Cell::new(0),
+            flags: Flags(AtomicU8::new(0)),
             joiner: UnsafeCell::new(None),
             holds: Cell::new(holds::FUTURE),
             vtable,
@@ -136,9 +150,9 @@ union Stage<F: Future> {
 
 /// What a stage holds.
 mod holds {
-    pub(super) const NOTHING: u16 = 0;
-    pub(super) const FUTURE: u16 = 1;
-    pub(super) const OUTPUT: u16 = 2;
+    pub(super) const NOTHING: u8 = 0;
+    pub(super) const FUTURE: u8 = 1;
+    pub(super) const OUTPUT: u8 = 2;
 }
 
 /// A task whose memory begins with an `H`: a [`Header`], or an [`InArena`].
@@ -268,7 +282,7 @@ impl<M: RawMutex + Sync + 'static> TaskRef<M> {
     /// Polls the future, with its [`waker`](Self::waker).
     ///
     /// # Safety
-    /// The caller runs the task (it has set `RUNNING`), and it has not ended.
+    /// The caller runs the task (it has entered it), and it has not ended.
     pub(super) unsafe fn poll(&self, waker: &Waker) -> bool {
         // SAFETY: passed on.
         unsafe { (self.header().vtable.poll)(self.0, &mut Context::from_waker(waker)) }

@@ -29,17 +29,37 @@ pub(crate) mod atomic {
     #[cfg(loom)]
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        fence,
     };
+    #[cfg(all(not(any(loom, shuttle)), feature = "spill"))]
+    pub(crate) use portable_atomic::AtomicU8;
+    #[cfg(all(
+        not(any(loom, shuttle)),
+        any(feature = "spill", feature = "std", feature = "stamps"),
+    ))]
+    pub(crate) use portable_atomic::AtomicU32;
     #[cfg(all(not(any(loom, shuttle)), target_has_atomic = "64"))]
     pub(crate) use portable_atomic::AtomicU64;
     #[cfg(not(any(loom, shuttle)))]
-    pub(crate) use portable_atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicUsize, Ordering,
-    };
+    pub(crate) use portable_atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
     #[cfg(shuttle)]
     pub(crate) use shuttle::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        fence,
     };
+}
+
+/// Atomics that are only loaded and stored: the core library's. Those of `portable-atomic` enter a critical section for that,
+/// too, where there is no compare-and-swap.
+pub(crate) mod plain {
+    #[cfg(not(any(loom, shuttle)))]
+    use core::sync::atomic as source;
+
+    #[cfg(any(loom, shuttle))]
+    use super::atomic as source;
+    #[cfg(not(target_pointer_width = "64"))]
+    pub(crate) use source::AtomicU16;
+    pub(crate) use source::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, fence};
 }
 
 /// Defines a constructor that is `const` except under loom, whose atomics register themselves with
