@@ -204,14 +204,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Runs `f` with the state, under the lock; what was lent to the lanes is called back before.
     #[inline]
     fn locked<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
-        if !S::Aside::LENDS {
+        if S::Aside::TELLS {
             return self.state.with(|state| {
                 let result = f(state);
-                if S::Aside::TELLS {
-                    self.aside().keep([state.receivers.is_empty(), state.senders.is_empty()]);
-                }
+                self.aside().keep([state.receivers.is_empty(), state.senders.is_empty()]);
                 result
             });
+        }
+        if !S::Aside::LENDS {
+            return self.state.with(f);
         }
         let Some((lanes, _inside)) = self.enter() else { return self.locked_shared(f) };
         // SAFETY: the lock is biased to this thread, so whoever takes it waits in `settle_bias`, before it has touched the state, until
