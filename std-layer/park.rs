@@ -38,9 +38,11 @@ const AWAKE: Duration = Duration::from_micros(40);
 /// One wait in so many is begun awake whatever is expected: otherwise a thread that has once been slow could stay
 /// slow, as a sleeper finds it hard to tell how soon it was woken.
 const PROBE: u32 = 16;
-/// One wait in so many is begun with [`LOOKS`] though it was of no use to look of late. On a processor that others wait
-/// for it costs them 3 µs, three switches from one thread to another.
-const LOOK_AGAIN: u32 = 64;
+/// One wait in so many of a thread that lets others run is spent asleep, and the one after it is begun with [`LOOKS`]. Who yields stays
+/// on its processor, even where that is the one of whom it waits for and another has nothing to do: of two processors one was idle for up to half
+/// of the time. Who is woken gets the one that is free. Four threads that send 64 bytes to one take 35 ns instead of 40, `u64` 8 instead of
+/// 13, through a single slot 140 instead of 330, of as much time of processors.
+const MOVE: u32 = 64;
 /// Who waits for room for fewer values than that, or for values of so few, does not stay on a lane while it lets others
 /// run, but joins the list: there, whoever comes by deals with all who wait at once, where on the lane each would have to
 /// run before the next value can go by. Four threads that send to one, all on one core: 5 µs a value on the lane of a
@@ -89,8 +91,8 @@ impl Unpark {
         // A limit beyond what the clock can tell is none.
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         let look = |()| if self.is_woken() { Ok(()) } else { Err(Missed::NotNow(())) };
-        let was_awake = PATIENCE.with(|patience| patience.was_awake.replace(false));
-        let is_soon = !was_awake && PATIENCE.with(Patience::expects_soon);
+        let begun = PATIENCE.with(|patience| patience.begun.take());
+        let is_soon = begun.is_none() && PATIENCE.with(Patience::expects_soon);
         if is_soon && wait_awake(0, PATIENCE.with(Patience::looks), YIELDS, end, (), look).is_ok() {
             return PATIENCE.with(Patience::note_short);
         }
@@ -100,7 +102,7 @@ impl Unpark {
         let waited = begin.elapsed();
         PATIENCE.with(|patience| {
             // Most of a short sleep is the waking. What was waited awake before is part of the wait.
-            let awake = if was_awake || is_soon { AWAKE } else { Duration::ZERO };
+            let awake = if is_soon { AWAKE } else { begun.unwrap_or_default() };
             patience.note(if slept { waited.saturating_sub(WAKE) + awake } else { Duration::ZERO });
         });
     }
@@ -176,6 +178,7 @@ fn pass_awake<V, R>(
     attempt: impl FnMut(V) -> Result<R, Missed<V>>,
 ) -> Result<R, V> {
     if !PATIENCE.with(Patience::expects_soon) {
+        PATIENCE.with(|patience| patience.begun.set(Some(Duration::ZERO)));
         return Err(value);
     }
     let looks = PATIENCE.with(Patience::looks);
@@ -186,7 +189,7 @@ fn pass_awake<V, R>(
     PATIENCE.with(|patience| match result {
         Ok(_) => patience.note_short(),
         // It goes to sleep then, and notes down how long that took.
-        Err(Missed::NotNow(_)) => patience.was_awake.set(true),
+        Err(Missed::NotNow(_)) => patience.begun.set(Some(AWAKE)),
         // It has yet to see whether it must wait.
         Err(_) => {}
     });
@@ -256,7 +259,7 @@ thread_local! {
         Patience {
             usual: Cell::new(0),
             waits: Cell::new(0),
-            was_awake: Cell::new(false),
+            begun: Cell::new(None),
             crowded: Cell::new(false),
         }
     };
@@ -272,8 +275,8 @@ struct Patience {
     /// How long the last few took, in nanoseconds, the latest one counting for a quarter.
     usual: Cell<u32>,
     waits: Cell<u32>,
-    /// It has just waited awake, in vain.
-    was_awake: Cell<bool>,
+    /// How long it has just waited awake, in vain: it is to sleep.
+    begun: Cell<Option<Duration>>,
     /// The latest wait did not end before others were let run: so those it waited for were not running, and to look
     /// kept them from that.
     crowded: Cell<bool>,
@@ -284,13 +287,16 @@ impl Patience {
     fn expects_soon(&self) -> bool {
         let waits = self.waits.get().wrapping_add(1);
         self.waits.set(waits);
+        if self.crowded.get() && waits % MOVE == 0 {
+            self.crowded.set(false);
+            return false;
+        }
         u128::from(self.usual.get()) < WAKE.as_nanos() || waits % PROBE == 0
     }
 
     /// How often to look before others are let run.
     fn looks(&self) -> u32 {
-        let looks = !self.crowded.get() || self.waits.get() % LOOK_AGAIN == 0;
-        if looks { LOOKS } else { 1 }
+        if self.crowded.get() { 1 } else { LOOKS }
     }
 
     /// It has waited awake, and not in vain: that is for certain. Of a sleep, most may have been the waking, where that
@@ -399,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn who_looked_in_vain_lets_others_run_at_once_until_it_need_not() {
+    fn who_looked_in_vain_lets_others_run_at_once_and_now_and_then_sleeps() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let looks = || PATIENCE.with(|patience| (patience.crowded.get(), patience.looks()));
@@ -407,9 +413,10 @@ mod tests {
                 assert_eq!(looks(), (false, LOOKS));
                 assert_eq!(wait(LOOKS + 2, Duration::ZERO), (LOOKS + 2, false));
                 assert_eq!(looks(), (true, 1));
-                // Once more, as each processor may have work of its own by then.
-                let waits = (1..).find(|_| wait(4, Duration::ZERO).0 == 4 && !looks().0);
-                assert!(waits.is_some_and(|waits| waits <= LOOK_AGAIN), "{waits:?}");
+                let waits = (1..=MOVE).find(|_| wait(4, Duration::ZERO).1);
+                assert!(waits.is_some(), "it has not slept");
+                // It may have a processor of its own then.
+                assert_eq!(looks(), (false, LOOKS));
             });
         });
     }

@@ -46,6 +46,45 @@ fn what_another_thread_has_freed_is_shown_as_free() {
     assert!(arena.handle().set_epoch(7), "nothing is live");
 }
 
+/// Trays run ahead of what is needed, and nothing is lost by that: neither the mark, beyond one page in 64, nor a page.
+#[test]
+fn what_is_made_ready_in_advance_is_a_sixty_fourth() {
+    const PAGES: usize = 4096;
+    static ARENA: Arena<StdRawMutex, PAGES, PAGE, PAGES> = Arena::new();
+    let most = PAGES / 64;
+    // The first one finds an arena that has never been used.
+    elsewhere(&ARENA, 2);
+    let mark = ARENA.snapshot().high_water;
+    assert!(mark > 2 && mark <= 2 + most, "{mark}");
+    // Each of them with a tray that is empty.
+    let all_here = Barrier::new(7);
+    thread::scope(|scope| {
+        (0..7).for_each(|_| {
+            scope.spawn(|| {
+                let _lease = ARENA.try_alloc(PAGE).expect("room");
+                all_here.wait();
+            });
+        });
+    });
+    let total = ARENA.snapshot();
+    assert!(total.high_water <= 7 + most, "{}", total.high_water);
+    assert_eq!((total.free, total.live), (PAGES, 0));
+    let all: Vec<_> = (0..PAGES).map(|_| ARENA.try_alloc(PAGE).expect("room")).collect();
+    assert_eq!(ARENA.snapshot().high_water, PAGES);
+    drop(all);
+    assert!(ARENA.handle().verify().is_clean());
+}
+
+#[test]
+fn what_a_home_was_promised_is_not_taken_in_advance() {
+    const PAGES: usize = 4096;
+    static ARENA: Arena<StdRawMutex, PAGES, PAGE, PAGES> = Arena::new();
+    let home = ARENA.handle().open_home(PAGES, PAGES - 8).expect("a home");
+    let lease = ARENA.try_alloc(PAGE).expect("one page of eight");
+    let kept: Vec<_> = (0..PAGES - 8).map(|_| home.try_alloc(PAGE).expect("promised")).collect();
+    drop((lease, kept));
+}
+
 #[test]
 fn descriptors_that_another_thread_has_freed_serve_again() {
     let arena: Arena<StdRawMutex, 32, PAGE, 4> = Arena::new();

@@ -148,7 +148,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     }
 
     /// A bare descriptor with pages of the loose run.
-    fn cut_row(self, map: &mut Map, pages: usize) -> Option<(usize, &'a Row)> {
+    pub(super) fn cut_row(self, map: &mut Map, pages: usize) -> Option<(usize, &'a Row)> {
         let index = self.next_bare(map)?;
         let row = self.row(index);
         if pages > 0 {

@@ -16,7 +16,8 @@ pub struct ArenaSnapshot {
     pub pages: usize,
     /// Pages not in use.
     pub free: usize,
-    /// The most pages that were ever in use at once.
+    /// The most pages that were ever in use at once. With threads (`std`, and a lock that has a state) up to one page in sixty-four of the
+    /// arena more, as that many are made ready for them in advance; exact where the arena has fewer than 64 pages, or descriptors.
     pub high_water: usize,
     /// Pages that homes have been promised and do not use.
     pub promised: usize,

@@ -10,8 +10,11 @@
 //!              shelf                                     the arena's lock
 //! ```
 //!
-//! Where there is nothing to be had, half of what lies on another thread's tray is: otherwise a receiver's tray could
-//! hold all that its sender waits for. All of this passes numbers on, and touches no payload and no descriptor.
+//! Where there is nothing to be had, the trays *run ahead*: a chain is cut from pages that no program has needed yet, as far as the arena
+//! has pages to spare. Otherwise there would be no more payloads than were ever in use at once, and whoever fills a channel would look
+//! for the last few on the others' trays again and again, and keep those threads from having theirs to themselves. Where an arena is too
+//! small for that, half of what lies on another thread's tray is taken: a receiver's tray could hold all that its sender waits for.
+//! All of this passes numbers on, and touches no payload.
 //!
 //! Nobody waits for a tray: who finds another thread at it, and that one stays, goes to the arena. What lies on one is free,
 //! with its pages and its next generation, but counts as in use in the arena's [`Stock`](super::stock::Stock): so
@@ -32,7 +35,7 @@ use super::map::{Link, Map, QUICK};
 use super::pile::Piles;
 use super::word::{Bits, CasWords, LAST_GENERATION};
 use crate::prefetch;
-use crate::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::biased::{Biased as TrayLock, Held};
 #[cfg(any(loom, shuttle))]
@@ -45,6 +48,9 @@ const CHAIN: usize = 16;
 const TRAY: usize = 2 * CHAIN;
 /// How many of a class lie on the sideboard at the most.
 const SIDEBOARD: usize = 4 * CHAIN;
+/// One page in so many, and one descriptor, may be taken before it is needed, for all trays together; so the high-water mark is as much too
+/// high at the most. Four threads to four, 64 bytes, take 34 ns instead of 52, and 77 instead of 108 where caches are not shared.
+const AHEAD: usize = if cfg!(shuttle) { 4 } else { 64 };
 /// Threads beyond so many share trays.
 const TRAYS: usize = if cfg!(loom) { 2 } else { 8 };
 /// How often who finds another thread at a tray looks whether it is gone: that one is there for a chain at the most.
@@ -106,6 +112,8 @@ pub(super) struct Trays {
     sideboard: Tray<SIDEBOARD>,
     /// Changes under the arena's lock; looked at with a tray's lock held.
     closed: AtomicBool,
+    /// Pages that were taken before they were needed, ever. Changes under the arena's lock.
+    ahead: AtomicUsize,
 }
 
 // Lock and heights fill a line, and each pile of a tray two: a chain goes from thread to thread in one.
@@ -165,6 +173,7 @@ impl Trays {
             trays: [const { Tray::new() }; TRAYS],
             sideboard: Tray::new(),
             closed: AtomicBool::new(false),
+            ahead: AtomicUsize::new(0),
         }
     }
 
@@ -174,6 +183,7 @@ impl Trays {
             trays: core::array::from_fn(|_| Tray::new()),
             sideboard: Tray::new(),
             closed: AtomicBool::new(false),
+            ahead: AtomicUsize::new(0),
         }
     }
 
@@ -302,7 +312,7 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     }
 
     /// A chain onto tray `mine`, as far as there is one and nothing else is to be looked at: from the sideboard, or else
-    /// from the shelf, or else off another tray. The first of it is taken.
+    /// from the shelf, or else from pages to spare, or else off another tray. The first of it is taken.
     #[cold]
     #[inline(never)]
     fn refill(self, mine: usize, piles: &mut Piles<TRAY>, class: usize) -> Option<usize> {
@@ -310,6 +320,9 @@ impl<M: RawMutex> ArenaRef<'_, M> {
         let _ = trays.sideboard.visit(|sideboard| sideboard.hand_over(class, CHAIN, piles));
         if piles.height(class) == 0 {
             self.take_down(piles, class);
+        }
+        if piles.height(class) == 0 {
+            self.run_ahead(piles, class);
         }
         if piles.height(class) == 0 {
             // The last one of a tray only if there is none elsewhere: two threads would take it away from each other.
@@ -354,6 +367,28 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                     // There is room: the pile was empty.
                     piles.push(class, index);
                 }
+            }
+        });
+    }
+
+    /// A chain of payloads more than there ever were, in a critical section, as far as the arena has pages to spare.
+    fn run_ahead(self, piles: &mut Piles<TRAY>, class: usize) {
+        let (ahead, pages) = (&self.core().trays.ahead, class + 1);
+        let most = self.geometry().page_count.min(self.geometry().row_count) / AHEAD;
+        self.core().map.with(|map| {
+            for _ in 0..CHAIN {
+                // Relaxed: changed under the arena's lock.
+                let more = ahead.load(Relaxed) + pages;
+                let may_take = !map.stock.barred() && self.may_take(map, 0, pages, false);
+                if more > most || !may_take {
+                    return;
+                }
+                let Some((index, row)) = self.cut_row(map, pages) else { return };
+                ahead.store(more, Relaxed);
+                row.set_home(0);
+                map.stock.take(pages);
+                // There is room: the pile was empty.
+                piles.push(class, index);
             }
         });
     }

@@ -129,6 +129,7 @@ impl Biased {
     }
 
     /// Holds it, if nobody else does.
+    #[cfg(not(shuttle))]
     #[inline]
     pub fn try_hold(&self) -> Option<Held<'_>> {
         let me = thread::number();
@@ -136,6 +137,7 @@ impl Biased {
     }
 
     /// As `come`, unless somebody else holds it.
+    #[cfg(not(shuttle))]
     #[inline(never)]
     fn try_come(&self, me: u16) -> Option<Held<'_>> {
         if !self.try_share() {

@@ -49,11 +49,14 @@ struct Arguments {
     /// Names of workloads, and nothing more
     #[arg(long)]
     list: bool,
+    /// Only participants whose names begin so; ratios need two
+    #[arg(long, value_name = "PARTICIPANT")]
+    only: Vec<String>,
     /// Shows how ratios have changed since these results, or since those that were published
     #[arg(long, value_name = "RESULTS.json", num_args = 0..=1, require_equals = true, default_missing_value = PUBLISHED)]
     compare: Option<PathBuf>,
     /// Puts tables, pictures and results where readers of the repository find them
-    #[arg(long, conflicts_with_all = ["quick", "smoke", "filters"])]
+    #[arg(long, conflicts_with_all = ["quick", "smoke", "only", "filters"])]
     publish: bool,
     /// The folder for results
     #[arg(long, default_value = "target/bench/host")]
@@ -74,6 +77,10 @@ impl Arguments {
 
     fn wants(&self, name: &str) -> bool {
         self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter))
+    }
+
+    fn admits(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|beginning| name.starts_with(beginning))
     }
 }
 
@@ -100,6 +107,13 @@ fn obey(arguments: &Arguments, allocator: Allocator) -> Result {
     if arguments.list {
         chosen.iter().for_each(|workload| println!("{}", workload.name));
         return Ok(());
+    }
+    for workload in &mut chosen {
+        workload.subjects.retain(|subject| arguments.admits(&subject.name));
+    }
+    chosen.retain(|workload| !workload.subjects.is_empty());
+    if chosen.is_empty() {
+        return Err("nobody who takes part has such a name".to_owned());
     }
     // As its documentation asks of programs on few processors.
     crossfire::detect_backoff_cfg();
@@ -143,6 +157,7 @@ fn measured_under_mimalloc(arguments: &Arguments) -> Result<Results> {
     let this = std::env::current_exe().map_err(|error| format!("cannot find myself: {error}"))?;
     let mut other = Command::new(this.with_file_name("rig-mimalloc"));
     other.args(&arguments.filters).arg("--part").arg("--out").arg(&arguments.out);
+    other.args(arguments.only.iter().map(|beginning| format!("--only={beginning}")));
     if arguments.quick {
         other.arg("--quick");
     }
