@@ -149,6 +149,14 @@ pub trait Aside<T>: Sealed {
         Err(Missed::Shut(()))
     }
 
+    /// A thread that wants to send, and cannot yet, is about to look again and again.
+    #[inline(always)]
+    fn note_send_looks(&self) {}
+
+    /// The same of one that wants to receive.
+    #[inline(always)]
+    fn note_recv_looks(&self) {}
+
     /// How many values may go one way before any has to go the other.
     #[inline(always)]
     fn batch(&self) -> usize {

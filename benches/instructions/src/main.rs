@@ -68,21 +68,24 @@ const PATHS: &[Path] = &[
         }
     }),
     // As two tasks of one thread do it, where each goes on until it has to wait.
-    ("a rendezvous, a foreign waker: a receive and a send that wait, two that need not", |rounds| {
-        let (sender, receiver) = rendezvous();
-        let waker = Waker::from(Arc::new(Foreign));
-        let mut cx = Context::from_waker(&waker);
-        for number in 0..rounds {
-            let mut receive = pin!(receiver.recv());
-            assert!(receive.as_mut().poll(&mut cx).is_pending());
-            assert!(pin!(sender.send(u64::from(number))).poll(&mut cx).is_ready());
-            let mut send = pin!(sender.send(u64::from(number)));
-            assert!(send.as_mut().poll(&mut cx).is_pending());
-            assert!(receive.as_mut().poll(&mut cx).is_ready());
-            assert!(pin!(receiver.recv()).poll(&mut cx).is_ready());
-            assert!(send.as_mut().poll(&mut cx).is_ready());
-        }
-    }),
+    (
+        "a rendezvous, a foreign waker: a receive and a send that wait, two that need not",
+        |rounds| {
+            let (sender, receiver) = rendezvous();
+            let waker = Waker::from(Arc::new(Foreign));
+            let mut cx = Context::from_waker(&waker);
+            for number in 0..rounds {
+                let mut receive = pin!(receiver.recv());
+                assert!(receive.as_mut().poll(&mut cx).is_pending());
+                assert!(pin!(sender.send(u64::from(number))).poll(&mut cx).is_ready());
+                let mut send = pin!(sender.send(u64::from(number)));
+                assert!(send.as_mut().poll(&mut cx).is_pending());
+                assert!(receive.as_mut().poll(&mut cx).is_ready());
+                assert!(pin!(receiver.recv()).poll(&mut cx).is_ready());
+                assert!(send.as_mut().poll(&mut cx).is_ready());
+            }
+        },
+    ),
     ("64 bytes in an arena: alloc, fill, send, receive, read, release", |rounds| {
         let arena = arena();
         let line: Bytes<'_, Lock, Buffered<128>> = Bytes::new();
