@@ -9,6 +9,7 @@ use core::slice;
 use super::allocate::Request;
 use super::layout::{ArenaRef, MIN_PAGE_ALIGN};
 use super::quota::Home;
+use super::rested::Rested;
 use super::ticket::Ticket;
 use super::waiting::Alloc;
 use super::word::Bits;
@@ -70,12 +71,9 @@ pub struct Lease<'a, M: RawMutex> {
 #[repr(C)]
 pub struct Parcel<'a, M: RawMutex> {
     pub(super) arena: ArenaRef<'a, M>,
-    /// Its descriptor, and a mark; see [`index`](Self::index). Lossless: an arena has at most 2^20
-    /// descriptors.
-    pub(super) index: u32,
     /// Its claim can be taken by anyone who has, or guesses, the number (a dump shows it), and then
     /// the descriptor may serve another payload: what a parcel does is checked as for a ticket.
-    pub(super) generation: u32,
+    pub(super) rested: Rested,
     /// When it was sent, if it was: kept here and not with the descriptor, as one payload may be in several channels.
     #[cfg(feature = "histograms")]
     pub(super) sent: u32,
@@ -134,8 +132,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
     pub fn into_parcel(self) -> Parcel<'a, M> {
         let arena = self.arena;
         let index = self.into_index();
-        // Lossless: see `Parcel`.
-        Parcel::new(arena, index as u32, rest_unique(arena, index))
+        Parcel::new(arena, Rested::new(index, rest_unique(arena, index)))
     }
 
     /// The arena it lies in.
@@ -168,7 +165,7 @@ impl<'a, M: RawMutex> Lease<'a, M> {
             return Err(DepositError(self));
         };
         let lease = ManuallyDrop::new(self);
-        Ok(Parcel::new(lease.arena, lease.index as u32, generation))
+        Ok(Parcel::new(lease.arena, Rested::new(lease.index, generation)))
     }
 
     /// Puts it to rest as so many parcels of the same payload, counted in one step: for one message to several
@@ -198,12 +195,12 @@ impl<'a, M: RawMutex> Lease<'a, M> {
             Err(_) => None,
         };
         let Some(generation) = generation else { return Err(self) };
-        let (arena, index) = (self.arena, self.index as u32);
+        let (arena, rested) = (self.arena, Rested::new(self.index, generation));
         if count > 0 {
             // It has become the parcels.
             core::mem::forget(self);
         }
-        Ok(Parcels { arena, index, generation, left: count })
+        Ok(Parcels { arena, rested, left: count })
     }
 
     /// Makes it writable, if this is the only lease and nothing of it is at rest.
@@ -242,8 +239,7 @@ fn rest_unique<M: RawMutex>(arena: ArenaRef<'_, M>, index: usize) -> u32 {
 /// Parcels of one payload, made by [`Lease::into_parcels`]. Those that are not taken out are given up with it.
 pub struct Parcels<'a, M: RawMutex> {
     arena: ArenaRef<'a, M>,
-    index: u32,
-    generation: u32,
+    rested: Rested,
     /// Tickets that are counted, and yet to be taken out.
     left: usize,
 }
@@ -254,7 +250,7 @@ impl<'a, M: RawMutex> Iterator for Parcels<'a, M> {
     #[inline]
     fn next(&mut self) -> Option<Parcel<'a, M>> {
         self.left = self.left.checked_sub(1)?;
-        Some(Parcel::new(self.arena, self.index, self.generation))
+        Some(Parcel::new(self.arena, self.rested))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -277,11 +273,11 @@ impl<M: RawMutex> fmt::Debug for Parcels<'_, M> {
 }
 
 impl<'a, M: RawMutex> Parcel<'a, M> {
-    pub(super) fn new(arena: ArenaRef<'a, M>, index: u32, generation: u32) -> Self {
+    #[inline]
+    pub(super) fn new(arena: ArenaRef<'a, M>, rested: Rested) -> Self {
         Self {
             arena,
-            index,
-            generation,
+            rested,
             #[cfg(feature = "histograms")]
             sent: 0,
         }
@@ -296,7 +292,7 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     #[inline]
     pub fn redeem(self) -> Result<Lease<'a, M>, RedeemError> {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.redeem_at(parcel.index(), parcel.generation)
+        parcel.arena.redeem_at(parcel.index(), parcel.rested.generation())
     }
 
     /// As [`redeem`](Self::redeem), where it does not matter why not. A copy of its own, which takes and returns
@@ -304,18 +300,17 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
     #[inline(always)]
     pub(crate) fn redeem_if_sound(self) -> Option<Lease<'a, M>> {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.redeem_if_sound(parcel.index(), parcel.generation)
+        parcel.arena.redeem_if_sound(parcel.index(), parcel.rested.generation())
     }
 
     /// A second parcel with the same payload; `None` when 16,382 tickets for it are out already, or somebody
     /// has redeemed its number behind its back.
     pub(crate) fn share(&self) -> Option<Self> {
-        let shared = self.arena.share_at_rest(self.index(), self.generation);
+        let shared = self.arena.share_at_rest(self.index(), self.rested.generation());
         // Made only if it is counted: dropping one gives a ticket up.
         shared.then(|| Self {
             arena: self.arena,
-            index: self.index,
-            generation: self.generation,
+            rested: self.rested,
             // In the same channel since the same moment.
             #[cfg(feature = "histograms")]
             sent: self.sent,
@@ -324,13 +319,13 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
 
     /// Its ticket, and where its arena is: what a walk through a channel notes down.
     pub(crate) fn identity(&self) -> (Ticket, usize) {
-        (self.arena.ticket_of(self.index(), self.generation), self.arena.address())
+        (self.arena.ticket_of(self.index(), self.rested.generation()), self.arena.address())
     }
 
     /// Lets go of ownership: from now on the number alone stands for the payload.
     pub fn into_ticket(self) -> Ticket {
         let parcel = ManuallyDrop::new(self);
-        parcel.arena.ticket_of(parcel.index(), parcel.generation)
+        parcel.arena.ticket_of(parcel.index(), parcel.rested.generation())
     }
 
     /// The payload's length in bytes.
@@ -541,7 +536,7 @@ impl<M: RawMutex> Drop for Lease<'_, M> {
 
 impl<M: RawMutex> Drop for Parcel<'_, M> {
     fn drop(&mut self) {
-        self.arena.discard_row(self.index(), self.generation);
+        self.arena.discard_row(self.index(), self.rested.generation());
     }
 }
 

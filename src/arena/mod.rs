@@ -26,6 +26,7 @@ mod owned;
 #[cfg(all(target_has_atomic = "64", any(feature = "std", loom)))]
 mod pile;
 mod quota;
+mod rested;
 mod shared;
 mod snapshot;
 mod stock;

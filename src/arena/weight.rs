@@ -23,19 +23,16 @@ pub(crate) struct Weight<'p> {
     _parcel: PhantomData<&'p mut u32>,
 }
 
-/// Marks a parcel whose bytes were copied into the arena to be sent. Descriptors are counted in fewer bits.
-const COPIED: u32 = 1 << 31;
-
 impl<M: RawMutex> Parcel<'_, M> {
     /// Its descriptor.
     #[inline]
     pub(super) fn index(&self) -> usize {
-        (self.index & !COPIED) as usize
+        self.rested.index()
     }
 
     /// The same, marked as copied.
     pub(crate) fn copied(mut self) -> Self {
-        self.index |= COPIED;
+        self.rested.set_copied(true);
         self
     }
 
@@ -74,10 +71,10 @@ impl<M: RawMutex> Parcel<'_, M> {
 
     #[inline(always)]
     fn take_mark(&mut self) -> bool {
-        let copied = self.index & COPIED != 0;
+        let copied = self.rested.is_copied();
         // On a host only if it is there: it is then moved in one piece, and what has just been written in several a processor waits for.
         if copied || !cfg!(feature = "std") {
-            self.index &= !COPIED;
+            self.rested.set_copied(false);
         }
         copied
     }

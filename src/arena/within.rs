@@ -6,6 +6,7 @@ use core::mem::{ManuallyDrop, forget};
 
 use super::layout::{ArenaRef, MAX_DESCRIPTORS};
 use super::lease::{Lease, LeaseMut, Parcel};
+use super::rested::Rested;
 use crate::sync::RawMutex;
 
 impl<'a, M: RawMutex> LeaseMut<'a, M> {
@@ -22,8 +23,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
         let generation = self.arena.rest_held(map, row)?;
         // SAFETY: a lease's descriptor is one of its arena's. (So its number bears no mark.)
         unsafe { assert_unchecked(self.index < MAX_DESCRIPTORS) };
-        // Lossless: see `Parcel`.
-        Some(Parcel::new(self.arena, self.index as u32, generation))
+        Some(Parcel::new(self.arena, Rested::new(self.index, generation)))
     }
 }
 
@@ -56,7 +56,7 @@ impl<'a, M: RawMutex> Parcel<'a, M> {
         let (arena, index) = (self.arena, self.index());
         // SAFETY: passed on; the reference goes no further than this function.
         let map = unsafe { arena.core().map.within() };
-        if !arena.row(index).redeem_held(map, self.generation) {
+        if !arena.row(index).redeem_held(map, self.rested.generation()) {
             return Err(self);
         }
         // It has become the lease.
