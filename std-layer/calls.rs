@@ -194,6 +194,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             missed => missed,
         };
         let attempt = |value| self.send_aside_unhurried(value).map_err(waits);
+        self.aside().note_send_looks();
         pass_later(self.aside().batch(), waits(missed), deadline, attempt)
     }
 
@@ -211,6 +212,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[inline(never)]
     fn pass_recv_later(&self, missed: Missed<()>, deadline: Option<Instant>) -> Option<T> {
         let attempt = |()| self.recv_aside_unhurried();
+        self.aside().note_recv_looks();
         pass_later(self.aside().batch(), missed, deadline, attempt).ok()
     }
 }

@@ -68,17 +68,32 @@ pub trait Aside<T>: Sealed {
     /// What they are.
     type Lanes: Lending<T>;
 
+    /// Whether there are none, but a [sign](super::sign) that is to be [kept](Self::keep).
+    const TELLS: bool = false;
+
     /// Those that there are. They stay until the channel is dropped.
-    fn lanes(&self) -> Option<&Self::Lanes>;
+    #[inline(always)]
+    fn lanes(&self) -> Option<&Self::Lanes> {
+        None
+    }
 
     /// Whether there should be some, as so many values have been sent.
-    fn is_wanted(sent: u32) -> bool;
+    #[inline(always)]
+    fn is_wanted(_sent: u32) -> bool {
+        false
+    }
 
     /// Makes them, unless somebody else does, or there is no memory; whether it has. Not under the lock.
-    fn make(&self) -> bool;
+    #[inline(always)]
+    fn make(&self) -> bool {
+        false
+    }
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
-    fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>>;
+    #[inline(always)]
+    fn send(&self, value: T, _counts: bool) -> Result<(), Missed<T>> {
+        Err(Missed::Shut(value))
+    }
 
     /// The same, without `counts`, for a thread that would wait: it may take a moment longer, if that is of use to others.
     fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
@@ -96,7 +111,10 @@ pub trait Aside<T>: Sealed {
     }
 
     /// Receives, if that needs no more than a value.
-    fn recv(&self, counts: bool) -> Result<T, Missed<()>>;
+    #[inline(always)]
+    fn recv(&self, _counts: bool) -> Result<T, Missed<()>> {
+        Err(Missed::Shut(()))
+    }
 
     /// The same, without `counts`, for a thread that would wait: it may take a moment longer, if that is of use to others.
     fn recv_unhurried(&self) -> Result<T, Missed<()>> {
@@ -104,10 +122,20 @@ pub trait Aside<T>: Sealed {
     }
 
     /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
-    fn may_send(&self) -> Result<(), Missed<()>>;
+    #[inline(always)]
+    fn may_send(&self) -> Result<(), Missed<()>> {
+        Err(Missed::Shut(()))
+    }
 
     /// The same of a receive.
-    fn may_recv(&self) -> Result<(), Missed<()>>;
+    #[inline(always)]
+    fn may_recv(&self) -> Result<(), Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    /// Notes down whether senders, and receivers, who come now would have to wait. Under the channel's lock.
+    #[inline(always)]
+    fn keep(&self, _waits: [bool; 2]) {}
 
     /// A task that went to the channel's lock has had to wait there or not, and had been told otherwise.
     fn note_send(&self, _waited: bool) {}
@@ -116,10 +144,24 @@ pub trait Aside<T>: Sealed {
     fn note_recv(&self, _waited: bool) {}
 
     /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
-    fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>>;
+    #[inline(always)]
+    fn recv_many(&self, _into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
+        Err(Missed::Shut(()))
+    }
+
+    /// A thread that wants to send, and cannot yet, is about to look again and again.
+    #[inline(always)]
+    fn note_send_looks(&self) {}
+
+    /// The same of one that wants to receive.
+    #[inline(always)]
+    fn note_recv_looks(&self) {}
 
     /// How many values may go one way before any has to go the other.
-    fn batch(&self) -> usize;
+    #[inline(always)]
+    fn batch(&self) -> usize {
+        0
+    }
 }
 
 /// Lanes, to the channel's lock.
@@ -282,49 +324,4 @@ impl<T> Aside<T> for () {
     const NEW: Self = ();
     const LENDS: bool = false;
     type Lanes = Infallible;
-
-    #[inline(always)]
-    fn lanes(&self) -> Option<&Infallible> {
-        None
-    }
-
-    #[inline(always)]
-    fn is_wanted(_sent: u32) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn make(&self) -> bool {
-        false
-    }
-
-    #[inline(always)]
-    fn send(&self, value: T, _counts: bool) -> Result<(), Missed<T>> {
-        Err(Missed::Shut(value))
-    }
-
-    #[inline(always)]
-    fn recv(&self, _counts: bool) -> Result<T, Missed<()>> {
-        Err(Missed::Shut(()))
-    }
-
-    #[inline(always)]
-    fn may_send(&self) -> Result<(), Missed<()>> {
-        Err(Missed::Shut(()))
-    }
-
-    #[inline(always)]
-    fn may_recv(&self) -> Result<(), Missed<()>> {
-        Err(Missed::Shut(()))
-    }
-
-    #[inline(always)]
-    fn recv_many(&self, _into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
-        Err(Missed::Shut(()))
-    }
-
-    #[inline(always)]
-    fn batch(&self) -> usize {
-        0
-    }
 }

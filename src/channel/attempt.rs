@@ -14,7 +14,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// A newcomer's receive, if it need not wait.
     #[inline]
     pub(super) fn attempt_take(&self, reader: S::Reader) -> Attempt<S::Received> {
-        match self.aside.recv(false) {
+        match self.aside().recv(false) {
             Ok(value) => Attempt::Done(S::Store::received(value)),
             Err(Missed::NotNow(())) => Attempt::NotNow,
             Err(_) => self.attempt_take_slowly(reader),

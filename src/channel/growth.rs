@@ -85,14 +85,14 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// in its own words: through this one, a message on a microcontroller took five instructions more.)
     #[inline]
     pub(crate) fn send_aside(&self, value: T) -> Result<(), Missed<T>> {
-        self.with_memory(self.aside.send(value, false))
+        self.with_memory(self.aside().send(value, false))
     }
 
     /// The same, for a thread that would wait.
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn send_aside_unhurried(&self, value: T) -> Result<(), Missed<T>> {
-        self.with_memory(self.aside.send_unhurried(value))
+        self.with_memory(self.aside().send_unhurried(value))
     }
 
     #[inline]
@@ -156,7 +156,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if is_renewed != Some(true) {
             return Err(value);
         }
-        self.aside.send(value, false).map_err(Missed::into_inner)
+        self.aside().send(value, false).map_err(Missed::into_inner)
     }
 
     /// Receives by the lane, for a thread that would wait; or, where that has come to the end of a piece of memory, goes on with the
@@ -164,7 +164,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn recv_aside_unhurried(&self) -> Result<T, Missed<()>> {
-        self.with_next(self.aside.recv_unhurried())
+        self.with_next(self.aside().recv_unhurried())
     }
 
     #[inline]
@@ -188,7 +188,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             S::shrink(unused);
         }
         // Another receiver may have come before.
-        value.map_or_else(|| self.aside.recv(false), Ok)
+        value.map_or_else(|| self.aside().recv(false), Ok)
     }
 
     /// Gives memory back that only a promise has needed which was not used, a piece in a critical section.

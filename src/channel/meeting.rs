@@ -237,7 +237,11 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// # Safety
     /// The receiver's token heads a [`RecvToken`](super::state::RecvToken), and is alive.
     #[inline]
-    unsafe fn hand_to(&mut self, receiver: *const Token, value: Option<T>) -> Option<Waker> {
+    pub(super) unsafe fn hand_to(
+        &mut self,
+        receiver: *const Token,
+        value: Option<T>,
+    ) -> Option<Waker> {
         // SAFETY: by the caller's word.
         unsafe {
             let place = (*receiver.cast::<RecvTokenOf<T, S>>()).place();

@@ -31,6 +31,7 @@ mod closed;
 pub(crate) mod counted;
 #[cfg(feature = "embedded-io-async")]
 mod embedded_io;
+mod encounter;
 mod endpoint;
 mod fan_out;
 mod growth;
@@ -50,6 +51,8 @@ pub(crate) mod room;
 mod send;
 mod settle;
 mod share;
+#[cfg(feature = "std")]
+mod sign;
 mod single;
 mod sink;
 mod snapshot;
@@ -131,8 +134,7 @@ use store::Store;
 /// ```
 pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     strategy: S,
-    aside: S::Aside,
-    state: Locked<M, State<T, S>>,
+    state: Locked<M, State<T, S>, S::Aside>,
 }
 
 /// The lanes of a channel.
@@ -148,7 +150,7 @@ unsafe impl<M: RawMutex + Send, T: Send, S: Strategy<T> + Send> Send for Channel
 impl<M: RawMutex, T, S: Strategy<T>> Drop for Channel<M, T, S> {
     fn drop(&mut self) {
         // For the store to drop what there is.
-        if let Some(returned) = self.aside.lanes().and_then(Lending::recall) {
+        if let Some(returned) = self.aside().lanes().and_then(Lending::recall) {
             self.state.get_mut().take_back(returned);
         }
     }
@@ -196,13 +198,21 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     const_fn! {
         /// An open, empty channel of a kind that has a parameter, such as a [`Hook`].
         pub const fn with(kind: S) -> Self {
-            Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(State::new()) }
+            Self { strategy: kind, state: Locked::beside(S::Aside::NEW, State::new()) }
         }
     }
 
     /// Runs `f` with the state, under the lock; what was lent to the lanes is called back before.
     #[inline]
     fn locked<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
+        if S::Aside::TELLS {
+            return self.state.with(|state| {
+                let result = f(state);
+                self.aside()
+                    .keep([state.waiting.receivers().is_empty(), state.waiting.senders.is_empty()]);
+                result
+            });
+        }
         if !S::Aside::LENDS {
             return self.state.with(f);
         }
@@ -224,7 +234,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn locked_shared<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> R {
         let mut wants_lanes = false;
         let result = self.state.with(|state| {
-            let lanes = self.aside.lanes();
+            let lanes = self.aside().lanes();
             if let Some(lanes) = lanes {
                 lanes.settle_bias();
                 Self::recall(lanes, state);
@@ -247,7 +257,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// is beside them. See [`biased`](crate::sync::biased).
     #[inline(always)]
     fn enter(&self) -> Option<(&LanesOf<T, S>, impl Sized)> {
-        let lanes = self.aside.lanes()?;
+        let lanes = self.aside().lanes()?;
         Some((lanes, lanes.enter()?))
     }
 
@@ -280,7 +290,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             return Some(f(lanes, unsafe { self.state.reach() }));
         }
         self.state.with(|state| {
-            let lanes = self.aside.lanes()?;
+            let lanes = self.aside().lanes()?;
             lanes.settle_bias();
             Some(f(lanes, state))
         })
@@ -291,10 +301,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     fn under_lock<R>(&self, f: impl FnOnce() -> R) -> R {
         // To a model checker what threads share begins with its first use. Endpoints are counted before there are threads.
         #[cfg(loom)]
-        self.aside.batch();
+        self.aside().batch();
         let Some(_inside) = self.enter() else {
             return self.state.with(|_| {
-                if let Some(lanes) = self.aside.lanes() {
+                if let Some(lanes) = self.aside().lanes() {
                     lanes.settle_bias();
                 }
                 f()
@@ -307,7 +317,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     #[cold]
     #[inline(never)]
     fn make_lanes(&self) {
-        if self.aside.make() {
+        if self.aside().make() {
             // For a loan. Somebody else may have come since, and lent already: then it is called back first.
             self.locked(|_| ());
         }
@@ -319,11 +329,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         &self.strategy
     }
 
-    /// The lanes, for who tries them more than once.
-    #[cfg(feature = "std")]
-    #[inline]
+    /// The lanes, or what else there is past the lock.
+    #[inline(always)]
     pub(crate) fn aside(&self) -> &S::Aside {
-        &self.aside
+        self.state.aside()
     }
 
     /// What a send by the lane returns.
@@ -361,7 +370,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         value: T,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
-        let value = match self.aside.send(value, !S::LOSES) {
+        let value = match self.aside().send(value, !S::LOSES) {
             Ok(()) => return Ok(self.strategy.receipt(None)),
             Err(Missed::NotNow(value)) if !S::LOSES => return Err(TrySendError::Full(value)),
             Err(Missed::Spent(value)) => match self.send_growing(value) {
@@ -504,7 +513,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Receives at once or not at all, for whoever receives.
     #[inline]
     pub(super) fn try_take(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
-        match self.aside.recv(true) {
+        match self.aside().recv(true) {
             Ok(value) => Ok(S::Store::received(value)),
             Err(Missed::NotNow(())) => Err(TryRecvError::Empty),
             Err(missed) if S::Aside::LENDS => self.try_take_beside_lane(missed, reader),

@@ -1,9 +1,9 @@
 //! The common cases of operations that wait, or find others waiting: the part of the [state machine](super::state) that
 //! leaves nobody to be helped, so that one critical section is all.
 //!
-//! Each of these does all of what it says, or nothing. Meetings, closed channels, broadcasts with waiters and arms of
-//! selects, which must be claimed, are left to the long way. Nobody looks here whether somebody else was
-//! interrupted halfway: that one goes on itself.
+//! Each of these does all of what it says, or nothing. Closed channels, broadcasts with waiters and arms of
+//! selects, which must be claimed, are left to the long way; so are meetings, but for those [between threads](super::encounter).
+//! Nobody looks here whether somebody else was interrupted halfway: that one goes on itself.
 
 use core::task::Waker;
 

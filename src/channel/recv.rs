@@ -108,7 +108,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// What a lane has at once, into the first of these places: how many.
     #[inline]
     pub(super) fn try_several(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
-        self.channel.aside.recv_many(into)
+        self.channel.aside().recv_many(into)
     }
 
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
@@ -281,6 +281,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         // Before the lock is taken, which it does not need.
         let known = token.is_known();
         this.channel.locked(|state| {
+            if S::MEETS && cfg!(feature = "std") {
+                return this.step_to_meet(state, waits);
+            }
             if known && token.state() != TokenState::Granted {
                 return this.collect_landed();
             }
@@ -328,11 +331,54 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         })
     }
 
+    /// The same at a rendezvous, where there are threads. Under the lock.
+    #[inline]
+    fn step_to_meet(
+        &self,
+        state: &mut State<T, S>,
+        waits: &mut Waits<'_>,
+    ) -> Quick<S::Received, S::Growth> {
+        let token = &self.node.token;
+        let known = token.is_known();
+        if known && token.state() != TokenState::Granted {
+            let waits_on = token.state() == TokenState::Queued && token.will_wake(waits.current);
+            return if waits_on { Quick::Parked } else { self.collect_landed() };
+        }
+        if token.is_arm() || !state.meets_plainly() {
+            return Quick::No { waits: false };
+        }
+        if known {
+            if !state.leaves_nobody_to_introduce() {
+                return Quick::No { waits: false };
+            }
+            let Some((value, unused)) = state.pop(self.reader) else {
+                return Quick::No { waits: false };
+            };
+            state.promised_values -= 1;
+            token.end_wait();
+            return Quick::Received(value, unused, None);
+        }
+        if state.waiting.senders.is_empty() {
+            if state.has_unpromised(self.reader) {
+                return Quick::No { waits: false };
+            }
+            let Some(waker) = waits.waker() else { return Quick::No { waits: true } };
+            token.leave_waker(waker);
+            self.queue(false, state);
+            return Quick::Parked;
+        }
+        if !state.meets_sender() {
+            return Quick::No { waits: false };
+        }
+        let Some((value, waker)) = state.meet_sender() else { return Quick::No { waits: false } };
+        Quick::Received(value, None, waker)
+    }
+
     /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
     // It is to be part of whatever awaits this: that saves a third of what it takes.
     #[inline(always)]
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
-        let aside = &self.channel.aside;
+        let aside = self.channel.aside();
         let received = match aside.recv(false) {
             Err(Missed::NotNow(())) => aside.recv_again(),
             received => received,
@@ -365,16 +411,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         cx: &mut Context<'_>,
         cloned: Option<Waker>,
     ) -> Poll<Result<S::Received, RecvError>> {
-        // There is no quick way for it. (Firmware finds that out there: saying so twice is no smaller.)
-        if S::MEETS && cfg!(feature = "std") {
-            return self.poll_slowly(cx.waker(), false);
-        }
         let mut waits = Waits { current: cx.waker(), cloned };
         loop {
             match self.step_quickly(&mut waits) {
                 Quick::Received(value, unused, waker) => {
                     if S::Aside::LENDS && waits.cloned.is_some() {
-                        self.channel.aside.note_recv(false);
+                        self.channel.aside().note_recv(false);
                     }
                     let value = received::<T, S>(value, unused);
                     wake(waker);
@@ -383,8 +425,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     return Poll::Ready(Ok(value));
                 }
                 Quick::Parked => return Poll::Pending,
-                Quick::No { waits: true } if S::Aside::LENDS => {
-                    self.channel.aside.note_recv(true);
+                Quick::No { waits: true } if S::Aside::LENDS || S::Aside::TELLS => {
+                    self.channel.aside().note_recv(true);
                     waits.cloned = Some(cx.waker().clone());
                 }
                 Quick::No { waits } => {
@@ -454,13 +496,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if !S::Aside::LENDS {
+        if !S::Aside::LENDS && !S::Aside::TELLS {
             return this.poll_locked(cx, None);
         }
         if this.node.token.is_known() || this.node.token.is_arm() {
             return this.poll_beside_lane(cx, Missed::Shut(()));
         }
-        match this.channel.aside.may_recv() {
+        match this.channel.aside().may_recv() {
             Ok(()) => this.poll_lane(cx),
             Err(missed) => this.poll_beside_lane(cx, missed),
         }

@@ -89,6 +89,6 @@ impl<T: Blank, const N: usize> Slots<T> for [T; N] {
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// An open channel over a store that has been made at run time, and is empty.
     pub(crate) fn over_store(kind: S, store: S::Store) -> Self {
-        Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(State::over(store)) }
+        Self { strategy: kind, state: Locked::beside(S::Aside::NEW, State::over(store)) }
     }
 }

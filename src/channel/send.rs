@@ -212,6 +212,9 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         this.channel.locked(|state| {
             let node = &this.node;
             let token = &node.token;
+            if S::MEETS && cfg!(feature = "std") {
+                return this.step_to_meet(state, waits);
+            }
             // SAFETY: as in `step_locked`.
             let value = unsafe { &mut *node.value.get() };
             if S::MEETS || value.is_none() {
@@ -246,6 +249,37 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         })
     }
 
+    /// The same at a rendezvous, where there are threads. Under the lock.
+    #[inline]
+    fn step_to_meet(&self, state: &mut State<T, S>, waits: &mut Waits<'_>) -> Quick<T> {
+        let token = &self.node.token;
+        if token.is_known() {
+            return match token.state() {
+                TokenState::Taken => {
+                    token.end_wait();
+                    Quick::Sent(None, None)
+                }
+                TokenState::Queued if token.will_wake(waits.current) => Quick::Parked,
+                _ => Quick::No { waits: false },
+            };
+        }
+        // SAFETY: as in `step_locked`.
+        let value = unsafe { &mut *self.node.value.get() };
+        if value.is_none() || token.is_arm() || !state.meets_plainly() {
+            return Quick::No { waits: false };
+        }
+        if state.waiting.receivers().is_empty() {
+            let Some(waker) = waits.waker() else { return Quick::No { waits: true } };
+            token.leave_waker(waker);
+            self.queue(false, state);
+            return Quick::Parked;
+        }
+        if !state.meets_receiver() {
+            return Quick::No { waits: false };
+        }
+        Quick::Sent(None, state.meet_receiver(value))
+    }
+
     /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
     // As for a receive.
     #[inline(always)]
@@ -254,7 +288,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
             return self.poll_beside_lane(cx, false);
         };
         let sent = match self.channel.send_aside(value) {
-            Err(Missed::NotNow(value)) if !S::LOSES => self.channel.aside.send_again(value),
+            Err(Missed::NotNow(value)) if !S::LOSES => self.channel.aside().send_again(value),
             sent => sent,
         };
         match sent {
@@ -285,16 +319,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         cx: &mut Context<'_>,
         cloned: Option<Waker>,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
-        // As for a receive.
-        if S::MEETS && cfg!(feature = "std") {
-            return self.poll_slowly(cx, false);
-        }
         let mut waits = Waits { current: cx.waker(), cloned };
         loop {
             match self.step_quickly(&mut waits) {
                 Quick::Sent(replaced, waker) => {
                     if S::Aside::LENDS && waits.cloned.is_some() {
-                        self.channel.aside.note_send(false);
+                        self.channel.aside().note_send(false);
                     }
                     self.growth.stop();
                     wake(waker);
@@ -303,8 +333,8 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     return Poll::Ready(Ok(self.channel.strategy.receipt(replaced)));
                 }
                 Quick::Parked => return Poll::Pending,
-                Quick::No { waits: true } if S::Aside::LENDS => {
-                    self.channel.aside.note_send(true);
+                Quick::No { waits: true } if S::Aside::LENDS || S::Aside::TELLS => {
+                    self.channel.aside().note_send(true);
                     waits.cloned = Some(cx.waker().clone());
                 }
                 Quick::No { waits } => {
@@ -445,13 +475,13 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if !S::Aside::LENDS {
+        if !S::Aside::LENDS && !S::Aside::TELLS {
             return this.poll_locked(cx, None);
         }
         if this.node.token.is_known() || this.node.token.is_arm() {
             return this.poll_beside_lane(cx, false);
         }
-        match this.channel.aside.may_send() {
+        match this.channel.aside().may_send() {
             Ok(()) => this.poll_lane(cx),
             Err(missed) => {
                 this.poll_beside_lane(cx, !S::LOSES && matches!(missed, Missed::NotNow(())))

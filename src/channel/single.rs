@@ -3,6 +3,8 @@
 use core::mem::MaybeUninit;
 
 use super::meeting::Bystanders;
+#[cfg(feature = "std")]
+use super::sign::Sign;
 use super::snapshot::Kind;
 use super::store::{
     ConstStrategy, NoGrowth, Store, Strategy, never_grows, receivers_compete, sealed::Sealed,
@@ -64,6 +66,9 @@ macro_rules! meets {
             type Reader = ();
             type Mark = ();
             type Store = MeetingPoint<T>;
+            #[cfg(feature = "std")]
+            type Aside = Sign;
+            #[cfg(not(feature = "std"))]
             type Aside = ();
             type Weighs = $weighs;
             #[cfg(feature = "std")]

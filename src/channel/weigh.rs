@@ -231,7 +231,7 @@ impl<'a, M: RawMutex, S: Strategy<Parcel<'a, M>>> Channel<M, Parcel<'a, M>, S> {
         pub(super) const fn of_messages(kind: S) -> Self {
             let mut state = State::new();
             state.weighs = S::Weighs::YES;
-            Self { strategy: kind, aside: S::Aside::NEW, state: Locked::new(state) }
+            Self { strategy: kind, state: Locked::beside(S::Aside::NEW, state) }
         }
     }
 

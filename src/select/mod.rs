@@ -314,6 +314,7 @@ impl<A: Arms> Select<A> {
 
     /// Does the first arm, from this one on, that need not wait. Nobody else knows of any of them, so nothing is to be
     /// claimed, nor withdrawn. `None` does not say that none was ready: their moments are not one.
+    #[inline(always)]
     fn attempt(mut self: Pin<&mut Self>, first: u16) -> Option<A::Output> {
         // Where a wait costs hardly more than an attempt, as there are no lanes, in vain is what counts: a try of two
         // receives that finds nothing takes 450 instructions on a Cortex-M3, and 616 with attempts before it.
@@ -323,12 +324,14 @@ impl<A: Arms> Select<A> {
         // One that is biased has to be exact: what comes to its first arm after that was asked, and before the second
         // has something, comes first. A waiting arm would notice.
         let count = if self.fair { self.arms.count() } else { self.arms.count().min(1) };
-        for arm in (first..count).chain(0..first) {
+        let mut arm = first;
+        for _ in 0..count {
             match self.as_mut().parts().1.attempt_arm(arm) {
                 Attempt::Done(output) => return Some(output),
                 Attempt::NotNow => {}
                 Attempt::Unclear => return None,
             }
+            arm = if arm + 1 < count { arm + 1 } else { 0 };
         }
         None
     }

@@ -189,8 +189,11 @@ impl Biased {
 
     /// Whether it may be biased from now on. A bias that is there stays.
     pub fn let_bias(&self, may_bias: bool) {
-        // Relaxed: who sees it late biases it, and that is right, too.
-        self.may_bias.store(may_bias, Ordering::Relaxed);
+        // Looked at before it is written, as it hardly ever changes, and a store takes the line away from others. Relaxed: who sees it late
+        // biases it, and that is right, too.
+        if self.may_bias.load(Ordering::Relaxed) != may_bias {
+            self.may_bias.store(may_bias, Ordering::Relaxed);
+        }
     }
 
     /// The word by which this thread says so, if it is the owner. While it is, and until it has come by `held` afterwards, nobody else

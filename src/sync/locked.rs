@@ -10,22 +10,40 @@ use super::{RawMutex, const_fn};
 /// The closures given to [`with`](Self::with) are this crate's own and follow two rules, which is why
 /// this type is not public: they never lock the same `Locked` again, and they never run foreign code
 /// (a `Waker`, a `Drop`, a `Clone`), so a critical section has a length that can be counted.
-pub(crate) struct Locked<M, T> {
+///
+/// What lies `beside` the value is reached without the lock. It is here, and not beside the whole, as there is a gap behind a lock of
+/// a byte: what fits there is no memory.
+pub(crate) struct Locked<M, T, B = ()> {
     raw: M,
+    beside: B,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: `with` is the only way to `value`, and it holds `raw`. A lock that is `Sync` excludes every
-// other holder wherever it runs, so sharing a `Locked` moves `T` between threads one at a time.
-unsafe impl<M: RawMutex + Sync, T: Send> Sync for Locked<M, T> {}
-// SAFETY: moving the whole moves `T` and an idle lock.
-unsafe impl<M: RawMutex + Send, T: Send> Send for Locked<M, T> {}
+// other holder wherever it runs, so sharing a `Locked` moves `T` between threads one at a time. What is beside is shared as it is.
+unsafe impl<M: RawMutex + Sync, T: Send, B: Sync> Sync for Locked<M, T, B> {}
+// SAFETY: moving the whole moves `T`, what is beside, and an idle lock.
+unsafe impl<M: RawMutex + Send, T: Send, B: Send> Send for Locked<M, T, B> {}
 
 impl<M: RawMutex, T> Locked<M, T> {
     const_fn! {
         pub(crate) const fn new(value: T) -> Self {
-            Self { raw: M::INIT, value: UnsafeCell::new(value) }
+            Self::beside((), value)
         }
+    }
+}
+
+impl<M: RawMutex, T, B> Locked<M, T, B> {
+    const_fn! {
+        pub(crate) const fn beside(beside: B, value: T) -> Self {
+            Self { raw: M::INIT, beside, value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// What is beside the value.
+    #[inline(always)]
+    pub(crate) fn aside(&self) -> &B {
+        &self.beside
     }
 
     /// What nobody else can reach.

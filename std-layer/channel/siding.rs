@@ -143,6 +143,18 @@ impl<T> Aside<T> for Siding<T> {
         self.lanes().ok_or(Missed::Shut(()))?.recv_many(into)
     }
 
+    fn note_send_looks(&self) {
+        if let Some(lanes) = self.lanes() {
+            lanes.note_send_looks();
+        }
+    }
+
+    fn note_recv_looks(&self) {
+        if let Some(lanes) = self.lanes() {
+            lanes.note_recv_looks();
+        }
+    }
+
     #[inline]
     fn batch(&self) -> usize {
         self.lanes().map_or(0, Lanes::batch)

@@ -12,7 +12,7 @@ use std::task::{Context, Wake, Waker};
 use cloakroom::blocking;
 use cloakroom::channel::{Buffered, Bytes, fan_out};
 use cloakroom::select::select;
-use cloakroom::std_layer::channel::{Bounded, Receiver, Sender, bounded, unbounded};
+use cloakroom::std_layer::channel::{Bounded, Receiver, Sender, bounded, rendezvous, unbounded};
 use cloakroom::std_layer::{MappedArena, StdRawMutex as Lock, block_on};
 use cloakroom::{ArenaRef, Lease};
 
@@ -67,6 +67,25 @@ const PATHS: &[Path] = &[
             assert!(pin!(receiver.recv()).poll(&mut cx).is_ready());
         }
     }),
+    // As two tasks of one thread do it, where each goes on until it has to wait.
+    (
+        "a rendezvous, a foreign waker: a receive and a send that wait, two that need not",
+        |rounds| {
+            let (sender, receiver) = rendezvous();
+            let waker = Waker::from(Arc::new(Foreign));
+            let mut cx = Context::from_waker(&waker);
+            for number in 0..rounds {
+                let mut receive = pin!(receiver.recv());
+                assert!(receive.as_mut().poll(&mut cx).is_pending());
+                assert!(pin!(sender.send(u64::from(number))).poll(&mut cx).is_ready());
+                let mut send = pin!(sender.send(u64::from(number)));
+                assert!(send.as_mut().poll(&mut cx).is_pending());
+                assert!(receive.as_mut().poll(&mut cx).is_ready());
+                assert!(pin!(receiver.recv()).poll(&mut cx).is_ready());
+                assert!(send.as_mut().poll(&mut cx).is_ready());
+            }
+        },
+    ),
     ("64 bytes in an arena: alloc, fill, send, receive, read, release", |rounds| {
         let arena = arena();
         let line: Bytes<'_, Lock, Buffered<128>> = Bytes::new();
