@@ -32,7 +32,7 @@ use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
 use crate::sync::looking::Looking;
-use crate::sync::wait::{Parked, State as TokenState, Token, TokenList, Unlooked};
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token, TokenList, Unlooked};
 
 /// Those who wait at a rendezvous without a value, or without taking one.
 #[doc(hidden)]
@@ -405,7 +405,10 @@ fn is_decided(side: Side<'_>) -> bool {
 }
 
 /// Whether somebody waits in `list` for one with this side.
-fn look<L: Looking, const RANK: usize>(list: &mut Parked<L, RANK>, side: Side<'_>) -> Look {
+fn look<L: Looking, C: Counted, const RANK: usize>(
+    list: &mut Parked<L, C, RANK>,
+    side: Side<'_>,
+) -> Look {
     let Some(token) = partner(list, side) else { return Look::NotYet };
     // SAFETY: found in this list just now, hence alive while the lock is held.
     unsafe {
@@ -422,7 +425,10 @@ fn look<L: Looking, const RANK: usize>(list: &mut Parked<L, RANK>, side: Side<'_
 ///
 /// # Safety
 /// `token` stands in `list`.
-unsafe fn lose<L: Looking, const RANK: usize>(list: &mut Parked<L, RANK>, token: *const Token) {
+unsafe fn lose<L: Looking, C: Counted, const RANK: usize>(
+    list: &mut Parked<L, C, RANK>,
+    token: *const Token,
+) {
     // SAFETY: by the caller's word.
     unsafe {
         list.remove(token);

@@ -8,7 +8,7 @@ use super::store::{Store, Strategy};
 use super::waiting::Closers;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looking;
-use crate::sync::wait::{Parked, State as TokenState, Token};
+use crate::sync::wait::{Counted, Parked, State as TokenState, Token};
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Whether, beside the [common cases](super::quick), each waiter is dealt with in a critical section of its own, also the
@@ -223,8 +223,8 @@ fn tell(list: &mut Closers) -> Option<Option<Waker>> {
 
 /// Takes the first token and ends its wait with `outcome`, which is counted, or as lost.
 #[inline(never)]
-fn end_first<L: Looking, const RANK: usize>(
-    list: &mut Parked<L, RANK>,
+fn end_first<L: Looking, C: Counted, const RANK: usize>(
+    list: &mut Parked<L, C, RANK>,
     outcome: TokenState,
     ended: &mut u32,
 ) -> Option<Waker> {

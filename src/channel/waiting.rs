@@ -161,6 +161,7 @@ mod in_chain {
     }
 
     /// Everybody who waits.
+    #[repr(C)]
     pub(in crate::channel) struct Waiting {
         /// The first list of the chain.
         pub(in crate::channel) senders: Parked,

@@ -70,11 +70,8 @@ pub(crate) struct Token {
     arm: Cell<u16>,
     /// What its owner notes down, see [`BARE`] and [`KNOWN`].
     notes: Cell<u8>,
-    /// When it was queued, where two lists are served as one.
+    /// When it was queued, where two lists are served as one; in an [`Unlooked`] list, of its first, how many stand there.
     arrival: Cell<MaybeUninit<u32>>,
-    /// How many stand in its list, if it is the first.
-    #[cfg(feature = "std")]
-    count: Cell<MaybeUninit<u32>>,
     claim: Cell<*const Claim>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -105,8 +102,6 @@ impl Token {
             arm: Cell::new(0),
             notes: Cell::new(notes),
             arrival: Cell::new(MaybeUninit::uninit()),
-            #[cfg(feature = "std")]
-            count: Cell::new(MaybeUninit::uninit()),
             claim: Cell::new(ptr::null()),
             _pinned: PhantomPinned,
         }
@@ -542,22 +537,94 @@ unsafe fn next_of(token: *const Token) -> *const Token {
 }
 
 /// A [`TokenList`] that knows how many tokens stand in it, for those who report that: reading the number
-/// must not take longer the more there are. On a host it stands in the first token.
-pub(crate) struct Parked<L: Looking = LookedAt, const RANK: usize = 0> {
+/// must not take longer the more there are.
+// The list comes first: what it begins with is seen as another list's beginning, where lists are a chain.
+#[repr(C)]
+pub(crate) struct Parked<L: Looking = LookedAt, C: Counted = u32, const RANK: usize = 0> {
     list: TokenList<RANK>,
-    #[cfg(not(feature = "std"))]
-    count: u32,
+    count: C,
     looked_at: L,
 }
 
-/// The list of those whom nobody looks at one after the other. It is shorter, and so is taking its first. On a host it may follow another
-/// one in a chain.
-pub(crate) type Unlooked = Parked<(), UNLOOKED_RANK>;
-
-const ONE_MORE: u32 = 1;
-const ONE_LESS: u32 = u32::MAX;
+/// The list of those whom nobody looks at one after the other, and who are told no [arrival](Token::set_arrival). It is shorter, and so
+/// is taking its first. On a host the number of its tokens stands in the first one, and it may follow another list in a chain.
+pub(crate) type Unlooked = Parked<(), CountedAlone, UNLOOKED_RANK>;
+#[cfg(feature = "std")]
+type CountedAlone = InFirst;
+#[cfg(not(feature = "std"))]
+type CountedAlone = u32;
 
 const UNLOOKED_RANK: usize = if cfg!(feature = "std") { 1 } else { 0 };
+
+/// Where the number of a list's tokens stands.
+pub(crate) trait Counted {
+    const NONE: Self;
+    /// What has to be known of a list before it changes.
+    type Before;
+    fn count<const RANK: usize>(&self, list: &TokenList<RANK>) -> u32;
+    fn before<const RANK: usize>(&self, list: &TokenList<RANK>) -> Self::Before;
+    /// One has come.
+    fn raise<const RANK: usize>(&mut self, before: Self::Before, list: &TokenList<RANK>);
+    /// One has gone.
+    fn lower<const RANK: usize>(&mut self, before: Self::Before, list: &TokenList<RANK>);
+}
+
+/// Beside the list.
+impl Counted for u32 {
+    const NONE: Self = 0;
+    type Before = ();
+    #[inline(always)]
+    fn count<const RANK: usize>(&self, _list: &TokenList<RANK>) -> u32 {
+        *self
+    }
+    #[inline(always)]
+    fn before<const RANK: usize>(&self, _list: &TokenList<RANK>) {}
+    #[inline(always)]
+    fn raise<const RANK: usize>(&mut self, (): (), _list: &TokenList<RANK>) {
+        *self += 1;
+    }
+    #[inline(always)]
+    fn lower<const RANK: usize>(&mut self, (): (), _list: &TokenList<RANK>) {
+        *self -= 1;
+    }
+}
+
+/// In the first token.
+#[cfg(feature = "std")]
+pub(crate) struct InFirst;
+
+#[cfg(feature = "std")]
+impl InFirst {
+    #[inline]
+    fn set<const RANK: usize>(count: u32, list: &TokenList<RANK>) {
+        if let Some(first) = list.front() {
+            first.arrival.set(MaybeUninit::new(count));
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl Counted for InFirst {
+    const NONE: Self = Self;
+    type Before = u32;
+    #[inline]
+    fn count<const RANK: usize>(&self, list: &TokenList<RANK>) -> u32 {
+        // SAFETY: `set` has been called since it became the first: whenever the list changes.
+        list.front().map_or(0, |first| unsafe { first.arrival.get().assume_init() })
+    }
+    #[inline]
+    fn before<const RANK: usize>(&self, list: &TokenList<RANK>) -> u32 {
+        self.count(list)
+    }
+    #[inline]
+    fn raise<const RANK: usize>(&mut self, before: u32, list: &TokenList<RANK>) {
+        Self::set(before + 1, list);
+    }
+    #[inline]
+    fn lower<const RANK: usize>(&mut self, before: u32, list: &TokenList<RANK>) {
+        Self::set(before - 1, list);
+    }
+}
 
 /// One for both sorts of lists.
 ///
@@ -569,45 +636,15 @@ unsafe fn remove_from<const RANK: usize>(list: &mut TokenList<RANK>, token: *con
     unsafe { list.remove(token) }
 }
 
-impl<L: Looking, const RANK: usize> Parked<L, RANK> {
+impl<L: Looking, C: Counted, const RANK: usize> Parked<L, C, RANK> {
     pub(crate) const fn new() -> Self {
-        Self {
-            list: TokenList::new(),
-            #[cfg(not(feature = "std"))]
-            count: 0,
-            looked_at: L::NONE,
-        }
+        Self { list: TokenList::new(), count: C::NONE, looked_at: L::NONE }
     }
 
     /// How many tokens there are.
     #[inline]
     pub(crate) fn count(&self) -> u32 {
-        #[cfg(not(feature = "std"))]
-        return self.count;
-        // SAFETY: `note` has been called since it became the first: whenever the list changes.
-        #[cfg(feature = "std")]
-        self.front().map_or(0, |first| unsafe { first.count.get().assume_init() })
-    }
-
-    /// What has to be known of a list before it changes, for [`note`](Self::note).
-    #[inline(always)]
-    fn before(&self) -> u32 {
-        if cfg!(feature = "std") { self.count() } else { 0 }
-    }
-
-    /// So many have come, or (wrapping) gone.
-    #[inline(always)]
-    fn note(&mut self, before: u32, more: u32) {
-        #[cfg(not(feature = "std"))]
-        {
-            let _ = before;
-            self.count = self.count.wrapping_add(more);
-        }
-        // The first may be another one than before, and there may be none.
-        #[cfg(feature = "std")]
-        if let Some(first) = self.front() {
-            first.count.set(MaybeUninit::new(before.wrapping_add(more)));
-        }
+        self.count.count(&self.list)
     }
 
     /// See [`TokenList::behind_mut`].
@@ -622,19 +659,19 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     /// # Safety
     /// As there.
     pub(crate) unsafe fn push_back(&mut self, token: *const Token) {
-        let before = self.before();
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { self.list.push_back(token) };
-        self.note(before, ONE_MORE);
+        self.count.raise(before, &self.list);
     }
 
     /// See [`TokenList::pop_front`].
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<*const Token> {
-        let before = self.before();
+        let before = self.count.before(&self.list);
         let first = self.list.pop_front()?;
         self.looked_at.pass_first(first, &self.list);
-        self.note(before, ONE_LESS);
+        self.count.lower(before, &self.list);
         Some(first)
     }
 
@@ -653,10 +690,10 @@ impl<L: Looking, const RANK: usize> Parked<L, RANK> {
     #[inline]
     pub(crate) unsafe fn remove(&mut self, token: *const Token) {
         self.looked_at.pass(token, &self.list);
-        let before = self.before();
+        let before = self.count.before(&self.list);
         // SAFETY: passed on.
         unsafe { remove_from(&mut self.list, token) };
-        self.note(before, ONE_LESS);
+        self.count.lower(before, &self.list);
     }
 }
 
@@ -675,7 +712,7 @@ impl Parked {
 }
 
 /// Everything that changes nothing.
-impl<L: Looking, const RANK: usize> core::ops::Deref for Parked<L, RANK> {
+impl<L: Looking, C: Counted, const RANK: usize> core::ops::Deref for Parked<L, C, RANK> {
     type Target = TokenList<RANK>;
     #[inline]
     fn deref(&self) -> &TokenList<RANK> {
