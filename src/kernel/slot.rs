@@ -133,9 +133,8 @@ impl<M: RawMutex + Sync + 'static, W: TimerQueue> Kernel<M, W> {
         vtable: &'static VTable<M>,
     ) -> Option<TaskRef<M>> {
         // Acquire pairs with the release by which it became free: what was done in it is over.
-        if taken.swap(true, Ordering::Acquire) {
-            return None;
-        }
+        // (A swap would write, too, where it is not free; of that and of the store that frees it loom does not know that they come in one order.)
+        taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).ok()?;
         // SAFETY: by the caller's word, and it has just been taken.
         Some(unsafe { TaskRef::begin_in_slot(slot, &self.ready, vtable) })
     }
