@@ -7,6 +7,8 @@ use super::endpoint::{HasChannel, KindOf, LockOf, Receiver, Sender, ValueOf};
 use super::store::{Compete, ConstStrategy, Strategy, sealed::Sealed};
 use super::subscriber::{Listen, Subscriber};
 use super::{Channel, ChannelRef};
+#[cfg(feature = "std")]
+use crate::sync::atomic::AtomicU32;
 use crate::sync::{RawMutex, const_fn};
 
 /// A channel that knows how many endpoints it has.
@@ -129,6 +131,10 @@ pub trait HasCounts: HasChannel {
     /// Changes the counts, and returns what they are then.
     #[doc(hidden)]
     fn count(&self, change: Change) -> Counts;
+    /// A count that is its owners', if several own it together.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    fn owners(&self) -> &AtomicU32;
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
@@ -139,6 +145,11 @@ impl<M: RawMutex, T, S: Strategy<T>> HasCounts for Counted<M, T, S> {
             counts.change(change);
             *counts
         })
+    }
+
+    #[cfg(feature = "std")]
+    fn owners(&self) -> &AtomicU32 {
+        self.channel.owners()
     }
 }
 

@@ -97,6 +97,8 @@ pub use weigh::Times;
 use core::mem::ManuallyDrop;
 
 use crate::error::{TryRecvError, TrySendError};
+#[cfg(feature = "std")]
+use crate::sync::atomic::AtomicU32;
 use crate::sync::{Locked, RawMutex, const_fn};
 use crate::unwind::to_the_end;
 use aside::{Aside, Lending, Missed};
@@ -135,6 +137,14 @@ use store::Store;
 pub struct Channel<M: RawMutex, T, S: Strategy<T>> {
     strategy: S,
     state: Locked<M, State<T, S>, S::Aside>,
+}
+
+#[cfg(feature = "std")]
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// See [`Locked::owners`].
+    pub(crate) fn owners(&self) -> &AtomicU32 {
+        self.state.owners()
+    }
 }
 
 /// The lanes of a channel.

@@ -3,6 +3,8 @@
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
+#[cfg(feature = "std")]
+use super::atomic::AtomicU32;
 use super::{RawMutex, const_fn};
 
 /// `T`, reachable only while `M` is held.
@@ -15,6 +17,9 @@ use super::{RawMutex, const_fn};
 /// a byte: what fits there is no memory.
 pub(crate) struct Locked<M, T, B = ()> {
     raw: M,
+    /// How many own the whole, if several do together. In the same gap.
+    #[cfg(feature = "std")]
+    owners: AtomicU32,
     beside: B,
     value: UnsafeCell<T>,
 }
@@ -36,7 +41,13 @@ impl<M: RawMutex, T> Locked<M, T> {
 impl<M: RawMutex, T, B> Locked<M, T, B> {
     const_fn! {
         pub(crate) const fn beside(beside: B, value: T) -> Self {
-            Self { raw: M::INIT, beside, value: UnsafeCell::new(value) }
+            Self {
+                raw: M::INIT,
+                #[cfg(feature = "std")]
+                owners: AtomicU32::new(0),
+                beside,
+                value: UnsafeCell::new(value),
+            }
         }
     }
 
@@ -44,6 +55,13 @@ impl<M: RawMutex, T, B> Locked<M, T, B> {
     #[inline(always)]
     pub(crate) fn aside(&self) -> &B {
         &self.beside
+    }
+
+    /// A count that is its owners'.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn owners(&self) -> &AtomicU32 {
+        &self.owners
     }
 
     /// What nobody else can reach.

@@ -8,6 +8,7 @@ use crate::channel::store::sealed::Sealed;
 use crate::channel::{AnyArena, Channel, Counted, HasChannel, HasCounts, Unlimited};
 use crate::std_layer::{MappedArena, StdRawMutex};
 use crate::sync::RawMutex;
+use crate::sync::atomic::AtomicU32;
 
 impl<M: RawMutex> Sealed for MappedArena<M> {}
 
@@ -55,5 +56,9 @@ impl<T> HasChannel for InArena<T> {
 impl<T> HasCounts for InArena<T> {
     fn count(&self, change: Change) -> Counts {
         self.channel.count(change)
+    }
+
+    fn owners(&self) -> &AtomicU32 {
+        self.channel.owners()
     }
 }
