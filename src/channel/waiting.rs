@@ -245,6 +245,8 @@ const CLOSERS_RANK: usize = if cfg!(feature = "std") { 2 } else { 0 };
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use std::boxed::Box;
     use std::vec::Vec;
 

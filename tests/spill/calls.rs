@@ -304,10 +304,17 @@ fn selects_among_threads_lose_and_double_nothing() {
         let spill = Spill::over(&arena, target, Watermarks::new(30, 10));
         let [one, two] =
             [(); 2].map(|()| SpillBytes::<Lock, Buffered<16>>::new(&spill, Policy::ColdFirst));
+        // Before anybody receives, so that some are spilled however fast that is.
+        const FIRST: u32 = 16;
+        for channel in [&one, &two] {
+            for number in 0..FIRST {
+                channel.try_send_bytes(&message(number, 60)).expect("room");
+            }
+        }
         let sums = thread::scope(|scope| {
             for channel in [&one, &two] {
                 scope.spawn(move || {
-                    for number in 0..COUNT {
+                    for number in FIRST..COUNT {
                         channel.blocking_send_bytes(&message(number, 60)).expect("open");
                     }
                     channel.close();
