@@ -391,6 +391,12 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                 piles.push(class, index);
             }
         });
+        for index in (0..CHAIN).map_while(|taken| piles.below(class, taken)) {
+            // Before its address is fetched ahead again and again: the system may not have given that page memory yet, and to find that out takes longer
+            // than an allocation (40 ns instead of 6).
+            // SAFETY: the payload is free, and on this tray, whose lock is held; so nobody else uses its first byte.
+            unsafe { self.page(self.row(index).start()).write_volatile(0) };
+        }
     }
 
     /// A chain from a full tray to the sideboard, or else back to the shelf.
