@@ -43,6 +43,9 @@ const PROBE: u32 = 16;
 /// of the time. Who is woken gets the one that is free. Four threads that send 64 bytes to one take 35 ns instead of 40, `u64` 8 instead of
 /// 13, through a single slot 140 instead of 330, of as much time of processors.
 const MOVE: u32 = 64;
+/// The same where each value is waited for, as at a rendezvous. There a thread seems to be among many as soon as a reply takes longer than all looks, as
+/// between two processors that share no cache.
+const MOVE_IN_LIST: u32 = 256;
 /// Who waits for room for fewer values than that, or for values of so few, does not stay on a lane while it lets others
 /// run, but joins the list: there, whoever comes by deals with all who wait at once, where on the lane each would have to
 /// run before the next value can go by. Four threads that send to one, all on one core: 5 µs a value on the lane of a
@@ -92,7 +95,8 @@ impl Unpark {
         let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         let look = |()| if self.is_woken() { Ok(()) } else { Err(Missed::NotNow(())) };
         let begun = PATIENCE.with(|patience| patience.begun.take());
-        let is_soon = begun.is_none() && PATIENCE.with(Patience::expects_soon);
+        let is_soon =
+            begun.is_none() && PATIENCE.with(|patience| patience.expects_soon(MOVE_IN_LIST));
         if is_soon && wait_awake(0, PATIENCE.with(Patience::looks), YIELDS, end, (), look).is_ok() {
             return PATIENCE.with(Patience::note_short);
         }
@@ -177,7 +181,8 @@ fn pass_awake<V, R>(
     end: Option<Instant>,
     attempt: impl FnMut(V) -> Result<R, Missed<V>>,
 ) -> Result<R, V> {
-    if !PATIENCE.with(Patience::expects_soon) {
+    let move_after = if batch < FEW { MOVE_IN_LIST } else { MOVE };
+    if !PATIENCE.with(|patience| patience.expects_soon(move_after)) {
         PATIENCE.with(|patience| patience.begun.set(Some(Duration::ZERO)));
         return Err(value);
     }
@@ -284,10 +289,10 @@ struct Patience {
 
 impl Patience {
     /// Whether staying awake is cheaper than being woken.
-    fn expects_soon(&self) -> bool {
+    fn expects_soon(&self, move_after: u32) -> bool {
         let waits = self.waits.get().wrapping_add(1);
         self.waits.set(waits);
-        if self.crowded.get() && waits % MOVE == 0 {
+        if self.crowded.get() && waits % move_after == 0 {
             self.crowded.set(false);
             return false;
         }
