@@ -14,7 +14,7 @@
 //! has pages to spare. Otherwise there would be no more payloads than were ever in use at once, and whoever fills a channel would look
 //! for the last few on the others' trays again and again, and keep those threads from having theirs to themselves. Where an arena is too
 //! small for that, half of what lies on another thread's tray is taken: a receiver's tray could hold all that its sender waits for.
-//! All of this passes numbers on, and touches no payload.
+//! All of this passes numbers on, and touches no payload, but for the first byte of those that are cut.
 //!
 //! Nobody waits for a tray: who finds another thread at it, and that one stays, goes to the arena. What lies on one is free,
 //! with its pages and its next generation, but counts as in use in the arena's [`Stock`](super::stock::Stock): so
