@@ -46,6 +46,13 @@ const MOVE: u32 = 64;
 /// The same where each value is waited for, as at a rendezvous. There a thread seems to be among many as soon as a reply takes longer than all looks, as
 /// between two processors that share no cache.
 const MOVE_IN_LIST: u32 = 256;
+/// So many times rarer at the most, if the wait after it is no shorter: then there is no processor to be had. It becomes twice as rare each
+/// time. On a single processor 64 bytes between two threads take 67 ns instead of 74, with four receivers of 1 KiB 265 instead of 270,
+/// and on two 310 instead of 340.
+const RAREST: u32 = 8;
+/// How long a thread among many pauses before its only look. It most likely keeps from running whom it waits for: on a single processor
+/// 64 bytes between two threads take 74 ns instead of 78, with 16.
+const BRIEF_PAUSE: usize = 2;
 /// Who waits for room for fewer values than that, or for values of so few, does not stay on a lane while it lets others
 /// run, but joins the list: there, whoever comes by deals with all who wait at once, where on the lane each would have to
 /// run before the next value can go by. Four threads that send to one, all on one core: 5 µs a value on the lane of a
@@ -236,7 +243,8 @@ fn wait_awake<V, R>(
         LONG_PAUSE.. => LONG_PAUSE,
         _ => LONGEST_PAUSE,
     };
-    let mut pause = batch.clamp(1, longest);
+    let longest_first = if looks < LOOKS { BRIEF_PAUSE } else { longest };
+    let mut pause = batch.clamp(1, longest_first);
     for look in 0..looks + yields {
         if look < looks {
             (0..pause).for_each(|_| core::hint::spin_loop());
@@ -249,7 +257,7 @@ fn wait_awake<V, R>(
         }
         value = match attempt(value) {
             Ok(result) => {
-                PATIENCE.with(|patience| patience.crowded.set(look >= looks));
+                PATIENCE.with(|patience| patience.note_whether_crowded(look >= looks));
                 return Ok(result);
             }
             Err(Missed::NotNow(value) | Missed::Away(value)) => value,
@@ -266,6 +274,8 @@ thread_local! {
             waits: Cell::new(0),
             begun: Cell::new(None),
             crowded: Cell::new(false),
+            has_moved: Cell::new(false),
+            rarity: Cell::new(1),
         }
     };
 }
@@ -285,6 +295,9 @@ struct Patience {
     /// The latest wait did not end before others were let run: so those it waited for were not running, and to look
     /// kept them from that.
     crowded: Cell<bool>,
+    /// It has just slept for another processor's sake, and how many times rarer than otherwise it does that.
+    has_moved: Cell<bool>,
+    rarity: Cell<u32>,
 }
 
 impl Patience {
@@ -292,11 +305,19 @@ impl Patience {
     fn expects_soon(&self, move_after: u32) -> bool {
         let waits = self.waits.get().wrapping_add(1);
         self.waits.set(waits);
-        if self.crowded.get() && waits % move_after == 0 {
+        if self.crowded.get() && waits % (move_after * self.rarity.get()) == 0 {
             self.crowded.set(false);
+            self.has_moved.set(true);
             return false;
         }
         u128::from(self.usual.get()) < WAKE.as_nanos() || waits % PROBE == 0
+    }
+
+    fn note_whether_crowded(&self, is_crowded: bool) {
+        self.crowded.set(is_crowded);
+        if self.has_moved.replace(false) {
+            self.rarity.set(if is_crowded { (self.rarity.get() * 2).min(RAREST) } else { 1 });
+        }
     }
 
     /// How often to look before others are let run.
@@ -418,10 +439,17 @@ mod tests {
                 assert_eq!(looks(), (false, LOOKS));
                 assert_eq!(wait(LOOKS + 2, Duration::ZERO), (LOOKS + 2, false));
                 assert_eq!(looks(), (true, 1));
-                let waits = (1..=MOVE).find(|_| wait(4, Duration::ZERO).1);
-                assert!(waits.is_some(), "it has not slept");
+                let long = LOOKS + 2;
+                let waits_until_asleep = || (1..).find(|_| wait(long, Duration::ZERO).1);
+                waits_until_asleep();
                 // It may have a processor of its own then.
                 assert_eq!(looks(), (false, LOOKS));
+                // It has not: so the next time is that of twice as many waits since the first.
+                let waits = [1, 2, 4, 8, 8].map(|rarer| (waits_until_asleep(), Some(rarer * MOVE)));
+                assert!(waits.iter().all(|(waits, expected)| waits == expected), "{waits:?}");
+                // It has.
+                assert_eq!(wait(2, Duration::ZERO), (2, false));
+                assert!(waits_until_asleep().is_some_and(|waits| waits <= MOVE));
             });
         });
     }

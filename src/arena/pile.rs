@@ -58,7 +58,7 @@ impl<const MOST: usize> Piles<MOST> {
         self.piles.get(class)?.get(at).map(|&index| index as usize)
     }
 
-    /// Hands over `most`, as far as there are so many, and room for them. How many it was.
+    /// Hands over `most`, as far as there are so many, and room for them, the last freed first. How many it was.
     pub(super) fn hand_over<const ROOM: usize>(
         &mut self,
         class: usize,
@@ -72,6 +72,26 @@ impl<const MOST: usize> Piles<MOST> {
             self.pop(class);
         }
         most
+    }
+
+    /// The same, of those that were freed first.
+    pub(super) fn hand_over_oldest<const ROOM: usize>(
+        &mut self,
+        class: usize,
+        most: usize,
+        to: &mut Piles<ROOM>,
+    ) -> usize {
+        let (Some(height), Some(pile)) = (self.heights.get_mut(class), self.piles.get_mut(class))
+        else {
+            return 0;
+        };
+        let here = usize::from(*height);
+        let oldest = pile.iter().take(most.min(here));
+        let moved = oldest.take_while(|&&index| to.push(class, index as usize)).count();
+        pile.copy_within(moved..here, 0);
+        // Lossless: no more than there were.
+        *height -= moved as u8;
+        moved
     }
 }
 
@@ -108,5 +128,19 @@ mod tests {
         assert_eq!([to.pop(1), to.pop(1), to.pop(1)], [Some(3), Some(4), Some(5)]);
         assert_eq!(from.hand_over(1, 8, &mut to), 3);
         assert_eq!(from.hand_over(1, 8, &mut to), 0);
+    }
+
+    #[test]
+    fn the_oldest_are_handed_over_and_the_others_stay_in_their_order() {
+        let (mut from, mut to) = (Piles::<8>::EMPTY, Piles::<3>::EMPTY);
+        assert!((0..6).all(|index| from.push(1, index)));
+        assert_eq!(from.hand_over_oldest(1, 2, &mut to), 2);
+        assert_eq!(from.hand_over_oldest(1, 2, &mut to), 1);
+        assert_eq!([to.pop(1), to.pop(1), to.pop(1)], [Some(2), Some(1), Some(0)]);
+        assert_eq!([from.pop(1), from.pop(1), from.pop(1)], [Some(5), Some(4), Some(3)]);
+        assert_eq!(
+            (from.hand_over_oldest(1, 2, &mut to), from.hand_over_oldest(QUICK, 2, &mut to)),
+            (0, 0)
+        );
     }
 }

@@ -483,8 +483,8 @@ impl<T> Lanes<T> {
         if let Err(way) = self.tail.look() {
             return Err(self.refuse(Side::Sends, way, value, counts));
         }
-        let (mut end, mut value) = match self.tail.enter() {
-            Ok(end) => (end, value),
+        let mut end = match self.tail.enter() {
+            Ok(end) => end,
             Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
         let passed = self.tail.own_passed();
@@ -504,7 +504,6 @@ impl<T> Lanes<T> {
         if passed == end.last {
             return Err(Missed::Spent(value));
         }
-        end.weigh(&mut value);
         let slot = end.pass();
         end.fetch_slots(
             slot,
@@ -514,7 +513,7 @@ impl<T> Lanes<T> {
         );
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
-        self.uses(slot, |slot| unsafe { (*slot).write(value) });
+        self.uses(slot, |slot| end.weigh(unsafe { (*slot).write(value) }));
         let passed = passed.wrapping_add(1);
         self.tail.publish(passed);
         if passed.wrapping_sub(end.seen) > end.high_water {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::allocator::Allocator;
 use crate::figure::Figure;
 use crate::statistics::Summary;
-use crate::workload::OURS;
+use crate::workload::{FLOOR, OURS};
 
 /// One run of the rig.
 #[derive(Serialize, Deserialize)]
@@ -72,9 +72,17 @@ impl Measured {
 
     /// What this crate takes, as a share of what `other` takes, round by round.
     pub fn ratio_to(&self, other: &Participant) -> Option<Summary> {
-        let ours = self.ours()?.figures.get(&self.primary)?;
-        let theirs = other.figures.get(&self.primary)?;
-        Summary::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
+        self.ratio_between(self.ours()?, other)
+    }
+
+    /// The same of what promises nothing.
+    pub fn floor_to(&self, other: &Participant) -> Option<Summary> {
+        self.ratio_between(self.named(FLOOR)?, other)
+    }
+
+    fn ratio_between(&self, one: &Participant, other: &Participant) -> Option<Summary> {
+        let [one, other] = [one, other].map(|participant| participant.figures.get(&self.primary));
+        Summary::of(one?.iter().zip(other?).map(|(one, other)| one / other))
     }
 
     /// The participant of this name, or the best; and the ratio to it.

@@ -3,6 +3,7 @@
 use crate::allocator::Allocator::{self, Mimalloc, System};
 use crate::figure::Figure;
 use crate::results::{Measured, Results};
+use crate::statistics::Summary;
 
 /// What is compared with.
 #[derive(Clone, Copy)]
@@ -98,8 +99,8 @@ const ROWS: &[Row] = &[
 
 /// The table, of all rows whose workloads were measured.
 pub fn table(results: &Results) -> String {
-    let mut text = "| row | compared with | ours | reach | stretch | |\n".to_owned();
-    text.push_str("| --- | --- | ---: | ---: | ---: | --- |\n");
+    let mut text = "| row | compared with | ours | floor | reach | stretch | |\n".to_owned();
+    text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- |\n");
     for row in ROWS {
         for workload in row.workloads {
             let measured = results.find(workload, row.allocator);
@@ -112,29 +113,47 @@ pub fn table(results: &Results) -> String {
 impl Row {
     fn line(&self, measured: &Measured) -> Option<String> {
         let (other, ours) = match self.to {
-            To::Best => measured.ratio(None).map(|(best, ratio)| (best.name.clone(), ratio))?,
-            To::Named(name) => (name.to_owned(), measured.ratio(Some(name))?.1),
-            To::Limit(figure) => (figure.title().to_owned(), measured.ours()?.summary(figure)?),
+            To::Best => measured.ratio(None)?,
+            To::Named(name) => measured.ratio(Some(name))?,
+            To::Limit(figure) => {
+                let ours = measured.ours()?.summary(figure)?;
+                return Some(self.shown(measured, figure.title(), ours, None));
+            }
         };
-        let limit = |limit: Option<f64>| limit.map_or_else(String::new, shown);
-        Some(format!(
-            "| {} ({}) | {other} | {} [{}, {}] | {} | {} | {} |\n",
-            measured.name,
-            measured.allocator.name(),
-            shown(ours.median),
-            shown(ours.low),
-            shown(ours.high),
-            limit(self.reach),
-            limit(self.stretch),
-            self.verdict(ours.median),
-        ))
+        Some(self.shown(measured, &other.name, ours, measured.floor_to(other)))
     }
 
-    fn verdict(&self, ours: f64) -> &'static str {
+    fn shown(
+        &self,
+        measured: &Measured,
+        other: &str,
+        ours: Summary,
+        floor: Option<Summary>,
+    ) -> String {
+        let limit = |limit: Option<f64>| limit.map_or_else(String::new, shown);
+        let spread = |Summary { median, low, high }: Summary| {
+            format!("{} [{}, {}]", shown(median), shown(low), shown(high))
+        };
+        format!(
+            "| {} ({}) | {other} | {} | {} | {} | {} | {} |\n",
+            measured.name,
+            measured.allocator.name(),
+            spread(ours),
+            floor.map_or_else(String::new, spread),
+            limit(self.reach),
+            limit(self.stretch),
+            self.verdict(ours.median, floor.map(|floor| floor.median)),
+        )
+    }
+
+    /// Who has not come that far may have been asked for more than there is.
+    fn verdict(&self, ours: f64, floor: Option<f64>) -> &'static str {
         let is_within = |limit: Option<f64>| limit.is_some_and(|limit| ours <= limit);
+        let is_beyond = self.reach.zip(floor).is_some_and(|(reach, floor)| reach < floor);
         match (is_within(self.reach), is_within(self.stretch)) {
             (_, true) => "**stretch**",
             (true, false) => "reached",
+            (false, false) if is_beyond => "below the floor",
             (false, false) => "not yet",
         }
     }
@@ -169,9 +188,19 @@ mod tests {
     fn a_row_is_reached_at_its_limit() {
         let row = row(&[], To::Best, 1.0, 0.5);
         assert_eq!(
-            [1.01, 1.0, 0.5].map(|ours| row.verdict(ours)),
+            [1.01, 1.0, 0.5].map(|ours| row.verdict(ours, None)),
             ["not yet", "reached", "**stretch**"]
         );
-        assert_eq!(dream(&[], To::Best, 1.0).verdict(1.1), "not yet");
+        assert_eq!(dream(&[], To::Best, 1.0).verdict(1.1, None), "not yet");
+    }
+
+    #[test]
+    fn a_row_is_below_the_floor_if_even_that_takes_more() {
+        let row = row(&[], To::Best, 1.0, 0.5);
+        assert_eq!(
+            [(1.2, 1.1), (1.2, 0.9), (1.0, 1.1)]
+                .map(|(ours, floor)| row.verdict(ours, Some(floor))),
+            ["below the floor", "not yet", "reached"]
+        );
     }
 }

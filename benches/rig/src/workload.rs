@@ -4,6 +4,8 @@ use crate::figure::{Figure, Figures};
 
 /// The name of this crate's own subject in every workload.
 pub const OURS: &str = "cloakroom";
+/// The name of what is no channel; see [`why::FLOOR`].
+pub const FLOOR: &str = "floor";
 
 /// Something to do, and several that do it.
 pub struct Workload {

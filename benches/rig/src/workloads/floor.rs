@@ -7,13 +7,13 @@
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
 use super::threads::Plan;
-use crate::crew;
+use crate::crew::{self, Shape};
 use crate::message::{Source, read};
-use crate::workload::{Subject, why};
+use crate::workload::{FLOOR, Subject, why};
 
 /// Slots of the ring.
 const CAPACITY: usize = 128;
@@ -26,23 +26,87 @@ const FIRST: usize = 32;
 /// How many blocks ahead the next lines are fetched.
 const AHEAD: usize = 1;
 
-/// The participant.
-pub fn floor<const SIZE: usize>(plan: Plan) -> Subject {
-    let subject = Subject::new("floor", move |messages| {
-        let ring = Arc::new(Ring::<SIZE>::new(plan));
-        let senders = (0..plan.shape.senders).map(|_| {
+/// The participant where each message is for one receiver.
+pub fn floor<const SIZE: usize>(Plan { shape, .. }: Plan) -> Subject {
+    ring::<SIZE>(shape, vec![0; shape.receivers], 1)
+}
+
+/// The participant where each message is for each receiver.
+pub fn floor_for_each<const SIZE: usize>(receivers: usize) -> Subject {
+    ring::<SIZE>(Shape { senders: 1, receivers }, (0..receivers).collect(), receivers as u64)
+}
+
+/// Receivers, each at one of the ring's heads.
+fn ring<const SIZE: usize>(shape: Shape, heads: Vec<usize>, copies: u64) -> Subject {
+    let subject = Subject::new(FLOOR, move |messages| {
+        let ring = Arc::new(Ring::<SIZE>::new(shape, &heads));
+        let senders = (0..shape.senders).map(|_| {
             let (sender, mut source) = (Sender(ring.clone()), Source::new(SIZE));
             crew::sending(move |number| sender.0.send(source.numbered(number)))
         });
-        let receivers = (0..plan.shape.receivers).map(|_| {
+        let receivers = heads.iter().map(|&head| {
             let ring = ring.clone();
-            crew::receiving(move || ring.receive())
+            crew::receiving(move || ring.receive(&ring.heads[head]))
         });
         let (senders, receivers) = (senders.collect(), receivers.collect());
         drop(ring);
-        crew::run(senders, receivers, messages, 1)
+        crew::run(senders, receivers, messages, copies)
     });
     subject.aside(why::FLOOR)
+}
+
+/// The participant where there is a single slot, between two threads: a word, which both look at, and nothing else.
+pub fn floor_of_one() -> Subject {
+    struct Sender(Arc<Word>);
+    impl Drop for Sender {
+        fn drop(&mut self) {
+            self.0.put(Word::CLOSED);
+        }
+    }
+    let subject = Subject::new(FLOOR, move |messages| {
+        let word = Arc::new(Word(AtomicU64::new(Word::EMPTY)));
+        let (sender, receiver) = (Sender(word.clone()), word);
+        let send = crew::sending(move |number| sender.0.put(number));
+        let receive = crew::receiving(move || receiver.take());
+        crew::run(vec![send], vec![receive], messages, 1)
+    });
+    subject.aside(why::FLOOR)
+}
+
+/// A number, or why there is none. A line of its own, and the one beside it, as processors fetch lines in pairs.
+#[repr(align(128))]
+struct Word(AtomicU64);
+
+impl Word {
+    const EMPTY: u64 = u64::MAX;
+    const CLOSED: u64 = u64::MAX - 1;
+    /// Who waits looks so often before it lets others run.
+    const LOOKS: u32 = 1000;
+
+    fn put(&self, number: u64) {
+        self.wait(|word| word == Self::EMPTY);
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> Option<u64> {
+        let number = self.wait(|word| word != Self::EMPTY);
+        (number != Self::CLOSED).then(|| {
+            self.0.store(Self::EMPTY, Ordering::Relaxed);
+            number
+        })
+    }
+
+    fn wait(&self, is_there: impl Fn(u64) -> bool) -> u64 {
+        let mut looks = 0;
+        loop {
+            let word = self.0.load(Ordering::Relaxed);
+            if is_there(word) {
+                return word;
+            }
+            looks += 1;
+            if looks < Self::LOOKS { spin_loop() } else { thread::yield_now() }
+        }
+    }
 }
 
 #[repr(align(64))]
@@ -52,13 +116,14 @@ struct Block<const SIZE: usize>(UnsafeCell<[u8; SIZE]>);
 struct Ring<const SIZE: usize> {
     blocks: Box<[Block<SIZE>]>,
     tail: End,
-    head: End,
+    /// One, or one for each receiver, if each receives all.
+    heads: Box<[End]>,
     senders: AtomicUsize,
     /// Threads are more than processors.
     crowded: bool,
 }
 
-// SAFETY: a block is written between the two ends, under the tail's lock, and read under the head's.
+// SAFETY: a block is written between the two ends, under the tail's lock, and read under a head's, which all have passed before it is written again.
 unsafe impl<const SIZE: usize> Sync for Ring<SIZE> {}
 
 /// One side: lines of its own.
@@ -120,12 +185,14 @@ fn wait(tries: &mut u32) {
 }
 
 impl<const SIZE: usize> Ring<SIZE> {
-    fn new(Plan { shape, .. }: Plan) -> Self {
+    fn new(shape: Shape, heads: &[usize]) -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self {
             blocks: (0..CAPACITY).map(|_| Block(UnsafeCell::new([0; SIZE]))).collect(),
             tail: End::new(shape.senders),
-            head: End::new(shape.receivers),
+            heads: (0..=heads.iter().copied().max().unwrap_or(0))
+                .map(|head| End::new(heads.iter().filter(|&&at| at == head).count()))
+                .collect(),
             senders: AtomicUsize::new(shape.senders),
             crowded: shape.senders + shape.receivers > processors,
         }
@@ -140,7 +207,7 @@ impl<const SIZE: usize> Ring<SIZE> {
             let seen = unsafe { &mut *self.tail.seen.get() };
             let mut is_close = false;
             if passed - *seen == CAPACITY {
-                *seen = self.head.passed.0.load(Ordering::Acquire);
+                *seen = self.received(Ordering::Acquire);
                 is_close = CAPACITY - (passed - *seen) < CLOSE / 2;
             }
             if passed - *seen < CAPACITY {
@@ -152,9 +219,7 @@ impl<const SIZE: usize> Ring<SIZE> {
                 }
                 self.tail.unlock();
                 if is_close {
-                    self.give_time(true, || {
-                        CAPACITY + self.head.passed.0.load(Ordering::Relaxed) - passed
-                    });
+                    self.give_time(true, || CAPACITY + self.received(Ordering::Relaxed) - passed);
                 }
                 return;
             }
@@ -163,19 +228,25 @@ impl<const SIZE: usize> Ring<SIZE> {
         }
     }
 
-    fn receive(&self) -> Option<u64> {
+    /// How many messages all have received.
+    fn received(&self, ordering: Ordering) -> usize {
+        let passed = self.heads.iter().map(|head| head.passed.0.load(ordering));
+        passed.fold(usize::MAX, usize::min)
+    }
+
+    fn receive(&self, head: &End) -> Option<u64> {
         let mut tries = 0;
         loop {
-            self.head.lock();
-            let passed = self.head.passed.0.load(Ordering::Relaxed);
+            head.lock();
+            let passed = head.passed.0.load(Ordering::Relaxed);
             // SAFETY: as in `send`.
-            let seen = unsafe { &mut *self.head.seen.get() };
+            let seen = unsafe { &mut *head.seen.get() };
             let mut is_close = false;
             if passed == *seen {
                 let is_open = self.senders.load(Ordering::Acquire) > 0;
                 *seen = self.tail.passed.0.load(Ordering::Acquire);
                 if passed == *seen && !is_open {
-                    self.head.unlock();
+                    head.unlock();
                     return None;
                 }
                 is_close = !self.tail.shared && *seen - passed < CLOSE;
@@ -186,14 +257,14 @@ impl<const SIZE: usize> Ring<SIZE> {
                 }
                 // SAFETY: it has been written, and nobody else is at this end.
                 let number = read(unsafe { &*self.blocks[passed % CAPACITY].0.get() });
-                self.head.passed.0.store(passed + 1, Ordering::Release);
-                self.head.unlock();
+                head.passed.0.store(passed + 1, Ordering::Release);
+                head.unlock();
                 if is_close {
                     self.give_time(false, || self.tail.passed.0.load(Ordering::Relaxed) - passed);
                 }
                 return Some(number);
             }
-            self.head.unlock();
+            head.unlock();
             wait(&mut tries);
         }
     }

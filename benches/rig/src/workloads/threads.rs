@@ -10,6 +10,8 @@ use crate::message::{Message, Source};
 use crate::ours::queue_arena;
 use crate::workload::{OURS, Subject, Workload, why};
 
+use super::floor::floor_of_one;
+
 /// How much a channel holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Capacity {
@@ -323,6 +325,9 @@ fn rings(plan: Plan) -> Vec<Subject> {
             |sender, message| sender.send(message).expect("it is open"),
             |receiver| receiver.recv(),
         ));
+    }
+    if plan.shape == Shape::PAIR && capacity == 1 {
+        all.push(floor_of_one());
     }
     if plan.shape == Shape::PAIR {
         let ring = subject::<u64, _, _>(
