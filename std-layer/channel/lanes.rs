@@ -4,39 +4,29 @@
 //! side's it needs the count alone, and keeps what it saw of that until it is no longer enough. So a sender and a
 //! receiver on two cores share the lines with the values, and hardly anything else.
 
+mod lane;
 mod renewal;
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::mem::MaybeUninit;
-use std::ops::{Deref, DerefMut};
-use std::ptr;
 #[cfg(not(loom))]
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use lane::{End, Lane, Way};
 #[cfg(loom)]
-use loom::sync::atomic::{Ordering, fence};
+use loom::sync::atomic::Ordering;
 
-use super::beside::Beside;
 use super::distance;
 use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
-use crate::channel::weigh::Fetch;
 use crate::prefetch;
-#[cfg(not(loom))]
-use crate::sync::biased::{Biased, Held};
-use crate::sync::thread;
-#[cfg(loom)]
-type Held<'a> = loom::sync::MutexGuard<'a, ()>;
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
+#[cfg(not(loom))]
+use crate::sync::biased::Biased;
+use crate::sync::thread;
 
 /// How often a receiver that has closed up passes over the question whether there are several senders, if there were.
 const ASKED_AGAIN: u8 = 63;
-/// How many messages ahead a receiver fetches descriptors, and payloads, which take those.
-const ROW_AHEAD: usize = 3;
-const PAYLOAD_AHEAD: usize = 1;
-/// How many lines ahead slots are fetched.
-const LINES_AHEAD: usize = 2;
-
 /// How many slots there must be for lanes' locks to be biased although threads wait for each other. Where there are fewer, that is at nearly
 /// each value, and a look without a lock comes too soon after the last: with a single slot a value takes 160 ns
 /// instead of 115, where caches are not shared 600 instead of 480. (One thread that is alone with a channel waits for nobody.)
@@ -80,66 +70,6 @@ pub struct Lanes<T> {
     watch: Watch,
 }
 
-/// One side. The alignment keeps the two apart. What only this side touches comes first, and fills a cache line; the count
-/// that the other side reads lies in the next one: otherwise each look at it would take the lock away from this side.
-#[repr(C, align(64))]
-struct Lane<T> {
-    /// A [`Way`]. Changed under the channel's lock; from open to another, under the lane's, too.
-    way: AtomicUsize,
-    lock: Biased,
-    end: UnsafeCell<End<T>>,
-    /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
-    /// lane's lock, or, while nothing is lent, the channel's. Renewed loans go on counting.
-    passed: AtomicUsize,
-    /// Of tasks that find nothing here.
-    beside: Beside,
-}
-
-/// What a lane's lock guards while the lane is open, and the channel's lock otherwise. What each value needs comes first.
-#[repr(C)]
-struct End<T> {
-    slots: *mut MaybeUninit<T>,
-    /// The next slot, and the one where the first follows instead.
-    at: u32,
-    turn: u32,
-    /// When so many values have gone by, that was all.
-    last: usize,
-    /// What the other side has passed, at least.
-    seen: usize,
-    /// How many values there may be; of receivers, how many there must not be less.
-    bound: usize,
-    high_water: usize,
-    bytes: usize,
-    copied: u32,
-    failures: u32,
-    weighs: bool,
-    /// So many times more it is taken for granted that there are several senders.
-    not_asked: u8,
-}
-
-/// Whether a lane can be used.
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Way {
-    /// The way is through the channel's lock.
-    Shut,
-    /// There are slots, or values, on loan.
-    Open,
-    /// They have been called back, for a moment.
-    Away,
-}
-
-impl Way {
-    /// Back from a number.
-    #[inline]
-    fn of(number: usize) -> Self {
-        match number {
-            1 => Self::Open,
-            2 => Self::Away,
-            _ => Self::Shut,
-        }
-    }
-}
-
 /// What those are told who come: that there are slots and values on loan; or else which side would have to wait under the channel's lock,
 /// unless nobody has said.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -166,240 +96,6 @@ impl Sign {
 enum Side {
     Sends = 1,
     Receives = 2,
-}
-
-impl<T> End<T> {
-    const NEW: Self = Self {
-        weighs: false,
-        not_asked: 0,
-        failures: 0,
-        slots: ptr::null_mut(),
-        at: 0,
-        turn: 0,
-        last: 0,
-        seen: 0,
-        bound: 0,
-        high_water: 0,
-        bytes: 0,
-        copied: 0,
-    };
-
-    /// The next slot, which is passed.
-    #[inline]
-    fn pass(&mut self) -> *mut MaybeUninit<T> {
-        // SAFETY: `at` is below `turn`, and so many slots lie there, by the word of who has lent them.
-        let slot = unsafe { self.slots.add(self.at as usize) };
-        self.at += 1;
-        if self.at == self.turn {
-            self.begin_again();
-        }
-        slot
-    }
-
-    /// The first slot follows. Apart, so that which slot is next does not wait for whether this one was the last: a pair of a
-    /// send and a receive takes 11.9 ns, and 12.4 otherwise.
-    #[cold]
-    #[inline(never)]
-    fn begin_again(&mut self) {
-        self.at = 0;
-    }
-
-    /// What has gone by since it was told last.
-    fn since(&self, values: usize) -> Passed {
-        let Self { bytes, copied, failures, .. } = *self;
-        Passed { values, bytes, copied, failures }
-    }
-
-    /// Fetches what of the next messages will be needed, when so many have gone by.
-    #[inline]
-    fn fetch(&self, passed: usize) {
-        if cfg!(loom) || !Passed::may_weigh::<T>() || !self.weighs {
-            return;
-        }
-        let more = self.seen.wrapping_sub(passed).min(self.last.wrapping_sub(passed));
-        for (ahead, what) in [(ROW_AHEAD, Fetch::Row), (PAYLOAD_AHEAD, Fetch::Payload)] {
-            if ahead < more {
-                let at = self.at as usize + ahead;
-                let turn = self.turn as usize;
-                let at = if at < turn { at } else { at - turn };
-                // SAFETY: the slot is on loan, as are all that may still be passed, and it holds a value: senders have passed
-                // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
-                unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
-            }
-        }
-    }
-
-    /// If `slot` is the first of a line, has another one fetched that will be needed soon, if there are so many `more` for this side.
-    #[inline]
-    fn fetch_slots(
-        &self,
-        slot: *const MaybeUninit<T>,
-        passed: usize,
-        more: usize,
-        fetch: impl Fn(*const MaybeUninit<T>),
-    ) {
-        if !cfg!(loom) && slot.addr() % prefetch::LINE < size_of::<T>() {
-            self.fetch_line(passed, more, fetch);
-        }
-    }
-
-    /// The rest of that. Apart: with it in line, a pair of a send and a receive in one thread takes 9.6 ns instead of 6.9.
-    #[cold]
-    #[inline(never)]
-    fn fetch_line(&self, passed: usize, more: usize, fetch: impl Fn(*const MaybeUninit<T>)) {
-        let ahead = LINES_AHEAD * prefetch::LINE / size_of::<T>();
-        // Then the other side has left that line to this one, and is not close behind it.
-        if more.min(self.last.wrapping_sub(passed)) > 2 * ahead {
-            let (at, turn) = (self.at as usize + ahead, self.turn as usize);
-            fetch(self.slots.wrapping_add(if at < turn { at } else { at - turn }));
-        }
-    }
-
-    #[inline]
-    fn weigh(&mut self, value: &mut T) {
-        if Passed::may_weigh::<T>() && self.weighs {
-            // SAFETY: by the word of who has lent.
-            let weight = unsafe { Passed::weigh(value) };
-            self.bytes = self.bytes.wrapping_add(weight.bytes);
-            self.copied = self.copied.wrapping_add(weight.copied);
-        }
-    }
-
-    /// There is no slot, or no value.
-    #[inline]
-    fn miss<V>(&mut self, value: V, counts: bool) -> Missed<V> {
-        self.failures = self.failures.wrapping_add(u32::from(counts));
-        Missed::NotNow(value)
-    }
-}
-
-/// An end, and the lock that guards it while its lane is open.
-struct Within<'a, T> {
-    end: &'a UnsafeCell<End<T>>,
-    _held: Held<'a>,
-}
-
-impl<T> Deref for Within<'_, T> {
-    type Target = End<T>;
-
-    #[inline]
-    fn deref(&self) -> &End<T> {
-        // SAFETY: the lane was open when its lock was taken, and stays so until that is given up: who closes it takes that.
-        // While it is, the end is touched under the lane's lock alone, which is this one's.
-        unsafe { &*self.end.get() }
-    }
-}
-
-impl<T> DerefMut for Within<'_, T> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut End<T> {
-        // SAFETY: as above.
-        unsafe { &mut *self.end.get() }
-    }
-}
-
-impl<T> Lane<T> {
-    #[allow(clippy::declare_interior_mutable_const)] // made anew at each use
-    const NEW: Self = Self {
-        lock: Biased::new(),
-        way: AtomicUsize::new(Way::Shut as usize),
-        end: UnsafeCell::new(End::NEW),
-        passed: AtomicUsize::new(0),
-        beside: Beside::NEW,
-    };
-
-    /// This end, if the lane is open, and nobody else's until that is dropped.
-    ///
-    /// (A guard, as closures are compiled apart or not depending on what else the crate has: a message of 64 bytes between two threads
-    /// took 58 ns instead of 39 when they were.)
-    #[inline(always)]
-    fn enter(&self) -> Result<Within<'_, T>, Way> {
-        let held = self.lock.hold();
-        // Acquire pairs with the Release in `open`: the end is seen as it was lent, and both counts.
-        match Way::of(self.way.load(Ordering::Acquire)) {
-            Way::Open => Ok(Within { end: &self.end, _held: held }),
-            way => Err(way),
-        }
-    }
-
-    /// Whether it is worth the lock.
-    #[inline]
-    fn look(&self) -> Result<(), Way> {
-        // Relaxed: who sees late that it has been opened takes the other way.
-        match Way::of(self.way.load(Ordering::Relaxed)) {
-            Way::Open => Ok(()),
-            way => Err(way),
-        }
-    }
-
-    /// So many values have gone by.
-    #[inline]
-    fn publish(&self, passed: usize) {
-        // Release pairs with the Acquire in `passed`: the other side sees the slot as this one left it.
-        self.passed.store(passed, Ordering::Release);
-    }
-
-    /// How many have, to the other side.
-    #[inline]
-    fn passed(&self) -> usize {
-        self.passed.load(Ordering::Acquire)
-    }
-
-    /// The same; if that is not `enough`, it is for certain.
-    ///
-    /// A sender that finds it full and a receiver that finds it empty must not both have missed what the other had passed
-    /// before: there would be no order in which both are right. Of two that have each stored their own count and come by
-    /// this fence, the second in its order sees the other's.
-    #[inline]
-    fn passed_for_certain(&self, enough: impl Fn(usize) -> bool) -> usize {
-        let passed = self.passed();
-        if enough(passed) {
-            return passed;
-        }
-        // SeqCst: with Release and Acquire alone each load may pass the store before it.
-        fence(Ordering::SeqCst);
-        self.passed()
-    }
-
-    /// The same to this side, which holds the lock that it is written under.
-    #[inline]
-    fn own_passed(&self) -> usize {
-        // SAFETY: loom makes sure that nobody stores meanwhile. To it a load would be a step that hides the other side's
-        // loads, and with them what may come before what.
-        #[cfg(loom)]
-        return unsafe { self.passed.unsync_load() };
-        #[cfg(not(loom))]
-        self.passed.load(Ordering::Relaxed)
-    }
-
-    /// Opens it, or leaves it [shut](Way::Shut), for `end`, which has this window. Under the channel's lock, with nothing lent.
-    fn open(&self, way: Way, window: Window<T>, end: End<T>) {
-        let Window { slots, at, left } = window;
-        let last = self.own_passed().wrapping_add(left);
-        // Lossless: no ring, and no segment, has more slots than that.
-        let end = End { slots, at: at as u32, last, ..end };
-        // SAFETY: it is not open, so the end is the channel's lock's.
-        unsafe { *self.end.get() = end };
-        // Release pairs with the Acquire in `enter`.
-        self.way.store(way as usize, Ordering::Release);
-    }
-
-    /// Closes it, for a moment: the highest depth, and what went by since there were `told`. Under the channel's lock.
-    fn close(&self, told: usize) -> (usize, Passed) {
-        // Under the lane's lock: what its last holder did is seen, and the next one sees this. So relaxed.
-        let held = self.lock.hold();
-        self.way.store(Way::Away as usize, Ordering::Relaxed);
-        drop(held);
-        // SAFETY: it is not open any more, so the end is the channel's lock's.
-        let end = unsafe { &*self.end.get() };
-        (end.high_water, end.since(self.own_passed().wrapping_sub(told)))
-    }
-
-    /// What was called back is not lent again for now. Under the channel's lock.
-    fn shut(&self) {
-        // Relaxed: nothing else is told by it. Who sees it late has come a moment earlier.
-        self.way.store(Way::Shut as usize, Ordering::Relaxed);
-    }
 }
 
 impl<T> Lanes<T> {

@@ -2,7 +2,8 @@
 //!
 //! Otherwise both lanes' locks would be taken by both sides at each segment, and biased to neither.
 
-use super::{End, LINES_AHEAD, Lanes};
+use super::Lanes;
+use super::lane::{End, LINES_AHEAD};
 #[cfg(doc)]
 use crate::channel::aside::Lending;
 use crate::channel::aside::{Passed, Returned, Window};
