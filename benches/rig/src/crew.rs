@@ -41,15 +41,19 @@ pub type Sending = Box<dyn FnOnce(Range<u64>) + Send>;
 pub type Receiving = Box<dyn FnOnce() -> Tally + Send>;
 
 /// Sends message after message. The loop is compiled for each participant, and what runs it only once.
-pub fn sending(mut send: impl FnMut(u64) + Send + 'static) -> Sending {
+pub fn sending(send: impl FnMut(u64) + Send + 'static) -> Sending {
     // The endpoint goes with the loop: the last one closes the channel.
-    Box::new(move |numbers| numbers.for_each(&mut send))
+    Box::new(move |numbers| {
+        // On the thread's stack: in the box another one's could be beside it.
+        let mut send = send;
+        numbers.for_each(&mut send);
+    })
 }
 
 /// Receives message after message: their numbers.
-pub fn receiving(mut receive: impl FnMut() -> Option<u64> + Send + 'static) -> Receiving {
+pub fn receiving(receive: impl FnMut() -> Option<u64> + Send + 'static) -> Receiving {
     Box::new(move || {
-        let mut tally = Tally::default();
+        let (mut receive, mut tally) = (receive, Tally::default());
         while let Some(number) = receive() {
             tally.add(number);
         }

@@ -6,23 +6,34 @@ use bytes::Bytes;
 
 /// Where senders take their messages from: bytes that are copied into each. The first word of a message is its
 /// number.
+///
+/// In lines of their own: what a sender writes in here for each message would otherwise take a line from its receiver if that happens to have
+/// something beside it, an end of a channel for instance.
 pub struct Source {
     bytes: Box<[u8]>,
+    begin: usize,
+    size: usize,
 }
 
 /// All words of a message but the first.
 const WORD: u64 = 0x0101_0101_0101_0101;
+/// Processors fetch lines in pairs.
+const LINES: usize = 128;
 
 impl Source {
     /// For messages of `size` bytes, which is a multiple of 8.
     pub fn new(size: usize) -> Self {
-        Self { bytes: WORD.to_ne_bytes().repeat(size / 8).into() }
+        let mut bytes = vec![0; size + 2 * LINES].into_boxed_slice();
+        let begin = bytes.as_ptr().align_offset(LINES);
+        bytes[begin..begin + size].copy_from_slice(&WORD.to_ne_bytes().repeat(size / 8));
+        Self { bytes, begin, size }
     }
 
     /// The message of this number.
     pub fn numbered(&mut self, number: u64) -> &[u8] {
-        self.bytes[..8].copy_from_slice(&number.to_ne_bytes());
-        &self.bytes
+        let bytes = &mut self.bytes[self.begin..self.begin + self.size];
+        bytes[..8].copy_from_slice(&number.to_ne_bytes());
+        bytes
     }
 }
 
