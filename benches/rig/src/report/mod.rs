@@ -23,7 +23,8 @@ pub fn write(folder: &Path, results: &Results) -> Result<String> {
 }
 
 fn tables(results: &Results) -> String {
-    format!("{}\n### Rows to reach\n\n{}", table::of(results), rows::table(results))
+    let (rows, all) = (rows::table(results), table::of(results));
+    format!("### Rows to reach\n\n{rows}\n### Workload by workload\n\n{all}")
 }
 
 fn write_pictures(folder: &Path, results: &Results) -> Result<Vec<String>> {
