@@ -9,13 +9,15 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
+use super::Channel;
 use super::aside::{Aside, Missed};
 use super::landing::Landing;
 use super::meeting::Look;
+use super::parking::{RecvToken, RecvTokenOf};
+use super::settle::wake;
 use super::snapshot::{Leaves, Sided, count};
-use super::state::{RecvToken, RecvTokenOf, State, Take, Wakers};
-use super::store::{Store, Strategy};
-use super::{Channel, wake};
+use super::state::{State, Take, Wakers};
+use super::store::{Compete, Store, Strategy};
 use crate::error::{RecvError, RecvTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::{Arm, Attempt};
@@ -23,6 +25,24 @@ use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
 use crate::sync::waker::Waits;
+
+impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
+    /// Receives, waiting for a value, first come, first served.
+    ///
+    /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
+    /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: a value that was handed to it goes to
+    ///   the next receiver.
+    /// * *Order:* receivers that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one sender.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* about nine words; a poll is a critical section or two of constant length.
+    pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
+        RecvFuture::new(self, ())
+    }
+}
 
 /// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///

@@ -6,13 +6,15 @@ use core::marker::PhantomPinned;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use super::Channel;
 use super::aside::{Aside, Missed};
 use super::growth::Growth;
 use super::meeting::Look;
+use super::parking::SendToken;
+use super::settle::wake;
 use super::snapshot::{Leaves, Sided, count};
-use super::state::{Offer, SendToken, State, Wakers};
+use super::state::{Offer, State, Wakers};
 use super::store::Strategy;
-use super::{Channel, wake};
 use crate::error::{SendError, SendTimeoutError};
 use crate::limit::{Operation, Stopped};
 use crate::select::{Arm, Attempt};
@@ -20,6 +22,25 @@ use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
 use crate::sync::wait::{State as TokenState, Token};
 use crate::sync::waker::Waits;
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Sends, waiting for room or for a receiver, first come, first served.
+    ///
+    /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
+    /// for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future drops the value, which was not sent, or gives a slot
+    ///   back that was handed to it; [`take_value`](SendFuture::take_value) recovers the value.
+    /// * *Order:* senders that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one receiver.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* the value and about ten words; a poll is a critical section or two of constant
+    ///   length. Nothing is allocated, except a segment of an [`Unlimited`](super::Unlimited) channel.
+    pub fn send(&self, value: T) -> SendFuture<'_, M, T, S> {
+        SendFuture::new(self, value)
+    }
+}
 
 /// A pending send, made by [`Channel::send`].
 ///
