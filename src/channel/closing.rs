@@ -27,7 +27,7 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether any channel is ever closed.
     #[inline(always)]
-    pub(super) fn may_close() -> bool {
+    fn may_close() -> bool {
         !Self::SPARES || CLOSE.is_used()
     }
 

@@ -1,5 +1,5 @@
 //! Dealing with those who wait, one at a time: the part of the [state machine](super::state) that any operation
-//! may go on with, whoever began it.
+//! may go on with, whoever began it; and telling them, outside the lock.
 
 use core::task::Waker;
 
@@ -293,7 +293,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
 /// Wakes outside the lock.
 #[inline]
-pub(super) fn wake(waker: Option<core::task::Waker>) {
+pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
