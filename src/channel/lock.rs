@@ -140,7 +140,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
 
 #[cfg(feature = "std")]
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
-    /// See [`Locked::owners`].
+    /// See [`Locked::owners`](crate::sync::Locked::owners).
     pub(crate) fn owners(&self) -> &AtomicU32 {
         self.state.owners()
     }

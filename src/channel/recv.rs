@@ -30,7 +30,7 @@ use crate::sync::waker::Waits;
 impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     /// Receives, waiting for a value, first come, first served.
     ///
-    /// The future fails with [`RecvError`](crate::RecvError) when the channel is closed and empty. See
+    /// The future fails with [`RecvError`] when the channel is closed and empty. See
     /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
     ///
     /// * *Cancel safety:* dropping the future loses nothing: a value that was handed to it goes to

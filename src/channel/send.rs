@@ -25,7 +25,7 @@ use crate::sync::waker::Waits;
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// Sends, waiting for room or for a receiver, first come, first served.
     ///
-    /// The future fails with [`SendError`](crate::SendError) when the channel is closed. See [`SendFuture`]
+    /// The future fails with [`SendError`] when the channel is closed. See [`SendFuture`]
     /// for cancel safety, deadlines and cancellation.
     ///
     /// * *Cancel safety:* dropping the future drops the value, which was not sent, or gives a slot
