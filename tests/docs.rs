@@ -10,9 +10,12 @@ const TOPICS: [&str; 5] =
 
 /// The operations, by file. What only passes on to one of them refers to it.
 const OPERATIONS: &[(&str, &[&str])] = &[
-    ("src/channel/mod.rs", &["try_send", "try_recv", "send", "recv", "close"]),
+    ("src/channel/try_send.rs", &["try_send"]),
+    ("src/channel/try_recv.rs", &["try_recv"]),
+    ("src/channel/send.rs", &["send"]),
+    ("src/channel/recv.rs", &["recv"]),
     ("src/channel/reserve.rs", &["try_reserve", "reserve", "send"]),
-    ("src/channel/closed.rs", &["closed"]),
+    ("src/channel/closing.rs", &["close", "closed"]),
     ("src/channel/batch.rs", &["try_send_many", "send_many", "recv_many", "try_iter", "drain"]),
     ("src/channel/subscriber.rs", &["subscribe", "try_recv", "recv"]),
     ("src/channel/sink.rs", &["sink"]),

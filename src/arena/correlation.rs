@@ -8,7 +8,8 @@ use core::num::NonZeroU32;
 
 use super::chain::Chain;
 use super::layout::ArenaRef;
-use super::lease::{Lease, LeaseMut, Parcel};
+use super::lease::{Lease, LeaseMut};
+use super::parcel::Parcel;
 use crate::sync::RawMutex;
 
 impl<M: RawMutex> ArenaRef<'_, M> {

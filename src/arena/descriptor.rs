@@ -16,13 +16,13 @@
 //! rest belongs to nobody; its run may be changed by the one running move, under the arena's lock. A
 //! free row belongs to the map. Any transition on a `Moving` row first finishes the move (it never
 //! waits for whoever began it).
+//!
+//! Putting to rest is here; [redeeming](super::redeem) and [giving up](super::release) have files of their own.
 
 use super::layout::{ArenaRef, AtomicIndex, Index};
 use super::map::{Link, Map, Run};
 use super::ticket::Ticket;
-use super::tray::HasTrays;
-use super::word::{Bits, CasWords, LAST_GENERATION, Word};
-use crate::error::RedeemError;
+use super::word::{Bits, CasWords, Word};
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::plain::{AtomicU8, AtomicU32};
 use crate::sync::{RawMutex, const_fn};
@@ -139,16 +139,6 @@ impl Row {
     pub(super) fn set_sum(&self, sum: u32) {
         self.sum.store(sum, Relaxed);
     }
-
-    /// See [`redeem_at_once`](ArenaRef::redeem_at_once): the same with the lock held, of an arena whose words change under it.
-    #[inline]
-    pub(super) fn redeem_held(&self, map: &mut Map, generation: u32) -> bool {
-        let redeemed = self.word.read(map).redeemed_quickly(generation);
-        redeemed.is_some_and(|bits| {
-            self.word.set(map, bits);
-            true
-        })
-    }
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
@@ -182,138 +172,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         let _ = self.update(self.row(index), Bits::retained);
     }
 
-    /// Gives up one lease on `index`.
-    #[inline]
-    pub(super) fn release(self, index: usize) {
-        if HasTrays::<M>::YES && self.put_at_once(index) {
-            return;
-        }
-        if !self.release_at_once(index) {
-            self.release_slowly(index);
-        }
-    }
-
-    /// The common cases: the only lease of a plain payload, and one of several leases; where words change by
-    /// compare-exchange, also one beside tickets, as a receiver gives up whose message waits elsewhere. `false`, and
-    /// nothing changed, for all others.
-    #[inline]
-    fn release_at_once(self, index: usize) -> bool {
-        let row = self.row(index);
-        if CasWords::<M>::YES {
-            // Acquire, in there: a count of one must see all that was done with the other leases.
-            let mut bits = self.state(row);
-            if !bits.is_leased_once() {
-                match row.word.update_cas(Bits::released_beside_any) {
-                    Ok((_, new)) => {
-                        if new.is_movable() {
-                            self.tell_stalled();
-                        }
-                        return true;
-                    }
-                    // Of two that give theirs up at once, the later one may be the last.
-                    Err(last) if last.is_leased_once() => bits = last,
-                    Err(_) => return false,
-                }
-            }
-            if HasTrays::<M>::YES {
-                // Who comes upon another thread at its tray takes the longer way.
-                return self.put_on_tray(index, row, bits);
-            }
-            return self.core().map.with(|map| self.shelve_at_once(map, index, row, bits));
-        }
-        self.core().map.with(|map| {
-            let bits = row.word.read(map);
-            if bits.is_leased_once() {
-                return self.shelve_at_once(map, index, row, bits);
-            }
-            bits.released_beside_others().is_some_and(|fewer| {
-                row.word.set(map, fewer);
-                true
-            })
-        })
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn release_slowly(self, index: usize) {
-        // Infallible: a row in hand is not being moved, so the closure always has a next value.
-        if let Ok(chores) = self.drop_handle(index, |bits| Some(bits.released())) {
-            self.finish_free(chores);
-        }
-    }
-
-    /// As [`release`](Self::release), for a scattered payload.
-    pub(super) fn release_scattered(self, head: usize) {
-        // Infallible, as above.
-        if let Ok(chores) = self.drop_handle(head, |bits| Some(bits.released())) {
-            self.finish_free_parts(chores);
-        }
-    }
-
     /// As [`retain`](Self::retain), for leases taken apart by `LeaseMut::into_raw`.
     pub(crate) fn retain_raw(self, index: usize) {
         self.retain(index);
-    }
-
-    /// As [`release`](Self::release), for leases taken apart.
-    pub(crate) fn release_raw(self, index: usize) {
-        self.release(index);
-    }
-
-    /// Gives up one lease on `index`, except the last one: then the caller has the payload to itself, and
-    /// has seen all that was done with the others (the state word's ordering).
-    pub(super) fn release_unless_last(self, index: usize) -> bool {
-        let more = |bits: Bits| (bits.in_hand() > 1).then(|| bits.released());
-        self.update(self.row(index), more).is_ok()
-    }
-
-    /// Gives up one claim on a payload at rest, if `generation` still is that of `index`.
-    pub(super) fn discard_row(self, index: usize, generation: u32) {
-        loop {
-            // The check for a move and the discard are one step: compaction may begin a move between
-            // any two critical sections, and must not be left with a freed row.
-            let result = self.drop_handle(index, |bits| {
-                let ours = bits.generation() == generation && bits.at_rest() > 0;
-                (ours && !bits.is_moving()).then(|| bits.discarded())
-            });
-            match result {
-                Err(bits) if bits.generation() == generation && bits.is_moving() => {
-                    self.settle_move(index);
-                }
-                Err(_) => return,
-                Ok(chores) => return self.finish_free_parts(chores),
-            }
-        }
-    }
-
-    /// Takes one handle away by `f` and frees the row when it was the last; what is left to do then. `Err`, and nothing
-    /// changed, when `f` says `None`.
-    #[inline]
-    fn drop_handle(self, index: usize, f: impl Fn(Bits) -> Option<Bits>) -> Result<Chores, Bits> {
-        let row = self.row(index);
-        let chores = if CasWords::<M>::YES {
-            let (old, new) = row.word.update_cas(f)?;
-            if old.generation() == new.generation() {
-                if new.is_movable() {
-                    self.tell_stalled();
-                }
-                return Ok(Chores::NONE);
-            }
-            self.core().map.with(|map| self.free(map, index, row, old))
-        } else {
-            // One critical section for both: with such a lock the state word costs nothing extra.
-            let (movable, chores) = self.core().map.with(|map| {
-                let (old, new) = row.word.update_held::<M>(map, f)?;
-                let freed = old.generation() != new.generation();
-                let chores = if freed { self.free(map, index, row, old) } else { Chores::NONE };
-                Ok((new.is_movable(), chores))
-            })?;
-            if movable {
-                self.tell_stalled();
-            }
-            chores
-        };
-        Ok(chores)
     }
 
     /// Turns the only lease of a plain payload into its only ticket: the common case. `None`, and nothing changed,
@@ -346,20 +207,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             row.word.set(map, bits.parked());
             bits.generation()
         })
-    }
-
-    /// Turns one ticket of a payload in one run, which still is in `generation` and not being moved, into a
-    /// lease: the common case. `false`, and nothing changed, for all others.
-    #[inline]
-    pub(super) fn redeem_at_once(self, index: usize, generation: u32) -> bool {
-        let row = self.row(index);
-        #[cfg(target_has_atomic = "64")]
-        if CasWords::<M>::YES {
-            let parked = Bits::parked_in(generation);
-            return row.word.exchange(parked, parked.leased())
-                || row.word.update_cas(|bits| bits.redeemed_in(generation)).is_ok();
-        }
-        self.core().map.with(|map| row.redeem_held(map, generation))
     }
 
     /// Turns one lease of `index` into a ticket; see [`rest_as`](Self::rest_as).
@@ -398,72 +245,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Ticket::seal(index, generation, self.core().epoch.load(Relaxed))
     }
 
-    /// The descriptor of `rows` that a ticket names, if the number can be genuine.
-    #[inline]
-    pub(super) fn look_up(self, ticket: Ticket, rows: usize) -> Result<(usize, u32), RedeemError> {
-        let (index, generation) =
-            ticket.open(self.core().epoch.load(Relaxed)).ok_or(RedeemError::Forged)?;
-        if index >= rows {
-            return Err(RedeemError::Forged);
-        }
-        Ok((index, generation))
-    }
-
-    /// Takes one ticket's claim: at rest to in hand, or, by `f`, away.
-    #[inline]
-    pub(super) fn take_ticket(
-        self,
-        ticket: Ticket,
-        scattered: bool,
-        f: impl Fn(Bits) -> Bits,
-    ) -> Result<usize, RedeemError> {
-        let (index, generation) = self.look_up(ticket, self.geometry().row_count)?;
-        self.take_at_rest(index, generation, scattered, f).map(|()| index)
-    }
-
-    /// As [`take_ticket`](Self::take_ticket), for an index and generation.
-    #[inline]
-    pub(super) fn take_at_rest(
-        self,
-        index: usize,
-        generation: u32,
-        scattered: bool,
-        f: impl Fn(Bits) -> Bits,
-    ) -> Result<(), RedeemError> {
-        let row = self.row(index);
-        loop {
-            let result = self.update(row, |bits| {
-                let genuine = bits.generation() == generation
-                    && bits.at_rest() > 0
-                    && !bits.is_link()
-                    && bits.is_scattered() == scattered
-                    && !bits.is_moving();
-                genuine.then(|| f(bits))
-            });
-            match result {
-                Ok(_) => return Ok(()),
-                Err(bits) if bits.generation() != generation => return Err(RedeemError::Stale),
-                // A later part of a chain never had a ticket in this generation.
-                Err(bits) if bits.is_link() => return Err(RedeemError::Forged),
-                Err(bits) if bits.at_rest() == 0 => return Err(RedeemError::Stale),
-                Err(bits) if bits.is_scattered() != scattered => {
-                    return Err(RedeemError::Layout);
-                }
-                Err(_) => self.settle_move(index),
-            }
-        }
-    }
-
-    /// At rest to in hand for a later part of a chain whose head the caller has in hand. No ticket for
-    /// such a part is ever accepted, so nobody else can have taken it.
-    #[inline]
-    pub(super) fn take_part(self, index: usize) {
-        let row = self.row(index);
-        while self.update(row, |bits| (!bits.is_moving()).then(|| bits.redeemed())).is_err() {
-            self.settle_move(index);
-        }
-    }
-
     /// Finishes the move of `index`, if it is the one being moved.
     pub(super) fn settle_move(self, index: usize) {
         while self.state(self.row(index)).is_moving() {
@@ -471,98 +252,5 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             self.run(Map::mover);
             crate::sync::pause();
         }
-    }
-
-    /// Puts a row whose last handle is gone back into the map. `old` is its word before that.
-    fn free(self, map: &mut Map, index: usize, row: &Row, old: Bits) -> Chores {
-        let pages = row.pages();
-        map.stock.put(pages);
-        if row.home() != 0 {
-            self.credit(map, row.home(), pages);
-        }
-        map.changes = map.changes.wrapping_add(1);
-        let more = (old.is_scattered() || old.is_link()).then(|| row.next()).and_then(Link::get);
-        let shelved = self.shelve(map, index, row, old.generation() == LAST_GENERATION);
-        let kick = !map.waiters.is_empty();
-        Chores::new(!shelved, kick, more)
-    }
-
-    /// What is left to do after a payload in one run was freed.
-    #[inline]
-    fn finish_free(self, chores: Chores) {
-        if chores != Chores::NONE {
-            self.do_chores(chores);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn do_chores(self, chores: Chores) {
-        if chores.long() {
-            self.unshelve_long();
-        }
-        if chores.kick() {
-            self.call_kick();
-        }
-    }
-
-    /// What is left to do after a payload was freed that may be scattered.
-    #[inline]
-    fn finish_free_parts(self, chores: Chores) {
-        if chores != Chores::NONE {
-            self.do_chores_of_parts(chores);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn do_chores_of_parts(self, mut chores: Chores) {
-        loop {
-            self.finish_free(chores);
-            let Some(part) = chores.more() else { return };
-            let row = self.row(part);
-            let next = self.core().map.with(|map| {
-                let (old, _) = row.word.update_held::<M>(map, |bits| {
-                    let settled = !bits.is_moving();
-                    settled.then(|| {
-                        if bits.in_hand() > 0 { bits.released() } else { bits.discarded() }
-                    })
-                })?;
-                Ok::<_, Bits>(self.free(map, part, row, old))
-            });
-            match next {
-                Ok(next) => chores = next,
-                Err(_) => {
-                    self.settle_move(part);
-                    chores = Chores::new(false, false, Some(part));
-                }
-            }
-        }
-    }
-}
-
-/// What is left to do after a row was freed, outside that critical section: whether a descriptor with
-/// a long run is to be taken apart, whether somebody waits for memory, and the next part of a scattered
-/// payload. Packed, so that the critical section hands it over in a register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Chores(u32);
-
-impl Chores {
-    const NONE: Self = Self(0);
-
-    #[inline]
-    fn new(long: bool, kick: bool, more: Option<usize>) -> Self {
-        // Lossless: descriptors are counted in 20 bits.
-        let more = more.map_or(0, |part| part as u32 + 1);
-        Self(more << 2 | u32::from(kick) << 1 | u32::from(long))
-    }
-    fn long(self) -> bool {
-        self.0 & 1 != 0
-    }
-    fn kick(self) -> bool {
-        self.0 & 2 != 0
-    }
-    fn more(self) -> Option<usize> {
-        (self.0 as usize >> 2).checked_sub(1)
     }
 }

@@ -5,8 +5,8 @@
 //! [`Parcel`]) belongs to nobody's borrow, so compaction may move it.
 //!
 //! One concept a file: where things lie ([`layout`](ArenaRef)), the page map, descriptors and their
-//! state word, what there is in stock, allocation, trays of threads, waiting for memory, leases, typed values, scattered chains, homes (quotas),
-//! compaction, verification and dump.
+//! state word, redeeming and giving up, what there is in stock, allocation, trays of threads, waiting for memory, leases, parcels, typed
+//! values, scattered chains, homes (quotas), compaction, verification and dump.
 
 mod allocate;
 mod chain;
@@ -23,9 +23,12 @@ mod lease;
 mod load;
 mod map;
 mod owned;
+mod parcel;
 #[cfg(all(target_has_atomic = "64", any(feature = "std", loom)))]
 mod pile;
 mod quota;
+mod redeem;
+mod release;
 mod rested;
 mod shared;
 mod snapshot;
@@ -51,10 +54,11 @@ use core::ptr::NonNull;
 pub use chain::Chain;
 pub use compact::Compaction;
 pub use layout::ArenaRef;
-pub use lease::{Lease, LeaseMut, Parcel, Parcels};
+pub use lease::{Lease, LeaseMut};
 #[cfg(feature = "spill")]
 pub(crate) use load::FULL;
 pub use owned::Owned;
+pub use parcel::{Parcel, Parcels};
 pub use quota::{Home, HomeSnapshot};
 pub use shared::Shared;
 pub use snapshot::{ArenaSnapshot, Census, PayloadState, TicketDump};

@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 
 use super::descriptor::Row;
-use super::lease::Parcel;
+use super::parcel::Parcel;
 use crate::sync::RawMutex;
 
 /// What there is to be known about a message, without taking it in hand.

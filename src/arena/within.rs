@@ -5,7 +5,8 @@ use core::hint::assert_unchecked;
 use core::mem::{ManuallyDrop, forget};
 
 use super::layout::{ArenaRef, MAX_DESCRIPTORS};
-use super::lease::{Lease, LeaseMut, Parcel};
+use super::lease::{Lease, LeaseMut};
+use super::parcel::Parcel;
 use super::rested::Rested;
 use crate::sync::RawMutex;
 

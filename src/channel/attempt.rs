@@ -3,10 +3,11 @@
 //! Nothing is counted, and nobody is helped: what is not one of the common cases is left to the long way, which a
 //! select takes when none of its arms could be done.
 
+use super::Channel;
 use super::aside::{Aside, Missed};
 use super::recv::received;
+use super::settle::wake;
 use super::store::{Store, Strategy};
-use super::{Channel, wake};
 use crate::select::Attempt;
 use crate::sync::RawMutex;
 

@@ -6,7 +6,8 @@
 
 use core::task::Waker;
 
-use super::state::{SendToken, State};
+use super::parking::SendToken;
+use super::state::State;
 use super::store::{Store, Strategy};
 use crate::sync::wait::{State as TokenState, Token};
 

@@ -28,7 +28,8 @@
 
 use core::task::Waker;
 
-use super::state::{Hold, Offer, RecvTokenOf, SendToken, State, Take, Wakers};
+use super::parking::{RecvTokenOf, SendToken};
+use super::state::{Hold, Offer, State, Take, Wakers};
 use super::store::{Store, Strategy};
 use crate::sync::claim::{PairClaim, Side, claim_beside, claim_pair, is_same_select};
 use crate::sync::looking::Looking;
@@ -235,7 +236,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// it, or else into the meeting point, promised to it.
     ///
     /// # Safety
-    /// The receiver's token heads a [`RecvToken`](super::state::RecvToken), and is alive.
+    /// The receiver's token heads a [`RecvToken`](super::parking::RecvToken), and is alive.
     #[inline]
     pub(super) unsafe fn hand_to(
         &mut self,

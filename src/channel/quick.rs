@@ -8,7 +8,8 @@
 use core::task::Waker;
 
 use super::aside::Aside;
-use super::state::{RecvTokenOf, State};
+use super::parking::RecvTokenOf;
+use super::state::State;
 use super::store::{Store, Strategy};
 use crate::sync::wait::{State as TokenState, Token};
 

@@ -1,4 +1,7 @@
-//! A pending receive.
+//! A pending receive: the future, and what it does in the common cases.
+
+mod arm;
+mod parked;
 
 use core::cell::Cell;
 use core::future::Future;
@@ -9,20 +12,38 @@ use core::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
+use super::Channel;
 use super::aside::{Aside, Missed};
 use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Leaves, Sided, count};
-use super::state::{RecvToken, RecvTokenOf, State, Take, Wakers};
-use super::store::{Store, Strategy};
-use super::{Channel, wake};
-use crate::error::{RecvError, RecvTimeoutError};
-use crate::limit::{Operation, Stopped};
-use crate::select::{Arm, Attempt};
+use super::parking::{RecvToken, RecvTokenOf};
+use super::settle::wake;
+use super::snapshot::Leaves;
+use super::state::State;
+use super::store::{Compete, Store, Strategy};
+use crate::error::RecvError;
 use crate::sync::RawMutex;
-use crate::sync::claim::{Claim, claim_own};
+use crate::sync::claim::claim_own;
 use crate::sync::wait::{State as TokenState, Token};
 use crate::sync::waker::Waits;
+
+impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
+    /// Receives, waiting for a value, first come, first served.
+    ///
+    /// The future fails with [`RecvError`] when the channel is closed and empty. See
+    /// [`RecvFuture`] for cancel safety, deadlines and cancellation.
+    ///
+    /// * *Cancel safety:* dropping the future loses nothing: a value that was handed to it goes to
+    ///   the next receiver.
+    /// * *Order:* receivers that wait are served in the order of their first polls.
+    /// * *Wake-ups:* the future is woken once, when it can complete; completing wakes one sender.
+    /// * *Interrupts:* making, polling and dropping it is safe in a handler of any priority, if the
+    ///   lock is.
+    /// * *Cost:* about nine words; a poll is a critical section or two of constant length.
+    pub fn recv(&self) -> RecvFuture<'_, M, T, S> {
+        RecvFuture::new(self, ())
+    }
+}
 
 /// A pending receive, made by [`Channel::recv`] and [`Subscriber::recv`](super::Subscriber::recv).
 ///
@@ -42,21 +63,6 @@ pub struct RecvFuture<'a, M: RawMutex, T, S: Strategy<T>> {
 
 // SAFETY: the token is guarded by the channel's lock, and so is the cursor, where there is one.
 unsafe impl<M: RawMutex + Sync, T: Send, S: Strategy<T> + Sync> Send for RecvFuture<'_, M, T, S> {}
-
-/// What a step came to.
-enum Step<T, G> {
-    /// What was received, and memory no longer needed.
-    Received(T, Option<G>),
-    Closed,
-    /// Waiters were dealt with first.
-    Again,
-    /// It must wait, and the waker it shall leave is missing.
-    NeedWaker,
-    /// It waits. A waker that it had left before is where the new one was, to be dropped outside the lock.
-    Parked,
-    /// Its select has been decided otherwise.
-    Idle,
-}
 
 /// What came of a poll that tries the common cases only.
 enum Quick<T, G> {
@@ -114,162 +120,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// Whether it may end without having received: if it is an arm of a select, it is the one that happens.
     pub(super) fn wins(&self) -> bool {
         self.channel.locked(|_| claim_own(self.node.token.side()))
-    }
-
-    /// Stops waiting, and being an arm.
-    #[inline]
-    fn leave(&mut self, why: Leaves) {
-        if self.node.token.is_known() {
-            self.leave_slowly(why);
-        } else {
-            self.node.token.leave_select();
-        }
-    }
-
-    /// As [`leave`](Self::leave), for one that may be waiting: out of the list, or the promised value to the next receiver. Foreign
-    /// code comes last, as it may panic.
-    #[inline(never)]
-    fn leave_slowly(&mut self, why: Leaves) {
-        let token = &self.node.token;
-        let (waker, settled) = self.channel.locked(|state| {
-            token.leave_select();
-            state.note_leaving(why, token);
-            match token.state() {
-                TokenState::Idle => return (None, true),
-                // SAFETY: in one of these states it stands in the list of receivers.
-                TokenState::Queued | TokenState::First => unsafe { state.remove_receiver(token) },
-                TokenState::Granted => state.return_value(),
-                // What has landed is the place's owner's.
-                TokenState::Taken | TokenState::Closed | TokenState::Lost => {}
-            }
-            token.set_state(TokenState::Idle);
-            (token.take_waker(), state.is_settled_without_me())
-        });
-        token.forget();
-        drop(waker);
-        if !settled {
-            self.channel.settle();
-        }
-    }
-
-    /// Leaves the list unless its wait has been decided, in one step: afterwards it cannot be.
-    fn give_up(&mut self) -> bool {
-        let token = &self.node.token;
-        self.channel.locked(|state| match token.state() {
-            TokenState::Granted | TokenState::Closed => false,
-            // What has landed has been received.
-            TokenState::Taken => self.node.landing.place(token).is_null(),
-            TokenState::Queued | TokenState::First => {
-                // SAFETY: in one of these states it stands in the list of receivers.
-                unsafe { state.remove_receiver(token) };
-                // Not idle yet: `leave` has the rest to do.
-                token.set_state(TokenState::Lost);
-                true
-            }
-            TokenState::Idle | TokenState::Lost => true,
-        })
-    }
-
-    /// Stays in the list, or joins it, perhaps as one that only `looks`.
-    fn park(
-        &self,
-        looks: bool,
-        state: &mut State<T, S>,
-        current: &Waker,
-        waker: &mut Option<Waker>,
-    ) -> Step<S::Received, S::Growth> {
-        let token = &self.node.token;
-        let queued = token.state() != TokenState::Idle;
-        if queued && token.will_wake(current) {
-            return Step::Parked;
-        }
-        if waker.is_none() {
-            return Step::NeedWaker;
-        }
-        token.swap_waker(waker);
-        if !queued {
-            self.queue(looks, state);
-        }
-        Step::Parked
-    }
-
-    /// Joins the list, perhaps as one that only `looks`.
-    #[inline]
-    fn queue(&self, looks: bool, state: &mut State<T, S>) {
-        let token = &self.node.token;
-        self.node.mark.set(state.store.mark());
-        token.set_bare(looks);
-        token.make_known();
-        // The pointer is made from the whole, as whoever finds it in the list reads the mark.
-        // SAFETY: pinned, in no list, and `leave` takes it out before it goes.
-        unsafe { state.queue_receiver((&raw const self.node).cast()) };
-    }
-
-    /// One step: what the token's state allows, or else queueing with `waker`; and what is to be done for others
-    /// after it.
-    fn step(&mut self, current: &Waker, waker: &mut Option<Waker>) -> Step<S::Received, S::Growth> {
-        let mut told = [None, None];
-        let (step, settled) = self.channel.locked(|state| {
-            let step = self.step_locked(state, current, waker, &mut told);
-            let settled = match step {
-                Step::Received(..) => state.is_settled(),
-                Step::Parked => state.is_settled_with_me(),
-                _ => true,
-            };
-            (step, settled)
-        });
-        self.channel.tell(told, settled);
-        step
-    }
-
-    /// The part of [`step`](Self::step) that is done with the lock held; who is `told` of it outside.
-    #[inline]
-    fn step_locked(
-        &self,
-        state: &mut State<T, S>,
-        current: &Waker,
-        waker: &mut Option<Waker>,
-        told: &mut Wakers,
-    ) -> Step<S::Received, S::Growth> {
-        let token = &self.node.token;
-        let take = match token.state() {
-            TokenState::Idle => state.take(State::<T, S>::side_of(token), self.reader),
-            TokenState::Granted => {
-                token.end_wait();
-                state.keep_value(self.reader)
-            }
-            TokenState::Queued | TokenState::First => Take::Empty,
-            TokenState::Closed => {
-                count(&mut state.counters.ended);
-                token.end_wait();
-                return Step::Closed;
-            }
-            TokenState::Taken => {
-                let Some(value) = self.node.landing.take(token) else { return Step::Idle };
-                token.end_wait();
-                return Step::Received(value, None);
-            }
-            TokenState::Lost => return Step::Idle,
-        };
-        match take {
-            Take::Value(value, unused, waker) => {
-                told[0] = waker;
-                Step::Received(value, unused)
-            }
-            Take::Closed => Step::Closed,
-            Take::Lost => Step::Idle,
-            Take::Again(wakers) => {
-                if S::MEETS {
-                    *told = wakers;
-                } else {
-                    // The compiler cannot know that there are none.
-                    debug_assert!(matches!(wakers, [None, None]));
-                    core::mem::forget(wakers);
-                }
-                Step::Again
-            }
-            Take::Empty => self.park(false, state, current, waker),
-        }
     }
 
     /// One step in the common cases: a value was promised to it, or is there and nobody waits for it; or it must
@@ -453,27 +303,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         token.end_wait();
         Quick::Received(value, None, None)
     }
-
-    /// As [`poll`](Future::poll), in any case; whether it will probably have to wait.
-    #[inline(never)]
-    fn poll_slowly(
-        &mut self,
-        current: &Waker,
-        waits: bool,
-    ) -> Poll<Result<S::Received, RecvError>> {
-        let mut waker = waits.then(|| current.clone());
-        loop {
-            match self.step(current, &mut waker) {
-                Step::Received(value, unused) => {
-                    return Poll::Ready(Ok(received::<T, S>(value, unused)));
-                }
-                Step::Closed => return Poll::Ready(Err(RecvError)),
-                Step::Again => {}
-                Step::NeedWaker => waker = Some(current.clone()),
-                Step::Parked | Step::Idle => return Poll::Pending,
-            }
-        }
-    }
 }
 
 /// What was received; memory that is no longer needed is given back.
@@ -514,105 +343,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Stream for RecvFuture<'_, M, T, S> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll(cx).map(Result::ok)
-    }
-}
-
-impl<M: RawMutex, T, S: Strategy<T>> Operation for RecvFuture<'_, M, T, S> {
-    type Limited = Result<S::Received, RecvTimeoutError>;
-
-    fn finish(output: Self::Output) -> Self::Limited {
-        output.map_err(|RecvError| RecvTimeoutError::Closed)
-    }
-
-    fn abandon(self: Pin<&mut Self>, why: Stopped) -> Option<Self::Limited> {
-        // SAFETY: nothing pinned is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        // Match and close come before cancel and timeout: what has been decided stands, and so does what
-        // somebody who was interrupted is about to decide.
-        this.channel.settle();
-        if !this.give_up() {
-            match this.step(Waker::noop(), &mut None) {
-                Step::Received(value, unused) => {
-                    return Some(Ok(received::<T, S>(value, unused)));
-                }
-                Step::Closed => return Some(Err(RecvTimeoutError::Closed)),
-                _ => {}
-            }
-        }
-        this.leave(Leaves::Otherwise);
-        this.channel.count_stopped(Sided::Recv, why);
-        Some(Err(match why {
-            Stopped::Cancelled => RecvTimeoutError::Cancelled,
-            Stopped::Timeout => RecvTimeoutError::Timeout,
-        }))
-    }
-}
-
-impl<M: RawMutex, T, S: Strategy<T>> crate::select::sealed::Sealed for RecvFuture<'_, M, T, S> {}
-
-impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
-    unsafe fn join(self: Pin<&mut Self>, claim: *const Claim, arm: u16) {
-        let token = &self.node.token;
-        if !token.is_known() {
-            // SAFETY: passed on.
-            unsafe { token.join_select(claim, arm) };
-            return;
-        }
-        self.channel.locked(|_| {
-            // SAFETY: passed on; the lock is held, as it may stand in the list already.
-            unsafe { token.join_select(claim, arm) };
-            if matches!(token.state(), TokenState::Granted | TokenState::Closed) {
-                // Matched before it became an arm: then it is the one that happens, or one of them.
-                claim_own(token.side());
-            }
-        });
-    }
-
-    fn withdraw(self: Pin<&mut Self>) {
-        // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.leave(Leaves::Otherwise);
-    }
-
-    #[inline]
-    fn is_fresh(&self) -> bool {
-        !self.node.token.is_known()
-    }
-
-    #[inline]
-    fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
-        self.channel.attempt_take(self.reader).map(Ok)
-    }
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let token = &self.node.token;
-        let mut waker = None;
-        loop {
-            let (step, settled) = self.channel.locked(|state| {
-                let step = match token.state() {
-                    TokenState::Idle => match state.would_take(token.side(), self.reader) {
-                        Look::Ready => Step::Closed,
-                        Look::NotYet => self.park(true, state, cx.waker(), &mut waker),
-                        Look::Again => Step::Again,
-                    },
-                    TokenState::Granted | TokenState::Closed => Step::Closed,
-                    TokenState::Lost | TokenState::Taken => Step::Idle,
-                    _ => self.park(true, state, cx.waker(), &mut waker),
-                };
-                let settled = !matches!(step, Step::Parked) || state.is_settled_with_me();
-                (step, settled)
-            });
-            match step {
-                Step::Closed => return Poll::Ready(()),
-                Step::Again => {}
-                Step::NeedWaker => waker = Some(cx.waker().clone()),
-                Step::Parked => {
-                    drop(waker);
-                    self.channel.tell([None, None], settled);
-                    return Poll::Pending;
-                }
-                _ => return Poll::Pending,
-            }
-        }
     }
 }
 

@@ -6,12 +6,13 @@ use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use super::Channel;
 use super::growth::Growth;
 use super::meeting::Look;
+use super::settle::wake;
 use super::snapshot::{Leaves, Sided, count};
 use super::state::{Hold, State, Wakers};
 use super::store::Strategy;
-use super::{Channel, wake};
 use crate::error::{ClosedError, StoppedError, TryReserveError};
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;

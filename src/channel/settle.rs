@@ -1,11 +1,14 @@
 //! Dealing with those who wait, one at a time: the part of the [state machine](super::state) that any operation
-//! may go on with, whoever began it.
+//! may go on with, whoever began it; and telling them, outside the lock.
 
 use core::task::Waker;
 
-use super::state::{RecvTokenOf, Settled, State, Wakers};
+use super::Channel;
+use super::parking::RecvTokenOf;
+use super::state::{Settled, State, Wakers};
 use super::store::{Store, Strategy};
 use super::waiting::Closers;
+use crate::sync::RawMutex;
 use crate::sync::claim::{Side, claim_own};
 use crate::sync::looking::Looking;
 use crate::sync::wait::{Counted, Parked, State as TokenState, Token};
@@ -249,5 +252,49 @@ fn end(
     } else {
         token.set_state(TokenState::Lost);
         None
+    }
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// What is left to do after a critical section: wakes those who are `told` of it, and unless that has `settled`
+    /// all, deals with waiters.
+    #[inline]
+    pub(super) fn tell(&self, told: Wakers, settled: bool) {
+        let [first, second] = told;
+        if S::MEETS {
+            wake(second);
+        } else {
+            // Two are told of a meeting only.
+            debug_assert!(second.is_none());
+            core::mem::forget(second);
+        }
+        wake(first);
+        if !settled {
+            self.settle();
+        }
+    }
+
+    /// Goes on with [helping](State::help) others before it is asked again.
+    #[inline]
+    pub(super) fn help_on(&self, wakers: Wakers) {
+        wakers.into_iter().for_each(wake);
+        if State::<T, S>::IN_STEPS {
+            self.settle();
+        }
+    }
+
+    /// Deals with waiters until none can be helped.
+    pub(super) fn settle(&self) {
+        while let Settled::Step(told) = self.locked(State::settle) {
+            self.tell(told, true);
+        }
+    }
+}
+
+/// Wakes outside the lock.
+#[inline]
+pub(super) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }

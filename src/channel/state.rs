@@ -40,48 +40,16 @@
 //! A token that is an arm of a select is settled only after its select has been claimed for it; if that
 //! fails the token is `Lost`, and the next one is looked at in the next step.
 
-use core::cell::{Cell, UnsafeCell};
 use core::task::Waker;
 
-use super::landing::Landing;
 use super::meeting::Look;
-use super::snapshot::{Counters, Kind, Leaves, count};
+use super::snapshot::{Counters, Kind, count};
 use super::store::{Store, Strategy};
 use super::waiting::{Flags, Waiting};
 use super::weigh::Weighing;
 use crate::sync::claim::{Side, claim_own};
-use crate::sync::feature::CLOSE;
 use crate::sync::looking::Looks;
-use crate::sync::wait::{Parked, State as TokenState, Token, Unlooked};
-
-/// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
-#[repr(C)]
-pub(super) struct SendToken<T> {
-    pub(super) token: Token,
-    /// Touched under the channel's lock while the token is queued, by its owner otherwise.
-    pub(super) value: UnsafeCell<Option<T>>,
-}
-
-/// A receiver's token, what it noted down when it was queued, and where its value may be put. The token comes first.
-#[repr(C)]
-pub(super) struct RecvToken<K, R> {
-    pub(super) token: Token,
-    /// Under the channel's lock.
-    pub(super) mark: Cell<K>,
-    pub(super) landing: Landing<R>,
-}
-
-impl<K, R> RecvToken<K, R> {
-    /// Where its value may be put, or null.
-    #[inline]
-    pub(super) fn place(&self) -> *mut Option<R> {
-        self.landing.place(&self.token)
-    }
-}
-
-/// The receivers' tokens of one kind of channel.
-pub(super) type RecvTokenOf<T, S> =
-    RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
+use crate::sync::wait::Token;
 
 /// Everything of a channel that its lock guards.
 ///
@@ -358,70 +326,13 @@ impl<T, S: Strategy<T>> State<T, S> {
         self.promised_values -= u32::from(!S::SHARES);
     }
 
-    /// Puts a sender, or somebody who wants a permit, into the list.
-    ///
-    /// # Safety
-    /// As for [`TokenList::push_back`]. A token that is not bare heads a [`SendToken`].
-    pub(super) unsafe fn queue_sender(&mut self, token: *const Token) {
-        self.flags.note_crowd(true);
-        // SAFETY: passed on.
-        unsafe {
-            (*token).set_arrival(self.counters.send_waits);
-            let senders = self.senders_with(token);
-            let first = senders.is_empty();
-            senders.push_back(token);
-            if S::GROWS && first {
-                (*token).set_state(TokenState::First);
-            }
-        }
-        count(&mut self.counters.send_waits);
-    }
-
-    /// Takes a sender, or somebody who wants a permit, out of its list.
-    ///
-    /// # Safety
-    /// `token` was queued by [`queue_sender`](Self::queue_sender), and is still.
-    pub(super) unsafe fn remove_sender(&mut self, token: *const Token) {
-        // SAFETY: by the caller's word.
-        unsafe { self.senders_with(token).remove(token) };
-    }
-
-    /// The list for `token`, which is alive.
-    unsafe fn senders_with(&mut self, token: *const Token) -> &mut Parked {
-        match self.store.bystanders() {
-            // SAFETY: by the caller's word.
-            Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.senders,
-            _ => &mut self.waiting.senders,
-        }
-    }
-
-    /// Puts a receiver, or somebody who looks for a value, into the list.
-    ///
-    /// # Safety
-    /// As for [`TokenList::push_back`]. The token heads a [`RecvToken`].
-    pub(super) unsafe fn queue_receiver(&mut self, token: *const Token) {
-        self.flags.note_crowd(true);
-        count(&mut self.counters.recv_waits);
-        // SAFETY: passed on.
-        unsafe { self.receivers_with(token).push_back(token) };
-    }
-
-    /// Takes a receiver, or somebody who looks for a value, out of its list.
-    ///
-    /// # Safety
-    /// `token` was queued by [`queue_receiver`](Self::queue_receiver), and is still.
-    pub(super) unsafe fn remove_receiver(&mut self, token: *const Token) {
-        // SAFETY: by the caller's word.
-        unsafe { self.receivers_with(token).remove(token) };
-    }
-
-    /// The list for `token`, which is alive.
-    unsafe fn receivers_with(&mut self, token: *const Token) -> &mut Unlooked {
-        match self.store.bystanders() {
-            // SAFETY: by the caller's word.
-            Some(bystanders) if unsafe { (*token).is_bare() } => &mut bystanders.receivers,
-            _ => self.waiting.receivers_mut(),
-        }
+    /// What is next, and the slot that it leaves to the first sender, unless that is a [step](Self::IN_STEPS) of its own.
+    #[inline(never)]
+    fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
+        let Some((value, unused)) = self.pop(reader) else { return Take::Empty };
+        let waits = !Self::IN_STEPS && !self.waiting.senders.is_empty();
+        let waker = if waits { self.promise_slot() } else { None };
+        Take::Value(value, unused, waker)
     }
 
     /// How many slots are promised.
@@ -441,60 +352,12 @@ impl<T, S: Strategy<T>> State<T, S> {
 
     /// Whether what [a program does not use](crate::sync::feature) is left out. The longest critical sections are those of
     /// the other kinds, which are spared the question.
-    const SPARES: bool = matches!(S::KIND, Kind::Buffered);
+    pub(super) const SPARES: bool = matches!(S::KIND, Kind::Buffered);
 
     /// How a token takes part in a match.
     #[inline]
     pub(super) fn side_of(token: &Token) -> Side<'_> {
         if Self::SPARES { token.side_if_any() } else { token.side() }
-    }
-
-    /// Whether it has been closed.
-    #[inline(always)]
-    pub(super) fn is_closed(&self) -> bool {
-        self.flags.is_closed(self.promised_slots) && Self::may_close()
-    }
-
-    /// Whether any channel is ever closed.
-    #[inline(always)]
-    pub(super) fn may_close() -> bool {
-        !Self::SPARES || CLOSE.is_used()
-    }
-
-    /// From now on nothing is sent but what has a slot promised. Whether it was open.
-    pub(super) fn close(&mut self) -> bool {
-        let was_open = !self.is_closed();
-        CLOSE.raise();
-        if !S::MEETS || Flags::IN_SLOTS {
-            self.promised_slots |= CLOSED;
-        }
-        self.flags.close();
-        was_open
-    }
-
-    /// Closes it, as the last of its counted receivers has gone: what is sent all the same is dropped.
-    pub(super) fn desert(&mut self) {
-        self.close();
-        if Flags::IN_SLOTS {
-            self.promised_slots |= DESERTED;
-        }
-        self.flags.desert();
-    }
-
-    /// Whether that has been done.
-    #[inline(always)]
-    pub(super) fn is_deserted(&self) -> bool {
-        self.flags.is_deserted(self.promised_slots)
-    }
-
-    /// An operation leaves, whose token this is.
-    #[inline]
-    pub(super) fn note_leaving(&mut self, why: Leaves, token: &Token) {
-        let waits =
-            matches!(token.state(), TokenState::Queued | TokenState::First | TokenState::Granted);
-        if waits && why == Leaves::Abandoned {
-            self.counters.abandoned.count(&mut self.waiting);
-        }
     }
 
     /// Whether there is a slot that nobody was promised, and, but for a rendezvous, the channel is open.
@@ -506,107 +369,5 @@ impl<T, S: Strategy<T>> State<T, S> {
         // at here; and a permit that is forgotten keeps its slot and takes no memory, so more might be promised than counted.
         let can_promise = usize::BITS <= u32::BITS || self.promised_slots < DESERTED - 1;
         can_promise && self.store.has_room(self.promised_slots as usize)
-    }
-
-    /// Whether `reader` can receive nothing any more.
-    fn is_drained_for(&self, reader: S::Reader) -> bool {
-        self.is_closed() && self.promised_slots() == 0 && self.store.available(reader) == 0
-    }
-
-    /// Whether receivers that wait, and were not granted anything, wait in vain.
-    pub(super) fn is_drained(&self) -> bool {
-        self.is_closed() && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
-    }
-
-    /// Whether each value that goes in adds one to those that are there, and replaces none.
-    pub(super) const ADDS_ONE: bool =
-        !S::LOSES && matches!(S::KIND, Kind::Buffered | Kind::Unlimited | Kind::Priority);
-
-    #[inline]
-    pub(super) fn put(&mut self, mut value: T, rank: S::Rank) -> Option<T> {
-        count(&mut self.counters.sent);
-        self.weigh_in(&mut value);
-        self.put_counted(value, rank)
-    }
-
-    /// Puts a value in that has been counted and weighed.
-    #[inline(always)]
-    pub(super) fn put_counted(&mut self, value: T, rank: S::Rank) -> Option<T> {
-        if Self::ADDS_ONE {
-            // While the length is at hand: the compiler cannot know that the value leaves it alone.
-            self.counters.note_depth(self.store.len() + 1);
-        }
-        // SAFETY: callers have made sure of room besides what is promised, or the strategy loses values; whoever
-        // keeps a promise has taken it off first.
-        let replaced = unsafe { self.store.push(value, rank, self.promised_slots()) };
-        if replaced.is_some() {
-            count(&mut self.counters.dropped);
-        }
-        if !Self::ADDS_ONE {
-            self.counters.note_depth(self.store.len());
-        }
-        replaced
-    }
-
-    #[inline]
-    pub(super) fn pop(&mut self, reader: S::Reader) -> Option<(S::Received, Option<S::Growth>)> {
-        let mut popped = self.pop_weighed(reader);
-        if let Some((received, _)) = &mut popped {
-            self.weigh_out(received);
-        }
-        popped
-    }
-
-    /// Takes a value out that is weighed by the caller.
-    #[inline]
-    pub(super) fn pop_weighed(
-        &mut self,
-        reader: S::Reader,
-    ) -> Option<(S::Received, Option<S::Growth>)> {
-        let depth = self.store.len();
-        let popped = self.store.pop(self.promised_slots(), reader);
-        // Of a value that is shared, the last receiver's counts.
-        if popped.is_some() && (!S::SHARES || self.store.len() < depth) {
-            count(&mut self.counters.received);
-        }
-        popped
-    }
-
-    /// A value goes from a sender to a receiver, and is in the store at no time.
-    #[inline]
-    pub(super) fn pass_by(&mut self, mut value: T) -> S::Received {
-        if !S::MEETS {
-            self.counters.note_depth(1);
-        }
-        count(&mut self.counters.sent);
-        count(&mut self.counters.received);
-        self.weigh_in(&mut value);
-        let mut received = S::Store::received(value);
-        self.weigh_out(&mut received);
-        received
-    }
-
-    /// Takes a value out that nobody is there to receive.
-    pub(super) fn discard(&mut self) -> Option<(S::Received, Option<S::Growth>)>
-    where
-        S: Strategy<T, Reader = ()>,
-    {
-        if self.store.len() <= self.promised_values() {
-            return None;
-        }
-        let popped = self.store.pop(self.promised_slots(), ());
-        if popped.is_some() {
-            count(&mut self.counters.dropped);
-        }
-        popped
-    }
-
-    /// What is next, and the slot that it leaves to the first sender, unless that is a [step](Self::IN_STEPS) of its own.
-    #[inline(never)]
-    fn pull(&mut self, reader: S::Reader) -> Take<S::Received, S::Growth> {
-        let Some((value, unused)) = self.pop(reader) else { return Take::Empty };
-        let waits = !Self::IN_STEPS && !self.waiting.senders.is_empty();
-        let waker = if waits { self.promise_slot() } else { None };
-        Take::Value(value, unused, waker)
     }
 }

@@ -19,7 +19,8 @@
 use core::any::Any;
 
 use super::Channel;
-use super::state::{SendToken, State};
+use super::parking::SendToken;
+use super::state::State;
 use super::store::{Store, Strategy};
 use crate::arena::{ArenaRef, Parcel, Ticket, TicketDump};
 use crate::sync::looking::Look;

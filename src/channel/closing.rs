@@ -1,4 +1,4 @@
-//! Waiting for a channel to be closed.
+//! Closing a channel, what is different in one that is closed, and waiting for that.
 
 use core::future::Future;
 use core::marker::PhantomPinned;
@@ -7,14 +7,91 @@ use core::task::{Context, Poll};
 
 use super::Channel;
 use super::snapshot::Sided;
-use super::store::Strategy;
+use super::state::{CLOSED, DESERTED, State};
+use super::store::{Compete, Store, Strategy};
+use super::waiting::Flags;
 use crate::limit::{Operation, Stopped};
 use crate::select::Arm;
 use crate::sync::RawMutex;
 use crate::sync::claim::{Claim, claim_own};
+use crate::sync::feature::CLOSE;
 use crate::sync::wait::{State as TokenState, Token};
+use crate::unwind::to_the_end;
+
+impl<T, S: Strategy<T>> State<T, S> {
+    /// Whether it has been closed.
+    #[inline(always)]
+    pub(super) fn is_closed(&self) -> bool {
+        self.flags.is_closed(self.promised_slots) && Self::may_close()
+    }
+
+    /// Whether any channel is ever closed.
+    #[inline(always)]
+    fn may_close() -> bool {
+        !Self::SPARES || CLOSE.is_used()
+    }
+
+    /// From now on nothing is sent but what has a slot promised. Whether it was open.
+    pub(super) fn close(&mut self) -> bool {
+        let was_open = !self.is_closed();
+        CLOSE.raise();
+        if !S::MEETS || Flags::IN_SLOTS {
+            self.promised_slots |= CLOSED;
+        }
+        self.flags.close();
+        was_open
+    }
+
+    /// Closes it, as the last of its counted receivers has gone: what is sent all the same is dropped.
+    pub(super) fn desert(&mut self) {
+        self.close();
+        if Flags::IN_SLOTS {
+            self.promised_slots |= DESERTED;
+        }
+        self.flags.desert();
+    }
+
+    /// Whether that has been done.
+    #[inline(always)]
+    pub(super) fn is_deserted(&self) -> bool {
+        self.flags.is_deserted(self.promised_slots)
+    }
+
+    /// Whether `reader` can receive nothing any more.
+    pub(super) fn is_drained_for(&self, reader: S::Reader) -> bool {
+        self.is_closed() && self.promised_slots() == 0 && self.store.available(reader) == 0
+    }
+
+    /// Whether receivers that wait, and were not granted anything, wait in vain.
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_closed() && self.promised_slots() == 0 && (S::SHARES || self.store.len() == 0)
+    }
+}
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Closes the channel: senders, waiting ones included, get their values back; what is in the
+    /// channel, or promised to be sent, is still received; then receivers fail. Returns whether it was
+    /// open; closing twice does nothing.
+    ///
+    /// Interrupt-safe. Each waiter is woken in a critical section of its own.
+    ///
+    /// * *Cancel safety:* there is nothing to cancel: it returns at once.
+    /// * *Order:* what was sent before is received; slots that were promised may still be used.
+    /// * *Wake-ups:* every sender that waits, and, once all has been received, every receiver; and
+    ///   all who wait for closing.
+    /// * *Interrupts:* safe in a handler of any priority, if the lock is.
+    /// * *Cost:* a critical section for each waiter.
+    pub fn close(&self) -> bool {
+        let was_open = self.locked(State::close);
+        self.settle();
+        was_open
+    }
+
+    /// Whether it has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.locked(|state| state.is_closed())
+    }
+
     /// Waits until the channel is closed: for a sender that wants to know that nobody listens any more.
     /// Values may still be in it then.
     ///
@@ -39,6 +116,24 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     /// ```
     pub fn closed(&self) -> Closed<'_, M, T, S> {
         Closed { channel: self, token: Token::new(), _pinned: PhantomPinned }
+    }
+
+    /// Closes it, and drops what is in it and promised to nobody, counted, and what will be sent into slots that
+    /// are promised: nobody is left to receive it.
+    pub(super) fn desert(&self)
+    where
+        S: Compete<T>,
+    {
+        self.locked(State::desert);
+        self.settle();
+        to_the_end(|| {
+            let Some((value, unused)) = self.locked(State::discard) else { return false };
+            if let Some(unused) = unused {
+                S::shrink(unused);
+            }
+            drop(value);
+            true
+        });
     }
 }
 
