@@ -55,6 +55,10 @@ impl Lock {
         self.0.hold()
     }
 
+    pub(super) fn try_hold(&self) -> Option<loom::sync::MutexGuard<'_, ()>> {
+        self.0.0.get_or_init(Default::default).try_lock().ok()
+    }
+
     pub(super) fn let_bias(&self, _may_bias: bool) {}
 
     /// No: a second attempt is like the first, and others may go on before either.

@@ -173,7 +173,8 @@ impl Biased {
         if !self.is_mine(me) {
             return None;
         }
-        self.count.set(self.count.get().saturating_add(1));
+        // It wraps: then a bias that was worth it may seem not to have been, once in eight times.
+        self.count.set(self.count.get().wrapping_add(1));
         Some(held)
     }
 

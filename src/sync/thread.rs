@@ -19,6 +19,9 @@ use loom::sync::atomic::{AtomicU32, Ordering::Relaxed};
 pub(crate) const NONE: u16 = u16::MAX;
 /// Of all threads that are begun when there are no other numbers left, and of those that are about to end.
 pub(crate) const SHARED: u16 = u16::MAX - 1;
+/// Of a thread that has not asked yet. It is nobody's, and not [`NONE`] either: no lock is biased to it, and so none seems to be this thread's.
+#[cfg(not(loom))]
+const NOT_YET: u16 = u16::MAX - 2;
 
 /// A bit for each number, set while a thread has it: the lowest is given first, so those of threads that come and go stay the same few, and
 /// what was known of one that has ended goes over to the next.
@@ -28,7 +31,7 @@ static TAKEN: [AtomicUsize; (1 << 16) / usize::BITS as usize] =
 
 #[cfg(not(loom))]
 std::thread_local! {
-    static NUMBER: Cell<u16> = const { Cell::new(NONE) };
+    static NUMBER: Cell<u16> = const { Cell::new(NOT_YET) };
     static END: End = const { End };
 }
 
@@ -41,7 +44,7 @@ impl Drop for End {
     fn drop(&mut self) {
         // Others of the thread's variables may be dropped after this one, and use the crate.
         let number = NUMBER.replace(SHARED);
-        if number < SHARED {
+        if number < NOT_YET {
             let (word, bit) = place(number);
             // Release pairs with the Acquire in `take`: what this thread has done, its next bearer has behind it.
             word.fetch_and(!bit, Release);
@@ -58,7 +61,7 @@ fn place(number: u16) -> (&'static AtomicUsize, usize) {
 /// The lowest number that no thread has.
 #[cfg(not(loom))]
 fn take() -> u16 {
-    for number in 0..SHARED {
+    for number in 0..NOT_YET {
         let (word, bit) = place(number);
         // Relaxed: it is looked at again if it seems to be free.
         if word.load(Relaxed) & bit == 0 && word.fetch_or(bit, Acquire) & bit == 0 {
@@ -73,9 +76,16 @@ fn take() -> u16 {
 #[inline]
 pub(crate) fn number() -> u16 {
     match NUMBER.get() {
-        NONE => begin(),
+        NOT_YET => begin(),
         number => number,
     }
+}
+
+/// The same, or nobody's, if it has none yet.
+#[cfg(not(loom))]
+#[inline(always)]
+pub(crate) fn number_so_far() -> u16 {
+    NUMBER.get()
 }
 
 #[cfg(not(loom))]
@@ -170,7 +180,7 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), THREADS);
-        assert!(numbers.iter().all(|&number| number < SHARED));
+        assert!(numbers.iter().all(|&number| number < NOT_YET));
     }
 
     /// Others that run at the same time take some, too.

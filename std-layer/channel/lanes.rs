@@ -5,6 +5,7 @@
 //! receiver on two cores share the lines with the values, and hardly anything else.
 
 mod lane;
+mod pass;
 mod renewal;
 
 use std::cell::Cell;
@@ -16,17 +17,13 @@ use lane::{End, Lane, Way};
 #[cfg(loom)]
 use loom::sync::atomic::Ordering;
 
-use super::distance;
-use crate::channel::aside::{Lending, Lent, Missed, Passed, Returned, Window};
-use crate::prefetch;
+use crate::channel::aside::{Lending, Lent, Missed, Returned, Window};
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
 #[cfg(not(loom))]
 use crate::sync::biased::Biased;
 use crate::sync::thread;
 
-/// How often a receiver that has closed up passes over the question whether there are several senders, if there were.
-const ASKED_AGAIN: u8 = 63;
 /// How many slots there must be for lanes' locks to be biased although threads wait for each other. Where there are fewer, that is at nearly
 /// each value, and a look without a lock comes too soon after the last: with a single slot a value takes 160 ns
 /// instead of 115, where caches are not shared 600 instead of 480. (One thread that is alone with a channel waits for nobody.)
@@ -157,145 +154,6 @@ impl<T> Lanes<T> {
         self.say(sign);
     }
 
-    /// Why somebody who came with `value` cannot pass a lane.
-    #[cold]
-    #[inline(never)]
-    fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
-        match way {
-            Way::Away => Missed::Away(value),
-            _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
-            _ => Missed::Shut(value),
-        }
-    }
-
-    /// Sends; what a sender that has closed up with the receivers has passed then, and how many values there may be.
-    #[inline(always)]
-    fn pass_in(
-        &self,
-        value: T,
-        counts: bool,
-        closed_up: &mut Option<(usize, usize)>,
-    ) -> Result<(), Missed<T>> {
-        if let Err(way) = self.tail.look() {
-            return Err(self.refuse(Side::Sends, way, value, counts));
-        }
-        let mut end = match self.tail.enter() {
-            Ok(end) => end,
-            Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
-        };
-        let passed = self.tail.own_passed();
-        let bound = end.bound;
-        let has_room = |seen| passed.wrapping_sub(seen) < bound;
-        if !has_room(end.seen) {
-            end.seen = self.head.passed_for_certain(has_room);
-            if !has_room(end.seen) {
-                return Err(end.miss(value, counts));
-            }
-            // Other values are passed so soon that the time it gives would be lost.
-            if Passed::may_weigh::<T>() && end.weighs {
-                let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-                *closed_up = distance::has_little_room(room, bound).then_some((passed, bound));
-            }
-        }
-        if passed == end.last {
-            return Err(Missed::Spent(value));
-        }
-        let slot = end.pass();
-        end.fetch_slots(
-            slot,
-            passed,
-            bound.wrapping_sub(passed.wrapping_sub(end.seen)),
-            prefetch::to_write,
-        );
-        // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
-        // receiver's Release store told, and nobody else sends while the lane is held.
-        self.uses(slot, |slot| end.weigh(unsafe { (*slot).write(value) }));
-        let passed = passed.wrapping_add(1);
-        self.tail.publish(passed);
-        if passed.wrapping_sub(end.seen) > end.high_water {
-            // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
-            // even if it has gone by now.
-            end.seen = self.head.passed();
-            let depth = passed.wrapping_sub(end.seen).max(1);
-            if depth > end.high_water {
-                end.high_water = depth;
-            }
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn fall_back(&self, passed: usize, bound: usize) {
-        distance::fall_back(|| bound.wrapping_sub(passed.wrapping_sub(self.head.passed())), bound);
-    }
-
-    /// Of several senders each may wait for the receiver, which is not to wait for them. To a receiver, whose end this is; the answer is in
-    /// a line of the senders', so it is not asked for again and again.
-    #[inline]
-    fn has_one_sender(&self, end: &mut End<T>) -> bool {
-        if end.not_asked > 0 {
-            end.not_asked -= 1;
-            return false;
-        }
-        let is_one = self.tail.lock.is_biased();
-        end.not_asked = if is_one { 0 } else { ASKED_AGAIN };
-        is_one
-    }
-
-    #[cold]
-    fn stay_behind(&self, passed: usize, bound: usize) {
-        distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), bound);
-    }
-
-    /// Receives; what a receiver that has closed up with its sender has passed then, and how many values there may be.
-    #[inline(always)]
-    fn pass_out(
-        &self,
-        counts: bool,
-        closed_up: &mut Option<(usize, usize)>,
-    ) -> Result<T, Missed<()>> {
-        let refuse = |way| self.refuse(Side::Receives, way, (), counts);
-        self.head.look().map_err(refuse)?;
-        let mut end = self.head.enter().map_err(refuse)?;
-        let passed = self.head.own_passed();
-        let bound = end.bound;
-        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-        if !has_value(end.seen) {
-            end.seen = self.tail.passed_for_certain(has_value);
-            if !has_value(end.seen) {
-                return Err(end.miss((), counts));
-            }
-            // As in `pass_in`.
-            if Passed::may_weigh::<T>() && end.weighs {
-                let bound = end.turn as usize;
-                let values = end.seen.wrapping_sub(passed);
-                if distance::has_few_values(values, bound) && self.has_one_sender(&mut end) {
-                    *closed_up = Some((passed.wrapping_add(1), bound));
-                }
-            }
-        }
-        if passed == end.last {
-            return Err(Missed::Spent(()));
-        }
-        let slot = end.pass();
-        if !Passed::may_weigh::<T>() {
-            // Of messages there is more to be fetched than that, and it is of no use to them.
-            end.fetch_slots(slot, passed, end.seen.wrapping_sub(passed), prefetch::to_read);
-        }
-        end.fetch(passed.wrapping_add(1));
-        let value = self.uses(slot, |slot| {
-            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
-            let value = unsafe { &mut *slot };
-            // Where it lies: what is then moved in one piece has not been written in several just before, for which a processor waits.
-            // SAFETY: as above.
-            end.weigh(unsafe { value.assume_init_mut() });
-            // SAFETY: as above; the value leaves here.
-            unsafe { value.assume_init_read() }
-        });
-        self.head.publish(passed.wrapping_add(1));
-        Ok(value)
-    }
-
     /// Whether the side that `other` belongs to may be at work now, on another thread. Where there are few slots it is not worth
     /// waiting for, as there.
     fn runs_beside(&self, other: &Lane<T>) -> bool {
@@ -335,34 +193,24 @@ impl<T> Lanes<T> {
         watch: Watch::new(),
     };
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
-        self.pass_in(value, counts, &mut None)
+        self.send_at_once(value).or_else(|value| self.send_slowly(value, counts, false))
     }
 
     #[inline(always)]
     pub(super) fn send_unhurried(&self, value: T) -> Result<(), Missed<T>> {
-        let mut closed_up = None;
-        let sent = self.pass_in(value, false, &mut closed_up);
-        if let Some((passed, bound)) = closed_up {
-            self.fall_back(passed, bound);
-        }
-        sent
+        self.send_at_once(value).or_else(|value| self.send_slowly(value, false, true))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
-        self.pass_out(counts, &mut None)
+        self.recv_at_once().map_or_else(|| self.recv_slowly(counts, false), Ok)
     }
 
     #[inline(always)]
     pub(super) fn recv_unhurried(&self) -> Result<T, Missed<()>> {
-        let mut closed_up = None;
-        let received = self.pass_out(false, &mut closed_up);
-        if let Some((passed, bound)) = closed_up {
-            self.stay_behind(passed, bound);
-        }
-        received
+        self.recv_at_once().map_or_else(|| self.recv_slowly(false, true), Ok)
     }
 
     #[cold]

@@ -1,0 +1,190 @@
+//! Values that pass a lane: the common case, which calls nothing, and all others.
+
+use super::lane::{End, Way};
+use super::{Lanes, Side};
+use crate::channel::aside::{Missed, Passed};
+use crate::prefetch;
+use crate::std_layer::channel::distance;
+
+/// How often a receiver that has closed up passes over the question whether there are several senders, if there were.
+const ASKED_AGAIN: u8 = 63;
+
+impl<T> Lanes<T> {
+    /// Sends, if the lane's lock is biased to this thread, and nothing else is to be seen to. It calls nothing, so who needs no more
+    /// has no registers to save.
+    #[inline(always)]
+    pub(super) fn send_at_once(&self, value: T) -> Result<(), T> {
+        let Some(mut end) = self.tail.enter_at_once() else { return Err(value) };
+        let passed = self.tail.own_passed();
+        let bound = end.bound;
+        let has_room = |seen| passed.wrapping_sub(seen) < bound;
+        if !has_room(end.seen) && !Passed::may_weigh::<T>() {
+            end.seen = self.head.passed();
+        }
+        if !has_room(end.seen) || passed == end.last {
+            return Err(value);
+        }
+        self.put(&mut end, passed, value);
+        Ok(())
+    }
+
+    /// The same, whatever there is to be seen to. An unhurried one may take a moment longer.
+    #[inline(never)]
+    pub(super) fn send_slowly(
+        &self,
+        value: T,
+        counts: bool,
+        unhurried: bool,
+    ) -> Result<(), Missed<T>> {
+        if let Err(way) = self.tail.look() {
+            return Err(self.refuse(Side::Sends, way, value, counts));
+        }
+        let mut end = match self.tail.enter() {
+            Ok(end) => end,
+            Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
+        };
+        let passed = self.tail.own_passed();
+        let bound = end.bound;
+        let has_room = |seen| passed.wrapping_sub(seen) < bound;
+        let mut has_closed_up = false;
+        if !has_room(end.seen) {
+            end.seen = self.head.passed_for_certain(has_room);
+            if !has_room(end.seen) {
+                return Err(end.miss(value, counts));
+            }
+            // Other values are passed so soon that the time it gives would be lost.
+            let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
+            has_closed_up = unhurried && end.weighs() && distance::has_little_room(room, bound);
+        }
+        if passed == end.last {
+            return Err(Missed::Spent(value));
+        }
+        self.put(&mut end, passed, value);
+        drop(end);
+        if has_closed_up {
+            let room = || bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
+            distance::fall_back(room, bound);
+        }
+        Ok(())
+    }
+
+    /// There is room.
+    #[inline(always)]
+    fn put(&self, end: &mut End<T>, passed: usize, value: T) {
+        let slot = end.pass();
+        let room = end.bound.wrapping_sub(passed.wrapping_sub(end.seen));
+        end.fetch_slots(slot, passed, room, prefetch::to_write);
+        // Weighed where it lies: with its address taken before, a message would be written to the stack in two halves and read back as one,
+        // for which a processor waits.
+        // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
+        // receiver's Release store told, and nobody else sends while the lane is held.
+        self.uses(slot, |slot| end.weigh(unsafe { (*slot).write(value) }));
+        let passed = passed.wrapping_add(1);
+        self.tail.publish(passed);
+        if passed.wrapping_sub(end.seen) > end.high_water {
+            // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
+            // even if it has gone by now.
+            end.seen = self.head.passed();
+            let depth = passed.wrapping_sub(end.seen).max(1);
+            if depth > end.high_water {
+                end.high_water = depth;
+            }
+        }
+    }
+
+    /// Receives, as [`send_at_once`](Self::send_at_once) sends.
+    #[inline(always)]
+    pub(super) fn recv_at_once(&self) -> Option<T> {
+        let mut end = self.head.enter_at_once()?;
+        let passed = self.head.own_passed();
+        let bound = end.bound;
+        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+        if !has_value(end.seen) && !Passed::may_weigh::<T>() {
+            end.seen = self.tail.passed();
+        }
+        if !has_value(end.seen) || passed == end.last {
+            return None;
+        }
+        Some(self.take(&mut end, passed))
+    }
+
+    /// As [`send_slowly`](Self::send_slowly).
+    #[inline(never)]
+    pub(super) fn recv_slowly(&self, counts: bool, unhurried: bool) -> Result<T, Missed<()>> {
+        let refuse = |way| self.refuse(Side::Receives, way, (), counts);
+        self.head.look().map_err(refuse)?;
+        let mut end = self.head.enter().map_err(refuse)?;
+        let passed = self.head.own_passed();
+        let bound = end.bound;
+        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+        let mut has_closed_up = false;
+        if !has_value(end.seen) {
+            end.seen = self.tail.passed_for_certain(has_value);
+            if !has_value(end.seen) {
+                return Err(end.miss((), counts));
+            }
+            let values = end.seen.wrapping_sub(passed);
+            has_closed_up = unhurried
+                && end.weighs()
+                && distance::has_few_values(values, end.turn as usize)
+                && self.has_one_sender(&mut end);
+        }
+        if passed == end.last {
+            return Err(Missed::Spent(()));
+        }
+        let turn = end.turn as usize;
+        let value = self.take(&mut end, passed);
+        drop(end);
+        if has_closed_up {
+            let passed = passed.wrapping_add(1);
+            distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), turn);
+        }
+        Ok(value)
+    }
+
+    /// There is a value.
+    #[inline(always)]
+    fn take(&self, end: &mut End<T>, passed: usize) -> T {
+        let slot = end.pass();
+        if !Passed::may_weigh::<T>() {
+            // Of messages there is more to be fetched than that, and it is of no use to them.
+            end.fetch_slots(slot, passed, end.seen.wrapping_sub(passed), prefetch::to_read);
+        }
+        end.fetch(passed.wrapping_add(1));
+        let value = self.uses(slot, |slot| {
+            // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
+            let value = unsafe { &mut *slot };
+            // Where it lies: what is then moved in one piece has not been written in several just before, for which a processor waits.
+            // SAFETY: as above.
+            end.weigh(unsafe { value.assume_init_mut() });
+            // SAFETY: as above; the value leaves here.
+            unsafe { value.assume_init_read() }
+        });
+        self.head.publish(passed.wrapping_add(1));
+        value
+    }
+
+    /// Of several senders each may wait for the receiver, which is not to wait for them. To a receiver, whose end this is; the answer is in
+    /// a line of the senders', so it is not asked for again and again.
+    #[inline]
+    fn has_one_sender(&self, end: &mut End<T>) -> bool {
+        if end.not_asked > 0 {
+            end.not_asked -= 1;
+            return false;
+        }
+        let is_one = self.tail.lock.is_biased();
+        end.not_asked = if is_one { 0 } else { ASKED_AGAIN };
+        is_one
+    }
+
+    /// Why somebody who came with `value` cannot pass a lane.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn refuse<V>(&self, side: Side, way: Way, value: V, counts: bool) -> Missed<V> {
+        match way {
+            Way::Away => Missed::Away(value),
+            _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
+            _ => Missed::Shut(value),
+        }
+    }
+}
