@@ -79,7 +79,7 @@ impl<T> Aside<T> for Siding<T> {
         made.is_ok()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&self, value: T, counts: bool) -> Result<(), Missed<T>> {
         match self.lanes() {
             Some(lanes) => lanes.send(value, counts),
@@ -106,7 +106,7 @@ impl<T> Aside<T> for Siding<T> {
         self.lanes().ok_or(Missed::Shut(()))?.recv_again()
     }
 
-    #[inline]
+    #[inline(always)]
     fn recv(&self, counts: bool) -> Result<T, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv(counts)
     }
