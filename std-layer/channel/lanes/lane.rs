@@ -157,19 +157,9 @@ impl<T> End<T> {
         more: usize,
         fetch: impl Fn(*const MaybeUninit<T>),
     ) {
-        if !cfg!(loom) && slot.addr() % prefetch::LINE < size_of::<T>() {
-            self.fetch_line(passed, more, fetch);
+        if cfg!(loom) || slot.addr() % prefetch::LINE >= size_of::<T>() {
+            return;
         }
-    }
-
-    /// The rest of that.
-    #[inline]
-    pub(super) fn fetch_line(
-        &self,
-        passed: usize,
-        more: usize,
-        fetch: impl Fn(*const MaybeUninit<T>),
-    ) {
         let ahead = LINES_AHEAD * prefetch::LINE / size_of::<T>();
         // Then the other side has left that line to this one, and is not close behind it.
         if more.min(self.last.wrapping_sub(passed)) > 2 * ahead {
