@@ -202,10 +202,7 @@ impl Trays {
     /// no registers to save.
     #[inline(always)]
     fn own(&self) -> Option<Within<'_>> {
-        #[cfg(not(any(loom, shuttle)))]
         let me = thread::number_so_far();
-        #[cfg(any(loom, shuttle))]
-        let me = thread::number();
         let Tray { lock, piles } = &self.trays[usize::from(me) % TRAYS];
         #[cfg(not(any(loom, shuttle)))]
         let held = lock.enter(me)?;

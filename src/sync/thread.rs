@@ -114,6 +114,11 @@ pub(crate) fn number() -> u16 {
     NUMBER.with(|number| *number)
 }
 
+#[cfg(loom)]
+pub(crate) fn number_so_far() -> u16 {
+    number()
+}
+
 /// How often a waiter looks before it gives its time slice away: about a microsecond, several times what
 /// anybody holds a lock of this crate for.
 #[cfg(not(loom))]

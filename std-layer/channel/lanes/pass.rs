@@ -18,6 +18,7 @@ impl<T> Lanes<T> {
         let passed = self.tail.own_passed();
         let bound = end.bound;
         let has_room = |seen| passed.wrapping_sub(seen) < bound;
+        // Of messages there is more to be seen to then.
         if !has_room(end.seen) && !Passed::may_weigh::<T>() {
             end.seen = self.head.passed();
         }
