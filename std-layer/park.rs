@@ -46,8 +46,8 @@ const MOVE: u32 = 64;
 /// The same where each value is waited for, as at a rendezvous. There a thread seems to be among many as soon as a reply takes longer than all looks, as
 /// between two processors that share no cache.
 const MOVE_IN_LIST: u32 = 256;
-/// So many times rarer at the most, if the wait after it is no shorter: then there is no processor to be had. It becomes twice as rare each
-/// time. On a single processor 64 bytes between two threads take 67 ns instead of 74, with four receivers of 1 KiB 265 instead of 270,
+/// So many times rarer at the most: twice as rare after each time that the next wait ends only after others were let run again, as then
+/// there was no processor to be had. On a single processor 64 bytes between two threads take 67 ns instead of 74, with four receivers of 1 KiB 265 instead of 270,
 /// and on two 310 instead of 340.
 const RAREST: u32 = 8;
 /// How long a thread among many pauses before its only look. It most likely keeps from running whom it waits for: on a single processor
@@ -222,7 +222,7 @@ fn look_only<V, R>(
     let result = wait_awake(batch, looks, 0, end, value, attempt);
     PATIENCE.with(|patience| match result {
         Ok(_) => patience.note_short(),
-        Err(Missed::NotNow(_)) => patience.crowded.set(true),
+        Err(Missed::NotNow(_)) => patience.note_whether_crowded(true),
         Err(_) => {}
     });
     result.map_err(Missed::into_inner)
@@ -295,7 +295,7 @@ struct Patience {
     /// The latest wait did not end before others were let run: so those it waited for were not running, and to look
     /// kept them from that.
     crowded: Cell<bool>,
-    /// It has just slept for another processor's sake, and how many times rarer than otherwise it does that.
+    /// Its latest wait was to be spent asleep, for another processor's sake; and how many times rarer than otherwise it does that.
     has_moved: Cell<bool>,
     rarity: Cell<u32>,
 }
@@ -440,8 +440,9 @@ mod tests {
                 assert_eq!(wait(LOOKS + 2, Duration::ZERO), (LOOKS + 2, false));
                 assert_eq!(looks(), (true, 1));
                 let long = LOOKS + 2;
-                let waits_until_asleep = || (1..).find(|_| wait(long, Duration::ZERO).1);
-                waits_until_asleep();
+                let waits_until_asleep =
+                    || (1..=RAREST * MOVE).find(|_| wait(long, Duration::ZERO).1);
+                assert!(waits_until_asleep().is_some_and(|waits| waits <= MOVE));
                 // It may have a processor of its own then.
                 assert_eq!(looks(), (false, LOOKS));
                 // It has not: so the next time is that of twice as many waits since the first.

@@ -85,6 +85,32 @@ fn what_a_home_was_promised_is_not_taken_in_advance() {
     drop((lease, kept));
 }
 
+/// What one thread frees, another one gets: large payloads in that order, small ones the other way round. What the freeing thread keeps on its tray
+/// comes last.
+#[test]
+fn large_payloads_come_back_in_the_order_in_which_they_were_freed() {
+    /// Enough for the tray of who frees, and for two chains beside it.
+    const MANY: usize = 64;
+    fn order<const SIZE: usize>(arena: &Arena<StdRawMutex, MANY, SIZE, MANY>) -> Vec<usize> {
+        let alloc = || arena.try_alloc(SIZE).expect("room");
+        let all: Vec<_> = (0..MANY).map(|_| alloc()).collect();
+        let starts: Vec<_> = all.iter().map(|lease| lease.as_ptr().addr()).collect();
+        thread::scope(|scope| {
+            // To the end of that thread it has its own tray.
+            scope.spawn(|| all.into_iter().for_each(drop)).join().expect("it only frees");
+        });
+        let again: Vec<_> = (0..MANY / 2).map(|_| alloc()).collect();
+        let place = |start: usize| starts.iter().position(|&other| other == start);
+        again.iter().filter_map(|lease| place(lease.as_ptr().addr())).collect()
+    }
+    static LARGE: Arena<StdRawMutex, MANY, { 32 << 10 }, MANY> = Arena::new();
+    static SMALL: Arena<StdRawMutex, MANY, PAGE, MANY> = Arena::new();
+    let (large, small) = (order(&LARGE), order(&SMALL));
+    assert_eq!((large.len(), small.len()), (MANY / 2, MANY / 2));
+    assert!(large.is_sorted(), "{large:?}");
+    assert!(small.is_sorted_by(|one, next| one > next), "{small:?}");
+}
+
 #[test]
 fn descriptors_that_another_thread_has_freed_serve_again() {
     let arena: Arena<StdRawMutex, 32, PAGE, 4> = Arena::new();

@@ -74,7 +74,7 @@ impl<const MOST: usize> Piles<MOST> {
         most
     }
 
-    /// The same, of those that were freed first.
+    /// The same from the bottom, in that order.
     pub(super) fn hand_over_oldest<const ROOM: usize>(
         &mut self,
         class: usize,

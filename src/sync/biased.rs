@@ -173,7 +173,7 @@ impl Biased {
         if !self.is_mine(me) {
             return None;
         }
-        // It wraps: then a bias that was worth it may seem not to have been, once in eight times.
+        // A hint: it wraps, so that a bias that was worth it may seem not to have been, once in eight times; and who comes in vain is counted, too.
         self.count.set(self.count.get().wrapping_add(1));
         Some(held)
     }

@@ -82,7 +82,7 @@ pub(crate) fn number() -> u16 {
 }
 
 /// The same, or nobody's, if it has none yet.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 #[inline(always)]
 pub(crate) fn number_so_far() -> u16 {
     NUMBER.get()
@@ -114,7 +114,8 @@ pub(crate) fn number() -> u16 {
     NUMBER.with(|number| *number)
 }
 
-#[cfg(loom)]
+/// The same, so that a schedule takes the same way each time.
+#[cfg(any(loom, shuttle))]
 pub(crate) fn number_so_far() -> u16 {
     number()
 }

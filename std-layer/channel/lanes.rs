@@ -270,7 +270,7 @@ impl<T> Lanes<T> {
             return Err(Missed::Spent(()));
         }
         for place in &mut into[..count] {
-            // SAFETY: as in `recv`, as there are so many values.
+            // SAFETY: as in `take`, as there are so many values.
             let value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
             end.weigh(place.write(value));
         }

@@ -146,14 +146,15 @@ impl Row {
         )
     }
 
-    /// Who has not come that far may have been asked for more than there is.
+    /// Who has not come that far may have been asked for more than there is; not where it takes less itself than what should be the least.
     fn verdict(&self, ours: f64, floor: Option<f64>) -> &'static str {
         let is_within = |limit: Option<f64>| limit.is_some_and(|limit| ours <= limit);
-        let is_beyond = self.reach.zip(floor).is_some_and(|(reach, floor)| reach < floor);
+        let limit = self.reach.zip(floor);
+        let is_beyond = limit.is_some_and(|(reach, floor)| reach < floor && floor <= ours);
         match (is_within(self.reach), is_within(self.stretch)) {
             (_, true) => "**stretch**",
             (true, false) => "reached",
-            (false, false) if is_beyond => "below the floor",
+            (false, false) if is_beyond => "asked below the floor",
             (false, false) => "not yet",
         }
     }
@@ -195,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_below_the_floor_if_even_that_takes_more() {
+    fn a_row_is_below_the_floor_if_that_takes_more_and_this_crate_no_less() {
         let row = row(&[], To::Best, 1.0, 0.5);
         assert_eq!(
-            [(1.2, 1.1), (1.2, 0.9), (1.0, 1.1)]
+            [(1.2, 1.1), (1.2, 0.9), (1.2, 1.3), (1.0, 1.1)]
                 .map(|(ours, floor)| row.verdict(ours, Some(floor))),
-            ["below the floor", "not yet", "reached"]
+            ["asked below the floor", "not yet", "not yet", "reached"]
         );
     }
 }

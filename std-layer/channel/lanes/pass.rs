@@ -10,8 +10,8 @@ use crate::std_layer::channel::distance;
 const ASKED_AGAIN: u8 = 63;
 
 impl<T> Lanes<T> {
-    /// Sends, if the lane's lock is biased to this thread, and nothing else is to be seen to. It calls nothing, so who needs no more
-    /// has no registers to save.
+    /// Sends, if the lane's lock is biased to this thread, and nothing else is to be seen to. It calls nothing, but to copy a
+    /// large value, so who needs no more has no registers to save.
     #[inline(always)]
     pub(super) fn send_at_once(&self, value: T) -> Result<(), T> {
         let Some(mut end) = self.tail.enter_at_once() else { return Err(value) };
@@ -19,7 +19,7 @@ impl<T> Lanes<T> {
         let bound = end.bound;
         let has_room = |seen| passed.wrapping_sub(seen) < bound;
         // Of messages there is more to be seen to then.
-        if !has_room(end.seen) && !Passed::may_weigh::<T>() {
+        if !has_room(end.seen) && !end.weighs() {
             end.seen = self.head.passed();
         }
         if !has_room(end.seen) || passed == end.last {
@@ -100,7 +100,7 @@ impl<T> Lanes<T> {
         let passed = self.head.own_passed();
         let bound = end.bound;
         let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-        if !has_value(end.seen) && !Passed::may_weigh::<T>() {
+        if !has_value(end.seen) && !end.weighs() {
             end.seen = self.tail.passed();
         }
         if !has_value(end.seen) || passed == end.last {
@@ -187,5 +187,56 @@ impl<T> Lanes<T> {
             _ if !counts && self.sign().waits(side) => Missed::NotNow(value),
             _ => Missed::Shut(value),
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::mem::MaybeUninit;
+
+    use super::*;
+    use crate::channel::aside::{Lending, Lent, Window};
+    use crate::sync::asymmetric_fence;
+
+    /// So often a lock is taken at the most before it is biased, in tests.
+    const OFTEN: u64 = 16;
+
+    #[test]
+    fn who_has_a_lane_to_itself_calls_nothing_there() {
+        asymmetric_fence::prepare();
+        let mut slots = [const { MaybeUninit::uninit() }; 4];
+        let slots = slots.as_mut_ptr();
+        let lanes = Lanes::<u64>::NEW;
+        let window = || Window { slots, at: 0, left: usize::MAX };
+        // SAFETY: these slots are the lanes' until the test's end.
+        unsafe {
+            lanes.lend(Lent {
+                tail: window(),
+                head: window(),
+                turn: 4,
+                len: 0,
+                room: 4,
+                promised: [0; 2],
+                high_water: 0,
+                is_closed: false,
+                weighs: false,
+            });
+        }
+        for value in 0..OFTEN {
+            assert!(lanes.send(value, false).is_ok());
+            assert!(matches!(lanes.recv(false), Ok(received) if received == value));
+        }
+        let biases = asymmetric_fence::is_there();
+        assert_eq!(lanes.recv_at_once(), None);
+        for value in 0..4 {
+            assert_eq!(lanes.send_at_once(value).is_ok(), biases);
+            if !biases {
+                assert!(lanes.send(value, false).is_ok());
+            }
+        }
+        assert_eq!(lanes.send_at_once(4), Err(4));
+        assert_eq!(lanes.recv_at_once(), biases.then_some(0));
+        lanes.recall();
+        assert_eq!((lanes.send_at_once(5), lanes.recv_at_once()), (Err(5), None));
     }
 }

@@ -69,7 +69,7 @@ impl<T> Lanes<T> {
         let passed = passed.wrapping_add(1);
         let recvs = end.since(passed.wrapping_sub(self.told[1].get()));
         let window = renew(Returned { recvs, ..Returned::default() })?;
-        // SAFETY: as in `recv`; it is still there, by the caller's word.
+        // SAFETY: as in `take`; it is still there, by the caller's word.
         let mut value = self.uses(slot, |slot| unsafe { (*slot).assume_init_read() });
         self.head.publish(passed);
         end.renew(window, passed);
