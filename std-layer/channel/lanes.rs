@@ -102,8 +102,10 @@ impl<T> Lanes<T> {
         for atomic in [&self.sign, &self.batch, &self.tail.way, &self.head.way] {
             atomic.load(Ordering::Relaxed);
         }
-        self.tail.passed();
-        self.head.passed();
+        for lane in [&self.tail, &self.head] {
+            lane.passed();
+            lane.limit();
+        }
     }
 
     /// Tells those who come. Under the channel's lock.
@@ -256,19 +258,18 @@ impl<T> Lanes<T> {
         let mut end =
             self.head.enter().map_err(|way| self.refuse(Side::Receives, way, (), false))?;
         let passed = self.head.own_passed();
-        let bound = end.bound;
-        let values = |seen: usize| seen.wrapping_sub(passed).saturating_sub(bound);
-        if values(end.seen) < into.len() {
-            end.seen = self.tail.passed();
+        let mut count = self.head.limit().saturating_sub(passed);
+        if count < into.len() {
+            let seen = self.tail.passed();
+            if seen.wrapping_sub(passed) <= end.bound {
+                return Err(Missed::NotNow(()));
+            }
+            if passed == end.last {
+                return Err(Missed::Spent(()));
+            }
+            count = self.head.see(&end, seen).wrapping_sub(passed);
         }
-        let count = values(end.seen).min(into.len());
-        if count == 0 {
-            return Err(Missed::NotNow(()));
-        }
-        let count = count.min(end.last.wrapping_sub(passed));
-        if count == 0 {
-            return Err(Missed::Spent(()));
-        }
+        let count = count.min(into.len());
         for place in &mut into[..count] {
             // SAFETY: as in `take`, as there are so many values.
             let value = self.uses(end.pass(), |slot| unsafe { (*slot).assume_init_read() });
@@ -358,18 +359,20 @@ impl<T> Lending<T> for Lanes<T> {
         let [slots, values] = promised;
         let batch = room.min(turn);
         self.batch.store(batch, Ordering::Relaxed);
-        self.told[0].set(len);
-        self.told[1].set(0);
+        // Receivers leave as many values as are promised, so these have been passed before any they may have: no difference is less than zero.
+        let (received, sent) = (values + 1, values + 1 + len);
+        self.told[0].set(sent);
+        self.told[1].set(received);
         self.is_lent.set(true);
         self.is_renewed.set(false);
         // Before either is open, as each reads the other's.
-        self.tail.publish(len);
-        self.head.publish(0);
-        // Lossless, as in `open`.
-        let end = || End { turn: turn as u32, weighs, ..End::NEW };
+        self.tail.publish(sent);
+        self.head.publish(received);
+        let end = || End::new(turn, weighs);
         let sends = if is_closed { Way::Shut } else { Way::Open };
-        self.tail.open(sends, tail, End { bound: room.saturating_sub(slots), high_water, ..end() });
-        self.head.open(Way::Open, head, End { bound: values, ..end() });
+        let senders = end().of_senders(room.saturating_sub(slots), high_water);
+        self.tail.open(sends, tail, senders, received);
+        self.head.open(Way::Open, head, end().of_receivers(values), sent);
         self.say(Sign::OPEN);
     }
 

@@ -29,6 +29,9 @@ const PAYLOAD_AHEAD: usize = 1;
 /// How many lines ahead slots are fetched.
 pub(super) const LINES_AHEAD: usize = 2;
 
+/// Counts are less than this, so that none ever wraps: before that, a loan is over.
+pub(super) const MOST: usize = usize::MAX / 2;
+
 /// One side. The alignment keeps the two apart. What only this side touches comes first, and fills a cache line; the count
 /// that the other side reads lies in the next one: otherwise each look at it would take the lock away from this side.
 #[repr(C, align(64))]
@@ -36,9 +39,13 @@ pub(super) struct Lane<T> {
     /// A [`Way`]. Changed under the channel's lock; from open to another, under the lane's, too.
     pub(super) way: AtomicUsize,
     pub(super) lock: Biased,
+    /// Until `passed` has come so far, this side needs not look at anything else: the lane is open, as otherwise this is zero, and there
+    /// is a slot, or a value, for all that the other side has passed. Written under the lane's lock while it is open, and
+    /// otherwise the channel's.
+    limit: AtomicUsize,
     pub(super) end: UnsafeCell<End<T>>,
-    /// How many values have gone by since they were lent; of senders, with those that were there. Written under the
-    /// lane's lock, or, while nothing is lent, the channel's. Renewed loans go on counting.
+    /// How many values have gone by since they were lent; of senders, with those that were there. More than zero. Written under
+    /// the lane's lock, or, while nothing is lent, the channel's. Renewed loans go on counting.
     pub(super) passed: AtomicUsize,
     /// Of tasks that find nothing here.
     pub(super) beside: Beside,
@@ -47,20 +54,23 @@ pub(super) struct Lane<T> {
 /// What a lane's lock guards while the lane is open, and the channel's lock otherwise. What each value needs comes first.
 #[repr(C)]
 pub(super) struct End<T> {
-    pub(super) slots: *mut MaybeUninit<T>,
-    /// The next slot, and the one where the first follows instead.
-    pub(super) at: u32,
-    pub(super) turn: u32,
+    /// The next slot; and the place behind the last one, where the first follows instead.
+    next: *mut MaybeUninit<T>,
+    turn: *mut MaybeUninit<T>,
+    slots: *mut MaybeUninit<T>,
     /// When so many values have gone by, that was all.
     pub(super) last: usize,
-    /// What the other side has passed, at least.
-    pub(super) seen: usize,
+    /// How far this side may get ahead of what the other one was seen to have passed, until it looks again. Of receivers it is negative:
+    /// how many values there must not be less. Of senders it is the highest depth so far, or how many values there may be.
+    reach: usize,
     /// How many values there may be; of receivers, how many there must not be less.
     pub(super) bound: usize,
     pub(super) high_water: usize,
     pub(super) bytes: usize,
     pub(super) copied: u32,
     pub(super) failures: u32,
+    /// How many slots there are.
+    pub(super) count: u32,
     pub(super) weighs: bool,
     /// So many times more it is taken for granted that there are several senders.
     pub(super) not_asked: u8,
@@ -90,31 +100,80 @@ impl Way {
 }
 
 impl<T> End<T> {
-    pub(super) const NEW: Self = Self {
+    const NEW: Self = Self {
         weighs: false,
         not_asked: 0,
         failures: 0,
+        count: 0,
+        next: ptr::null_mut(),
+        turn: ptr::null_mut(),
         slots: ptr::null_mut(),
-        at: 0,
-        turn: 0,
         last: 0,
-        seen: 0,
+        reach: 0,
         bound: 0,
         high_water: 0,
         bytes: 0,
         copied: 0,
     };
 
+    /// With so many slots.
+    pub(super) fn new(count: usize, weighs: bool) -> Self {
+        // Lossless: no ring, and no segment, has more slots than that.
+        Self { count: count as u32, weighs, ..Self::NEW }
+    }
+
+    /// Of senders.
+    pub(super) fn of_senders(self, room: usize, high_water: usize) -> Self {
+        Self { bound: room, high_water, reach: high_water.min(room), ..self }
+    }
+
+    /// Of receivers.
+    pub(super) fn of_receivers(self, promised: usize) -> Self {
+        Self { bound: promised, reach: promised.wrapping_neg(), ..self }
+    }
+
+    /// Which slots, from now on. So many have gone by.
+    pub(super) fn set(&mut self, window: Window<T>, passed: usize) {
+        let Window { slots, at, left } = window;
+        self.slots = slots;
+        self.next = slots.wrapping_add(at);
+        self.turn = slots.wrapping_add(self.count as usize);
+        self.last = passed.saturating_add(left).min(MOST);
+    }
+
+    /// How far this side may go when the other one has passed so many.
+    #[inline(always)]
+    fn limit(&self, seen: usize) -> usize {
+        self.last.min(seen.wrapping_add(self.reach))
+    }
+
+    /// Whether this side looks when there may be nothing for it, and not before.
+    #[inline]
+    pub(super) fn is_at_bound(&self) -> bool {
+        // Of receivers it is, or would be, negative.
+        self.reach >= self.bound
+    }
+
+    /// How deep it has been at the most. Of senders.
+    pub(super) fn note_depth(&mut self, depth: usize) {
+        self.high_water = self.high_water.max(depth);
+        self.reach = self.high_water.min(self.bound);
+    }
+
     /// The next slot, which is passed.
     #[inline]
     pub(super) fn pass(&mut self) -> *mut MaybeUninit<T> {
-        // SAFETY: `at` is below `turn`, and so many slots lie there, by the word of who has lent them.
-        let slot = unsafe { self.slots.add(self.at as usize) };
-        self.at += 1;
-        if self.at == self.turn {
-            self.at = 0;
-        }
+        let slot = self.next;
+        let next = slot.wrapping_add(1);
+        self.next = if next == self.turn { self.slots } else { next };
         slot
+    }
+
+    /// The slot after so many more, which are fewer than there are.
+    #[inline]
+    pub(super) fn ahead(&self, slots: usize) -> *mut MaybeUninit<T> {
+        let slot = self.next.wrapping_add(slots);
+        if slot < self.turn { slot } else { slot.wrapping_sub(self.count as usize) }
     }
 
     /// Whether values are messages whose bytes are counted.
@@ -129,21 +188,17 @@ impl<T> End<T> {
         Passed { values, bytes, copied, failures }
     }
 
-    /// Fetches what of the next messages will be needed, when so many have gone by.
+    /// Fetches what of the next messages will be needed, if so many more are there.
     #[inline]
-    pub(super) fn fetch(&self, passed: usize) {
+    pub(super) fn fetch(&self, more: usize) {
         if cfg!(loom) || !self.weighs() {
             return;
         }
-        let more = self.seen.wrapping_sub(passed).min(self.last.wrapping_sub(passed));
         for (ahead, what) in [(ROW_AHEAD, Fetch::Row), (PAYLOAD_AHEAD, Fetch::Payload)] {
             if ahead < more {
-                let at = self.at as usize + ahead;
-                let turn = self.turn as usize;
-                let at = if at < turn { at } else { at - turn };
                 // SAFETY: the slot is on loan, as are all that may still be passed, and it holds a value: senders have passed
                 // it, and of receivers, who have not, only the caller is here. `T` is a parcel by the word of who has lent.
-                unsafe { Passed::fetch((*self.slots.add(at)).assume_init_ref(), what) };
+                unsafe { Passed::fetch((*self.ahead(ahead)).assume_init_ref(), what) };
             }
         }
     }
@@ -153,8 +208,7 @@ impl<T> End<T> {
     pub(super) fn fetch_slots(
         &self,
         slot: *const MaybeUninit<T>,
-        passed: usize,
-        more: usize,
+        more: impl Fn() -> usize,
         fetch: impl Fn(*const MaybeUninit<T>),
     ) {
         if cfg!(loom) || slot.addr() % prefetch::LINE >= size_of::<T>() {
@@ -162,9 +216,8 @@ impl<T> End<T> {
         }
         let ahead = LINES_AHEAD * prefetch::LINE / size_of::<T>();
         // Then the other side has left that line to this one, and is not close behind it.
-        if more.min(self.last.wrapping_sub(passed)) > 2 * ahead {
-            let (at, turn) = (self.at as usize + ahead, self.turn as usize);
-            fetch(self.slots.wrapping_add(if at < turn { at } else { at - turn }));
+        if more() > 2 * ahead {
+            fetch(self.ahead(ahead));
         }
     }
 
@@ -216,6 +269,7 @@ impl<T> Lane<T> {
     pub(super) const NEW: Self = Self {
         lock: Biased::new(),
         way: AtomicUsize::new(Way::Shut as usize),
+        limit: AtomicUsize::new(0),
         end: UnsafeCell::new(End::NEW),
         passed: AtomicUsize::new(0),
         beside: Beside::NEW,
@@ -235,16 +289,49 @@ impl<T> Lane<T> {
         }
     }
 
-    /// The same, if the lock is biased to this thread. It calls nothing.
+    /// The same, and how many values have gone by, if the lock is biased to this thread and there is a slot, or a value. It calls nothing.
     #[inline(always)]
-    pub(super) fn enter_at_once(&self) -> Option<Within<'_, T>> {
+    pub(super) fn enter_at_once(&self, other: &Self) -> Option<(Within<'_, T>, usize)> {
         #[cfg(not(loom))]
         let held = self.lock.enter(thread::number_so_far())?;
         #[cfg(loom)]
         let held = self.lock.try_hold()?;
-        // Acquire: as above.
-        let is_open = Way::of(self.way.load(Ordering::Acquire)) == Way::Open;
-        is_open.then_some(Within { end: &self.end, _held: held })
+        // Acquire pairs with the Release in `open`: if it is not zero the lane is open, and the rest is seen as it was lent.
+        let limit = self.limit.load(Ordering::Acquire);
+        // Relaxed: with the lane open, as in `own_passed`. Otherwise any number does.
+        let passed = self.passed.load(Ordering::Relaxed);
+        if passed >= limit && (limit == 0 || !self.has_more(other, passed)) {
+            return None;
+        }
+        Some((Within { end: &self.end, _held: held }, passed))
+    }
+
+    /// Whether the other side has gone on meanwhile. The lane is open, and this side's.
+    #[inline(always)]
+    fn has_more(&self, other: &Self, passed: usize) -> bool {
+        // SAFETY: by the caller's word.
+        let end = unsafe { &*self.end.get() };
+        // Of messages there is more to be seen to, if there may be none.
+        if end.weighs() && end.is_at_bound() {
+            return false;
+        }
+        passed < self.see(end, other.passed())
+    }
+
+    /// The other side has passed so many: how far this one may go.
+    #[inline(always)]
+    pub(super) fn see(&self, end: &End<T>, seen: usize) -> usize {
+        let limit = end.limit(seen);
+        // Relaxed: read under the lane's lock, like what it is made of.
+        self.limit.store(limit, Ordering::Relaxed);
+        limit
+    }
+
+    /// How far this side may go, as was last seen. To who has entered.
+    #[inline]
+    pub(super) fn limit(&self) -> usize {
+        // Relaxed: as above.
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Whether it is worth the lock.
@@ -297,15 +384,18 @@ impl<T> Lane<T> {
         self.passed.load(Ordering::Relaxed)
     }
 
-    /// Opens it, or leaves it [shut](Way::Shut), for `end`, which has this window. Under the channel's lock, with nothing lent.
-    pub(super) fn open(&self, way: Way, window: Window<T>, end: End<T>) {
-        let Window { slots, at, left } = window;
-        let last = self.own_passed().wrapping_add(left);
-        // Lossless: no ring, and no segment, has more slots than that.
-        let end = End { slots, at: at as u32, last, ..end };
+    /// Opens it, or leaves it [shut](Way::Shut), for `end`, which has this window. The other side has passed so many. Under the channel's
+    /// lock, with nothing lent.
+    pub(super) fn open(&self, way: Way, window: Window<T>, mut end: End<T>, seen: usize) {
+        end.set(window, self.own_passed());
         // SAFETY: it is not open, so the end is the channel's lock's.
-        unsafe { *self.end.get() = end };
-        // Release pairs with the Acquire in `enter`.
+        let place = unsafe { &mut *self.end.get() };
+        *place = end;
+        if way == Way::Open {
+            let limit = place.limit(seen);
+            // Release, both, pairs with the Acquire in `enter_at_once` and in `enter`.
+            self.limit.store(limit, Ordering::Release);
+        }
         self.way.store(way as usize, Ordering::Release);
     }
 
@@ -314,6 +404,7 @@ impl<T> Lane<T> {
         // Under the lane's lock: what its last holder did is seen, and the next one sees this. So relaxed.
         let held = self.lock.hold();
         self.way.store(Way::Away as usize, Ordering::Relaxed);
+        self.limit.store(0, Ordering::Relaxed);
         drop(held);
         // SAFETY: it is not open any more, so the end is the channel's lock's.
         let end = unsafe { &*self.end.get() };

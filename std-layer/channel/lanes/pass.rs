@@ -14,17 +14,9 @@ impl<T> Lanes<T> {
     /// large value, so who needs no more has no registers to save.
     #[inline(always)]
     pub(super) fn send_at_once(&self, value: T) -> Result<(), T> {
-        let Some(mut end) = self.tail.enter_at_once() else { return Err(value) };
-        let passed = self.tail.own_passed();
-        let bound = end.bound;
-        let has_room = |seen| passed.wrapping_sub(seen) < bound;
-        // Of messages there is more to be seen to then.
-        if !has_room(end.seen) && !end.weighs() {
-            end.seen = self.head.passed();
-        }
-        if !has_room(end.seen) || passed == end.last {
+        let Some((mut end, passed)) = self.tail.enter_at_once(&self.head) else {
             return Err(value);
-        }
+        };
         self.put(&mut end, passed, value);
         Ok(())
     }
@@ -46,21 +38,26 @@ impl<T> Lanes<T> {
         };
         let passed = self.tail.own_passed();
         let bound = end.bound;
-        let has_room = |seen| passed.wrapping_sub(seen) < bound;
         let mut has_closed_up = false;
-        if !has_room(end.seen) {
-            end.seen = self.head.passed_for_certain(has_room);
-            if !has_room(end.seen) {
+        let mut is_deep = false;
+        if passed >= self.tail.limit() {
+            let room = |seen| bound.wrapping_sub(passed.wrapping_sub(seen));
+            let seen = self.head.passed_for_certain(|seen| room(seen) > 0);
+            if room(seen) == 0 {
                 return Err(end.miss(value, counts));
             }
+            if passed == end.last {
+                return Err(Missed::Spent(value));
+            }
             // Other values are passed so soon that the time it gives would be lost.
-            let room = bound.wrapping_sub(passed.wrapping_sub(end.seen));
-            has_closed_up = unhurried && end.weighs() && distance::has_little_room(room, bound);
-        }
-        if passed == end.last {
-            return Err(Missed::Spent(value));
+            let may_close_up = unhurried && end.weighs() && end.is_at_bound();
+            has_closed_up = may_close_up && distance::has_little_room(room(seen), bound);
+            is_deep = passed >= self.tail.see(&end, seen);
         }
         self.put(&mut end, passed, value);
+        if is_deep {
+            self.measure(&mut end, passed.wrapping_add(1));
+        }
         drop(end);
         if has_closed_up {
             let room = || bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
@@ -73,39 +70,33 @@ impl<T> Lanes<T> {
     #[inline(always)]
     fn put(&self, end: &mut End<T>, passed: usize, value: T) {
         let slot = end.pass();
-        let room = end.bound.wrapping_sub(passed.wrapping_sub(end.seen));
-        end.fetch_slots(slot, passed, room, prefetch::to_write);
+        let more = || {
+            // What was seen to be free, which is more than what may be used without another look.
+            let beyond = end.bound.wrapping_sub(end.high_water);
+            let room = self.tail.limit().wrapping_sub(passed).wrapping_add(beyond);
+            room.min(end.last.wrapping_sub(passed))
+        };
+        end.fetch_slots(slot, more, prefetch::to_write);
         // Weighed where it lies: with its address taken before, a message would be written to the stack in two halves and read back as one,
         // for which a processor waits.
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
         self.uses(slot, |slot| end.weigh(unsafe { (*slot).write(value) }));
-        let passed = passed.wrapping_add(1);
-        self.tail.publish(passed);
-        if passed.wrapping_sub(end.seen) > end.high_water {
-            // Perhaps: what was seen is old. This many there are now, as nobody else sends; and this one was there,
-            // even if it has gone by now.
-            end.seen = self.head.passed();
-            let depth = passed.wrapping_sub(end.seen).max(1);
-            if depth > end.high_water {
-                end.high_water = depth;
-            }
-        }
+        self.tail.publish(passed.wrapping_add(1));
+    }
+
+    /// There may be more values than ever, as the last one has been passed.
+    fn measure(&self, end: &mut End<T>, passed: usize) {
+        // What was seen is old. This many there are now, as nobody else sends; and this one was there, even if it has gone by now.
+        let seen = self.head.passed();
+        end.note_depth(passed.wrapping_sub(seen).max(1));
+        self.tail.see(end, seen);
     }
 
     /// Receives, as [`send_at_once`](Self::send_at_once) sends.
     #[inline(always)]
     pub(super) fn recv_at_once(&self) -> Option<T> {
-        let mut end = self.head.enter_at_once()?;
-        let passed = self.head.own_passed();
-        let bound = end.bound;
-        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-        if !has_value(end.seen) && !end.weighs() {
-            end.seen = self.tail.passed();
-        }
-        if !has_value(end.seen) || passed == end.last {
-            return None;
-        }
+        let (mut end, passed) = self.head.enter_at_once(&self.tail)?;
         Some(self.take(&mut end, passed))
     }
 
@@ -116,29 +107,29 @@ impl<T> Lanes<T> {
         self.head.look().map_err(refuse)?;
         let mut end = self.head.enter().map_err(refuse)?;
         let passed = self.head.own_passed();
-        let bound = end.bound;
-        let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
         let mut has_closed_up = false;
-        if !has_value(end.seen) {
-            end.seen = self.tail.passed_for_certain(has_value);
-            if !has_value(end.seen) {
+        if passed >= self.head.limit() {
+            let bound = end.bound;
+            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
+            let seen = self.tail.passed_for_certain(has_value);
+            if !has_value(seen) {
                 return Err(end.miss((), counts));
             }
-            let values = end.seen.wrapping_sub(passed);
+            if passed == end.last {
+                return Err(Missed::Spent(()));
+            }
+            self.head.see(&end, seen);
             has_closed_up = unhurried
                 && end.weighs()
-                && distance::has_few_values(values, end.turn as usize)
+                && distance::has_few_values(seen.wrapping_sub(passed), end.count as usize)
                 && self.has_one_sender(&mut end);
         }
-        if passed == end.last {
-            return Err(Missed::Spent(()));
-        }
-        let turn = end.turn as usize;
+        let count = end.count as usize;
         let value = self.take(&mut end, passed);
         drop(end);
         if has_closed_up {
             let passed = passed.wrapping_add(1);
-            distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), turn);
+            distance::stay_behind(|| self.tail.passed().wrapping_sub(passed), count);
         }
         Ok(value)
     }
@@ -149,9 +140,10 @@ impl<T> Lanes<T> {
         let slot = end.pass();
         if !Passed::may_weigh::<T>() {
             // Of messages there is more to be fetched than that, and it is of no use to them.
-            end.fetch_slots(slot, passed, end.seen.wrapping_sub(passed), prefetch::to_read);
+            let more = || self.head.limit().wrapping_sub(passed);
+            end.fetch_slots(slot, more, prefetch::to_read);
         }
-        end.fetch(passed.wrapping_add(1));
+        end.fetch(self.head.limit().wrapping_sub(passed.wrapping_add(1)));
         let value = self.uses(slot, |slot| {
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
             let value = unsafe { &mut *slot };
@@ -228,6 +220,18 @@ mod tests {
         }
         let biases = asymmetric_fence::is_there();
         assert_eq!(lanes.recv_at_once(), None);
+        // A depth that has not been there before is measured.
+        assert_eq!(lanes.send_at_once(0), if biases { Ok(()) } else { Err(0) });
+        if biases {
+            assert_eq!(lanes.send_at_once(1), Err(1));
+            assert_eq!(lanes.recv_at_once(), Some(0));
+        }
+        for value in 0..4 {
+            assert!(lanes.send(value, false).is_ok());
+        }
+        for value in 0..4 {
+            assert!(matches!(lanes.recv(false), Ok(received) if received == value));
+        }
         for value in 0..4 {
             assert_eq!(lanes.send_at_once(value).is_ok(), biases);
             if !biases {

@@ -3,7 +3,7 @@
 //! Otherwise both lanes' locks would be taken by both sides at each segment, and biased to neither.
 
 use super::Lanes;
-use super::lane::{End, LINES_AHEAD};
+use super::lane::{End, LINES_AHEAD, MOST};
 #[cfg(doc)]
 use crate::channel::aside::Lending;
 use crate::channel::aside::{Passed, Returned, Window};
@@ -12,11 +12,8 @@ use crate::prefetch;
 impl<T> End<T> {
     /// Something else is lent, when so many have gone by.
     fn renew(&mut self, window: Window<T>, passed: usize) {
-        let Window { slots, at, left } = window;
         (self.bytes, self.copied, self.failures) = (0, 0, 0);
-        // Lossless, as in `open`.
-        (self.slots, self.at) = (slots, at as u32);
-        self.last = passed.wrapping_add(left);
+        self.set(window, passed);
     }
 }
 
@@ -36,11 +33,15 @@ impl<T> Lanes<T> {
             // Another sender has come before.
             return true;
         }
+        if passed == MOST {
+            return false;
+        }
         let sends = end.since(passed.wrapping_sub(self.told[0].get()));
         let returned = Returned { high_water: end.high_water, sends, recvs: Passed::default() };
         let Some(window) = renew(returned) else { return false };
         end.renew(window, passed);
-        prefetch::lines_to_write(end.slots, LINES_AHEAD);
+        self.tail.see(&end, self.head.passed());
+        prefetch::lines_to_write(end.ahead(0), LINES_AHEAD);
         self.told[0].set(passed);
         self.is_renewed.set(true);
         true
@@ -60,12 +61,13 @@ impl<T> Lanes<T> {
         // Nobody closes it meanwhile, as above.
         let mut end = self.head.enter().ok()?;
         let passed = self.head.own_passed();
-        if passed != end.last || end.seen.wrapping_sub(passed) <= end.bound {
-            // Another receiver has come before.
+        let seen = self.tail.passed();
+        if passed != end.last || seen.wrapping_sub(passed) <= end.bound || passed == MOST {
+            // Another receiver has come before, or it has to be lent anew.
             return None;
         }
-        // SAFETY: behind what was lent lies one slot more, by the caller's word.
-        let slot = unsafe { end.slots.add(end.at as usize) };
+        // Behind what was lent lies one slot more, by the caller's word.
+        let slot = end.ahead(0);
         let passed = passed.wrapping_add(1);
         let recvs = end.since(passed.wrapping_sub(self.told[1].get()));
         let window = renew(Returned { recvs, ..Returned::default() })?;
@@ -73,6 +75,7 @@ impl<T> Lanes<T> {
         let mut value = self.uses(slot, |slot| unsafe { (*slot).assume_init_read() });
         self.head.publish(passed);
         end.renew(window, passed);
+        self.head.see(&end, seen);
         end.weigh(&mut value);
         self.told[1].set(passed);
         self.is_renewed.set(true);
@@ -141,6 +144,25 @@ mod tests {
         assert_eq!((returned.sends.values, returned.recvs.values), (1, 1));
         assert_eq!(returned.high_water, 3);
         assert!(lanes.recall().is_none());
+    }
+
+    #[test]
+    fn no_count_wraps() {
+        let mut slots: Slots = [const { MaybeUninit::uninit() }; 2];
+        let lanes = Lanes::<u32>::NEW;
+        // SAFETY: as above.
+        unsafe {
+            lanes.lend(lent(&mut slots, false, 0));
+            for lane in [&lanes.tail, &lanes.head] {
+                let mut end = lane.enter().expect("it is open");
+                end.last = MOST;
+                lane.publish(MOST);
+            }
+            lanes.tail.publish(MOST + 1);
+            assert_eq!(lanes.renew_recvs(|_| unreachable!("it has to be lent anew")), None);
+            lanes.tail.publish(MOST);
+            assert!(!lanes.renew_sends(|_| unreachable!("it has to be lent anew")));
+        }
     }
 
     #[test]
