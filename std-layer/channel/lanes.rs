@@ -261,7 +261,7 @@ impl<T> Lanes<T> {
         let mut count = self.head.limit().saturating_sub(passed);
         if count < into.len() {
             let seen = self.tail.passed();
-            if seen.wrapping_sub(passed) <= end.bound {
+            if end.between(passed, seen) == 0 {
                 return Err(Missed::NotNow(()));
             }
             if passed == end.last {

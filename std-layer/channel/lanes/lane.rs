@@ -60,12 +60,12 @@ pub(super) struct End<T> {
     slots: *mut MaybeUninit<T>,
     /// When so many values have gone by, that was all.
     pub(super) last: usize,
-    /// How far this side may get ahead of what the other one was seen to have passed, until it looks again. Of receivers it is negative:
-    /// how many values there must not be less. Of senders it is the highest depth so far, or how many values there may be.
+    /// How far this side may get ahead of the other one: of senders, how many values there may be; of receivers it is negative, by how
+    /// many values there must not be less.
     reach: usize,
-    /// How many values there may be; of receivers, how many there must not be less.
-    pub(super) bound: usize,
+    /// Of senders: the highest depth so far, at least one; and until they have passed so many, it is no deeper.
     pub(super) high_water: usize,
+    pub(super) deep: usize,
     pub(super) bytes: usize,
     pub(super) copied: u32,
     pub(super) failures: u32,
@@ -110,8 +110,8 @@ impl<T> End<T> {
         slots: ptr::null_mut(),
         last: 0,
         reach: 0,
-        bound: 0,
         high_water: 0,
+        deep: 0,
         bytes: 0,
         copied: 0,
     };
@@ -124,12 +124,12 @@ impl<T> End<T> {
 
     /// Of senders.
     pub(super) fn of_senders(self, room: usize, high_water: usize) -> Self {
-        Self { bound: room, high_water, reach: high_water.min(room), ..self }
+        Self { reach: room.min(MOST), high_water: high_water.max(1), ..self }
     }
 
     /// Of receivers.
     pub(super) fn of_receivers(self, promised: usize) -> Self {
-        Self { bound: promised, reach: promised.wrapping_neg(), ..self }
+        Self { reach: promised.wrapping_neg(), ..self }
     }
 
     /// Which slots, from now on. So many have gone by.
@@ -147,17 +147,17 @@ impl<T> End<T> {
         self.last.min(seen.wrapping_add(self.reach))
     }
 
-    /// Whether this side looks when there may be nothing for it, and not before.
+    /// How many values senders, and receivers, may pass before the other side does, which has passed so many; not how many are lent.
     #[inline]
-    pub(super) fn is_at_bound(&self) -> bool {
-        // Of receivers it is, or would be, negative.
-        self.reach >= self.bound
+    pub(super) fn between(&self, passed: usize, seen: usize) -> usize {
+        // Not less than none: see `Lanes::lend`.
+        seen.wrapping_add(self.reach).saturating_sub(passed)
     }
 
-    /// How deep it has been at the most. Of senders.
-    pub(super) fn note_depth(&mut self, depth: usize) {
-        self.high_water = self.high_water.max(depth);
-        self.reach = self.high_water.min(self.bound);
+    /// It is deeper than ever, when so many have gone by. Of senders.
+    #[cold]
+    pub(super) fn rise(&mut self, depth: usize, passed: usize) {
+        (self.high_water, self.deep) = (depth, passed);
     }
 
     /// The next slot, which is passed.
@@ -311,8 +311,8 @@ impl<T> Lane<T> {
     fn has_more(&self, other: &Self, passed: usize) -> bool {
         // SAFETY: by the caller's word.
         let end = unsafe { &*self.end.get() };
-        // Of messages there is more to be seen to, if there may be none.
-        if end.weighs() && end.is_at_bound() {
+        // Of messages there is more to be seen to then.
+        if end.weighs() {
             return false;
         }
         passed < self.see(end, other.passed())
@@ -408,7 +408,8 @@ impl<T> Lane<T> {
         drop(held);
         // SAFETY: it is not open any more, so the end is the channel's lock's.
         let end = unsafe { &*self.end.get() };
-        (end.high_water, end.since(self.own_passed().wrapping_sub(told)))
+        let values = self.own_passed().wrapping_sub(told);
+        (if values > 0 { end.high_water } else { 0 }, end.since(values))
     }
 
     /// What was called back is not lent again for now. Under the channel's lock.

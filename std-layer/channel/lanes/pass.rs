@@ -37,30 +37,26 @@ impl<T> Lanes<T> {
             Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
         let passed = self.tail.own_passed();
-        let bound = end.bound;
         let mut has_closed_up = false;
-        let mut is_deep = false;
         if passed >= self.tail.limit() {
-            let room = |seen| bound.wrapping_sub(passed.wrapping_sub(seen));
-            let seen = self.head.passed_for_certain(|seen| room(seen) > 0);
-            if room(seen) == 0 {
+            let seen = self.head.passed_for_certain(|seen| end.between(passed, seen) > 0);
+            let room = end.between(passed, seen);
+            if room == 0 {
                 return Err(end.miss(value, counts));
             }
             if passed == end.last {
                 return Err(Missed::Spent(value));
             }
+            self.tail.see(&end, seen);
             // Other values are passed so soon that the time it gives would be lost.
-            let may_close_up = unhurried && end.weighs() && end.is_at_bound();
-            has_closed_up = may_close_up && distance::has_little_room(room(seen), bound);
-            is_deep = passed >= self.tail.see(&end, seen);
+            has_closed_up =
+                unhurried && end.weighs() && distance::has_little_room(room, end.count as usize);
         }
+        let bound = end.count as usize;
         self.put(&mut end, passed, value);
-        if is_deep {
-            self.measure(&mut end, passed.wrapping_add(1));
-        }
         drop(end);
         if has_closed_up {
-            let room = || bound.wrapping_sub(passed.wrapping_sub(self.head.passed()));
+            let room = || bound.saturating_sub(passed.wrapping_sub(self.head.passed()));
             distance::fall_back(room, bound);
         }
         Ok(())
@@ -71,9 +67,9 @@ impl<T> Lanes<T> {
     fn put(&self, end: &mut End<T>, passed: usize, value: T) {
         let slot = end.pass();
         let more = || {
-            // What was seen to be free, which is more than what may be used without another look.
-            let beyond = end.bound.wrapping_sub(end.high_water);
-            let room = self.tail.limit().wrapping_sub(passed).wrapping_add(beyond);
+            // Whichever look was the last.
+            let seen = end.deep.wrapping_sub(end.high_water);
+            let room = end.between(passed, seen).max(self.tail.limit().wrapping_sub(passed));
             room.min(end.last.wrapping_sub(passed))
         };
         end.fetch_slots(slot, more, prefetch::to_write);
@@ -82,15 +78,17 @@ impl<T> Lanes<T> {
         // SAFETY: the slot is free: fewer values than there may be were between the two ends, which the
         // receiver's Release store told, and nobody else sends while the lane is held.
         self.uses(slot, |slot| end.weigh(unsafe { (*slot).write(value) }));
-        self.tail.publish(passed.wrapping_add(1));
-    }
-
-    /// There may be more values than ever, as the last one has been passed.
-    fn measure(&self, end: &mut End<T>, passed: usize) {
-        // What was seen is old. This many there are now, as nobody else sends; and this one was there, even if it has gone by now.
-        let seen = self.head.passed();
-        end.note_depth(passed.wrapping_sub(seen).max(1));
-        self.tail.see(end, seen);
+        let passed = passed.wrapping_add(1);
+        self.tail.publish(passed);
+        // Afterwards, so that what has to be waited for does not keep the value back: before, a value from one thread to another took a fifth longer.
+        if passed > end.deep {
+            // What was seen is old. This many there are now, as nobody else sends; and this one was there, even if it has gone by now.
+            let seen = self.head.passed();
+            end.deep = seen.wrapping_add(end.high_water);
+            if passed > end.deep {
+                end.rise(passed.wrapping_sub(seen), passed);
+            }
+        }
     }
 
     /// Receives, as [`send_at_once`](Self::send_at_once) sends.
@@ -109,10 +107,8 @@ impl<T> Lanes<T> {
         let passed = self.head.own_passed();
         let mut has_closed_up = false;
         if passed >= self.head.limit() {
-            let bound = end.bound;
-            let has_value = |seen: usize| seen.wrapping_sub(passed) > bound;
-            let seen = self.tail.passed_for_certain(has_value);
-            if !has_value(seen) {
+            let seen = self.tail.passed_for_certain(|seen| end.between(passed, seen) > 0);
+            if end.between(passed, seen) == 0 {
                 return Err(end.miss((), counts));
             }
             if passed == end.last {

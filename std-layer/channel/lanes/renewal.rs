@@ -62,7 +62,7 @@ impl<T> Lanes<T> {
         let mut end = self.head.enter().ok()?;
         let passed = self.head.own_passed();
         let seen = self.tail.passed();
-        if passed != end.last || seen.wrapping_sub(passed) <= end.bound || passed == MOST {
+        if passed != end.last || end.between(passed, seen) == 0 || passed == MOST {
             // Another receiver has come before, or it has to be lent anew.
             return None;
         }
