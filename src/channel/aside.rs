@@ -89,6 +89,19 @@ pub trait Aside<T>: Sealed {
         false
     }
 
+    /// Sends what is there, if there is a slot for it and nothing else is to be seen to; whether it has. It calls nothing. (A value that
+    /// is taken out and put back in vain costs more than a look at whether the lane is open.)
+    #[inline(always)]
+    fn send_at_once(&self, _place: &mut Option<T>) -> bool {
+        false
+    }
+
+    /// The same of a receive.
+    #[inline(always)]
+    fn recv_at_once(&self) -> Option<T> {
+        None
+    }
+
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
     #[inline(always)]
     fn send(&self, value: T, _counts: bool) -> Result<(), Missed<T>> {

@@ -191,8 +191,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     }
 
     /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
-    // As for a receive.
-    #[inline(always)]
+    #[inline(never)]
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let Some(value) = self.node.value.get_mut().take() else {
             return self.poll_beside_lane(cx, false);
@@ -274,7 +273,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
         if this.node.token.is_known() || this.node.token.is_arm() {
             return this.poll_beside_lane(cx, false);
         }
-        match this.channel.aside().may_send() {
+        // As for a receive.
+        let aside = this.channel.aside();
+        if aside.send_at_once(this.node.value.get_mut()) {
+            return Poll::Ready(Ok(this.channel.strategy.receipt(None)));
+        }
+        match aside.may_send() {
             Ok(()) => this.poll_lane(cx),
             Err(missed) => {
                 this.poll_beside_lane(cx, !S::LOSES && matches!(missed, Missed::NotNow(())))

@@ -233,6 +233,17 @@ impl<T> Lanes<T> {
         self.head.beside.look((), |()| self.recv(false))
     }
 
+    /// Whether the lane is worth its lock: where tasks wait for each other it is shut most of the time.
+    #[inline(always)]
+    pub(super) fn may_send_at_once(&self) -> bool {
+        self.tail.limit() > 0
+    }
+
+    #[inline(always)]
+    pub(super) fn may_recv_at_once(&self) -> bool {
+        self.head.limit() > 0
+    }
+
     #[inline]
     pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
         self.invites(Side::Sends)

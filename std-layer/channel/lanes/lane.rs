@@ -327,7 +327,7 @@ impl<T> Lane<T> {
         limit
     }
 
-    /// How far this side may go, as was last seen. To who has entered.
+    /// How far this side may go, as was last seen. To others than who has entered, a hint.
     #[inline]
     pub(super) fn limit(&self) -> usize {
         // Relaxed: as above.
