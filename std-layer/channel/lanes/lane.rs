@@ -300,15 +300,19 @@ impl<T> Lane<T> {
         let limit = self.limit.load(Ordering::Acquire);
         // Relaxed: with the lane open, as in `own_passed`. Otherwise any number does.
         let passed = self.passed.load(Ordering::Relaxed);
-        if passed >= limit && (limit == 0 || !self.has_more(other, passed)) {
+        // SAFETY: its lock is held, and more than zero says that it is open.
+        if passed >= limit && (limit == 0 || !unsafe { self.has_more(other, passed) }) {
             return None;
         }
         Some((Within { end: &self.end, _held: held }, passed))
     }
 
-    /// Whether the other side has gone on meanwhile. The lane is open, and this side's.
+    /// Whether the other side has gone on meanwhile.
+    ///
+    /// # Safety
+    /// The lane is open, and its lock held.
     #[inline(always)]
-    fn has_more(&self, other: &Self, passed: usize) -> bool {
+    unsafe fn has_more(&self, other: &Self, passed: usize) -> bool {
         // SAFETY: by the caller's word.
         let end = unsafe { &*self.end.get() };
         // Of messages there is more to be seen to then.
