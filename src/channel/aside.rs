@@ -156,7 +156,7 @@ pub trait Aside<T>: Sealed {
     /// The same of a receive.
     fn note_recv(&self, _waited: bool) {}
 
-    /// Receives as many as there are, into the first of these places, if that needs no more than values: how many.
+    /// Receives as many as there are, into the first of these places, of which there are some, if that needs no more than values: how many.
     #[inline(always)]
     fn recv_many(&self, _into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         Err(Missed::Shut(()))

@@ -5,6 +5,10 @@ use super::snapshot::Highest;
 use super::state::State;
 use super::store::{Store, Strategy};
 
+/// With more values than these nothing is lent, or what lanes count might come to its end. (There are as many only where addresses have 32
+/// bits, of values without a size.)
+const MOST_LENT: usize = usize::MAX / 8;
+
 impl<T, S: Strategy<T>> State<T, S> {
     /// Parts with slots and values, if lanes can do without the rest.
     #[inline]
@@ -14,6 +18,9 @@ impl<T, S: Strategy<T>> State<T, S> {
             return None;
         }
         let mut lent = self.store.lend([self.promised_slots(), self.promised_values()])?;
+        if lent.len > MOST_LENT {
+            return None;
+        }
         lent.head.left = self.lendable(lent.head.left, lent.len)?;
         Some(Lent {
             high_water: self.counters.high_water.get() as usize,

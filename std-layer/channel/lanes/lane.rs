@@ -29,7 +29,7 @@ const PAYLOAD_AHEAD: usize = 1;
 /// How many lines ahead slots are fetched.
 pub(super) const LINES_AHEAD: usize = 2;
 
-/// Counts are less than this, so that none ever wraps: before that, a loan is over.
+/// No count is more than this, so that none ever wraps: then a loan is over.
 pub(super) const MOST: usize = usize::MAX / 2;
 
 /// One side. The alignment keeps the two apart. What only this side touches comes first, and fills a cache line; the count
@@ -39,8 +39,8 @@ pub(super) struct Lane<T> {
     /// A [`Way`]. Changed under the channel's lock; from open to another, under the lane's, too.
     pub(super) way: AtomicUsize,
     pub(super) lock: Biased,
-    /// Until `passed` has come so far, this side needs not look at anything else: the lane is open, as otherwise this is zero, and there
-    /// is a slot, or a value, for all that the other side has passed. Written under the lane's lock while it is open, and
+    /// Until `passed` has come so far, this side needs not look at anything else: the lane is open, as otherwise this is zero; no more
+    /// than what is lent has gone by; and the other side was seen to have left a slot, or a value. Written under the lane's lock while it is open, and
     /// otherwise the channel's.
     limit: AtomicUsize,
     pub(super) end: UnsafeCell<End<T>>,
@@ -395,6 +395,7 @@ impl<T> Lane<T> {
         // SAFETY: it is not open, so the end is the channel's lock's.
         let place = unsafe { &mut *self.end.get() };
         *place = end;
+        place.deep = seen.wrapping_add(place.high_water);
         if way == Way::Open {
             let limit = place.limit(seen);
             // Release, both, pairs with the Acquire in `enter_at_once` and in `enter`.

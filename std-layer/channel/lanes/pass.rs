@@ -227,4 +227,76 @@ mod tests {
         lanes.recall();
         assert_eq!((lanes.send_at_once(5), lanes.recv_at_once()), (Err(5), None));
     }
+
+    /// A loan of four slots, of which three hold values, and one is empty but promised; two values are promised, too.
+    #[test]
+    fn what_is_promised_is_left_there() {
+        let mut slots = [0, 1, 2, 9].map(MaybeUninit::new);
+        let slots = slots.as_mut_ptr();
+        let lanes = Lanes::<u64>::NEW;
+        let lent = || Lent {
+            tail: Window { slots, at: 3, left: usize::MAX },
+            head: Window { slots, at: 0, left: usize::MAX },
+            turn: 4,
+            len: 3,
+            room: 4,
+            promised: [1, 2],
+            high_water: 3,
+            is_closed: false,
+            weighs: false,
+        };
+        // SAFETY: these slots are the lanes' until the test's end.
+        unsafe { lanes.lend(lent()) };
+        assert!(matches!(lanes.send(3, true), Err(Missed::NotNow(3))));
+        assert!(matches!(lanes.recv(false), Ok(0)));
+        assert!(matches!(lanes.recv(true), Err(Missed::NotNow(()))));
+        assert!(lanes.send(3, false).is_ok());
+        assert!(matches!(lanes.send(4, false), Err(Missed::NotNow(4))));
+        assert!(matches!(lanes.recv(false), Ok(1)));
+        assert!(matches!(lanes.recv(false), Err(Missed::NotNow(()))));
+        let returned = lanes.recall().expect("it was lent");
+        assert_eq!((returned.sends.values, returned.recvs.values), (1, 2));
+        assert_eq!((returned.sends.failures, returned.recvs.failures), (1, 1));
+        assert_eq!(returned.high_water, 3);
+    }
+
+    /// Of four slots, with nothing in them.
+    #[test]
+    fn the_highest_depth_is_what_there_was_at_once() {
+        let mut slots = [const { MaybeUninit::<u64>::uninit() }; 4];
+        let slots = slots.as_mut_ptr();
+        let lanes = Lanes::<u64>::NEW;
+        let window = || Window { slots, at: 0, left: usize::MAX };
+        // SAFETY: as above.
+        let lend = || unsafe {
+            lanes.lend(Lent {
+                tail: window(),
+                head: window(),
+                turn: 4,
+                len: 0,
+                room: 4,
+                promised: [0; 2],
+                high_water: 0,
+                is_closed: false,
+                weighs: false,
+            });
+        };
+        let high_water = || lanes.recall().map(|returned| returned.high_water);
+        lend();
+        assert_eq!(high_water(), Some(0));
+        lend();
+        for value in 0..9 {
+            assert!(lanes.send(value, false).is_ok());
+            assert!(matches!(lanes.recv(false), Ok(received) if received == value));
+        }
+        assert_eq!(high_water(), Some(1));
+        lend();
+        for _ in 0..2 {
+            assert!(lanes.send(1, false).is_ok());
+            assert!(lanes.recv(false).is_ok());
+            (0..3).for_each(|value| assert!(lanes.send(value, false).is_ok()));
+            (0..3).for_each(|value| assert!(matches!(lanes.recv(false), Ok(is) if is == value)));
+        }
+        assert_eq!(high_water(), Some(3));
+    }
 }
