@@ -189,27 +189,30 @@ mod tests {
     /// So often a lock is taken at the most before it is biased, in tests.
     const OFTEN: u64 = 16;
 
+    /// Four slots with nothing in them.
+    fn empty(slots: *mut MaybeUninit<u64>) -> Lent<u64> {
+        let window = || Window { slots, at: 0, left: usize::MAX };
+        Lent {
+            tail: window(),
+            head: window(),
+            turn: 4,
+            len: 0,
+            room: 4,
+            promised: [0; 2],
+            high_water: 0,
+            is_closed: false,
+            weighs: false,
+        }
+    }
+
     #[test]
     fn who_has_a_lane_to_itself_calls_nothing_there() {
         asymmetric_fence::prepare();
         let mut slots = [const { MaybeUninit::uninit() }; 4];
         let slots = slots.as_mut_ptr();
         let lanes = Lanes::<u64>::NEW;
-        let window = || Window { slots, at: 0, left: usize::MAX };
         // SAFETY: these slots are the lanes' until the test's end.
-        unsafe {
-            lanes.lend(Lent {
-                tail: window(),
-                head: window(),
-                turn: 4,
-                len: 0,
-                room: 4,
-                promised: [0; 2],
-                high_water: 0,
-                is_closed: false,
-                weighs: false,
-            });
-        }
+        unsafe { lanes.lend(empty(slots)) };
         for value in 0..OFTEN {
             assert!(lanes.send(value, false).is_ok());
             assert!(matches!(lanes.recv(false), Ok(received) if received == value));
@@ -234,19 +237,10 @@ mod tests {
         let mut slots = [0, 1, 2, 9].map(MaybeUninit::new);
         let slots = slots.as_mut_ptr();
         let lanes = Lanes::<u64>::NEW;
-        let lent = || Lent {
-            tail: Window { slots, at: 3, left: usize::MAX },
-            head: Window { slots, at: 0, left: usize::MAX },
-            turn: 4,
-            len: 3,
-            room: 4,
-            promised: [1, 2],
-            high_water: 3,
-            is_closed: false,
-            weighs: false,
-        };
+        let tail = Window { slots, at: 3, left: usize::MAX };
+        let lent = Lent { tail, len: 3, promised: [1, 2], high_water: 3, ..empty(slots) };
         // SAFETY: these slots are the lanes' until the test's end.
-        unsafe { lanes.lend(lent()) };
+        unsafe { lanes.lend(lent) };
         assert!(matches!(lanes.send(3, true), Err(Missed::NotNow(3))));
         assert!(matches!(lanes.recv(false), Ok(0)));
         assert!(matches!(lanes.recv(true), Err(Missed::NotNow(()))));
@@ -260,27 +254,13 @@ mod tests {
         assert_eq!(returned.high_water, 3);
     }
 
-    /// Of four slots, with nothing in them.
     #[test]
     fn the_highest_depth_is_what_there_was_at_once() {
         let mut slots = [const { MaybeUninit::<u64>::uninit() }; 4];
         let slots = slots.as_mut_ptr();
         let lanes = Lanes::<u64>::NEW;
-        let window = || Window { slots, at: 0, left: usize::MAX };
         // SAFETY: as above.
-        let lend = || unsafe {
-            lanes.lend(Lent {
-                tail: window(),
-                head: window(),
-                turn: 4,
-                len: 0,
-                room: 4,
-                promised: [0; 2],
-                high_water: 0,
-                is_closed: false,
-                weighs: false,
-            });
-        };
+        let lend = || unsafe { lanes.lend(empty(slots)) };
         let high_water = || lanes.recall().map(|returned| returned.high_water);
         lend();
         assert_eq!(high_water(), Some(0));
