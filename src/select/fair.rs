@@ -15,6 +15,7 @@ pub(crate) fn below(limit: u16) -> u16 {
 
 /// Two numbers, each below its limit, or 0. (One draw has enough bits for both.)
 #[cfg(feature = "std")]
+#[inline]
 pub(crate) fn two_below([first, second]: [u16; 2]) -> [u16; 2] {
     let drawn = draw();
     [scale(drawn >> 16, first), scale(drawn & 0xffff, second)]

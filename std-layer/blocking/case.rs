@@ -2,6 +2,7 @@
 
 use std::boxed::Box;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -37,8 +38,9 @@ pub(super) trait Case: Arm<Output = ()> {
     fn finish(self: Pin<&mut Self>, outcome: &mut Outcome) -> bool;
 }
 
-/// What came of a receive: a value, perhaps one that its sender has yet to say.
-pub(super) type Received<T> = Result<Handoff<T>, RecvError>;
+/// What came of a receive: a value, perhaps one that its sender has yet to say. It is not dropped but by who asks for it, as it may belong
+/// to another thread than the select is on.
+pub(super) type Received<T> = ManuallyDrop<Result<Handoff<T>, RecvError>>;
 
 /// What came of a send: a place for the value; `None` if all receivers have gone.
 pub(super) type Granted<'a, T> = Option<Place<'a, T>>;
@@ -132,8 +134,12 @@ impl<T> Endpoint for Receiver<T> {
     #[inline]
     fn attempt(&self, outcome: &mut Outcome) -> Attempted {
         match &self.0 {
-            Source::Bounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
-            Source::Unbounded(channel) => tried(channel.try_recv().map(Handoff::Value), outcome),
+            Source::Bounded(channel) => {
+                tried(channel.channel().try_recv().map(Handoff::Value), outcome)
+            }
+            Source::Unbounded(channel) => {
+                tried(channel.channel().try_recv().map(Handoff::Value), outcome)
+            }
             Source::Rendezvous(channel) => tried(channel.try_recv(), outcome),
             Source::Timer(timer) => {
                 let value = timer.try_recv().map_err(|_| TryRecvError::Empty);
@@ -148,11 +154,13 @@ impl<T> Endpoint for Receiver<T> {
             Source::Bounded(channel) => Holding::boxed(|| channel.recv().mapped(received)),
             Source::Unbounded(channel) => Holding::boxed(|| channel.recv().mapped(received)),
             Source::Rendezvous(channel) => Holding::boxed(|| {
-                channel.recv().mapped(|result| -> Received<T> { result.map_err(|_| RecvError) })
+                channel.recv().mapped(|result| -> Received<T> {
+                    ManuallyDrop::new(result.map_err(|_| RecvError))
+                })
             }),
-            Source::Timer(timer) => Holding::boxed(|| {
-                Delivery::of(timer).mapped(|value| -> Received<T> { Ok(Handoff::Value(value)) })
-            }),
+            Source::Timer(timer) => {
+                Holding::boxed(|| Delivery::of(timer).mapped(|value| received(Ok(value))))
+            }
             Source::Nobody => Holding::boxed(never::<Received<T>>),
         }
     }
@@ -168,7 +176,7 @@ impl<T> Endpoint for Receiver<T> {
 /// What came of a try. Part of each of its callers, so that a value stays in a register there.
 #[inline(always)]
 fn tried<T>(tried: Result<Handoff<T>, TryRecvError>, outcome: &mut Outcome) -> Attempted {
-    let received: Received<T> = match tried {
+    let received = match tried {
         Ok(Handoff::Value(value)) => match Word::of(value) {
             Ok(word) => return Attempted::Received(word),
             Err(value) => Ok(Handoff::Value(value)),
@@ -177,12 +185,12 @@ fn tried<T>(tried: Result<Handoff<T>, TryRecvError>, outcome: &mut Outcome) -> A
         Err(TryRecvError::Closed) => Err(RecvError),
         Err(TryRecvError::Empty) => return Attempted::NotNow,
     };
-    outcome.set(received);
+    outcome.set::<Received<T>>(ManuallyDrop::new(received));
     Attempted::Kept
 }
 
 fn received<T>(result: Result<T, crate::RecvError>) -> Received<T> {
-    result.map(Handoff::Value).map_err(|_| RecvError)
+    ManuallyDrop::new(result.map(Handoff::Value).map_err(|_| RecvError))
 }
 
 /// An arm that keeps its result.

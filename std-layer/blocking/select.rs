@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::ptr;
 use std::thread;
@@ -63,20 +64,19 @@ pub struct Select<'a> {
 pub struct Listed<'a> {
     index: usize,
     endpoint: &'a dyn Endpoint,
-    /// Where the endpoint lies, which tells it from others.
-    address: *const u8,
-    receives: bool,
 }
 
 impl<'a> Listed<'a> {
     /// A send.
+    #[inline]
     pub fn send<T>(index: usize, s: &'a Sender<T>) -> Self {
-        Self { index, endpoint: s, address: ptr::from_ref(s).cast(), receives: false }
+        Self { index, endpoint: s }
     }
 
     /// A receive.
+    #[inline]
     pub fn recv<T>(index: usize, r: &'a Receiver<T>) -> Self {
-        Self { index, endpoint: r, address: ptr::from_ref(r).cast(), receives: true }
+        Self { index, endpoint: r }
     }
 }
 
@@ -146,6 +146,7 @@ struct Tour {
 }
 
 impl Tour {
+    #[inline]
     fn new(len: usize, biased: bool) -> Self {
         let mask = len.next_power_of_two() - 1;
         let whole = Self { at: 0, step: 1, mask, len, left: mask + 1 };
@@ -177,7 +178,7 @@ impl Iterator for Tour {
 
 /// Selects one of these: at once, if one is ready; otherwise `cases` are needed, are made unless they have been, and wait.
 /// What is ready at once is chosen in the caller itself: see [`Word`].
-#[inline]
+#[inline(always)]
 fn choose<'a>(
     listed: &[Listed<'a>],
     cases: &mut Vec<BoxedCase<'a>>,
@@ -193,7 +194,7 @@ fn choose<'a>(
         match operation.endpoint.attempt(&mut outcome) {
             Attempted::NotNow => {}
             Attempted::Received(word) => {
-                return Some(SelectedOperation::new(operation, Some(word), outcome));
+                return Some(SelectedOperation::new(operation, Some(word), Outcome::none()));
             }
             Attempted::Kept => return Some(SelectedOperation::new(operation, None, outcome)),
         }
@@ -252,6 +253,7 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// When there are 65,533 operations.
+    #[inline]
     pub fn send<T>(&mut self, s: &'a Sender<T>) -> usize {
         self.add(Listed::send(self.next_index, s))
     }
@@ -260,10 +262,12 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// When there are 65,533 operations.
+    #[inline]
     pub fn recv<T>(&mut self, r: &'a Receiver<T>) -> usize {
         self.add(Listed::recv(self.next_index, r))
     }
 
+    #[inline(always)]
     fn add(&mut self, operation: Listed<'a>) -> usize {
         assert!(self.listed.len() < MOST, "at most {MOST} operations can be selected from");
         self.next_index += 1;
@@ -298,7 +302,8 @@ impl<'a> Select<'a> {
     ///
     /// # Panics
     /// When there are no operations.
-    #[inline]
+    // What is selected is to be done in the same function, in registers.
+    #[inline(always)]
     pub fn select(&mut self) -> SelectedOperation<'a> {
         self.assert_some();
         loop {
@@ -374,6 +379,7 @@ impl<'a> Select<'a> {
         self.look(Wait::Until(Some(deadline))).ok_or(ReadyTimeoutError)
     }
 
+    #[inline]
     fn assert_some(&self) {
         assert!(!self.listed.is_empty(), "no operations have been added to `Select`");
     }
@@ -440,8 +446,8 @@ impl fmt::Debug for Select<'_> {
 #[must_use = "the operation must be done"]
 pub struct SelectedOperation<'a> {
     index: usize,
-    address: *const u8,
-    receives: bool,
+    /// Where the endpoint lies, which tells it from others.
+    address: *const (),
     /// The received value, if this is all that came of it; `None` once it is taken.
     word: Option<Word>,
     /// What came of it otherwise; none once it is done.
@@ -452,8 +458,8 @@ pub struct SelectedOperation<'a> {
 impl<'a> SelectedOperation<'a> {
     #[inline]
     fn new(listed: &Listed<'a>, word: Option<Word>, outcome: Outcome) -> Self {
-        let Listed { index, address, receives, .. } = *listed;
-        Self { index, address, receives, word, outcome, _endpoint: PhantomData }
+        let address = ptr::from_ref(listed.endpoint).cast();
+        Self { index: listed.index, address, word, outcome, _endpoint: PhantomData }
     }
 }
 
@@ -492,15 +498,21 @@ impl SelectedOperation<'_> {
     ///
     /// # Panics
     /// When another operation was selected than a receive by `r`.
-    #[inline]
+    #[inline(always)]
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(ptr::from_ref(r).cast() == self.address, "passed a receiver that wasn't selected");
-        if let Some(word) = self.word.take() {
+        match self.word.take() {
             // SAFETY: as in `send`: it was received by this receiver.
-            return Ok(unsafe { word.take() });
+            Some(word) => Ok(unsafe { word.take() }),
+            None => self.recv_kept(r),
         }
+    }
+
+    /// The same, if more came of it than a word.
+    #[inline(never)]
+    fn recv_kept<T>(&mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         // SAFETY: as in `send`.
-        match unsafe { self.outcome.take::<Received<T>>() } {
+        match unsafe { self.outcome.take::<Received<T>>() }.map(ManuallyDrop::into_inner) {
             Some(Ok(handoff)) => match handoff.wait() {
                 Some(value) => Ok(value),
                 // Its sender was selected and then panicked.
@@ -520,11 +532,15 @@ impl fmt::Debug for SelectedOperation<'_> {
 impl Drop for SelectedOperation<'_> {
     #[inline]
     fn drop(&mut self) {
-        // A received value may belong to another thread, see `Select`.
-        let was_left = self.word.take().is_some()
-            || if self.receives { self.outcome.forget() } else { self.outcome.discard() };
-        if was_left && !thread::panicking() {
-            panic!("dropped `SelectedOperation` without completing the operation");
+        if self.word.is_some() || self.outcome.is_some() {
+            was_left();
         }
+    }
+}
+
+#[cold]
+fn was_left() {
+    if !thread::panicking() {
+        panic!("dropped `SelectedOperation` without completing the operation");
     }
 }
