@@ -60,6 +60,10 @@ impl<A: Arm, U, F: FnMut(A::Output) -> U> Arm for Mapped<A, F> {
         self.arm.is_fresh()
     }
 
+    fn comes_fresh() -> bool {
+        A::comes_fresh()
+    }
+
     fn attempt(mut self: Pin<&mut Self>) -> Attempt<U> {
         let attempted = self.as_mut().arm().attempt();
         // SAFETY: as in `poll`.

@@ -4,7 +4,7 @@
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use super::{Arm, Arms, Attempt, MOST, sealed};
+use super::{Arm, Arms, Attempt, MOST, is_fresh, sealed};
 use crate::sync::claim::Claim;
 use crate::unwind::to_the_end;
 
@@ -62,7 +62,7 @@ macro_rules! tuple_of_arms {
             }
 
             fn are_fresh(&self) -> bool {
-                $(self.$field.is_fresh())&&+
+                $(is_fresh(&self.$field))&&+
             }
 
             fn attempt_arm(self: Pin<&mut Self>, arm: u16) -> Attempt<Self::Output> {
@@ -141,7 +141,7 @@ impl<A: Arm, const N: usize> Arms for [A; N] {
     }
 
     fn are_fresh(&self) -> bool {
-        self.iter().all(Arm::is_fresh)
+        self.iter().all(is_fresh)
     }
 
     fn attempt_arm(self: Pin<&mut Self>, number: u16) -> Attempt<Self::Output> {
@@ -250,7 +250,7 @@ impl<A: Arm, R: Arms> Arms for Chain<A, R> {
     }
 
     fn are_fresh(&self) -> bool {
-        self.0.is_fresh() && self.1.are_fresh()
+        is_fresh(&self.0) && self.1.are_fresh()
     }
 
     fn attempt_arm(self: Pin<&mut Self>, arm: u16) -> Attempt<Self::Output> {

@@ -9,6 +9,7 @@ static STATE: AtomicU32 = AtomicU32::new(0x9e37_79b9);
 /// A number below `limit`, or 0.
 ///
 /// Random and not in turn: two selects in turn would each see every second number only.
+#[inline]
 pub(crate) fn below(limit: u16) -> u16 {
     scale(draw() >> 16, limit)
 }

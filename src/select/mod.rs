@@ -69,6 +69,16 @@ pub trait Arm: Future + sealed::Sealed {
         false
     }
 
+    /// Whether it is fresh whenever no select has it for an arm, if it is one by value: it must not be moved once it has been polled, so it
+    /// has been polled by the select alone, which withdraws it.
+    #[doc(hidden)]
+    fn comes_fresh() -> bool
+    where
+        Self: Sized,
+    {
+        false
+    }
+
     /// Does it now, if that takes no waiting. It is fresh, and no arm of any select.
     #[doc(hidden)]
     fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
@@ -83,6 +93,12 @@ pub trait Arm: Future + sealed::Sealed {
     {
         Mapped::new(self, map)
     }
+}
+
+/// Whether it is [fresh](Arm::is_fresh), as no select has it for an arm.
+#[inline]
+fn is_fresh<A: Arm>(arm: &A) -> bool {
+    A::comes_fresh() || arm.is_fresh()
 }
 
 /// What came of an attempt to do an arm at once.
@@ -158,7 +174,7 @@ pub trait Arms: sealed::Sealed {
     /// Withdraws all of them, also those behind one that panics.
     #[doc(hidden)]
     fn withdraw(self: Pin<&mut Self>);
-    /// Whether all are [fresh](Arm::is_fresh).
+    /// Whether all are [fresh](Arm::is_fresh), as no select has them for arms.
     #[doc(hidden)]
     fn are_fresh(&self) -> bool {
         false

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
+use std::mem::{self, ManuallyDrop};
 use std::pin::pin;
 use std::ptr;
 use std::thread;
@@ -21,6 +21,9 @@ use crate::std_layer::block_on::block_on_pinned;
 
 /// The most operations there may be.
 const MOST: usize = 65_533;
+
+/// For so many there is room in the first list that is allocated.
+const FEW: usize = 16;
 
 /// Operations, one of which is to be done. See the macro [`select!`](super::select!) for a list that is known when the
 /// program is built.
@@ -271,6 +274,9 @@ impl<'a> Select<'a> {
     fn add(&mut self, operation: Listed<'a>) -> usize {
         assert!(self.listed.len() < MOST, "at most {MOST} operations can be selected from");
         self.next_index += 1;
+        if self.listed.capacity() == 0 {
+            self.listed.reserve(FEW);
+        }
         self.listed.push(operation);
         operation.index
     }
@@ -504,22 +510,23 @@ impl SelectedOperation<'_> {
         match self.word.take() {
             // SAFETY: as in `send`: it was received by this receiver.
             Some(word) => Ok(unsafe { word.take() }),
-            None => self.recv_kept(r),
+            // By value: what a function has the address of lies in memory from the start.
+            None => recv_kept(mem::replace(&mut self.outcome, Outcome::none()), r),
         }
     }
+}
 
-    /// The same, if more came of it than a word.
-    #[inline(never)]
-    fn recv_kept<T>(&mut self, r: &Receiver<T>) -> Result<T, RecvError> {
-        // SAFETY: as in `send`.
-        match unsafe { self.outcome.take::<Received<T>>() }.map(ManuallyDrop::into_inner) {
-            Some(Ok(handoff)) => match handoff.wait() {
-                Some(value) => Ok(value),
-                // Its sender was selected and then panicked.
-                None => r.recv(),
-            },
-            Some(Err(_)) | None => Err(RecvError),
-        }
+/// What a receiver receives of which more came than a word.
+#[inline(never)]
+fn recv_kept<T>(mut outcome: Outcome, r: &Receiver<T>) -> Result<T, RecvError> {
+    // SAFETY: it comes from this receiver, as in `SelectedOperation::send`.
+    match unsafe { outcome.take::<Received<T>>() }.map(ManuallyDrop::into_inner) {
+        Some(Ok(handoff)) => match handoff.wait() {
+            Some(value) => Ok(value),
+            // Its sender was selected and then panicked.
+            None => r.recv(),
+        },
+        Some(Err(_)) | None => Err(RecvError),
     }
 }
 

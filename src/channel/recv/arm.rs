@@ -44,6 +44,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for RecvFuture<'_, M, T, S> {
     }
 
     #[inline]
+    fn comes_fresh() -> bool {
+        true
+    }
+
+    #[inline]
     fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
         self.channel.attempt_take(self.reader).map(Ok)
     }

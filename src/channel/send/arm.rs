@@ -47,6 +47,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
     }
 
     #[inline]
+    fn comes_fresh() -> bool {
+        true
+    }
+
+    #[inline]
     fn attempt(self: Pin<&mut Self>) -> Attempt<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };

@@ -45,12 +45,14 @@ pub(crate) struct Token {
     /// when it goes away.
     waker: UnsafeCell<ManuallyDrop<Option<Waker>>>,
     state: Cell<State>,
+    /// Which arm of a select it is, counted from one; zero if it is none.
     arm: Cell<u16>,
     /// What its owner notes down, see [`BARE`] and [`KNOWN`].
     notes: Cell<u8>,
     /// When it was queued, where two lists are served as one; in an [`Unlooked`](super::Unlooked) list, of its first, how many stand there.
     pub(super) arrival: Cell<MaybeUninit<u32>>,
-    claim: Cell<*const Claim>,
+    /// The select's, if it is an arm.
+    claim: Cell<MaybeUninit<*const Claim>>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
 }
@@ -80,7 +82,7 @@ impl Token {
             arm: Cell::new(0),
             notes: Cell::new(notes),
             arrival: Cell::new(MaybeUninit::uninit()),
-            claim: Cell::new(ptr::null()),
+            claim: Cell::new(MaybeUninit::uninit()),
             _pinned: PhantomPinned,
         }
     }
@@ -146,7 +148,7 @@ impl Token {
     /// Whether it is an arm of a select.
     #[inline]
     pub(crate) fn is_arm(&self) -> bool {
-        !self.claim.get().is_null()
+        self.arm.get() != 0
     }
 
     /// Notes down when it was queued: the number of those who were before it, which may wrap.
@@ -170,20 +172,22 @@ impl Token {
     /// # Safety
     /// `claim` stays where it is, and alive, for as long as the token can be queued.
     pub(crate) unsafe fn join_select(&self, claim: *const Claim, arm: u16) {
-        self.claim.set(claim);
-        self.arm.set(arm);
+        self.claim.set(MaybeUninit::new(claim));
+        // Not more than there may be: a select has 65,533 at the most.
+        self.arm.set(arm + 1);
     }
 
     /// Makes it no arm of any select. Called under the lock of the list, if others may know of it.
     pub(crate) fn leave_select(&self) {
-        self.claim.set(ptr::null());
+        self.arm.set(0);
     }
 
     /// How this token takes part in a match.
     pub(crate) fn side(&self) -> Side<'_> {
-        // SAFETY: `join_select` requires the claim to outlive the token's time in a list, and the
+        let arm = self.arm.get().checked_sub(1)?;
+        // SAFETY: it is an arm, so `join_select` has written this, and requires the claim to outlive the token's time in a list; the
         // result is used under the list's lock by code that found the token there (or by its owner).
-        unsafe { self.claim.get().as_ref() }.map(|claim| (claim, self.arm.get()))
+        Some((unsafe { &*self.claim.get().assume_init() }, arm))
     }
 
     /// The same, of a token of which that is asked only after the common cases have been looked at. Where nobody selects, it
