@@ -276,6 +276,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
         // As for a receive.
         let aside = this.channel.aside();
         if aside.send_at_once(this.node.value.get_mut()) {
+            // SAFETY: as has been asked; nobody but this changes that.
+            unsafe { this.node.token.assume_unknown() };
             return Poll::Ready(Ok(this.channel.strategy.receipt(None)));
         }
         match aside.may_send() {

@@ -190,10 +190,11 @@ impl<T> End<T> {
 
     /// Fetches what of the next messages will be needed, if so many more are there.
     #[inline]
-    pub(super) fn fetch(&self, more: usize) {
+    pub(super) fn fetch(&self, more: impl FnOnce() -> usize) {
         if cfg!(loom) || !self.weighs() {
             return;
         }
+        let more = more();
         for (ahead, what) in [(ROW_AHEAD, Fetch::Row), (PAYLOAD_AHEAD, Fetch::Payload)] {
             if ahead < more {
                 // SAFETY: the slot is on loan, as are all that may still be passed, and it holds a value: senders have passed

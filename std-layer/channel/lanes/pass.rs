@@ -139,7 +139,7 @@ impl<T> Lanes<T> {
             let more = || self.head.limit().wrapping_sub(passed);
             end.fetch_slots(slot, more, prefetch::to_read);
         }
-        end.fetch(self.head.limit().wrapping_sub(passed.wrapping_add(1)));
+        end.fetch(|| self.head.limit().wrapping_sub(passed.wrapping_add(1)));
         let value = self.uses(slot, |slot| {
             // SAFETY: the slot holds a value: the sender has passed it, told by its Release store, and no receiver has.
             let value = unsafe { &mut *slot };
