@@ -89,8 +89,7 @@ pub trait Aside<T>: Sealed {
         false
     }
 
-    /// Sends what is there, if there is a slot for it and nothing else is to be seen to; whether it has. It calls nothing. (A value that
-    /// is taken out and put back in vain costs more than a look at whether the lane is open.)
+    /// Sends what is there, if there is a slot for it and nothing else is to be seen to; whether it has. It calls nothing.
     #[inline(always)]
     fn send_at_once(&self, _place: &mut Option<T>) -> bool {
         false

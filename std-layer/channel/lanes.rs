@@ -233,18 +233,6 @@ impl<T> Lanes<T> {
         self.head.beside.look((), |()| self.recv(false))
     }
 
-    /// Whether the lane is worth its lock: where tasks wait for each other it is shut most of the time. (That is a look at the line which who
-    /// passes needs next; who does not is told more by the sign.)
-    #[inline(always)]
-    pub(super) fn may_send_at_once(&self) -> bool {
-        self.tail.limit() > 0
-    }
-
-    #[inline(always)]
-    pub(super) fn may_recv_at_once(&self) -> bool {
-        self.head.limit() > 0
-    }
-
     #[inline]
     pub(super) fn may_send(&self) -> Result<(), Missed<()>> {
         self.invites(Side::Sends)

@@ -81,22 +81,12 @@ impl<T> Aside<T> for Siding<T> {
 
     #[inline(always)]
     fn send_at_once(&self, place: &mut Option<T>) -> bool {
-        let Some(lanes) = self.lanes().filter(|lanes| lanes.may_send_at_once()) else {
-            return false;
-        };
-        let Some(value) = place.take() else { return false };
-        match lanes.send_at_once(value) {
-            Ok(()) => true,
-            Err(value) => {
-                *place = Some(value);
-                false
-            }
-        }
+        self.lanes().is_some_and(|lanes| lanes.send_from(place))
     }
 
     #[inline(always)]
     fn recv_at_once(&self) -> Option<T> {
-        self.lanes().filter(|lanes| lanes.may_recv_at_once())?.recv_at_once()
+        self.lanes()?.recv_at_once()
     }
 
     #[inline(always)]

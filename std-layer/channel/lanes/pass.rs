@@ -21,7 +21,16 @@ impl<T> Lanes<T> {
         Ok(())
     }
 
-    /// The same, whatever there is to be seen to. An unhurried one may take a moment longer.
+    /// The same of what is there, which stays there otherwise; whether it has.
+    #[inline(always)]
+    pub(in crate::std_layer::channel) fn send_from(&self, place: &mut Option<T>) -> bool {
+        let Some((mut end, passed)) = self.tail.enter_at_once(&self.head) else { return false };
+        let Some(value) = place.take() else { return false };
+        self.put(&mut end, passed, value);
+        true
+    }
+
+    /// As `send_at_once`, whatever there is to be seen to. An unhurried one may take a moment longer.
     #[inline(never)]
     pub(super) fn send_slowly(
         &self,
