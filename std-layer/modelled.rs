@@ -70,6 +70,11 @@ impl Lock {
         false
     }
 
+    /// Not so that anybody should be given time.
+    pub(super) fn is_held(&self) -> bool {
+        false
+    }
+
     pub(super) fn enter(&self, _me: u16) -> Option<loom::sync::MutexGuard<'_, ()>> {
         None
     }

@@ -178,6 +178,13 @@ impl Biased {
         Some(held)
     }
 
+    /// Whether somebody is inside by `held`, as it was a moment ago.
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        // Relaxed: a hint.
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Whether another thread than this one had it last, as far as can be told without it.
     pub fn is_of_another(&self, me: u16) -> bool {
         // Relaxed, both: a hint.

@@ -9,11 +9,12 @@ mod pass;
 mod renewal;
 
 use std::cell::Cell;
+use std::hint::spin_loop;
 use std::mem::MaybeUninit;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lane::{End, Lane, Way};
+use lane::{End, Lane, Way, Within};
 #[cfg(loom)]
 use loom::sync::atomic::Ordering;
 
@@ -28,6 +29,13 @@ use crate::sync::thread;
 /// each value, and a look without a lock comes too soon after the last: with a single slot a value takes 160 ns
 /// instead of 115, where caches are not shared 600 instead of 480. (One thread that is alone with a channel waits for nobody.)
 const BIASED_FROM: usize = 8;
+
+/// Where at least so many values may go one way before any has to go the other, who finds a lane's lock held pauses for so long before it
+/// takes it, and lets whoever has it pass some hundred values meanwhile: otherwise each of both would cost every few values the lines of
+/// a lane. Four threads that send to one by an unlimited channel take 13 ns a value instead of 19, with four receivers 13.5 instead of 17.
+/// In a ring of 128 it is of no use.
+const MANY: usize = 256;
+const PAUSE: u32 = 64;
 
 /// How many values must go by for a loan to have been worth it: recalling it costs two locks, and each value saves a
 /// part of one.
@@ -162,6 +170,15 @@ impl<T> Lanes<T> {
         self.batch() >= BIASED_FROM && other.lock.is_of_another(thread::number())
     }
 
+    /// A lane's end, as [`Lane::enter`]; in no hurry if somebody else has it.
+    #[inline(always)]
+    fn enter<'a>(&self, lane: &'a Lane<T>) -> Result<Within<'a, T>, Way> {
+        if lane.lock.is_held() && self.batch() >= MANY {
+            (0..PAUSE).for_each(|_| spin_loop());
+        }
+        lane.enter()
+    }
+
     /// Uses a slot, before the eyes of a model checker, if there is one.
     #[inline]
     fn uses<R>(&self, slot: *mut MaybeUninit<T>, f: impl FnOnce(*mut MaybeUninit<T>) -> R) -> R {
@@ -256,7 +273,7 @@ impl<T> Lanes<T> {
     #[inline]
     pub(super) fn recv_many(&self, into: &mut [MaybeUninit<T>]) -> Result<usize, Missed<()>> {
         let mut end =
-            self.head.enter().map_err(|way| self.refuse(Side::Receives, way, (), false))?;
+            self.enter(&self.head).map_err(|way| self.refuse(Side::Receives, way, (), false))?;
         let passed = self.head.own_passed();
         let mut count = self.head.limit().saturating_sub(passed);
         if count < into.len() {

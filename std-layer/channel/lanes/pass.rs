@@ -41,7 +41,7 @@ impl<T> Lanes<T> {
         if let Err(way) = self.tail.look() {
             return Err(self.refuse(Side::Sends, way, value, counts));
         }
-        let mut end = match self.tail.enter() {
+        let mut end = match self.enter(&self.tail) {
             Ok(end) => end,
             Err(way) => return Err(self.refuse(Side::Sends, way, value, counts)),
         };
@@ -112,7 +112,7 @@ impl<T> Lanes<T> {
     pub(super) fn recv_slowly(&self, counts: bool, unhurried: bool) -> Result<T, Missed<()>> {
         let refuse = |way| self.refuse(Side::Receives, way, (), counts);
         self.head.look().map_err(refuse)?;
-        let mut end = self.head.enter().map_err(refuse)?;
+        let mut end = self.enter(&self.head).map_err(refuse)?;
         let passed = self.head.own_passed();
         let mut has_closed_up = false;
         if passed >= self.head.limit() {
