@@ -13,11 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::channel::aside::Missed;
 
-/// How long it pauses, in processor pauses: 1.5 µs on the machine of `BENCHMARKS.md`. With 16 of them a value takes 8 ns where processors
-/// share caches, and 35 to 45 where they do not; with 32, 11 and 28 to 36; with 64, 16 and 26 to 30; with 128, 26 and 36.
-const PAUSE: u32 = 64;
-/// How often it does that, and looks.
-const LOOKS: u32 = 2;
+/// How long it pauses before its first look, in processor pauses, and twice as long before each next one: the other side passes dozens of
+/// values meanwhile. A value takes 8 to 10 ns where processors share their last cache, and 20 to 30 where they do not; with two looks after 64
+/// pauses each, 16, and 20 to 37. (With pauses of 16 alone it took 35 to 45 where no cache was shared at all.)
+const PAUSE: u32 = 16;
+/// How often it does that.
+const LOOKS: u32 = 3;
 /// How many waits go by at the most, when it was of no use, before it is tried again.
 const LONGEST_REST: u8 = 63;
 
@@ -59,8 +60,8 @@ impl Beside {
             self.rest.store(rest - 1, Ordering::Relaxed);
             return Err(Missed::NotNow(value));
         }
-        for _ in 0..LOOKS {
-            (0..PAUSE).for_each(|_| spin_loop());
+        for look in 0..LOOKS {
+            (0..PAUSE << look).for_each(|_| spin_loop());
             value = match attempt(value) {
                 Err(Missed::NotNow(value)) => value,
                 done => {
