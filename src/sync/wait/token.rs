@@ -32,10 +32,10 @@ const KNOWN: u8 = 2;
 /// for the first time; only threads do so, and elsewhere it costs nothing.
 const STAYS: u8 = if cfg!(feature = "std") { 4 } else { 0 };
 
-/// Whether a token's claim says, by being null, that it is no arm of any select: that is `None` without another instruction. Between threads its
-/// number does, which is zero then, and counted from one otherwise: futures are made by the dozen for a select, and there each store counts.
-/// (Two instructions for arms that meet, on a Cortex-M3; a select over an array of 32 futures, on a host, 86 ns instead of 37.)
-const BY_CLAIM: bool = !cfg!(feature = "std");
+/// It is an arm of a select. Changed by its owner, as its claim is. Elsewhere than between threads the claim says so, by not being null: that is
+/// an instruction less for each arm that meets another on a Cortex-M3. There futures are made by the dozen for a select, and each store counts:
+/// one over an array of 32 takes 37 ns instead of 86.
+const ARM: u8 = if cfg!(feature = "std") { 8 } else { 0 };
 
 /// One parked operation.
 ///
@@ -50,13 +50,13 @@ pub(crate) struct Token {
     /// when it goes away.
     waker: UnsafeCell<ManuallyDrop<Option<Waker>>>,
     state: Cell<State>,
-    /// Which arm of a select it is; see [`BY_CLAIM`].
+    /// Which arm of a select it is, if it is one.
     arm: Cell<u16>,
-    /// What its owner notes down, see [`BARE`] and [`KNOWN`].
+    /// What its owner notes down, see [`BARE`] and those after it.
     notes: Cell<u8>,
     /// When it was queued, where two lists are served as one; in an [`Unlooked`](super::Unlooked) list, of its first, how many stand there.
     pub(super) arrival: Cell<MaybeUninit<u32>>,
-    /// The select's, if it is an arm.
+    /// That select's; see [`ARM`].
     claim: Cell<MaybeUninit<*const Claim>>,
     /// Neighbours point here while it is queued.
     _pinned: PhantomPinned,
@@ -87,7 +87,7 @@ impl Token {
             arm: Cell::new(0),
             notes: Cell::new(notes),
             arrival: Cell::new(MaybeUninit::uninit()),
-            claim: Cell::new(if BY_CLAIM {
+            claim: Cell::new(if ARM == 0 {
                 MaybeUninit::new(ptr::null())
             } else {
                 MaybeUninit::uninit()
@@ -103,7 +103,7 @@ impl Token {
 
     /// Changes that, before it is queued.
     pub(crate) fn set_bare(&self, bare: bool) {
-        self.notes.set(self.notes.get() & STAYS | if bare { BARE } else { 0 });
+        self.notes.set(self.notes.get() & (STAYS | ARM) | if bare { BARE } else { 0 });
     }
 
     /// Its owner notes down that it stays.
@@ -157,12 +157,11 @@ impl Token {
     /// Whether it is an arm of a select.
     #[inline]
     pub(crate) fn is_arm(&self) -> bool {
-        if BY_CLAIM {
-            // SAFETY: it is written from the start.
-            !unsafe { self.claim.get().assume_init() }.is_null()
-        } else {
-            self.arm.get() != 0
+        if ARM == 0 {
+            // SAFETY: written from the start.
+            return !unsafe { self.claim.get().assume_init() }.is_null();
         }
+        self.notes.get() & ARM != 0
     }
 
     /// Notes down when it was queued: the number of those who were before it, which may wrap.
@@ -187,28 +186,27 @@ impl Token {
     /// `claim` stays where it is, and alive, for as long as the token can be queued.
     pub(crate) unsafe fn join_select(&self, claim: *const Claim, arm: u16) {
         self.claim.set(MaybeUninit::new(claim));
-        // A select has 65,533 arms at the most.
-        self.arm.set(if BY_CLAIM { arm } else { arm + 1 });
+        self.arm.set(arm);
+        self.notes.set(self.notes.get() | ARM);
     }
 
     /// Makes it no arm of any select. Called under the lock of the list, if others may know of it.
     pub(crate) fn leave_select(&self) {
-        if BY_CLAIM {
+        if ARM == 0 {
             self.claim.set(MaybeUninit::new(ptr::null()));
-        } else {
-            self.arm.set(0);
         }
+        self.notes.set(self.notes.get() & !ARM);
     }
 
     /// How this token takes part in a match.
     pub(crate) fn side(&self) -> Side<'_> {
-        if !BY_CLAIM && !self.is_arm() {
+        if ARM != 0 && !self.is_arm() {
             return None;
         }
         // SAFETY: written from the start, or by `join_select`, as it is an arm. That requires the claim to outlive the token's time in a
         // list, and the result is used under the list's lock by code that found the token there (or by its owner).
         let claim = unsafe { self.claim.get().assume_init().as_ref() }?;
-        Some((claim, if BY_CLAIM { self.arm.get() } else { self.arm.get() - 1 }))
+        Some((claim, self.arm.get()))
     }
 
     /// The same, of a token of which that is asked only after the common cases have been looked at. Where nobody selects, it
