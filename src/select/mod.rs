@@ -70,7 +70,7 @@ pub trait Arm: Future + sealed::Sealed {
     }
 
     /// Whether it is fresh whenever no select has it for an arm, if it is one by value: it must not be moved once it has been polled, so it
-    /// has been polled by the select alone, which withdraws it.
+    /// has been polled by the select alone, and is fresh when that has withdrawn it.
     #[doc(hidden)]
     fn comes_fresh() -> bool
     where

@@ -19,7 +19,7 @@
 //!
 //! Every field is read and written only under the lock of the list's owner. That includes the fields
 //! of a token that is not queued: its future takes the lock to look at it, unless nobody else
-//! [knows](Token::is_known) of it.
+//! [knows](Token::is_known) of it. What its owner notes down it reads, and of a token that is not queued changes, without the lock.
 
 mod parked;
 mod token;

@@ -38,7 +38,7 @@ pub(super) trait Case: Arm<Output = ()> {
     fn finish(self: Pin<&mut Self>, outcome: &mut Outcome) -> bool;
 }
 
-/// What came of a receive: a value, perhaps one that its sender has yet to say. It is not dropped but by who asks for it, as it may belong
+/// What came of a receive: a value, perhaps one that its sender has yet to say. Nobody drops it but who asks for it, as it may belong
 /// to another thread than the select is on.
 pub(super) type Received<T> = ManuallyDrop<Result<Handoff<T>, RecvError>>;
 
@@ -133,6 +133,7 @@ fn held<'a, T, S: Strategy<T>>(
 impl<T> Endpoint for Receiver<T> {
     #[inline]
     fn attempt(&self, outcome: &mut Outcome) -> Attempted {
+        // Of the channels themselves, not their endpoints: those would be calls.
         match &self.0 {
             Source::Bounded(channel) => {
                 tried(channel.channel().try_recv().map(Handoff::Value), outcome)

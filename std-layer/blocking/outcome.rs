@@ -98,12 +98,6 @@ impl Outcome {
         self.drop = Some(|room| drop(unsafe { read::<O>(room) }));
     }
 
-    /// Whether there is something.
-    #[inline]
-    pub(super) fn is_some(&self) -> bool {
-        self.drop.is_some()
-    }
-
     /// The value, if there is one; then there is none any more.
     ///
     /// # Safety
@@ -114,14 +108,20 @@ impl Outcome {
         // SAFETY: there is one, and none any more; its type by the caller's word.
         Some(unsafe { read::<O>(&mut self.room) })
     }
+
+    /// Drops the value; whether there was one.
+    #[inline]
+    pub(super) fn discard(&mut self) -> bool {
+        let Some(drop) = self.drop.take() else { return false };
+        // SAFETY: there was a value, and there is none any more.
+        unsafe { drop(&mut self.room) };
+        true
+    }
 }
 
 impl Drop for Outcome {
     #[inline]
     fn drop(&mut self) {
-        if let Some(drop) = self.drop.take() {
-            // SAFETY: there was a value, and there is none any more.
-            unsafe { drop(&mut self.room) };
-        }
+        self.discard();
     }
 }

@@ -538,7 +538,9 @@ impl fmt::Debug for SelectedOperation<'_> {
 impl Drop for SelectedOperation<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.word.is_some() || self.outcome.is_some() {
+        // First of all, as it may wake others.
+        let was_kept = self.outcome.discard();
+        if self.word.is_some() || was_kept {
             was_left();
         }
     }

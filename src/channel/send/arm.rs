@@ -48,7 +48,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Arm for SendFuture<'_, M, T, S> {
 
     #[inline]
     fn comes_fresh() -> bool {
-        true
+        // One whose value was taken at a meeting is withdrawn, and still has to say so.
+        !S::MEETS
     }
 
     #[inline]

@@ -105,6 +105,15 @@ fn rule_4_it_never_matches_itself<M: RawMutex + 'static>() -> Outcome {
     // Somebody else is met at once.
     check_eq!(ready!(w2.poll(pin!(meeting.recv()))), Ok(1));
     check!(matches!(ready!(w1.poll(both)), Either::First(Ok(()))));
+
+    // Nor an arm that was waiting when it became one.
+    let mut waiting = pin!(meeting.recv());
+    check!(w1.poll(waiting.as_mut()).is_pending());
+    let mut both = pin!(select((meeting.send(2), waiting.as_mut())));
+    check!(w1.poll(both.as_mut()).is_pending());
+    check_eq!(meeting.snapshot().sent, 1);
+    check_eq!(ready!(w2.poll(pin!(meeting.recv()))), Ok(2));
+    check!(matches!(ready!(w1.poll(both)), Either::First(Ok(()))));
     check!(reconciles(&meeting.snapshot()));
     Ok(())
 }
@@ -313,8 +322,8 @@ fn a_losing_arm_may_be_used_again<M: RawMutex + 'static>() -> Outcome {
     Ok(())
 }
 
-/// A receiver takes the value out of a waiting send, and before that is polled its set is changed, or it has
-/// become an arm beside another one that has happened, too.
+/// A receiver takes the value out of a waiting send, and before that is polled its set is changed, it has
+/// become an arm beside another one that has happened, too, or its select has been asked what is ready.
 fn a_send_that_happened_is_reported_whatever_comes_between<M: RawMutex + 'static>() -> Outcome {
     let meeting: Channel<M, u32, Rendezvous> = Channel::new();
     witness!(w);
@@ -339,6 +348,15 @@ fn a_send_that_happened_is_reported_whatever_comes_between<M: RawMutex + 'static
     check_eq!(b.as_mut().take_value(), None);
     check_eq!(ready!(w.poll(b.as_mut())), Ok(()));
     check!(w.poll(b).is_pending());
+
+    let line = Ring::<M, 1>::new();
+    let mut either = pin!(select((line.recv(), meeting.send(5))));
+    check!(w.poll(either.as_mut()).is_pending());
+    check_eq!(meeting.try_recv(), Ok(5));
+    check_eq!(either.as_mut().try_ready(), Some(1));
+    check_eq!(line.try_send(6), Ok(()));
+    check!(matches!(ready!(w.poll(either)), Either::Second(Ok(()))));
+    check_eq!(line.try_recv(), Ok(6));
     check!(reconciles(&meeting.snapshot()));
     Ok(())
 }
