@@ -96,9 +96,14 @@ impl Token {
         }
     }
 
+    #[inline]
+    fn has_noted(&self, what: u8) -> bool {
+        self.notes.get() & what != 0
+    }
+
     /// Whether its operation brings no value and takes none: it wants a promise, or only looks.
     pub(crate) fn is_bare(&self) -> bool {
-        self.notes.get() & BARE != 0
+        self.has_noted(BARE)
     }
 
     /// Changes that, before it is queued.
@@ -121,7 +126,7 @@ impl Token {
     /// Whether others may know of it. Its owner asks, and needs no lock for that.
     #[inline]
     pub(crate) fn is_known(&self) -> bool {
-        self.notes.get() & KNOWN != 0
+        self.has_noted(KNOWN)
     }
 
     /// Lets the compiler know that nobody else knows of it: so a future that is dropped at its end only, as most are, brings
@@ -161,7 +166,7 @@ impl Token {
             // SAFETY: written from the start.
             return !unsafe { self.claim.get().assume_init() }.is_null();
         }
-        self.notes.get() & ARM != 0
+        self.has_noted(ARM)
     }
 
     /// Notes down when it was queued: the number of those who were before it, which may wrap.
