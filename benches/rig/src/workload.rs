@@ -6,6 +6,8 @@ use crate::figure::{Figure, Figures};
 pub const OURS: &str = "cloakroom";
 /// The name of what is no channel; see [`why::FLOOR`].
 pub const FLOOR: &str = "floor";
+/// The same, with threads that take turns.
+pub const FLOOR_IN_TURNS: &str = "floor, in turns";
 
 /// Something to do, and several that do it.
 pub struct Workload {

@@ -7,6 +7,7 @@ use cloakroom::channel::{Broadcast, Bytes, Delivery, fan_out_all};
 use cloakroom::std_layer::{StdRawMutex as Lock, block_on, channel};
 
 use super::floor::floor_for_each;
+use super::floor_in_turns::floor_in_turns_for_each;
 use super::payloads::multicast;
 use crate::crew;
 use crate::message::{Message, Source, read};
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Workload> {
         ),
         rtrb().aside(why::SPINS),
         floor_for_each::<SIZE>(RECEIVERS),
+        floor_in_turns_for_each::<SIZE>(RECEIVERS),
         multicast::<SIZE>("disruptor, in place", RECEIVERS).aside(why::SPINS),
     ];
     vec![Workload::new("fan-out/1to4/1KiB/128", subjects).allocating()]

@@ -3,6 +3,7 @@
 mod batches;
 mod fan_out;
 mod floor;
+mod floor_in_turns;
 mod gaps;
 mod idle;
 mod memory;

@@ -10,6 +10,7 @@ use thingbuf::mpsc::blocking::with_recycle;
 use thingbuf::recycling::Recycle;
 
 use super::floor::floor;
+use super::floor_in_turns::floor_in_turns;
 use super::threads::{Capacity, Plan, peers};
 use crate::crew::{self, Shape};
 use crate::figure::Figures;
@@ -77,7 +78,7 @@ fn cloakroom(plan: Plan) -> Subject {
 
 /// Slots that are written and read where they are.
 fn in_place<const SIZE: usize>(plan: Plan) -> Vec<Subject> {
-    let mut all = vec![floor::<SIZE>(plan)];
+    let mut all = vec![floor::<SIZE>(plan), floor_in_turns::<SIZE>(plan)];
     if plan.shape.receivers == 1 {
         all.push(thingbuf::<SIZE>(plan.shape.senders).aside(why::IN_PLACE));
     }
