@@ -18,6 +18,7 @@ mod mapped;
 #[cfg(loom)]
 mod modelled;
 mod park;
+mod processors;
 #[cfg(feature = "monitor")]
 pub mod report;
 pub mod runtime;

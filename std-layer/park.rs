@@ -9,6 +9,7 @@ use std::thread_local;
 use std::time::{Duration, Instant};
 
 use crate::channel::aside::Missed;
+use crate::std_layer::processors;
 
 /// About what it costs that a sleeper is woken: the system call of who wakes it, and the time until it runs. Measured
 /// on virtual machines: 7 µs for the one, 13 to 38 µs for the other.
@@ -305,7 +306,8 @@ impl Patience {
     fn expects_soon(&self, move_after: u32) -> bool {
         let waits = self.waits.get().wrapping_add(1);
         self.waits.set(waits);
-        if self.crowded.get() && waits % (move_after * self.rarity.get()) == 0 {
+        let may_move = self.crowded.get() && !processors::are_one();
+        if may_move && waits % (move_after * self.rarity.get()) == 0 {
             self.crowded.set(false);
             self.has_moved.set(true);
             return false;
@@ -322,6 +324,9 @@ impl Patience {
 
     /// How often to look before others are let run.
     fn looks(&self) -> u32 {
+        if processors::are_one() {
+            return 0;
+        }
         if self.crowded.get() { 1 } else { LOOKS }
     }
 

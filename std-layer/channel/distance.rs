@@ -5,6 +5,7 @@
 //! full, or empty. So who has closed up gives the other side time to get ahead.
 
 use crate::std_layer::park::waits_among_many;
+use crate::std_layer::processors;
 
 /// A sender has closed up with the receivers when no more than one slot in so many is free. Short rings are left alone.
 const CLOSE: usize = 8;
@@ -32,7 +33,11 @@ pub(super) fn has_few_values(values: usize, bound: usize) -> bool {
 
 /// Gives receivers time to make room.
 pub(super) fn fall_back(room: impl Fn() -> usize, bound: usize) {
-    let times = if waits_among_many() { BRIEFLY } else { FALL_BACK.len() };
+    let times = match waits_among_many() {
+        _ if processors::are_one() => 0,
+        true => BRIEFLY,
+        false => FALL_BACK.len(),
+    };
     give_time(times, room, bound / 2);
 }
 

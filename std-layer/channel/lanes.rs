@@ -21,6 +21,7 @@ use loom::sync::atomic::Ordering;
 use crate::channel::aside::{Lending, Lent, Missed, Returned, Window};
 #[cfg(loom)]
 use crate::std_layer::modelled::{AtomicUsize, Lock as Biased, Watch};
+use crate::std_layer::processors;
 #[cfg(not(loom))]
 use crate::sync::biased::Biased;
 use crate::sync::thread;
@@ -167,7 +168,9 @@ impl<T> Lanes<T> {
     /// Whether the side that `other` belongs to may be at work now, on another thread. Where there are few slots it is not worth
     /// waiting for, as there.
     fn runs_beside(&self, other: &Lane<T>) -> bool {
-        self.batch() >= BIASED_FROM && other.lock.is_of_another(thread::number())
+        self.batch() >= BIASED_FROM
+            && !processors::are_one()
+            && other.lock.is_of_another(thread::number())
     }
 
     /// A lane's end, as [`Lane::enter`]; in no hurry if somebody else has it.
