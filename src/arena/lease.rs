@@ -136,6 +136,8 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     ///
     /// # Errors
     /// As for [`deposit`](Self::deposit).
+    // As a call it is a fan-out to four of 1,783 instructions instead of 1,658. Firmware is compiled as a whole.
+    #[cfg_attr(feature = "std", inline)]
     pub fn into_parcel(self) -> Result<Parcel<'a, M>, DepositError<Self>> {
         let Some(generation) = self.arena.rest(self.index) else {
             return Err(DepositError(self));
