@@ -104,15 +104,44 @@ impl Biased {
         }
     }
 
-    /// By `held`. Apart, so that what is inlined is short.
+    /// By `held`. Apart, so that what is inlined is short; and calls nothing where nobody else came in between.
     #[inline(never)]
     fn come(&self, me: u16) -> Held<'_> {
         if !self.try_share() {
-            self.contend();
+            return self.come_behind(me);
         }
         let held = Held(&self.held);
+        if self.comes_again(me) { held } else { self.come_newly(held, me) }
+    }
+
+    /// Behind whoever has `held`.
+    #[cold]
+    #[inline(never)]
+    fn come_behind(&self, me: u16) -> Held<'_> {
+        self.contend();
+        self.come_newly(Held(&self.held), me)
+    }
+
+    /// After another one, or to have it biased.
+    #[inline(never)]
+    fn come_newly<'a>(&'a self, held: Held<'a>, me: u16) -> Held<'a> {
         self.settle(me);
         held
+    }
+
+    /// Whether this thread, which has `held`, had it before, and is not to have it biased yet. Then that has been noted.
+    #[inline]
+    fn comes_again(&self, me: u16) -> bool {
+        if !BIASES {
+            return true;
+        }
+        let left = self.count.get();
+        // Relaxed: as in `note`.
+        let again = !self.is_biased() && self.last.load(Ordering::Relaxed) == me && left > 1;
+        if again {
+            self.count.set(left - 1);
+        }
+        again
     }
 
     /// Of who has `held`, or, for one that stands beside another lock, that one: the owner is inside no more when this
