@@ -127,10 +127,14 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     #[inline]
     fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<S::Received, S::Growth> {
         let this = &*self;
-        let token = &this.node.token;
         // Before the lock is taken, which it does not need.
-        let known = token.is_known();
-        this.channel.locked(|state| {
+        #[cfg(not(feature = "std"))]
+        let known = this.node.token.is_known();
+        this.channel.locked(move |state| {
+            let token = &this.node.token;
+            // With two words to bring along, what is done under the lock is called with registers where it is not part of this.
+            #[cfg(feature = "std")]
+            let known = token.is_known();
             if S::MEETS && cfg!(feature = "std") {
                 return this.step_to_meet(state, waits);
             }

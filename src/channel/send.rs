@@ -118,8 +118,12 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     /// must wait, and a waker can be left at once. One critical section, and nobody else to help.
     #[inline]
     fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<T> {
-        let (this, rank) = (&*self, self.rank);
-        this.channel.locked(|state| {
+        let this = &*self;
+        #[cfg(not(feature = "std"))]
+        let rank = this.rank;
+        this.channel.locked(move |state| {
+            #[cfg(feature = "std")]
+            let rank = this.rank;
             let node = &this.node;
             let token = &node.token;
             if S::MEETS && cfg!(feature = "std") {
