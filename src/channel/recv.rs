@@ -242,6 +242,31 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         }
     }
 
+    /// As [`poll`](Future::poll), of one that has waited: it was promised a value, as a rule. Apart from what else there may be: that is a part
+    /// in twenty of what a request and its reply take.
+    #[inline(never)]
+    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let this = &*self;
+        let pulled = this.channel.locked(move |state| {
+            let token = &this.node.token;
+            if token.state() != TokenState::Granted || !state.collects_promised() {
+                return None;
+            }
+            let pulled = state.collect(this.reader)?;
+            state.promised_values -= 1;
+            token.end_wait();
+            Some(pulled)
+        });
+        let Some((value, unused, waker)) = pulled else {
+            return self.poll_beside_lane(cx, Missed::Shut(()));
+        };
+        let value = received::<T, S>(value, unused);
+        wake(waker);
+        // SAFETY: its wait has been ended.
+        unsafe { self.node.token.assume_unknown() };
+        Poll::Ready(Ok(value))
+    }
+
     /// As [`poll`](Future::poll), under the lock, and why the lane did not do.
     #[inline(never)]
     fn poll_beside_lane(
@@ -330,6 +355,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
         let this = unsafe { self.get_unchecked_mut() };
         if !S::Aside::LENDS && !S::Aside::TELLS {
             return this.poll_locked(cx, None);
+        }
+        if this.node.token.is_known() && !S::MEETS {
+            return this.poll_promised(cx);
         }
         if this.node.token.is_known() || this.node.token.is_arm() {
             return this.poll_beside_lane(cx, Missed::Shut(()));

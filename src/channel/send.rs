@@ -119,6 +119,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
     #[inline]
     fn step_quickly(&mut self, waits: &mut Waits<'_>) -> Quick<T> {
         let this = &*self;
+        // As for a receive.
         #[cfg(not(feature = "std"))]
         let rank = this.rank;
         this.channel.locked(move |state| {
@@ -214,6 +215,28 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         }
     }
 
+    /// As [`poll`](Future::poll), of one that has waited: it was promised a slot, as a rule. Apart, as for a receive.
+    #[inline(never)]
+    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let this = &*self;
+        let sent = this.channel.locked(move |state| {
+            let token = &this.node.token;
+            if token.state() != TokenState::Granted || !state.fills_at_once() {
+                return None;
+            }
+            // SAFETY: as in `step_locked`, in `parked.rs`.
+            let value = unsafe { &mut *this.node.value.get() }.take()?;
+            token.end_wait();
+            Some(state.fill(value, this.rank))
+        });
+        let Some((replaced, waker)) = sent else { return self.poll_beside_lane(cx, false) };
+        self.growth.stop();
+        wake(waker);
+        // SAFETY: its wait has been ended.
+        unsafe { self.node.token.assume_unknown() };
+        Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+    }
+
     /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
     #[inline(never)]
     fn poll_beside_lane(
@@ -273,6 +296,9 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
         let this = unsafe { self.get_unchecked_mut() };
         if !S::Aside::LENDS && !S::Aside::TELLS {
             return this.poll_locked(cx, None);
+        }
+        if this.node.token.is_known() && !S::MEETS {
+            return this.poll_promised(cx);
         }
         if this.node.token.is_known() || this.node.token.is_arm() {
             return this.poll_beside_lane(cx, false);

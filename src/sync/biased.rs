@@ -75,7 +75,7 @@ pub struct Biased {
     held: AtomicBool,
 }
 
-// SAFETY: the cells are touched by whoever has `held` alone.
+// SAFETY: the cells are touched by whoever has `held` alone, but for the count while it is biased, by its owner, which is inside.
 unsafe impl Sync for Biased {}
 
 impl Biased {
@@ -129,19 +129,22 @@ impl Biased {
         held
     }
 
-    /// Whether this thread, which has `held`, had it before, and is not to have it biased yet. Then that has been noted.
+    /// Whether this thread, which has `held`, had it before, and is not to have it biased yet: then that has been noted. Where no lock is biased nothing
+    /// is to be noted.
     #[inline]
     fn comes_again(&self, me: u16) -> bool {
         if !BIASES {
             return true;
         }
+        // Relaxed: as in `note`. While it is biased the count is its owner's.
+        if self.is_biased() || self.last.load(Ordering::Relaxed) != me {
+            return false;
+        }
         let left = self.count.get();
-        // Relaxed: as in `note`.
-        let again = !self.is_biased() && self.last.load(Ordering::Relaxed) == me && left > 1;
-        if again {
+        if left > 1 {
             self.count.set(left - 1);
         }
-        again
+        left > 1
     }
 
     /// Of who has `held`, or, for one that stands beside another lock, that one: the owner is inside no more when this

@@ -33,17 +33,19 @@ pub(super) fn has_few_values(values: usize, bound: usize) -> bool {
 
 /// Gives receivers time to make room.
 pub(super) fn fall_back(room: impl Fn() -> usize, bound: usize) {
-    let times = match waits_among_many() {
-        _ if processors::are_one() => 0,
-        true => BRIEFLY,
-        false => FALL_BACK.len(),
+    let times = if processors::are_one() {
+        0
+    } else if waits_among_many() {
+        BRIEFLY
+    } else {
+        FALL_BACK.len()
     };
     give_time(times, room, bound / 2);
 }
 
 /// Gives a sender time for more values.
 pub(super) fn stay_behind(values: impl Fn() -> usize, bound: usize) {
-    if waits_among_many() {
+    if waits_among_many() || processors::are_one() {
         // Perhaps the sender, or another one's receiver, waits for this processor, and there is more to do when it is this
         // thread's turn again.
         return std::thread::yield_now();
