@@ -416,12 +416,12 @@ mod tests {
         let guarded = Guarded { lock: Biased::new(), value: Cell::new(0) };
         asymmetric_fence::prepare();
         let turns_until_biased = || {
-            (1..=32 * PATIENCE).find(|_| {
+            (1..=32 * u32::from(PATIENCE)).find(|_| {
                 guarded.add();
                 guarded.lock.owner.load(Ordering::Relaxed) != thread::NONE
             })
         };
-        let expected = |turns| asymmetric_fence::is_there().then_some(turns);
+        let expected = |turns: u16| asymmetric_fence::is_there().then_some(turns.into());
         let take_away = || scope(|scope| _ = scope.spawn(|| guarded.add()));
         assert_eq!(turns_until_biased(), expected(PATIENCE));
         take_away();
