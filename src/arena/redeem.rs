@@ -5,7 +5,9 @@ use super::layout::ArenaRef;
 use super::lease::Lease;
 use super::map::Map;
 use super::ticket::Ticket;
-use super::word::{Bits, CasWords};
+use super::word::Bits;
+#[cfg(target_has_atomic = "64")]
+use super::word::CasWords;
 use crate::error::RedeemError;
 use crate::sync::RawMutex;
 use crate::sync::atomic::Ordering::Relaxed;
