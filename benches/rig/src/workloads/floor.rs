@@ -16,7 +16,7 @@ use crate::message::{Source, read};
 use crate::workload::{FLOOR, Subject, why};
 
 /// Slots of the ring.
-const CAPACITY: usize = 128;
+pub const CAPACITY: usize = 128;
 /// Who is this close behind the other side gives it time, or each message would cost a line there and back.
 const CLOSE: usize = CAPACITY / 4;
 /// In so many pauses at the most, each twice as long as the one before.

@@ -8,13 +8,11 @@ use std::cell::UnsafeCell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use super::floor::CAPACITY;
 use super::threads::Plan;
 use crate::crew::{self, Shape};
 use crate::message::{Source, read};
 use crate::workload::{FLOOR_IN_TURNS, Subject, why};
-
-/// Slots of the ring.
-const CAPACITY: usize = 128;
 
 /// The participant where each message is for one receiver.
 pub fn floor_in_turns<const SIZE: usize>(Plan { shape, .. }: Plan) -> Subject {
@@ -160,7 +158,11 @@ impl<const SIZE: usize> End<SIZE> {
         while self.passed == self.bound {
             if self.bound > 0 {
                 let is_last = self.is_last;
-                self.pass_on(|state| state.written = if is_last { 0 } else { state.written });
+                self.pass_on(|state| {
+                    if is_last {
+                        state.written = 0;
+                    }
+                });
             }
             let state = self.come();
             let (written, is_over) = (state.written, !state.ended.contains(&false));
