@@ -1,6 +1,5 @@
 //! Blocking calls, from any thread.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::park::pass_later;
@@ -32,12 +31,6 @@ pub fn block_on_for<F: Operation>(operation: F, limit: Duration) -> F::Limited {
     }
 }
 
-/// As [`block_on`], apart from the way that needs none: that one is to be short.
-#[inline(never)]
-fn wait<F: Future>(operation: F) -> F::Output {
-    block_on(operation)
-}
-
 /// Declares the blocking calls of a sending side.
 macro_rules! blocking_sends {
     () => {
@@ -46,10 +39,8 @@ macro_rules! blocking_sends {
         /// # Errors
         /// The value comes back when the channel is closed.
         pub fn blocking_send(&self, value: T) -> Result<S::Receipt, SendError<T>> {
-            match self.channel().pass_send(value, None) {
-                Ok(receipt) => Ok(receipt),
-                Err(value) => wait(self.send(value).staying()),
-            }
+            let channel = self.channel();
+            channel.send_by_lane(value).or_else(|missed| channel.send_staying(missed))
         }
 
         /// As `send_many`, blocking this thread while there is no room for the next value.
@@ -97,10 +88,8 @@ macro_rules! blocking_sends {
             value: T,
             deadline: Instant,
         ) -> Result<S::Receipt, SendTimeoutError<T>> {
-            match self.channel().pass_send(value, Some(deadline)) {
-                Ok(receipt) => Ok(receipt),
-                Err(value) => block_on_by(self.send(value).staying(), deadline),
-            }
+            let channel = self.channel();
+            channel.send_by_lane(value).or_else(|missed| channel.send_until(missed, deadline))
         }
     };
 }
@@ -113,13 +102,8 @@ macro_rules! blocking_receives {
         /// # Errors
         /// When the channel is closed and empty.
         pub fn blocking_recv(&self) -> Result<T, RecvError> {
-            match self.channel().pass_recv(None) {
-                Some(value) => Ok(value),
-                None => {
-                    let mut place = None;
-                    wait(self.recv().landing(&mut place))
-                }
-            }
+            let channel = self.channel();
+            channel.recv_aside_unhurried().or_else(|missed| channel.recv_staying(missed))
         }
 
         /// As `recv`, blocking this thread for `limit` at the most.
@@ -139,13 +123,8 @@ macro_rules! blocking_receives {
         /// # Errors
         /// When the channel is closed and empty, or time is over.
         pub fn blocking_recv_deadline(&self, deadline: Instant) -> Result<T, RecvTimeoutError> {
-            match self.channel().pass_recv(Some(deadline)) {
-                Some(value) => Ok(value),
-                None => {
-                    let mut place = None;
-                    block_on_by(self.recv().landing(&mut place), deadline)
-                }
-            }
+            let channel = self.channel();
+            channel.recv_aside_unhurried().or_else(|missed| channel.recv_until(missed, deadline))
         }
 
         /// As `recv_many`, blocking this thread until there is a value.
@@ -174,20 +153,39 @@ macro_rules! blocking_receives {
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     blocking_sends!();
 
-    /// Sends by the lane, while this thread would wait awake.
+    /// Sends by the lane.
     #[inline(always)]
-    fn pass_send(&self, value: T, deadline: Option<Instant>) -> Result<S::Receipt, T> {
-        let sent = match self.send_aside_unhurried(value) {
-            Ok(()) => Ok(()),
-            Err(missed) => self.pass_send_later(missed, deadline),
-        };
-        sent.map(|()| self.receipt())
+    fn send_by_lane(&self, value: T) -> Result<S::Receipt, Missed<T>> {
+        self.send_aside_unhurried(value).map(|()| self.receipt())
     }
 
-    /// The same after a first attempt in vain. Apart: two attempts in one function would be calls of a third.
+    /// Blocks this thread after a first attempt in vain. Apart, so that who needs no more makes no room for a future on the stack: four
+    /// threads that send `u64` to one through 128 slots take 13 ns instead of 16.
     #[cold]
     #[inline(never)]
-    fn pass_send_later(&self, missed: Missed<T>, deadline: Option<Instant>) -> Result<(), T> {
+    fn send_staying(&self, missed: Missed<T>) -> Result<S::Receipt, SendError<T>> {
+        match self.pass_send(missed, None) {
+            Ok(()) => Ok(self.receipt()),
+            Err(value) => block_on(self.send(value).staying()),
+        }
+    }
+
+    /// The same, until `deadline` at the latest.
+    #[cold]
+    #[inline(never)]
+    fn send_until(
+        &self,
+        missed: Missed<T>,
+        deadline: Instant,
+    ) -> Result<S::Receipt, SendTimeoutError<T>> {
+        match self.pass_send(missed, Some(deadline)) {
+            Ok(()) => Ok(self.receipt()),
+            Err(value) => block_on_by(self.send(value).staying(), deadline),
+        }
+    }
+
+    /// Sends by the lane, while this thread would wait awake.
+    fn pass_send(&self, missed: Missed<T>, deadline: Option<Instant>) -> Result<(), T> {
         // Under the channel's lock it need not wait: it drops a value.
         let waits = |missed| match missed {
             Missed::NotNow(value) if S::LOSES => Missed::Shut(value),
@@ -197,24 +195,6 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         self.aside().note_send_looks();
         pass_later(self.aside().batch(), waits(missed), deadline, attempt)
     }
-
-    /// Receives by the lane, while this thread would wait awake.
-    #[inline(always)]
-    fn pass_recv(&self, deadline: Option<Instant>) -> Option<T> {
-        match self.recv_aside_unhurried() {
-            Ok(value) => Some(value),
-            Err(missed) => self.pass_recv_later(missed, deadline),
-        }
-    }
-
-    /// The same after a first attempt in vain. Apart as above.
-    #[cold]
-    #[inline(never)]
-    fn pass_recv_later(&self, missed: Missed<()>, deadline: Option<Instant>) -> Option<T> {
-        let attempt = |()| self.recv_aside_unhurried();
-        self.aside().note_recv_looks();
-        pass_later(self.aside().batch(), missed, deadline, attempt).ok()
-    }
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Sender<M, T, S> {
@@ -223,6 +203,35 @@ impl<M: RawMutex, T, S: Strategy<T>> Sender<M, T, S> {
 
 impl<M: RawMutex, T, S: Compete<T>> Channel<M, T, S> {
     blocking_receives!();
+
+    /// Blocks this thread after a first attempt in vain. Apart, as for a send.
+    #[cold]
+    #[inline(never)]
+    fn recv_staying(&self, missed: Missed<()>) -> Result<T, RecvError> {
+        let mut place = None;
+        match self.pass_recv(missed, None) {
+            Some(value) => Ok(value),
+            None => block_on(self.recv().landing(&mut place)),
+        }
+    }
+
+    /// The same, until `deadline` at the latest.
+    #[cold]
+    #[inline(never)]
+    fn recv_until(&self, missed: Missed<()>, deadline: Instant) -> Result<T, RecvTimeoutError> {
+        let mut place = None;
+        match self.pass_recv(missed, Some(deadline)) {
+            Some(value) => Ok(value),
+            None => block_on_by(self.recv().landing(&mut place), deadline),
+        }
+    }
+
+    /// Receives by the lane, while this thread would wait awake.
+    fn pass_recv(&self, missed: Missed<()>, deadline: Option<Instant>) -> Option<T> {
+        let attempt = |()| self.recv_aside_unhurried();
+        self.aside().note_recv_looks();
+        pass_later(self.aside().batch(), missed, deadline, attempt).ok()
+    }
 }
 
 impl<M: RawMutex, T, S: Compete<T>> Receiver<M, T, S> {

@@ -40,20 +40,41 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         value: T,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
-        let value = match self.aside().send(value, !S::LOSES) {
-            Ok(()) => return Ok(self.strategy.receipt(None)),
-            Err(Missed::NotNow(value)) if !S::LOSES => return Err(TrySendError::Full(value)),
-            Err(Missed::Spent(value)) => match self.send_growing(value) {
+        match self.aside().send(value, !S::LOSES) {
+            Ok(()) => Ok(self.strategy.receipt(None)),
+            Err(Missed::NotNow(value)) if !S::LOSES => Err(TrySendError::Full(value)),
+            Err(missed) if S::Aside::LENDS => self.try_send_beside_lane(missed, priority),
+            Err(missed) => self.try_send_locked(missed.into_inner(), priority),
+        }
+    }
+
+    /// As [`try_send`](Self::try_send), under the lock. Apart from the lane, so that who sends there has no registers to save: a pair of
+    /// tries takes 4.5 ns instead of 4.8.
+    #[inline(never)]
+    fn try_send_beside_lane(
+        &self,
+        missed: Missed<T>,
+        priority: S::Rank,
+    ) -> Result<S::Receipt, TrySendError<T>> {
+        let value = match missed {
+            Missed::Spent(value) => match self.send_growing(value) {
                 Ok(()) => return Ok(self.strategy.receipt(None)),
                 Err(value) => value,
             },
-            Err(missed) => missed.into_inner(),
+            missed => missed.into_inner(),
         };
+        self.try_send_locked(value, priority)
+    }
+
+    #[inline(always)]
+    fn try_send_locked(&self, value: T, priority: S::Rank) -> Result<S::Receipt, TrySendError<T>> {
         let mut value = ManuallyDrop::new(value);
         let mut refused = false;
-        let sent = self.locked(|state| {
+        // With two words to bring along, as in futures.
+        let (place, is_refused) = (&mut value, &mut refused);
+        let sent = self.locked(move |state| {
             // SAFETY: called once at most, and used below only if it was not.
-            let mut take = || unsafe { ManuallyDrop::take(&mut value) };
+            let mut take = || unsafe { ManuallyDrop::take(place) };
             if !S::MEETS && !state.is_crowded() {
                 if state.accepts() {
                     return Some((state.put(take(), priority), None));
@@ -61,7 +82,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
                 // Nobody waits who might make room.
                 if !(S::LOSES || S::GROWS || state.is_closed()) {
                     count(&mut state.counters.full);
-                    refused = true;
+                    *is_refused = true;
                     return None;
                 }
             }

@@ -12,7 +12,9 @@ use std::task::{Context, Wake, Waker};
 use cloakroom::blocking;
 use cloakroom::channel::{Buffered, Bytes, fan_out};
 use cloakroom::select::select;
-use cloakroom::std_layer::channel::{Bounded, Receiver, Sender, bounded, rendezvous, unbounded};
+use cloakroom::std_layer::channel::{
+    Bounded, Receiver, Sender, bounded, messages, rendezvous, unbounded,
+};
 use cloakroom::std_layer::{MappedArena, StdRawMutex as Lock, block_on};
 use cloakroom::{ArenaRef, Lease};
 
@@ -95,6 +97,23 @@ const PATHS: &[Path] = &[
             assert!(line.try_send(message).is_ok());
             let message = line.try_recv().expect("there is a message");
             assert!(message.iter().all(|&byte| byte == number as u8));
+        }
+    }),
+    // As two threads do it that take turns: most of what is freed is more than a tray holds.
+    ("64 bytes in an arena, 128 sent and then received: one of them", |rounds| {
+        let arena = arena();
+        let (sender, receiver) = messages(128);
+        for _ in 0..rounds.div_ceil(128) {
+            for _ in 0..128 {
+                let mut message = arena.try_alloc(64).expect("there is room");
+                message.copy_from_slice(black_box(&[1; 64]));
+                assert!(sender.blocking_send(message.into_parcel()).is_ok());
+            }
+            for _ in 0..128 {
+                let parcel = receiver.blocking_recv().expect("there is a message");
+                let message = parcel.redeem().expect("nobody else has its number");
+                assert_eq!(*black_box(&message[..]), [1; 64]);
+            }
         }
     }),
     ("alloc and release, 64 bytes", |rounds| {
