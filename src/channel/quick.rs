@@ -101,6 +101,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         !(S::LOSES || self.is_closed() || self.waiting.senders.is_empty() && self.has_room())
     }
 
+    /// Whether a newcomer that wants to receive must wait.
+    #[inline]
+    pub(super) fn recv_waits(&self, reader: S::Reader) -> bool {
+        !(self.has_unpromised(reader) || self.is_closed() || self.waits_for_memory())
+    }
+
     /// Whether a newcomer's receive leaves nobody to be helped: there is a value, nobody waits to receive, and if
     /// somebody waits to send, it is no arm of a select. Then it is to be [collected](Self::collect_at_once).
     #[inline]
@@ -161,9 +167,13 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// Promises it to the sender that has waited longest, or puts its value there.
     #[inline]
     fn leave_slot(&mut self) -> Option<Waker> {
-        if self.waiting.senders.is_empty() {
-            return None;
-        }
+        if self.waiting.senders.is_empty() { None } else { self.leave_slot_to_first() }
+    }
+
+    /// The same, as one waits.
+    #[cfg_attr(feature = "std", inline(never))]
+    #[cfg_attr(not(feature = "std"), inline(always))]
+    fn leave_slot_to_first(&mut self) -> Option<Waker> {
         // No more slots are promised than there were free ones, and now there is one more.
         debug_assert!(S::GROWS || S::SHARES || self.has_room());
         if self.admits_first() {

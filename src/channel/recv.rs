@@ -1,6 +1,7 @@
 //! A pending receive: the future, and what it does in the common cases.
 
 mod arm;
+mod by_lane;
 mod parked;
 
 use core::cell::Cell;
@@ -20,7 +21,7 @@ use super::parking::{RecvToken, RecvTokenOf};
 use super::settle::wake;
 use super::snapshot::Leaves;
 use super::state::State;
-use super::store::{Compete, Store, Strategy};
+use super::store::{Compete, Strategy};
 use crate::error::RecvError;
 use crate::sync::RawMutex;
 use crate::sync::claim::claim_own;
@@ -228,60 +229,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         Quick::Received(value, None, waker)
     }
 
-    /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
-    #[inline(never)]
-    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
-        let aside = self.channel.aside();
-        let received = match aside.recv(false) {
-            Err(Missed::NotNow(())) => aside.recv_again(),
-            received => received,
-        };
-        match received {
-            Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
-            Err(missed) => self.poll_beside_lane(cx, missed),
-        }
-    }
-
-    /// As [`poll`](Future::poll), of one that has waited: it was promised a value, as a rule. Apart from what else there may be: that is a part
-    /// in twenty of what a request and its reply take.
-    #[inline(never)]
-    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
-        let this = &*self;
-        let pulled = this.channel.locked(move |state| {
-            let token = &this.node.token;
-            if token.state() != TokenState::Granted || !state.collects_promised() {
-                return None;
-            }
-            let pulled = state.collect(this.reader)?;
-            state.promised_values -= 1;
-            token.end_wait();
-            Some(pulled)
-        });
-        let Some((value, unused, waker)) = pulled else {
-            return self.poll_beside_lane(cx, Missed::Shut(()));
-        };
-        let value = received::<T, S>(value, unused);
-        wake(waker);
-        // SAFETY: its wait has been ended.
-        unsafe { self.node.token.assume_unknown() };
-        Poll::Ready(Ok(value))
-    }
-
-    /// As [`poll`](Future::poll), under the lock, and why the lane did not do.
-    #[inline(never)]
-    fn poll_beside_lane(
-        &mut self,
-        cx: &mut Context<'_>,
-        missed: Missed<()>,
-    ) -> Poll<Result<S::Received, RecvError>> {
-        let waits = match self.channel.with_next(Err(missed)) {
-            Ok(value) => return Poll::Ready(Ok(S::Store::received(value))),
-            Err(missed) => matches!(missed, Missed::NotNow(())),
-        };
-        // Cloned where it is wanted: a foreign one cannot be under the lock.
-        self.poll_locked(cx, waits.then(|| cx.waker().clone()))
-    }
-
     /// As [`poll`](Future::poll), under the lock; with a waker to leave there, if it has been cloned.
     #[inline(always)]
     fn poll_locked(
@@ -293,9 +240,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
         loop {
             match self.step_quickly(&mut waits) {
                 Quick::Received(value, unused, waker) => {
-                    if S::Aside::LENDS && waits.cloned.is_some() {
-                        self.channel.aside().note_recv(false);
-                    }
                     let value = received::<T, S>(value, unused);
                     wake(waker);
                     // SAFETY: it was unknown, or its wait has been ended.
@@ -303,8 +247,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                     return Poll::Ready(Ok(value));
                 }
                 Quick::Parked => return Poll::Pending,
-                Quick::No { waits: true } if S::Aside::LENDS || S::Aside::TELLS => {
-                    self.channel.aside().note_recv(true);
+                Quick::No { waits: true } if S::Aside::TELLS => {
                     waits.cloned = Some(cx.waker().clone());
                 }
                 Quick::No { waits } => {
@@ -353,25 +296,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for RecvFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if !S::Aside::LENDS && !S::Aside::TELLS {
-            return this.poll_locked(cx, None);
+        if S::Aside::LENDS {
+            return this.poll_by_lane(cx);
         }
-        if this.node.token.is_known() && !S::MEETS {
-            return this.poll_promised(cx);
-        }
-        if this.node.token.is_known() || this.node.token.is_arm() {
-            return this.poll_beside_lane(cx, Missed::Shut(()));
-        }
-        // Part of whatever awaits this, but for what is rare: that saves a third of what it takes.
-        if let Some(value) = this.channel.aside().recv_at_once() {
-            // SAFETY: as has been asked; nobody but this changes that.
-            unsafe { this.node.token.assume_unknown() };
-            return Poll::Ready(Ok(S::Store::received(value)));
-        }
-        match this.channel.aside().may_recv() {
-            Ok(()) => this.poll_lane(cx),
-            Err(missed) => this.poll_beside_lane(cx, missed),
-        }
+        // Cloned where it will be wanted, as the sign says: a foreign one cannot be under the lock.
+        let is_new = !this.node.token.is_known() && !this.node.token.is_arm();
+        let waits = S::Aside::TELLS
+            && is_new
+            && matches!(this.channel.aside().may_recv(), Err(Missed::NotNow(())));
+        this.poll_locked(cx, waits.then(|| cx.waker().clone()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A pending send: the future, and what it does in the common cases.
 
 mod arm;
+mod by_lane;
 mod parked;
 
 use core::cell::UnsafeCell;
@@ -195,59 +196,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         Quick::Sent(None, state.meet_receiver(value))
     }
 
-    /// As [`poll`](Future::poll), by the lane, which is open, as it seems.
-    #[inline(never)]
-    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
-        let Some(value) = self.node.value.get_mut().take() else {
-            return self.poll_beside_lane(cx, false);
-        };
-        let sent = match self.channel.send_aside(value) {
-            Err(Missed::NotNow(value)) if !S::LOSES => self.channel.aside().send_again(value),
-            sent => sent,
-        };
-        match sent {
-            Ok(()) => Poll::Ready(Ok(self.channel.strategy.receipt(None))),
-            Err(missed) => {
-                let waits = !S::LOSES && matches!(missed, Missed::NotNow(_));
-                *self.node.value.get_mut() = Some(missed.into_inner());
-                self.poll_beside_lane(cx, waits)
-            }
-        }
-    }
-
-    /// As [`poll`](Future::poll), of one that has waited: it was promised a slot, as a rule. Apart, as for a receive.
-    #[inline(never)]
-    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
-        let this = &*self;
-        let sent = this.channel.locked(move |state| {
-            let token = &this.node.token;
-            if token.state() != TokenState::Granted || !state.fills_at_once() {
-                return None;
-            }
-            // SAFETY: as in `step_locked`, in `parked.rs`.
-            let value = unsafe { &mut *this.node.value.get() }.take()?;
-            token.end_wait();
-            Some(state.fill(value, this.rank))
-        });
-        let Some((replaced, waker)) = sent else { return self.poll_beside_lane(cx, false) };
-        self.growth.stop();
-        wake(waker);
-        // SAFETY: its wait has been ended.
-        unsafe { self.node.token.assume_unknown() };
-        Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
-    }
-
-    /// As [`poll`](Future::poll), under the lock, and whether it will probably have to wait.
-    #[inline(never)]
-    fn poll_beside_lane(
-        &mut self,
-        cx: &mut Context<'_>,
-        waits: bool,
-    ) -> Poll<Result<S::Receipt, SendError<T>>> {
-        // Cloned where it is wanted: a foreign one cannot be under the lock.
-        self.poll_locked(cx, waits.then(|| cx.waker().clone()))
-    }
-
     /// As [`poll`](Future::poll), under the lock; with a waker to leave there, if it has been cloned.
     #[inline(always)]
     fn poll_locked(
@@ -259,9 +207,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
         loop {
             match self.step_quickly(&mut waits) {
                 Quick::Sent(replaced, waker) => {
-                    if S::Aside::LENDS && waits.cloned.is_some() {
-                        self.channel.aside().note_send(false);
-                    }
                     self.growth.stop();
                     wake(waker);
                     // SAFETY: it was unknown, or its wait has been ended.
@@ -269,8 +214,7 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> SendFuture<'a, M, T, S> {
                     return Poll::Ready(Ok(self.channel.strategy.receipt(replaced)));
                 }
                 Quick::Parked => return Poll::Pending,
-                Quick::No { waits: true } if S::Aside::LENDS || S::Aside::TELLS => {
-                    self.channel.aside().note_send(true);
+                Quick::No { waits: true } if S::Aside::TELLS => {
                     waits.cloned = Some(cx.waker().clone());
                 }
                 Quick::No { waits } => {
@@ -294,28 +238,15 @@ impl<M: RawMutex, T, S: Strategy<T>> Future for SendFuture<'_, M, T, S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // SAFETY: nothing pinned is moved.
         let this = unsafe { self.get_unchecked_mut() };
-        if !S::Aside::LENDS && !S::Aside::TELLS {
-            return this.poll_locked(cx, None);
-        }
-        if this.node.token.is_known() && !S::MEETS {
-            return this.poll_promised(cx);
-        }
-        if this.node.token.is_known() || this.node.token.is_arm() {
-            return this.poll_beside_lane(cx, false);
+        if S::Aside::LENDS {
+            return this.poll_by_lane(cx);
         }
         // As for a receive.
-        let aside = this.channel.aside();
-        if aside.send_at_once(this.node.value.get_mut()) {
-            // SAFETY: as has been asked; nobody but this changes that.
-            unsafe { this.node.token.assume_unknown() };
-            return Poll::Ready(Ok(this.channel.strategy.receipt(None)));
-        }
-        match aside.may_send() {
-            Ok(()) => this.poll_lane(cx),
-            Err(missed) => {
-                this.poll_beside_lane(cx, !S::LOSES && matches!(missed, Missed::NotNow(())))
-            }
-        }
+        let is_new = !this.node.token.is_known() && !this.node.token.is_arm();
+        let waits = S::Aside::TELLS
+            && is_new
+            && matches!(this.channel.aside().may_send(), Err(Missed::NotNow(())));
+        this.poll_locked(cx, waits.then(|| cx.waker().clone()))
     }
 }
 

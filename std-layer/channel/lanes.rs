@@ -327,7 +327,7 @@ impl<T> Lanes<T> {
 impl<T> Lending<T> for Lanes<T> {
     #[inline]
     fn enter(&self) -> Option<impl Sized> {
-        self.bias.enter(thread::number())
+        self.bias.enter(thread::number_so_far())
     }
 
     #[inline]
@@ -369,7 +369,9 @@ impl<T> Lending<T> for Lanes<T> {
     #[inline]
     fn is_worth_it(&self) -> bool {
         let rest = self.rest.get();
-        self.rest.set(rest.saturating_sub(1));
+        if rest > 0 {
+            self.rest.set(rest - 1);
+        }
         rest == 0
     }
 

@@ -54,6 +54,20 @@ const PATHS: &[Path] = &[
             assert!(receive.as_mut().poll(&mut cx).is_ready());
         }
     }),
+    (
+        "a receiver that waits by a foreign waker: polled, sent to by a future, polled again",
+        |rounds| {
+            let (sender, receiver) = bounded(1);
+            let waker = Waker::from(Arc::new(Foreign));
+            let mut cx = Context::from_waker(&waker);
+            for number in 0..rounds {
+                let mut receive = pin!(receiver.recv());
+                assert!(receive.as_mut().poll(&mut cx).is_pending());
+                assert!(pin!(sender.send(u64::from(number))).poll(&mut cx).is_ready());
+                assert!(receive.as_mut().poll(&mut cx).is_ready());
+            }
+        },
+    ),
     ("capacity 1, a foreign waker: a receive and a send that wait, two that need not", |rounds| {
         let (sender, receiver) = bounded(1);
         let waker = Waker::from(Arc::new(Foreign));

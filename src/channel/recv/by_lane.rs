@@ -1,0 +1,166 @@
+//! A receive where there may be lanes.
+//!
+//! It goes by its lane if that is open, and otherwise under the channel's lock by one of three ways, each a function of its own:
+//! much of what a value takes there is what goes to and fro between registers and memory, and one function that does all of it took 125
+//! instructions to wait instead of 90. Each does all that it says, or nothing; and then the way is by [steps](super::parked).
+//!
+//! ```text
+//!   others cannot know of it ─ its lane is open ───────► poll_lane
+//!        ├─ there may be a value ──────────────────────► poll_at_once  ─┐
+//!        └─ it will have to wait, as it seems ─────────► poll_to_wait   ├─ it is otherwise ─► poll_by_steps
+//!   they may: it has waited ───────────────────────────► poll_promised ─┘
+//! ```
+
+use core::task::{Context, Poll};
+
+use super::{RecvFuture, received};
+use crate::channel::aside::{Aside, Missed};
+use crate::channel::settle::wake;
+use crate::channel::store::{Store, Strategy};
+use crate::error::RecvError;
+use crate::sync::RawMutex;
+use crate::sync::wait::State as TokenState;
+
+impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
+    /// As [`poll`](core::future::Future::poll).
+    #[inline(always)]
+    pub(super) fn poll_by_lane(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Received, RecvError>> {
+        if self.node.token.is_known() {
+            return self.poll_promised(cx);
+        }
+        if self.node.token.is_arm() {
+            return self.poll_by_steps(cx);
+        }
+        // Part of whatever awaits this, but for what is rare: that saves a third of what it takes.
+        if let Some(value) = self.channel.aside().recv_at_once() {
+            // SAFETY: as has been asked; nobody but this changes that.
+            unsafe { self.node.token.assume_unknown() };
+            return Poll::Ready(Ok(S::Store::received(value)));
+        }
+        match self.channel.aside().may_recv() {
+            Ok(()) => self.poll_lane(cx),
+            Err(missed) => self.poll_under_lock(cx, missed),
+        }
+    }
+
+    /// By the lane, which is open, as it seems.
+    #[inline(never)]
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let aside = self.channel.aside();
+        let received = match aside.recv(false) {
+            Err(Missed::NotNow(())) => aside.recv_again(),
+            received => received,
+        };
+        match received {
+            Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
+            Err(Missed::Spent(())) if S::GROWS => self.poll_next(cx),
+            Err(missed) => self.poll_under_lock(cx, missed),
+        }
+    }
+
+    /// What was lent has been used up.
+    #[inline(never)]
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        match self.channel.with_next(Err(Missed::Spent(()))) {
+            Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
+            Err(missed) => self.poll_under_lock(cx, missed),
+        }
+    }
+
+    /// Why the lane did not do says which way.
+    #[inline(always)]
+    fn poll_under_lock(
+        &mut self,
+        cx: &mut Context<'_>,
+        missed: Missed<()>,
+    ) -> Poll<Result<S::Received, RecvError>> {
+        match missed {
+            Missed::NotNow(()) => self.poll_to_wait(cx, false),
+            _ => self.poll_at_once(cx),
+        }
+    }
+
+    /// Of one that others cannot know of: it takes a value that is there, and leaves its slot to a sender that waits.
+    #[inline(never)]
+    fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let this = &*self;
+        let pulled = this.channel.locked(move |state| {
+            state.collect_at_once(this.reader).ok_or_else(|| state.recv_waits(this.reader))
+        });
+        match pulled {
+            Ok((value, unused, waker)) => {
+                let value = received::<T, S>(value, unused);
+                wake(waker);
+                // SAFETY: it is as it was.
+                unsafe { self.node.token.assume_unknown() };
+                Poll::Ready(Ok(value))
+            }
+            Err(true) => {
+                self.channel.aside().note_recv(true);
+                self.poll_to_wait(cx, true)
+            }
+            Err(false) => self.poll_by_steps(cx),
+        }
+    }
+
+    /// Of one that others cannot know of: it waits; after it had been `mistaken`, or not.
+    #[inline(never)]
+    fn poll_to_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        mistaken: bool,
+    ) -> Poll<Result<S::Received, RecvError>> {
+        let this = &*self;
+        // Beforehand: a foreign one cannot be cloned under the lock.
+        let waker = cx.waker().clone();
+        let left = this.channel.locked(move |state| {
+            if !state.recv_waits(this.reader) {
+                return Some(waker);
+            }
+            this.node.token.leave_waker(waker);
+            this.queue(false, state);
+            None
+        });
+        let Some(waker) = left else { return Poll::Pending };
+        drop(waker);
+        self.channel.aside().note_recv(false);
+        if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
+    }
+
+    /// Of one that has waited: it was promised a value, as a rule.
+    #[inline(never)]
+    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let this = &*self;
+        let pulled = this.channel.locked(move |state| {
+            let token = &this.node.token;
+            if token.state() != TokenState::Granted || !state.collects_promised() {
+                return None;
+            }
+            let pulled = state.collect(this.reader)?;
+            state.promised_values -= 1;
+            token.end_wait();
+            Some(pulled)
+        });
+        let Some((value, unused, waker)) = pulled else { return self.poll_by_steps(cx) };
+        let value = received::<T, S>(value, unused);
+        wake(waker);
+        // SAFETY: its wait has been ended.
+        unsafe { self.node.token.assume_unknown() };
+        Poll::Ready(Ok(value))
+    }
+
+    /// Whatever it is.
+    #[cold]
+    #[inline(never)]
+    fn poll_by_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+        let polled = self.poll_slowly(cx.waker(), false);
+        if polled.is_ready() {
+            // That is so, but behind a call the compiler does not see it.
+            self.node.token.forget();
+        }
+        polled
+    }
+}

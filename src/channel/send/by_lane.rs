@@ -1,0 +1,159 @@
+//! A send where there may be lanes: as [a receive](crate::channel::RecvFuture) there, by its lane, or under the channel's lock by one of
+//! three ways, or else by [steps](super::parked).
+
+use core::task::{Context, Poll};
+
+use super::SendFuture;
+use crate::channel::aside::{Aside, Missed};
+use crate::channel::settle::wake;
+use crate::channel::store::Strategy;
+use crate::error::SendError;
+use crate::sync::RawMutex;
+use crate::sync::wait::State as TokenState;
+
+impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
+    /// As [`poll`](core::future::Future::poll).
+    #[inline(always)]
+    pub(super) fn poll_by_lane(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if self.node.token.is_known() {
+            return self.poll_promised(cx);
+        }
+        if self.node.token.is_arm() {
+            return self.poll_by_steps(cx);
+        }
+        // As for a receive.
+        let aside = self.channel.aside();
+        if aside.send_at_once(self.node.value.get_mut()) {
+            // SAFETY: as has been asked; nobody but this changes that.
+            unsafe { self.node.token.assume_unknown() };
+            return Poll::Ready(Ok(self.channel.strategy.receipt(None)));
+        }
+        match aside.may_send() {
+            Ok(()) => self.poll_lane(cx),
+            Err(missed) => self.poll_under_lock(cx, matches!(missed, Missed::NotNow(()))),
+        }
+    }
+
+    /// By the lane, which is open, as it seems.
+    #[inline(never)]
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let Some(value) = self.node.value.get_mut().take() else { return self.poll_by_steps(cx) };
+        let sent = match self.channel.send_aside(value) {
+            Err(Missed::NotNow(value)) if !S::LOSES => self.channel.aside().send_again(value),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => Poll::Ready(Ok(self.channel.strategy.receipt(None))),
+            Err(missed) => {
+                let waits = matches!(missed, Missed::NotNow(_));
+                *self.node.value.get_mut() = Some(missed.into_inner());
+                self.poll_under_lock(cx, waits)
+            }
+        }
+    }
+
+    /// Whether it will have to wait, as it seems, says which way. Who drops a value for it does not; and for memory it waits otherwise.
+    #[inline(always)]
+    fn poll_under_lock(
+        &mut self,
+        cx: &mut Context<'_>,
+        waits: bool,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if waits && !S::LOSES && !S::GROWS {
+            self.poll_to_wait(cx, false)
+        } else {
+            self.poll_at_once(cx)
+        }
+    }
+
+    /// Of one that others cannot know of: there is room, and its value goes to a receiver that waits, if there is one.
+    #[inline(never)]
+    fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let this = &*self;
+        let sent = this.channel.locked(move |state| {
+            if !state.sends_at_once() {
+                return Err(state.send_waits());
+            }
+            // SAFETY: it is in no list, so the value's cell is this future's.
+            let value = unsafe { &mut *this.node.value.get() }.take().ok_or(false)?;
+            Ok(state.deliver(value, this.rank))
+        });
+        match sent {
+            Ok((replaced, waker)) => {
+                wake(waker);
+                // SAFETY: it is as it was.
+                unsafe { self.node.token.assume_unknown() };
+                Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+            }
+            Err(true) if !S::GROWS => {
+                self.channel.aside().note_send(true);
+                self.poll_to_wait(cx, true)
+            }
+            Err(_) => self.poll_by_steps(cx),
+        }
+    }
+
+    /// Of one that others cannot know of: it waits; after it had been `mistaken`, or not.
+    #[inline(never)]
+    fn poll_to_wait(
+        &mut self,
+        cx: &mut Context<'_>,
+        mistaken: bool,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if self.node.value.get_mut().is_none() {
+            return self.poll_by_steps(cx);
+        }
+        let this = &*self;
+        // Beforehand: a foreign one cannot be cloned under the lock.
+        let waker = cx.waker().clone();
+        let left = this.channel.locked(move |state| {
+            if !state.send_waits() {
+                return Some(waker);
+            }
+            this.node.token.leave_waker(waker);
+            this.queue(false, state);
+            None
+        });
+        let Some(waker) = left else { return Poll::Pending };
+        drop(waker);
+        self.channel.aside().note_send(false);
+        if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
+    }
+
+    /// Of one that has waited: it was promised a slot, as a rule.
+    #[inline(never)]
+    fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let this = &*self;
+        let sent = this.channel.locked(move |state| {
+            let token = &this.node.token;
+            if token.state() != TokenState::Granted || !state.fills_at_once() {
+                return None;
+            }
+            // SAFETY: the lock is held, and it was promised a slot, so it is in no list.
+            let value = unsafe { &mut *this.node.value.get() }.take()?;
+            token.end_wait();
+            Some(state.fill(value, this.rank))
+        });
+        let Some((replaced, waker)) = sent else { return self.poll_by_steps(cx) };
+        self.growth.stop();
+        wake(waker);
+        // SAFETY: its wait has been ended.
+        unsafe { self.node.token.assume_unknown() };
+        Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+    }
+
+    /// Whatever it is.
+    #[cold]
+    #[inline(never)]
+    fn poll_by_steps(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let polled = self.poll_slowly(cx, false);
+        if polled.is_ready() {
+            // As for a receive.
+            self.node.token.forget();
+        }
+        polled
+    }
+}
