@@ -154,12 +154,6 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
                 this.queue(false, state);
                 return Quick::Parked;
             }
-            // Where nobody waits there is nobody to tell that a closed channel is empty: so it is drained quickly, too.
-            if S::Aside::LENDS && !known && !token.is_arm() {
-                if let Some((value, unused)) = state.take_quickly(state.is_quiet(), this.reader) {
-                    return Quick::Received(value, unused, None);
-                }
-            }
             let collects = if known {
                 state.collects_promised()
             } else {

@@ -130,17 +130,21 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
     }
 
-    /// Of one that has waited: it was promised a value, as a rule.
+    /// Of one that has waited: it was promised a value, or, if its owner stays, that has been put where it is found.
     #[inline(never)]
     fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
         let this = &*self;
         let pulled = this.channel.locked(move |state| {
             let token = &this.node.token;
-            if token.state() != TokenState::Granted || !state.collects_promised() {
-                return None;
-            }
-            let pulled = state.collect(this.reader)?;
-            state.promised_values -= 1;
+            let pulled = match token.state() {
+                TokenState::Granted if state.collects_promised() => {
+                    let pulled = state.collect(this.reader)?;
+                    state.promised_values -= 1;
+                    pulled
+                }
+                TokenState::Taken => (this.node.landing.take(token)?, None, None),
+                _ => return None,
+            };
             token.end_wait();
             Some(pulled)
         });

@@ -123,12 +123,16 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
     }
 
-    /// Of one that has waited: it was promised a slot, as a rule.
+    /// Of one that has waited: it was promised a slot, or, if its owner stays, its value has been taken.
     #[inline(never)]
     fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
         let sent = this.channel.locked(move |state| {
             let token = &this.node.token;
+            if token.state() == TokenState::Taken {
+                token.end_wait();
+                return Some((None, None));
+            }
             if token.state() != TokenState::Granted || !state.fills_at_once() {
                 return None;
             }
