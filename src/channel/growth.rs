@@ -81,8 +81,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         }
     }
 
-    /// Sends by the lane, or, where what was lent has been used up, with memory brought along. (`try_send` does the same
-    /// in its own words: through this one, a message on a microcontroller took five instructions more.)
+    /// Sends by the lane, or, where what was lent has been used up, with memory brought along.
     #[inline]
     pub(crate) fn send_aside(&self, value: T) -> Result<(), Missed<T>> {
         self.with_memory(self.aside().send(value, false))
@@ -96,7 +95,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
     }
 
     #[inline]
-    fn with_memory(&self, sent: Result<(), Missed<T>>) -> Result<(), Missed<T>> {
+    pub(super) fn with_memory(&self, sent: Result<(), Missed<T>>) -> Result<(), Missed<T>> {
         match sent {
             Err(Missed::Spent(value)) => self.send_growing(value).map_err(Missed::Shut),
             sent => sent,

@@ -56,14 +56,10 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         missed: Missed<T>,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
-        let value = match missed {
-            Missed::Spent(value) => match self.send_growing(value) {
-                Ok(()) => return Ok(self.strategy.receipt(None)),
-                Err(value) => value,
-            },
-            missed => missed.into_inner(),
-        };
-        self.try_send_locked(value, priority)
+        match self.with_memory(Err(missed)) {
+            Ok(()) => Ok(self.strategy.receipt(None)),
+            Err(missed) => self.try_send_locked(missed.into_inner(), priority),
+        }
     }
 
     #[inline(always)]

@@ -2,13 +2,15 @@
 //!
 //! It goes by its lane if that is open, and otherwise under the channel's lock by one of three ways, each a function of its own:
 //! much of what a value takes there is what goes to and fro between registers and memory, and one function that does all of it took 125
-//! instructions to wait instead of 90. Each does all that it says, or nothing; and then the way is by [steps](super::parked).
+//! instructions to wait instead of 90. Each does all that it says, or nothing.
 //!
 //! ```text
-//!   others cannot know of it ─ its lane is open ───────► poll_lane
-//!        ├─ there may be a value ──────────────────────► poll_at_once  ─┐
-//!        └─ it will have to wait, as it seems ─────────► poll_to_wait   ├─ it is otherwise ─► poll_by_steps
-//!   they may: it has waited ───────────────────────────► poll_promised ─┘
+//!   others cannot know of it ─ its lane is open ─────────────► poll_lane, poll_renewed
+//!        ├─ there may be a value ────────────────────────────► poll_at_once ◄┐ if it was mistaken,
+//!        ├─ it will have to wait, as it seems ───────────────► poll_to_wait ◄┘ but no more than twice
+//!        └─ an arm of a select, which has tried ─────────────► poll_to_wait
+//!   they may: it has waited ─────────────────────────────────► poll_promised
+//!   whatever none of these does ─────────────────────────────► poll_by_steps, see parked.rs
 //! ```
 
 use core::task::{Context, Poll};
@@ -32,7 +34,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
             return self.poll_promised(cx);
         }
         if self.node.token.is_arm() {
-            return self.poll_by_steps(cx);
+            return self.poll_to_wait(cx, true);
         }
         // Part of whatever awaits this, but for what is rare: that saves a third of what it takes.
         if let Some(value) = self.channel.aside().recv_at_once() {
@@ -56,14 +58,14 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         };
         match received {
             Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
-            Err(Missed::Spent(())) if S::GROWS => self.poll_next(cx),
+            Err(Missed::Spent(())) if S::GROWS => self.poll_renewed(cx),
             Err(missed) => self.poll_under_lock(cx, missed),
         }
     }
 
     /// What was lent has been used up.
     #[inline(never)]
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
+    fn poll_renewed(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
         match self.channel.with_next(Err(Missed::Spent(()))) {
             Ok(value) => Poll::Ready(Ok(S::Store::received(value))),
             Err(missed) => self.poll_under_lock(cx, missed),
@@ -83,18 +85,25 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         }
     }
 
-    /// Of one that others cannot know of: it takes a value that is there, and leaves its slot to a sender that waits.
+    /// Of one that others cannot know of, and no arm: it takes a value that is there, and leaves its slot to a sender that waits.
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
         let this = &*self;
         let pulled = this.channel.locked(move |state| {
-            state.collect_at_once(this.reader).ok_or_else(|| state.recv_waits(this.reader))
+            if let Some(pulled) = state.collect_at_once(this.reader) {
+                return Ok(pulled);
+            }
+            // Where nobody waits there is nobody to tell that a closed channel is empty: so it is drained quickly, too.
+            if let Some((value, unused)) = state.take_quickly(state.is_quiet(), this.reader) {
+                return Ok((value, unused, None));
+            }
+            Err(state.recv_waits(this.reader))
         });
         match pulled {
             Ok((value, unused, waker)) => {
                 let value = received::<T, S>(value, unused);
                 wake(waker);
-                // SAFETY: it is as it was.
+                // SAFETY: asked by `poll_by_lane`, and nothing that was done since has queued it.
                 unsafe { self.node.token.assume_unknown() };
                 Poll::Ready(Ok(value))
             }
@@ -106,12 +115,12 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         }
     }
 
-    /// Of one that others cannot know of: it waits; after it had been `mistaken`, or not.
+    /// Of one that others cannot know of: it waits. Whether this is the last that it tries before the steps.
     #[inline(never)]
     fn poll_to_wait(
         &mut self,
         cx: &mut Context<'_>,
-        mistaken: bool,
+        is_last: bool,
     ) -> Poll<Result<S::Received, RecvError>> {
         let this = &*self;
         // Beforehand: a foreign one cannot be cloned under the lock.
@@ -127,7 +136,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         let Some(waker) = left else { return Poll::Pending };
         drop(waker);
         self.channel.aside().note_recv(false);
-        if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
+        if is_last { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
     }
 
     /// Of one that has waited: it was promised a value, or, if its owner stays, that has been put where it is found.

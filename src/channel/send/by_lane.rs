@@ -22,7 +22,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             return self.poll_promised(cx);
         }
         if self.node.token.is_arm() {
-            return self.poll_by_steps(cx);
+            return if Self::WAITS { self.poll_to_wait(cx, true) } else { self.poll_by_steps(cx) };
         }
         // As for a receive.
         let aside = self.channel.aside();
@@ -55,27 +55,27 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         }
     }
 
-    /// Whether it will have to wait, as it seems, says which way. Who drops a value for it does not; and for memory it waits otherwise.
+    /// Whether it may have to wait for a slot, and for nothing else. Who drops a value for it does not; and for memory it waits otherwise.
+    const WAITS: bool = !S::LOSES && !S::GROWS;
+
+    /// Whether it will have to wait, as it seems, says which way.
     #[inline(always)]
     fn poll_under_lock(
         &mut self,
         cx: &mut Context<'_>,
         waits: bool,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
-        if waits && !S::LOSES && !S::GROWS {
-            self.poll_to_wait(cx, false)
-        } else {
-            self.poll_at_once(cx)
-        }
+        if waits && Self::WAITS { self.poll_to_wait(cx, false) } else { self.poll_at_once(cx) }
     }
 
-    /// Of one that others cannot know of: there is room, and its value goes to a receiver that waits, if there is one.
+    /// Of one that others cannot know of, and no arm: there is room, and its value goes to a receiver that waits, if there is one. (It has asked for
+    /// no memory: only what waits does.)
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
         let sent = this.channel.locked(move |state| {
             if !state.sends_at_once() {
-                return Err(state.send_waits());
+                return Err(Self::WAITS && state.send_waits());
             }
             // SAFETY: it is in no list, so the value's cell is this future's.
             let value = unsafe { &mut *this.node.value.get() }.take().ok_or(false)?;
@@ -84,24 +84,24 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         match sent {
             Ok((replaced, waker)) => {
                 wake(waker);
-                // SAFETY: it is as it was.
+                // SAFETY: asked by `poll_by_lane`, and nothing that was done since has queued it.
                 unsafe { self.node.token.assume_unknown() };
                 Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
             }
-            Err(true) if !S::GROWS => {
+            Err(true) => {
                 self.channel.aside().note_send(true);
                 self.poll_to_wait(cx, true)
             }
-            Err(_) => self.poll_by_steps(cx),
+            Err(false) => self.poll_by_steps(cx),
         }
     }
 
-    /// Of one that others cannot know of: it waits; after it had been `mistaken`, or not.
+    /// Of one that others cannot know of: it waits. Whether this is the last that it tries before the steps.
     #[inline(never)]
     fn poll_to_wait(
         &mut self,
         cx: &mut Context<'_>,
-        mistaken: bool,
+        is_last: bool,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
         if self.node.value.get_mut().is_none() {
             return self.poll_by_steps(cx);
@@ -120,7 +120,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         let Some(waker) = left else { return Poll::Pending };
         drop(waker);
         self.channel.aside().note_send(false);
-        if mistaken { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
+        if is_last { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
     }
 
     /// Of one that has waited: it was promised a slot, or, if its owner stays, its value has been taken.
@@ -130,6 +130,8 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         let sent = this.channel.locked(move |state| {
             let token = &this.node.token;
             if token.state() == TokenState::Taken {
+                // Where nobody meets, only of those who stay.
+                debug_assert!(token.stays());
                 token.end_wait();
                 return Some((None, None));
             }
