@@ -131,6 +131,16 @@ impl<T, S: Strategy<T>> State<T, S> {
         pulled
     }
 
+    /// The same where there may be lanes. Where nobody waits there is nobody to tell that a closed channel is empty: so it is drained quickly, too.
+    #[inline]
+    pub(super) fn collect_from_lender(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
+        if let Some(pulled) = self.collect_at_once(reader) {
+            return Some(pulled);
+        }
+        let (value, unused) = self.take_quickly(self.is_quiet(), reader)?;
+        Some((value, unused, None))
+    }
+
     /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
     /// receiver tells the others.
     #[inline]

@@ -1,11 +1,12 @@
 //! A send where there may be lanes: as [a receive](crate::channel::RecvFuture) there, by its lane, or under the channel's lock by one of
 //! three ways, or else by [steps](super::parked).
 
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 
 use super::SendFuture;
 use crate::channel::aside::{Aside, Missed};
 use crate::channel::settle::wake;
+use crate::channel::state::State;
 use crate::channel::store::Strategy;
 use crate::error::SendError;
 use crate::sync::RawMutex;
@@ -22,7 +23,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             return self.poll_promised(cx);
         }
         if self.node.token.is_arm() {
-            return if Self::WAITS { self.poll_to_wait(cx, true) } else { self.poll_by_steps(cx) };
+            return if Self::WAITS { self.poll_to_wait(cx) } else { self.poll_by_steps(cx) };
         }
         // As for a receive.
         let aside = self.channel.aside();
@@ -65,7 +66,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         cx: &mut Context<'_>,
         waits: bool,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
-        if waits && Self::WAITS { self.poll_to_wait(cx, false) } else { self.poll_at_once(cx) }
+        if waits && Self::WAITS { self.poll_to_wait(cx) } else { self.poll_at_once(cx) }
     }
 
     /// Of one that others cannot know of, and no arm: there is room, and its value goes to a receiver that waits, if there is one. (It has asked for
@@ -73,54 +74,74 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
-        let sent = this.channel.locked(move |state| {
-            if !state.sends_at_once() {
-                return Err(Self::WAITS && state.send_waits());
-            }
-            // SAFETY: it is in no list, so the value's cell is this future's.
-            let value = unsafe { &mut *this.node.value.get() }.take().ok_or(false)?;
-            Ok(state.deliver(value, this.rank))
+        let sent = this.channel.locked(move |state| match this.deliver_at_once(state) {
+            Some(sent) => Ok(sent),
+            None => Err(Self::WAITS && state.send_waits()),
         });
         match sent {
-            Ok((replaced, waker)) => {
-                wake(waker);
-                // SAFETY: asked by `poll_by_lane`, and nothing that was done since has queued it.
-                unsafe { self.node.token.assume_unknown() };
-                Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
-            }
+            Ok(sent) => self.end_at_once(sent),
             Err(true) => {
                 self.channel.aside().note_send(true);
-                self.poll_to_wait(cx, true)
+                self.poll_to_wait(cx)
             }
             Err(false) => self.poll_by_steps(cx),
         }
     }
 
-    /// Of one that others cannot know of: it waits. Whether this is the last that it tries before the steps.
+    /// Of one that others cannot know of: it waits; unless there is room after all, as for a receive.
     #[inline(never)]
-    fn poll_to_wait(
-        &mut self,
-        cx: &mut Context<'_>,
-        is_last: bool,
-    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+    fn poll_to_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         if self.node.value.get_mut().is_none() {
             return self.poll_by_steps(cx);
         }
         let this = &*self;
         // Beforehand: a foreign one cannot be cloned under the lock.
-        let waker = cx.waker().clone();
-        let left = this.channel.locked(move |state| {
+        let mut cloned = Some(cx.waker().clone());
+        let waker = &mut cloned;
+        let sent = this.channel.locked(move |state| {
+            let token = &this.node.token;
             if !state.send_waits() {
-                return Some(waker);
+                // An arm must be claimed first.
+                return if token.is_arm() { None } else { this.deliver_at_once(state) };
             }
-            this.node.token.leave_waker(waker);
-            this.queue(false, state);
+            if let Some(waker) = waker.take() {
+                token.leave_waker(waker);
+                this.queue(false, state);
+            }
             None
         });
-        let Some(waker) = left else { return Poll::Pending };
-        drop(waker);
+        if cloned.is_none() {
+            return Poll::Pending;
+        }
+        drop(cloned);
         self.channel.aside().note_send(false);
-        if is_last { self.poll_by_steps(cx) } else { self.poll_at_once(cx) }
+        match sent {
+            Some(sent) => self.end_at_once(sent),
+            None => self.poll_by_steps(cx),
+        }
+    }
+
+    /// Under the lock, of one that is in no list, and no arm.
+    #[inline]
+    fn deliver_at_once(&self, state: &mut State<T, S>) -> Option<(Option<T>, Option<Waker>)> {
+        if !state.sends_at_once() {
+            return None;
+        }
+        // SAFETY: it is in no list, so the value's cell is this future's.
+        let value = unsafe { &mut *self.node.value.get() }.take()?;
+        Some(state.deliver(value, self.rank))
+    }
+
+    /// It has sent, and replaced this; and others still cannot know of it.
+    #[inline(always)]
+    fn end_at_once(
+        &self,
+        (replaced, waker): (Option<T>, Option<Waker>),
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        wake(waker);
+        // SAFETY: asked by `poll_by_lane`, and who has sent has not been queued since.
+        unsafe { self.node.token.assume_unknown() };
+        Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
     }
 
     /// Of one that has waited: it was promised a slot, or, if its owner stays, its value has been taken.
