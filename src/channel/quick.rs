@@ -141,6 +141,12 @@ impl<T, S: Strategy<T>> State<T, S> {
         Some((value, unused, None))
     }
 
+    /// The same, apart, for who looks for that only in the end.
+    #[inline(never)]
+    pub(super) fn collect_after_all(&mut self, reader: S::Reader) -> Option<Pulled<T, S>> {
+        self.collect_from_lender(reader)
+    }
+
     /// Whether what a value leaves can be promised in the same step. Once the channel is closed, the last value's
     /// receiver tells the others.
     #[inline]

@@ -74,12 +74,13 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
-        let sent = this.channel.locked(move |state| match this.deliver_at_once(state) {
-            Some(sent) => Ok(sent),
-            None => Err(Self::WAITS && state.send_waits()),
+        let mut replaced = None;
+        let place = &mut replaced;
+        let sent = this.channel.locked(move |state| {
+            this.deliver_at_once(state, place).ok_or_else(|| Self::WAITS && state.send_waits())
         });
         match sent {
-            Ok(sent) => self.end_at_once(sent),
+            Ok(waker) => self.end_at_once(waker, replaced),
             Err(true) => {
                 self.channel.aside().note_send(true);
                 self.poll_to_wait(cx)
@@ -96,47 +97,71 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         }
         let this = &*self;
         // Beforehand: a foreign one cannot be cloned under the lock.
-        let mut cloned = Some(cx.waker().clone());
-        let waker = &mut cloned;
-        let sent = this.channel.locked(move |state| {
+        let waker = cx.waker().clone();
+        let (mut sent, mut replaced) = (None, None);
+        let places = (&mut sent, &mut replaced);
+        let left = this.channel.locked(move |state| {
             let token = &this.node.token;
-            if !state.send_waits() {
-                // An arm must be claimed first.
-                return if token.is_arm() { None } else { this.deliver_at_once(state) };
-            }
-            if let Some(waker) = waker.take() {
+            if state.send_waits() {
                 token.leave_waker(waker);
                 this.queue(false, state);
+                return None;
             }
-            None
+            // An arm must be claimed first.
+            if !token.is_arm() {
+                *places.0 = this.deliver_after_all(state, places.1);
+            }
+            Some(waker)
         });
-        if cloned.is_none() {
-            return Poll::Pending;
-        }
-        drop(cloned);
+        let Some(waker) = left else { return Poll::Pending };
+        drop(waker);
         self.channel.aside().note_send(false);
         match sent {
-            Some(sent) => self.end_at_once(sent),
+            Some(waker) => self.end_at_once(waker, replaced),
             None => self.poll_by_steps(cx),
         }
     }
 
-    /// Under the lock, of one that is in no list, and no arm.
-    #[inline]
-    fn deliver_at_once(&self, state: &mut State<T, S>) -> Option<(Option<T>, Option<Waker>)> {
+    /// Under the lock, of one that is in no list, and no arm: whether it has sent, and whom that is to be told. What that replaced, if it can, goes
+    /// into its place, not through what this returns, for the same reason as for a receive.
+    #[inline(always)]
+    fn deliver_at_once(
+        &self,
+        state: &mut State<T, S>,
+        place: &mut Option<T>,
+    ) -> Option<Option<Waker>> {
         if !state.sends_at_once() {
             return None;
         }
         // SAFETY: it is in no list, so the value's cell is this future's.
         let value = unsafe { &mut *self.node.value.get() }.take()?;
-        Some(state.deliver(value, self.rank))
+        let (replaced, waker) = state.deliver(value, self.rank);
+        if S::LOSES {
+            *place = replaced;
+        } else {
+            debug_assert!(replaced.is_none());
+            // The compiler cannot know that.
+            core::mem::forget(replaced);
+        }
+        Some(waker)
+    }
+
+    /// The same, apart, for who looks for that only in the end.
+    #[inline(never)]
+    fn deliver_after_all(
+        &self,
+        state: &mut State<T, S>,
+        place: &mut Option<T>,
+    ) -> Option<Option<Waker>> {
+        self.deliver_at_once(state, place)
     }
 
     /// It has sent, and replaced this; and others still cannot know of it.
     #[inline(always)]
     fn end_at_once(
         &self,
-        (replaced, waker): (Option<T>, Option<Waker>),
+        waker: Option<Waker>,
+        replaced: Option<T>,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
         wake(waker);
         // SAFETY: asked by `poll_by_lane`, and who has sent has not been queued since.
