@@ -96,7 +96,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
             state.collect_from_lender(this.reader).ok_or_else(|| state.recv_waits(this.reader))
         });
         match pulled {
-            Ok(pulled) => self.end_at_once(pulled),
+            Ok(pulled) => self.end(pulled),
             Err(true) => {
                 self.channel.aside().note_recv(true);
                 self.poll_to_wait(cx)
@@ -133,20 +133,17 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         drop(waker);
         self.channel.aside().note_recv(false);
         match pulled {
-            Some(pulled) => self.end_at_once(pulled),
+            Some(pulled) => self.end(pulled),
             None => self.poll_by_steps(cx),
         }
     }
 
-    /// It has taken this, and others still cannot know of it.
+    /// It has taken this, and others cannot know of it.
     #[inline(always)]
-    fn end_at_once(
-        &self,
-        (value, unused, waker): Pulled<T, S>,
-    ) -> Poll<Result<S::Received, RecvError>> {
+    fn end(&self, (value, unused, waker): Pulled<T, S>) -> Poll<Result<S::Received, RecvError>> {
         let value = received::<T, S>(value, unused);
         wake(waker);
-        // SAFETY: asked by `poll_by_lane`, and who has taken something has not been queued since.
+        // SAFETY: who had not waited before, as `poll_by_lane` asked, has not been queued since; and a wait has been ended.
         unsafe { self.node.token.assume_unknown() };
         Poll::Ready(Ok(value))
     }
@@ -169,12 +166,10 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
             token.end_wait();
             Some(pulled)
         });
-        let Some((value, unused, waker)) = pulled else { return self.poll_by_steps(cx) };
-        let value = received::<T, S>(value, unused);
-        wake(waker);
-        // SAFETY: its wait has been ended.
-        unsafe { self.node.token.assume_unknown() };
-        Poll::Ready(Ok(value))
+        match pulled {
+            Some(pulled) => self.end(pulled),
+            None => self.poll_by_steps(cx),
+        }
     }
 
     /// Whatever it is.

@@ -80,7 +80,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             this.deliver_at_once(state, place).ok_or_else(|| Self::WAITS && state.send_waits())
         });
         match sent {
-            Ok(waker) => self.end_at_once(waker, replaced),
+            Ok(waker) => self.end(waker, replaced),
             Err(true) => {
                 self.channel.aside().note_send(true);
                 self.poll_to_wait(cx)
@@ -117,7 +117,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         drop(waker);
         self.channel.aside().note_send(false);
         match sent {
-            Some(waker) => self.end_at_once(waker, replaced),
+            Some(waker) => self.end(waker, replaced),
             None => self.poll_by_steps(cx),
         }
     }
@@ -156,15 +156,15 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         self.deliver_at_once(state, place)
     }
 
-    /// It has sent, and replaced this; and others still cannot know of it.
+    /// It has sent, and replaced this; and others cannot know of it.
     #[inline(always)]
-    fn end_at_once(
+    fn end(
         &self,
         waker: Option<Waker>,
         replaced: Option<T>,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
         wake(waker);
-        // SAFETY: asked by `poll_by_lane`, and who has sent has not been queued since.
+        // SAFETY: as for a receive.
         unsafe { self.node.token.assume_unknown() };
         Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
     }
@@ -191,10 +191,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         });
         let Some((replaced, waker)) = sent else { return self.poll_by_steps(cx) };
         self.growth.stop();
-        wake(waker);
-        // SAFETY: its wait has been ended.
-        unsafe { self.node.token.assume_unknown() };
-        Poll::Ready(Ok(self.channel.strategy.receipt(replaced)))
+        self.end(waker, replaced)
     }
 
     /// Whatever it is.
