@@ -89,16 +89,17 @@ pub trait Aside<T>: Sealed {
         false
     }
 
-    /// Sends what is there, if there is a slot for it and nothing else is to be seen to; whether it has. It calls nothing.
+    /// Sends what is there, if there is a slot for it and nothing else is to be seen to; whether it has. If it has not, a [`send`](Self::send)
+    /// may be worth trying, or not for this reason, as it was a moment ago. It calls nothing.
     #[inline(always)]
-    fn send_at_once(&self, _place: &mut Option<T>) -> bool {
-        false
+    fn send_at_once(&self, _place: &mut Option<T>) -> Result<bool, Missed<()>> {
+        Err(Missed::Shut(()))
     }
 
     /// The same of a receive.
     #[inline(always)]
-    fn recv_at_once(&self) -> Option<T> {
-        None
+    fn recv_at_once(&self) -> Result<Option<T>, Missed<()>> {
+        Err(Missed::Shut(()))
     }
 
     /// Sends, if that needs no more than a slot. With `counts`, that there is none is counted as a failure.
@@ -133,7 +134,7 @@ pub trait Aside<T>: Sealed {
         self.recv(false)
     }
 
-    /// Whether a send is worth trying, or why not, as it was a moment ago. It costs next to nothing.
+    /// Of a [sign](Self::TELLS): why a send there is not worth trying, as it was a moment ago. It costs next to nothing.
     #[inline(always)]
     fn may_send(&self) -> Result<(), Missed<()>> {
         Err(Missed::Shut(()))
@@ -202,6 +203,10 @@ pub trait Lending<T> {
     /// # Safety
     /// As above; where that value lies stays as it is until this returns.
     unsafe fn renew_recvs(&self, renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T>;
+
+    /// Lets a critical section pass that has nothing to do for the lanes, if this is one: nothing is lent, nor is to be lent at its end, and nobody has
+    /// been told who would have to wait. Under the channel's lock, by the thread that it is biased to.
+    fn pass_quietly(&self) -> bool;
 
     /// Whether to lend: not while loans have been worth nothing of late. Under the channel's lock, with nothing lent.
     fn is_worth_it(&self) -> bool;
@@ -318,6 +323,10 @@ impl<T> Lending<T> for Infallible {
     }
 
     unsafe fn renew_recvs(&self, _renew: impl FnOnce(Returned) -> Option<Window<T>>) -> Option<T> {
+        match *self {}
+    }
+
+    fn pass_quietly(&self) -> bool {
         match *self {}
     }
 

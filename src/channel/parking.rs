@@ -2,11 +2,15 @@
 //! out of it. A part of the [state machine](super::state).
 
 use core::cell::{Cell, UnsafeCell};
+use core::mem::ManuallyDrop;
+use core::task::Waker;
 
+use super::Channel;
 use super::landing::Landing;
 use super::snapshot::{Leaves, count};
 use super::state::State;
 use super::store::{Store, Strategy};
+use crate::sync::RawMutex;
 use crate::sync::wait::{Parked, State as TokenState, Token, Unlooked};
 
 /// A sender's token and its value. The token comes first: a pointer to it is one to the whole.
@@ -37,6 +41,44 @@ impl<K, R> RecvToken<K, R> {
 /// The receivers' tokens of one kind of channel.
 pub(super) type RecvTokenOf<T, S> =
     RecvToken<<S as Strategy<T>>::Mark, <S as Strategy<T>>::Received>;
+
+/// An operation that has not been queued.
+pub(super) struct Unqueued {
+    /// To be left there, or dropped.
+    pub(super) waker: Waker,
+    /// It need not wait. Otherwise nobody has looked.
+    pub(super) need_not: bool,
+}
+
+impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
+    /// Queues an operation under a clone of this waker, if it `waits`, and the lock can be [had at once](Self::locked_at_once).
+    #[inline(always)]
+    pub(super) fn queue_at_once(
+        &self,
+        waker: &Waker,
+        waits: impl FnOnce(&State<T, S>) -> bool,
+        queue: impl FnOnce(&mut State<T, S>, Waker),
+    ) -> Result<(), Unqueued> {
+        // Beforehand: a foreign one cannot be cloned under the lock. By hand, as the compiler would keep a note for its end.
+        let mut waker = ManuallyDrop::new(waker.clone());
+        let place = &mut waker;
+        let waits = self.locked_at_once(move |state| {
+            let waits = waits(state);
+            if waits {
+                // SAFETY: here and nowhere else, and once: below it is used only if this has not been done.
+                queue(state, unsafe { ManuallyDrop::take(place) });
+            }
+            waits
+        });
+        match waits {
+            Some(true) => Ok(()),
+            waits => {
+                let waker = ManuallyDrop::into_inner(waker);
+                Err(Unqueued { waker, need_not: waits.is_some() })
+            }
+        }
+    }
+}
 
 impl<T, S: Strategy<T>> State<T, S> {
     /// Puts a sender, or somebody who wants a permit, into the list.

@@ -72,6 +72,69 @@ impl<T, S: Strategy<T>> State<T, S> {
         done
     }
 
+    /// The same where that calls nothing: who has waited longest to receive, if anybody does, comes for its value. Whom that is to be told.
+    #[inline(always)]
+    pub(super) fn deliver_plainly(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> Option<Option<Waker>> {
+        if !self.sends_at_once() {
+            return None;
+        }
+        let waker = self.put_plainly(value, rank, 0)?;
+        // Nobody waits to send: that has been looked at.
+        if self.waiting.receivers().is_empty() {
+            self.flags.note_crowd(false);
+        }
+        Some(waker)
+    }
+
+    /// The same of a sender that keeps its promise.
+    #[inline(always)]
+    pub(super) fn fill_plainly(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+    ) -> Option<Option<Waker>> {
+        if !self.fills_at_once() {
+            return None;
+        }
+        self.put_plainly(value, rank, 1)
+    }
+
+    /// The rest of both, with so many promises kept by it. The value is taken only if it returns something.
+    #[inline(always)]
+    fn put_plainly(
+        &mut self,
+        value: &mut Option<T>,
+        rank: S::Rank,
+        kept: u32,
+    ) -> Option<Option<Waker>> {
+        let first = self.waiting.receivers().front();
+        if !Self::IS_PLAIN || first.is_some_and(|first| !first.is_plain()) || value.is_none() {
+            return None;
+        }
+        // Before the value is stored, as the compiler knows now that there is one, or none.
+        let waker = match first {
+            Some(_) => {
+                self.promised_values += 1;
+                self.waiting.receivers_mut().settle_front(TokenState::Granted)
+            }
+            None => None,
+        };
+        self.promised_slots -= kept;
+        let replaced = self.put(value.take()?, rank);
+        debug_assert!(replaced.is_none());
+        // The compiler cannot know that.
+        core::mem::forget(replaced);
+        Some(waker)
+    }
+
+    /// Whether each value that is put in is one more, and is there for one receiver, and no memory is needed for it.
+    pub(super) const IS_PLAIN: bool =
+        Self::ADDS_ONE && !(S::MEETS || S::SHARES || S::LOSES || S::GROWS);
+
     /// Where the receiver that has waited longest finds a value, if it stays for that; not past values that are promised to
     /// others.
     #[inline]
@@ -164,6 +227,44 @@ impl<T, S: Strategy<T>> State<T, S> {
         }
         let fills = !self.waiting.receivers().is_empty() && self.admits_first();
         self.collects_at_once() && !fills
+    }
+
+    /// A newcomer's receive, where that calls nothing and nobody waits to receive.
+    #[inline(always)]
+    pub(super) fn take_plainly(
+        &mut self,
+        reader: S::Reader,
+    ) -> Option<(S::Received, Option<Waker>)> {
+        let is_free = self.waiting.receivers().is_empty() && self.has_unpromised(reader);
+        if is_free { self.collect_plainly(reader) } else { None }
+    }
+
+    /// The same if nobody waits to send.
+    #[inline(always)]
+    pub(super) fn collect_alone(&mut self, reader: S::Reader) -> Option<S::Received> {
+        if !Self::IS_PLAIN || self.is_closed() || !self.waiting.senders.is_empty() {
+            return None;
+        }
+        self.pop(reader).map(|(value, _)| value)
+    }
+
+    /// Takes a value out where that calls nothing: who has waited longest to send, if anybody does, comes to do that. Whom that is to be told.
+    #[inline(always)]
+    pub(super) fn collect_plainly(
+        &mut self,
+        reader: S::Reader,
+    ) -> Option<(S::Received, Option<Waker>)> {
+        let first = self.waiting.senders.front();
+        if !Self::IS_PLAIN || self.is_closed() || first.is_some_and(|first| !first.is_plain()) {
+            return None;
+        }
+        let waits = first.is_some();
+        let (value, _) = self.pop(reader)?;
+        if !waits {
+            return Some((value, None));
+        }
+        self.promised_slots += 1;
+        Some((value, self.waiting.senders.settle_front(TokenState::Granted)))
     }
 
     /// Takes a value out, and promises its slot to the sender that has waited longest, if one waits.

@@ -261,9 +261,9 @@ impl Highest for u32 {
     }
     #[inline(always)]
     fn note(&mut self, depth: usize) {
-        let depth = Self::try_from(depth).unwrap_or(Self::MAX);
-        if depth > *self {
-            *self = depth;
+        // Lossless: addresses have 32 bits at least.
+        if depth > *self as usize {
+            *self = Self::try_from(depth).unwrap_or(Self::MAX);
         }
     }
 }

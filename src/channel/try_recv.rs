@@ -5,7 +5,7 @@ use super::aside::{Aside, Missed};
 use super::recv::received;
 use super::settle::wake;
 use super::snapshot::count;
-use super::state::Take;
+use super::state::{State, Take};
 use super::store::{Compete, Store, Strategy};
 use crate::error::TryRecvError;
 use crate::sync::RawMutex;
@@ -50,10 +50,25 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         missed: Missed<()>,
         reader: S::Reader,
     ) -> Result<S::Received, TryRecvError> {
-        match self.with_next(Err(missed)) {
-            Ok(value) => Ok(S::Store::received(value)),
-            Err(_) => self.try_take_locked(reader),
+        if let Ok(value) = self.with_next(Err(missed)) {
+            return Ok(S::Store::received(value));
         }
+        if !State::<T, S>::IS_PLAIN {
+            return self.try_take_after_all(reader);
+        }
+        match self.locked_at_once(|state| state.take_plainly(reader)).flatten() {
+            Some((value, waker)) => {
+                wake(waker);
+                Ok(value)
+            }
+            None => self.try_take_after_all(reader),
+        }
+    }
+
+    /// The same, however the lock is to be had.
+    #[inline(never)]
+    fn try_take_after_all(&self, reader: S::Reader) -> Result<S::Received, TryRecvError> {
+        self.try_take_locked(reader)
     }
 
     #[inline(always)]

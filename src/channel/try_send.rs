@@ -6,7 +6,7 @@ use super::Channel;
 use super::aside::{Aside, Missed};
 use super::settle::wake;
 use super::snapshot::count;
-use super::state::Offer;
+use super::state::{Offer, State};
 use super::store::Strategy;
 use crate::error::TrySendError;
 use crate::sync::RawMutex;
@@ -56,10 +56,32 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         missed: Missed<T>,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
-        match self.with_memory(Err(missed)) {
-            Ok(()) => Ok(self.strategy.receipt(None)),
-            Err(missed) => self.try_send_locked(missed.into_inner(), priority),
+        let value = match self.with_memory(Err(missed)) {
+            Ok(()) => return Ok(self.strategy.receipt(None)),
+            Err(missed) => missed.into_inner(),
+        };
+        if !State::<T, S>::IS_PLAIN {
+            return self.try_send_after_all(value, priority);
         }
+        let mut value = Some(value);
+        match self.locked_at_once(|state| state.deliver_plainly(&mut value, priority)).flatten() {
+            Some(waker) => {
+                wake(waker);
+                Ok(self.strategy.receipt(None))
+            }
+            // SAFETY: `deliver_plainly` takes it only when it returns something.
+            None => self.try_send_after_all(unsafe { value.unwrap_unchecked() }, priority),
+        }
+    }
+
+    /// The same, however the lock is to be had.
+    #[inline(never)]
+    fn try_send_after_all(
+        &self,
+        value: T,
+        priority: S::Rank,
+    ) -> Result<S::Receipt, TrySendError<T>> {
+        self.try_send_locked(value, priority)
     }
 
     #[inline(always)]

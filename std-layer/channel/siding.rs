@@ -80,13 +80,18 @@ impl<T> Aside<T> for Siding<T> {
     }
 
     #[inline(always)]
-    fn send_at_once(&self, place: &mut Option<T>) -> bool {
-        self.lanes().is_some_and(|lanes| lanes.send_from(place))
+    fn send_at_once(&self, place: &mut Option<T>) -> Result<bool, Missed<()>> {
+        let lanes = self.lanes().ok_or(Missed::Shut(()))?;
+        if lanes.send_from(place) { Ok(true) } else { lanes.may_send().map(|()| false) }
     }
 
     #[inline(always)]
-    fn recv_at_once(&self) -> Option<T> {
-        self.lanes()?.recv_at_once()
+    fn recv_at_once(&self) -> Result<Option<T>, Missed<()>> {
+        let lanes = self.lanes().ok_or(Missed::Shut(()))?;
+        match lanes.recv_at_once() {
+            Some(value) => Ok(Some(value)),
+            None => lanes.may_recv().map(|()| None),
+        }
     }
 
     #[inline(always)]
@@ -124,16 +129,6 @@ impl<T> Aside<T> for Siding<T> {
     #[inline(always)]
     fn recv_unhurried(&self) -> Result<T, Missed<()>> {
         self.lanes().ok_or(Missed::Shut(()))?.recv_unhurried()
-    }
-
-    #[inline]
-    fn may_send(&self) -> Result<(), Missed<()>> {
-        self.lanes().ok_or(Missed::Shut(()))?.may_send()
-    }
-
-    #[inline]
-    fn may_recv(&self) -> Result<(), Missed<()>> {
-        self.lanes().ok_or(Missed::Shut(()))?.may_recv()
     }
 
     fn note_send(&self, waited: bool) {

@@ -5,6 +5,7 @@ use core::task::{Context, Poll, Waker};
 
 use super::SendFuture;
 use crate::channel::aside::{Aside, Missed};
+use crate::channel::parking::Unqueued;
 use crate::channel::settle::wake;
 use crate::channel::state::State;
 use crate::channel::store::Strategy;
@@ -26,14 +27,13 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             return if Self::WAITS { self.poll_to_wait(cx) } else { self.poll_by_steps(cx) };
         }
         // As for a receive.
-        let aside = self.channel.aside();
-        if aside.send_at_once(self.node.value.get_mut()) {
-            // SAFETY: as has been asked; nobody but this changes that.
-            unsafe { self.node.token.assume_unknown() };
-            return Poll::Ready(Ok(self.channel.strategy.receipt(None)));
-        }
-        match aside.may_send() {
-            Ok(()) => self.poll_lane(cx),
+        match self.channel.aside().send_at_once(self.node.value.get_mut()) {
+            Ok(true) => {
+                // SAFETY: as has been asked; nobody but this changes that.
+                unsafe { self.node.token.assume_unknown() };
+                Poll::Ready(Ok(self.channel.strategy.receipt(None)))
+            }
+            Ok(false) => self.poll_lane(cx),
             Err(missed) => self.poll_under_lock(cx, matches!(missed, Missed::NotNow(()))),
         }
     }
@@ -73,6 +73,36 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     /// no memory: only what waits does.)
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if !State::<T, S>::IS_PLAIN {
+            return self.poll_after_all(cx);
+        }
+        let this = &*self;
+        let sent = this.channel.locked_at_once(move |state| {
+            // SAFETY: it is in no list, so the value's cell is this future's.
+            let value = unsafe { &mut *this.node.value.get() };
+            let sent = state.deliver_plainly(value, this.rank);
+            sent.ok_or_else(|| Self::WAITS && state.send_waits())
+        });
+        match sent {
+            Some(Ok(waker)) => self.end(waker, None),
+            Some(Err(true)) => self.poll_to_wait_noted(cx),
+            _ => self.poll_after_all(cx),
+        }
+    }
+
+    /// It has to wait, which was not expected.
+    #[inline(always)]
+    fn poll_to_wait_noted(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        self.channel.aside().note_send(true);
+        self.poll_to_wait(cx)
+    }
+
+    /// The same, however the lock is to be had.
+    #[inline(never)]
+    fn poll_after_all(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
         let mut replaced = None;
         let place = &mut replaced;
@@ -81,10 +111,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         });
         match sent {
             Ok(waker) => self.end(waker, replaced),
-            Err(true) => {
-                self.channel.aside().note_send(true);
-                self.poll_to_wait(cx)
-            }
+            Err(true) => self.poll_to_wait_noted(cx),
             Err(false) => self.poll_by_steps(cx),
         }
     }
@@ -96,8 +123,53 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             return self.poll_by_steps(cx);
         }
         let this = &*self;
-        // Beforehand: a foreign one cannot be cloned under the lock.
-        let waker = cx.waker().clone();
+        let queued = this.channel.queue_at_once(
+            cx.waker(),
+            |state| state.send_waits(),
+            |state, waker| {
+                this.node.token.leave_waker(waker);
+                this.queue(false, state);
+            },
+        );
+        match queued {
+            Ok(()) => Poll::Pending,
+            // An arm must be claimed first.
+            Err(Unqueued { waker, need_not: true }) if !this.node.token.is_arm() => {
+                self.poll_instead(cx, waker)
+            }
+            Err(Unqueued { waker, .. }) => self.poll_to_wait_after_all(cx, waker),
+        }
+    }
+
+    /// It need not wait, and is no arm: there is room.
+    #[inline(never)]
+    fn poll_instead(
+        &mut self,
+        cx: &mut Context<'_>,
+        waker: Waker,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let this = &*self;
+        let sent = this.channel.locked_at_once(|state| {
+            // SAFETY: it is in no list, so the value's cell is this future's.
+            let value = unsafe { &mut *this.node.value.get() };
+            state.deliver_plainly(value, this.rank)
+        });
+        let Some(to_tell) = sent.flatten() else { return self.poll_to_wait_after_all(cx, waker) };
+        self.channel.aside().note_send(false);
+        let polled = self.end(to_tell, None);
+        // Last, as it is foreign code, which may panic.
+        drop(waker);
+        polled
+    }
+
+    /// The same, however the lock is to be had.
+    #[inline(never)]
+    fn poll_to_wait_after_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        waker: Waker,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
+        let this = &*self;
         let (mut sent, mut replaced) = (None, None);
         let places = (&mut sent, &mut replaced);
         let left = this.channel.locked(move |state| {
@@ -114,12 +186,13 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
             Some(waker)
         });
         let Some(waker) = left else { return Poll::Pending };
-        drop(waker);
         self.channel.aside().note_send(false);
-        match sent {
-            Some(waker) => self.end(waker, replaced),
+        let polled = match sent {
+            Some(to_tell) => self.end(to_tell, replaced),
             None => self.poll_by_steps(cx),
-        }
+        };
+        drop(waker);
+        polled
     }
 
     /// Under the lock, of one that is in no list, and no arm: whether it has sent, and whom that is to be told. What that replaced, if it can, goes
@@ -172,6 +245,33 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     /// Of one that has waited: it was promised a slot, or, if its owner stays, its value has been taken.
     #[inline(never)]
     fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
+        if !State::<T, S>::IS_PLAIN {
+            return self.poll_promised_after_all(cx);
+        }
+        let this = &*self;
+        let sent = this.channel.locked_at_once(move |state| {
+            let token = &this.node.token;
+            if token.state() != TokenState::Granted {
+                return None;
+            }
+            // SAFETY: the lock is held, and it was promised a slot, so it is in no list.
+            let value = unsafe { &mut *this.node.value.get() };
+            let waker = state.fill_plainly(value, this.rank)?;
+            token.end_wait();
+            Some(waker)
+        });
+        match sent.flatten() {
+            Some(waker) => self.end(waker, None),
+            None => self.poll_promised_after_all(cx),
+        }
+    }
+
+    /// The same, however the lock is to be had.
+    #[inline(never)]
+    fn poll_promised_after_all(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
         let sent = this.channel.locked(move |state| {
             let token = &this.node.token;

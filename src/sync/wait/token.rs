@@ -123,6 +123,12 @@ impl Token {
         STAYS != 0 && self.notes.get() & (STAYS | BARE) == STAYS
     }
 
+    /// Whether it is no arm of a select, and its owner does not stay: it is settled without a question, and its owner comes to do the rest.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.is_arm() && !self.has_noted(STAYS)
+    }
+
     /// Whether others may know of it. Its owner asks, and needs no lock for that.
     #[inline]
     pub(crate) fn is_known(&self) -> bool {
