@@ -13,6 +13,7 @@ use std::thread;
 use cloakroom::channel::{
     Channel, Compete, Delivery, Discard, DropNewest, DropOldest, Kind, Unlimited,
 };
+use cloakroom::select::{Either, select};
 use cloakroom::std_layer::channel::{
     OnHeap, Receiver, Sender, bounded, bounded_with, broadcast, broadcast_with, conflated,
     priority, rendezvous, unbounded, unbounded_in,
@@ -361,6 +362,29 @@ fn the_last_endpoint_closes() {
     closes_and_drops(conflated, 1);
     static ARENA: Arena<StdRawMutex, 64, 256, 32> = Arena::new();
     closes_and_drops(|| unbounded(&ARENA), 50);
+}
+
+/// Whether a select has been decided is asked before a value, or a slot, is promised to one of its arms; also where a channel has been waited at so
+/// often that what is common there is done in a shorter way.
+#[test]
+fn a_select_takes_one_of_two_however_often_its_channels_have_been_waited_at() {
+    let [(to_a, a), (to_b, b)] = [bounded(1), bounded(1)];
+    let mut cx = Context::from_waker(Waker::noop());
+    for number in 0..3_000 {
+        let mut receives = pin!(select((a.recv(), b.recv())));
+        assert!(receives.as_mut().poll(&mut cx).is_pending());
+        assert_eq!((to_a.try_send(number), to_b.try_send(number)), (Ok(()), Ok(())));
+        assert_eq!((a.try_recv(), b.try_recv()), (Err(TryRecvError::Empty), Ok(number)));
+        assert_eq!(receives.as_mut().poll(&mut cx), Poll::Ready(Either::First(Ok(number))));
+
+        assert_eq!((to_a.try_send(1), to_b.try_send(1)), (Ok(()), Ok(())));
+        let mut sends = pin!(select((to_a.send(2), to_b.send(2))));
+        assert!(sends.as_mut().poll(&mut cx).is_pending());
+        assert_eq!((a.try_recv(), b.try_recv()), (Ok(1), Ok(1)));
+        assert_eq!((to_a.try_send(3), to_b.try_send(3)), (Err(TrySendError::Full(3)), Ok(())));
+        assert_eq!(sends.as_mut().poll(&mut cx), Poll::Ready(Either::First(Ok(()))));
+        assert_eq!((a.try_recv(), b.try_recv()), (Ok(2), Ok(3)));
+    }
 }
 
 #[test]

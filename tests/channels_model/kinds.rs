@@ -46,6 +46,35 @@ fn unlimited_with_memory_to_spare() {
     assert!(arena.handle().verify().is_clean());
 }
 
+/// Past its first values such a channel has lanes, which lend nothing before long, as each step looks at the counters: then what is common is done in
+/// sections that call nothing.
+#[cfg(feature = "std")]
+#[test]
+fn on_the_heap() {
+    use cloakroom::channel::{Receiver, Sender};
+    use cloakroom::std_layer::StdRawMutex;
+    use cloakroom::std_layer::channel::{self as heap, Bounded, bounded};
+
+    use crate::pending::Sides;
+
+    struct OnHeap(heap::Sender<Value, Bounded>, heap::Receiver<Value, Bounded>);
+    impl Sides<StdRawMutex, Bounded> for OnHeap {
+        fn sides(
+            &self,
+        ) -> (&Sender<StdRawMutex, Value, Bounded>, &Receiver<StdRawMutex, Value, Bounded>)
+        {
+            (&self.0, &self.1)
+        }
+    }
+    let nobody = RefCell::default();
+    for (capacity, seeds) in [(1, 0..1_500), (3, 1_500..3_000)] {
+        sequences(seeds, Shape::ring(capacity, Policy::Wait), &nobody, |_| {
+            let (sender, receiver) = bounded(capacity);
+            OnHeap(sender, receiver)
+        });
+    }
+}
+
 /// The hook sees what was dropped, all of it, in order, and once.
 #[test]
 fn dropping() {
@@ -54,16 +83,16 @@ fn dropping() {
     }
     let hooked = RefCell::default();
     sequences(0..1_000, Shape::ring(1, Policy::DropOldest), &hooked, |hooked| {
-        Channel::with(Buffered::<1, _>::with(DropOldest(note(hooked))))
+        Channel::<Lock, Value, _>::with(Buffered::<1, _>::with(DropOldest(note(hooked))))
     });
     sequences(1_000..2_000, Shape::ring(3, Policy::DropOldest), &hooked, |hooked| {
-        Channel::with(Buffered::<3, _>::with(DropOldest(note(hooked))))
+        Channel::<Lock, Value, _>::with(Buffered::<3, _>::with(DropOldest(note(hooked))))
     });
     sequences(2_000..3_000, Shape::ring(1, Policy::DropNewest), &hooked, |hooked| {
-        Channel::with(Buffered::<1, _>::with(DropNewest(note(hooked))))
+        Channel::<Lock, Value, _>::with(Buffered::<1, _>::with(DropNewest(note(hooked))))
     });
     sequences(3_000..4_000, Shape::ring(3, Policy::DropNewest), &hooked, |hooked| {
-        Channel::with(Buffered::<3, _>::with(DropNewest(note(hooked))))
+        Channel::<Lock, Value, _>::with(Buffered::<3, _>::with(DropNewest(note(hooked))))
     });
 }
 

@@ -4,10 +4,13 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::task::Context;
 
-use cloakroom::channel::{Channel, Closed, Permit, RecvFuture, Reserve, SendFuture, Strategy};
+use cloakroom::channel::{
+    Channel, Closed, Compete, Permit, Receiver, RecvFuture, Reserve, SendFuture, Sender, Strategy,
+};
 use cloakroom::error::{RecvTimeoutError, SendTimeoutError, StoppedError};
 use cloakroom::kernel::{CancelToken, Timers};
 use cloakroom::limit::{Operation, Stopped};
+use cloakroom::sync::RawMutex;
 
 use crate::model::{Kind, Outcome};
 use crate::{Lock, Value, ended};
@@ -46,26 +49,38 @@ impl Replaced for Option<Value> {
 
 /// The kinds that the model describes.
 pub trait Tested:
-    Strategy<Value, Received = Value, Reader = (), Rank: Rank, Receipt: Replaced>
+    Compete<Value> + Strategy<Value, Received = Value, Reader = (), Rank: Rank, Receipt: Replaced>
 {
 }
 
-impl<S: Strategy<Value, Received = Value, Reader = (), Rank: Rank, Receipt: Replaced>> Tested
-    for S
+impl<
+    S: Compete<Value> + Strategy<Value, Received = Value, Reader = (), Rank: Rank, Receipt: Replaced>,
+> Tested for S
 {
 }
 
-pub type Slot<'a, S> = Permit<'a, Lock, Value, S>;
+pub type Slot<'a, S, M = Lock> = Permit<'a, M, Value, S>;
 /// An outcome, and the permit if it is one.
-type Ended<'a, S> = (Outcome, Option<Slot<'a, S>>);
+type Ended<'a, S, M> = (Outcome, Option<Slot<'a, S, M>>);
+
+/// Both sides of a channel, however it is owned.
+pub trait Sides<M: RawMutex, S: Tested> {
+    fn sides(&self) -> (&Sender<M, Value, S>, &Receiver<M, Value, S>);
+}
+
+impl<M: RawMutex, S: Tested> Sides<M, S> for Channel<M, Value, S> {
+    fn sides(&self) -> (&Sender<M, Value, S>, &Receiver<M, Value, S>) {
+        (self.sender(), self.receiver())
+    }
+}
 
 /// An operation under way.
-pub enum Running<'a, S: Tested> {
-    Send(Pin<Box<SendFuture<'a, Lock, Value, S>>>),
-    Recv(Pin<Box<RecvFuture<'a, Lock, Value, S>>>),
-    Reserve(Pin<Box<Reserve<'a, Lock, Value, S>>>),
-    Closed(Pin<Box<Closed<'a, Lock, Value, S>>>),
-    Limited(Pin<Box<dyn Future<Output = Ended<'a, S>> + 'a>>, Limit),
+pub enum Running<'a, M: RawMutex, S: Tested> {
+    Send(Pin<Box<SendFuture<'a, M, Value, S>>>),
+    Recv(Pin<Box<RecvFuture<'a, M, Value, S>>>),
+    Reserve(Pin<Box<Reserve<'a, M, Value, S>>>),
+    Closed(Pin<Box<Closed<'a, M, Value, S>>>),
+    Limited(Pin<Box<dyn Future<Output = Ended<'a, S, M>> + 'a>>, Limit),
 }
 
 /// When an operation is to be given up.
@@ -100,10 +115,10 @@ impl Outside<'_> {
     }
 }
 
-impl<'a, S: Tested> Running<'a, S> {
+impl<'a, M: RawMutex, S: Tested> Running<'a, M, S> {
     /// `value` is there if the kind is a send.
     pub fn start(
-        channel: &'a Channel<Lock, Value, S>,
+        (sender, receiver): (&'a Sender<M, Value, S>, &'a Receiver<M, Value, S>),
         kind: Kind,
         value: Option<Value>,
         limit: Option<Limit>,
@@ -111,49 +126,49 @@ impl<'a, S: Tested> Running<'a, S> {
     ) -> Self {
         match (kind, value, limit) {
             (Kind::Send(_, priority), Some(value), None) => {
-                Self::Send(Box::pin(channel.send(value).priority(S::Rank::of(priority))))
+                Self::Send(Box::pin(sender.send(value).priority(S::Rank::of(priority))))
             }
             (Kind::Send(_, priority), Some(value), Some(limit)) => {
-                let send = channel.send(value).priority(S::Rank::of(priority));
+                let send = sender.send(value).priority(S::Rank::of(priority));
                 limited(send, limit, outside, |output| (sent(output), None))
             }
-            (Kind::Recv, None, None) => Self::Recv(Box::pin(channel.recv())),
+            (Kind::Recv, None, None) => Self::Recv(Box::pin(receiver.recv())),
             (Kind::Recv, None, Some(limit)) => {
-                limited(channel.recv(), limit, outside, |output| (received(output), None))
+                limited(receiver.recv(), limit, outside, |output| (received(output), None))
             }
-            (Kind::Reserve, None, None) => Self::Reserve(Box::pin(channel.reserve())),
+            (Kind::Reserve, None, None) => Self::Reserve(Box::pin(sender.reserve())),
             (Kind::Reserve, None, Some(limit)) => {
-                limited(channel.reserve(), limit, outside, reserved)
+                limited(sender.reserve(), limit, outside, reserved)
             }
-            (Kind::Closed, None, None) => Self::Closed(Box::pin(channel.closed())),
+            (Kind::Closed, None, None) => Self::Closed(Box::pin(sender.closed())),
             (Kind::Closed, None, Some(limit)) => {
-                limited(channel.closed(), limit, outside, |output| (told(output), None))
+                limited(sender.closed(), limit, outside, |output| (told(output), None))
             }
             _ => unreachable!("a value is for a send"),
         }
     }
 
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Option<Ended<'a, S>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Option<Ended<'a, S, M>> {
         match self {
             Self::Send(send) => ended(send.as_mut().poll(cx))
-                .map(|output| (sent(SendFuture::<Lock, Value, S>::finish(output)), None)),
+                .map(|output| (sent(SendFuture::<M, Value, S>::finish(output)), None)),
             Self::Recv(recv) => ended(recv.as_mut().poll(cx))
-                .map(|output| (received(RecvFuture::<Lock, Value, S>::finish(output)), None)),
+                .map(|output| (received(RecvFuture::<M, Value, S>::finish(output)), None)),
             Self::Reserve(reserve) => ended(reserve.as_mut().poll(cx))
-                .map(|output| reserved::<S>(Reserve::<Lock, Value, S>::finish(output))),
+                .map(|output| reserved(Reserve::<M, Value, S>::finish(output))),
             Self::Closed(closed) => ended(closed.as_mut().poll(cx))
-                .map(|output| (told(Closed::<Lock, Value, S>::finish(output)), None)),
+                .map(|output| (told(Closed::<M, Value, S>::finish(output)), None)),
             Self::Limited(future, _) => ended(future.as_mut().poll(cx)),
         }
     }
 }
 
-fn limited<'a, S: Tested, F: Operation + 'a>(
+fn limited<'a, M: RawMutex, S: Tested, F: Operation + 'a>(
     operation: F,
     limit: Limit,
     outside: Outside<'a>,
-    outcome: impl FnOnce(F::Limited) -> Ended<'a, S> + 'a,
-) -> Running<'a, S> {
+    outcome: impl FnOnce(F::Limited) -> Ended<'a, S, M> + 'a,
+) -> Running<'a, M, S> {
     // A missing limit is one that never comes true.
     let deadline = outside.timers.at(limit.deadline.unwrap_or(u64::MAX));
     let token = limit.token.map(|token| outside.tokens[token].cancelled());
@@ -165,7 +180,7 @@ fn limited<'a, S: Tested, F: Operation + 'a>(
     };
     // Either may be put round the operation first.
     let cancelled_first = limit.deadline.is_none_or(|deadline| deadline % 2 == 0);
-    let future: Pin<Box<dyn Future<Output = Ended<'a, S>>>> = if cancelled_first {
+    let future: Pin<Box<dyn Future<Output = Ended<'a, S, M>>>> = if cancelled_first {
         Box::pin(async move { outcome(operation.cancelled_by(cancelled).deadline(deadline).await) })
     } else {
         Box::pin(async move { outcome(operation.deadline(deadline).cancelled_by(cancelled).await) })
@@ -191,7 +206,9 @@ pub fn received(output: Result<Value, RecvTimeoutError>) -> Outcome {
     }
 }
 
-fn reserved<S: Tested>(output: Result<Slot<'_, S>, StoppedError>) -> Ended<'_, S> {
+fn reserved<M: RawMutex, S: Tested>(
+    output: Result<Slot<'_, S, M>, StoppedError>,
+) -> Ended<'_, S, M> {
     match output {
         Ok(permit) => (Outcome::Held, Some(permit)),
         Err(StoppedError::Closed) => (Outcome::Closed(None), None),

@@ -6,28 +6,30 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
-use cloakroom::channel::{Channel, ChannelSnapshot};
+use cloakroom::channel::{ChannelSnapshot, Receiver, Sender};
 use cloakroom::error::{TryRecvError, TryReserveError, TrySendError};
 use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
+use cloakroom::sync::RawMutex;
 
 use crate::model::{Kind, Model, Operation, Outcome, Phase, Policy, Shape};
-use crate::pending::{Limit, Outside, Rank, Replaced, Running, Slot, Tested};
+use crate::pending::{Limit, Outside, Rank, Replaced, Running, Sides, Slot, Tested};
 use crate::random::Random;
 use crate::{Count, Ledger, Lock, Value};
 
 const STEPS: usize = 400;
 
 /// A channel and its model under way.
-struct Driver<'a, S: Tested> {
-    channel: &'a Channel<Lock, Value, S>,
+struct Driver<'a, M: RawMutex, S: Tested> {
+    sender: &'a Sender<M, Value, S>,
+    receiver: &'a Receiver<M, Value, S>,
     outside: Outside<'a>,
     /// What the policy's hook has seen.
     hooked: &'a RefCell<Vec<usize>>,
     ledger: Ledger,
     model: Model,
     random: Random,
-    live: Vec<(usize, Running<'a, S>, Arc<Count>)>,
-    permits: Vec<Slot<'a, S>>,
+    live: Vec<(usize, Running<'a, M, S>, Arc<Count>)>,
+    permits: Vec<Slot<'a, S, M>>,
     seed: u64,
     step: usize,
     rare: Rare,
@@ -40,7 +42,7 @@ struct Rare {
     dropped_with_a_promise: u64,
 }
 
-impl<'a, S: Tested> Driver<'a, S> {
+impl<'a, M: RawMutex, S: Tested> Driver<'a, M, S> {
     #[track_caller]
     fn same<T: PartialEq + Debug>(&self, got: T, expected: T) {
         assert_eq!(got, expected, "seed {}, step {}", self.seed, self.step);
@@ -66,13 +68,13 @@ impl<'a, S: Tested> Driver<'a, S> {
             }
             95 => self.outside.tokens[self.random.index(self.outside.tokens.len())].cancel(),
             96 if self.random.one_in(3) => {
-                let got: Vec<usize> = self.channel.drain().map(|value| value.id).collect();
+                let got: Vec<usize> = self.receiver.drain().map(|value| value.id).collect();
                 let expected = self.model.drain();
                 self.same(got, expected);
             }
             97 if self.random.one_in(6) => {
                 let expected = self.model.close();
-                self.same(self.channel.close(), expected);
+                self.same(self.sender.close(), expected);
             }
             _ => {}
         }
@@ -82,7 +84,7 @@ impl<'a, S: Tested> Driver<'a, S> {
         let (value, priority) = (self.ledger.value(), self.priority());
         let id = value.id;
         let expected = self.model.offer(&None, id, priority);
-        let got = match self.channel.try_send_with_priority(value, S::Rank::of(priority)) {
+        let got = match self.sender.try_send_with_priority(value, S::Rank::of(priority)) {
             Ok(receipt) => Some(Outcome::Sent(receipt.id())),
             Err(TrySendError::Closed(back)) => Some(Outcome::Closed(Some(back.id))),
             Err(TrySendError::Full(back)) => {
@@ -96,7 +98,7 @@ impl<'a, S: Tested> Driver<'a, S> {
 
     fn try_recv(&mut self) {
         let expected = self.model.take(&None);
-        let got = match self.channel.try_recv() {
+        let got = match self.receiver.try_recv() {
             Ok(value) => Some(Outcome::Received(value.id)),
             Err(TryRecvError::Closed) => Some(Outcome::Closed(None)),
             Err(TryRecvError::Empty) => {
@@ -109,7 +111,7 @@ impl<'a, S: Tested> Driver<'a, S> {
 
     fn try_reserve(&mut self) {
         let expected = self.model.hold(&None);
-        let got = match self.channel.try_reserve() {
+        let got = match self.sender.try_reserve() {
             Ok(permit) => {
                 self.permits.push(permit);
                 Some(Outcome::Held)
@@ -159,7 +161,8 @@ impl<'a, S: Tested> Driver<'a, S> {
             16..19 => Kind::Reserve,
             _ => Kind::Closed,
         };
-        let running = Running::start(self.channel, kind, value, limited, self.outside);
+        let running =
+            Running::start((self.sender, self.receiver), kind, value, limited, self.outside);
         self.live.push((self.model.add(kind), running, Arc::default()));
     }
 
@@ -213,10 +216,10 @@ impl<'a, S: Tested> Driver<'a, S> {
 
     fn check(&mut self) {
         let expected = self.model.snapshot();
-        self.same(self.channel.snapshot(), expected);
-        self.same(self.channel.is_full(), self.model.is_full());
+        self.same(self.sender.snapshot(), expected);
+        self.same(self.sender.is_full(), self.model.is_full());
         self.same(
-            (self.channel.len(), self.channel.is_closed()),
+            (self.receiver.len(), self.receiver.is_closed()),
             (expected.depth, expected.closed),
         );
         self.same(&*self.hooked.borrow(), &self.model.dropped);
@@ -234,11 +237,11 @@ impl<'a, S: Tested> Driver<'a, S> {
 }
 
 /// Runs many sequences on fresh channels. `make` is given what a hook may write to.
-pub fn sequences<'h, S: Tested>(
+pub fn sequences<'h, M: RawMutex, S: Tested, C: Sides<M, S>>(
     seeds: Range<u64>,
     shape: Shape,
     hooked: &'h RefCell<Vec<usize>>,
-    make: impl Fn(&'h RefCell<Vec<usize>>) -> Channel<Lock, Value, S>,
+    make: impl Fn(&'h RefCell<Vec<usize>>) -> C,
 ) {
     println!("seeds {seeds:?}");
     let mut totals = [0u64; 14];
@@ -249,12 +252,14 @@ pub fn sequences<'h, S: Tested>(
         {
             let (channel, timers) = (make(hooked), Timers::new());
             let tokens: [CancelToken<Lock>; 6] = Default::default();
+            let (sender, receiver) = channel.sides();
             let mut driver = Driver {
-                channel: &channel,
+                sender,
+                receiver,
                 outside: Outside { timers: &timers, tokens: &tokens },
                 hooked,
                 ledger: ledger.clone(),
-                model: Model::new(channel.snapshot(), shape),
+                model: Model::new(sender.snapshot(), shape),
                 random: Random(seed),
                 live: Vec::new(),
                 permits: Vec::new(),
@@ -270,8 +275,8 @@ pub fn sequences<'h, S: Tested>(
             rare = driver.rare;
             drop((driver.live, driver.permits));
             // Half of what is left is received, the rest goes with the channel.
-            channel.drain().take(channel.len() / 2).for_each(drop);
-            add(&mut totals, channel.snapshot());
+            receiver.drain().take(receiver.len() / 2).for_each(drop);
+            add(&mut totals, receiver.snapshot());
         }
         assert_eq!(ledger.wrong(), [0; 0], "seed {seed}: values dropped other than once");
     }
