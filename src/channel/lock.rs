@@ -53,6 +53,12 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         Some(f(unsafe { self.state.reach() }))
     }
 
+    /// The same, for steps that are done [plainly](State::IS_PLAIN).
+    #[inline(always)]
+    pub(super) fn locked_plainly<R>(&self, f: impl FnOnce(&mut State<T, S>) -> R) -> Option<R> {
+        if State::<T, S>::IS_PLAIN { self.locked_at_once(f) } else { None }
+    }
+
     /// The same, if the lock is not biased to this thread. Apart, so that what is done where it is may be compiled into whoever
     /// does it: tasks of one thread that wait for each other at each value come several times for each.
     #[inline(never)]

@@ -46,18 +46,19 @@ pub(super) type RecvTokenOf<T, S> =
 pub(super) struct Unqueued {
     /// To be left there, or dropped.
     pub(super) waker: Waker,
-    /// It need not wait. Otherwise nobody has looked.
+    /// It need not wait, and is no arm of a select, which must be claimed first.
     pub(super) need_not: bool,
 }
 
 impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
-    /// Queues an operation under a clone of this waker, if it `waits`, and the lock can be [had at once](Self::locked_at_once).
+    /// Queues the operation whose token this is, under a clone of this waker, if it `waits`, and the lock can be [had at once](Self::locked_at_once).
     #[inline(always)]
     pub(super) fn queue_at_once(
         &self,
+        token: &Token,
         waker: &Waker,
         waits: impl FnOnce(&State<T, S>) -> bool,
-        queue: impl FnOnce(&mut State<T, S>, Waker),
+        queue: impl FnOnce(&mut State<T, S>),
     ) -> Result<(), Unqueued> {
         // Beforehand: a foreign one cannot be cloned under the lock. By hand, as the compiler would keep a note for its end.
         let mut waker = ManuallyDrop::new(waker.clone());
@@ -66,7 +67,8 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             let waits = waits(state);
             if waits {
                 // SAFETY: here and nowhere else, and once: below it is used only if this has not been done.
-                queue(state, unsafe { ManuallyDrop::take(place) });
+                token.leave_waker(unsafe { ManuallyDrop::take(place) });
+                queue(state);
             }
             waits
         });
@@ -74,7 +76,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
             Some(true) => Ok(()),
             waits => {
                 let waker = ManuallyDrop::into_inner(waker);
-                Err(Unqueued { waker, need_not: waits.is_some() })
+                Err(Unqueued { waker, need_not: waits.is_some() && !token.is_arm() })
             }
         }
     }

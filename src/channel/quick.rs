@@ -112,7 +112,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         kept: u32,
     ) -> Option<Option<Waker>> {
         let first = self.waiting.receivers().front();
-        if !Self::IS_PLAIN || first.is_some_and(|first| !first.is_plain()) || value.is_none() {
+        if first.is_some_and(|first| !first.is_plain()) || value.is_none() {
             return None;
         }
         // Before the value is stored, as the compiler knows now that there is one, or none.
@@ -131,7 +131,8 @@ impl<T, S: Strategy<T>> State<T, S> {
         Some(waker)
     }
 
-    /// Whether each value that is put in is one more, and is there for one receiver, and no memory is needed for it.
+    /// Whether each value that is put in is one more, and is there for one receiver, and no memory is needed for it. Only then is anything done *plainly*:
+    /// see [`locked_plainly`](super::Channel::locked_plainly).
     pub(super) const IS_PLAIN: bool =
         Self::ADDS_ONE && !(S::MEETS || S::SHARES || S::LOSES || S::GROWS);
 
@@ -242,7 +243,7 @@ impl<T, S: Strategy<T>> State<T, S> {
     /// The same if nobody waits to send.
     #[inline(always)]
     pub(super) fn collect_alone(&mut self, reader: S::Reader) -> Option<S::Received> {
-        if !Self::IS_PLAIN || self.is_closed() || !self.waiting.senders.is_empty() {
+        if self.is_closed() || !self.waiting.senders.is_empty() {
             return None;
         }
         self.pop(reader).map(|(value, _)| value)
@@ -255,7 +256,7 @@ impl<T, S: Strategy<T>> State<T, S> {
         reader: S::Reader,
     ) -> Option<(S::Received, Option<Waker>)> {
         let first = self.waiting.senders.front();
-        if !Self::IS_PLAIN || self.is_closed() || first.is_some_and(|first| !first.is_plain()) {
+        if self.is_closed() || first.is_some_and(|first| !first.is_plain()) {
             return None;
         }
         let waits = first.is_some();

@@ -5,7 +5,7 @@ use super::aside::{Aside, Missed};
 use super::recv::received;
 use super::settle::wake;
 use super::snapshot::count;
-use super::state::{State, Take};
+use super::state::Take;
 use super::store::{Compete, Store, Strategy};
 use crate::error::TryRecvError;
 use crate::sync::RawMutex;
@@ -53,10 +53,7 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         if let Ok(value) = self.with_next(Err(missed)) {
             return Ok(S::Store::received(value));
         }
-        if !State::<T, S>::IS_PLAIN {
-            return self.try_take_after_all(reader);
-        }
-        match self.locked_at_once(|state| state.take_plainly(reader)).flatten() {
+        match self.locked_plainly(|state| state.take_plainly(reader)).flatten() {
             Some((value, waker)) => {
                 wake(waker);
                 Ok(value)

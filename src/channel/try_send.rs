@@ -6,7 +6,7 @@ use super::Channel;
 use super::aside::{Aside, Missed};
 use super::settle::wake;
 use super::snapshot::count;
-use super::state::{Offer, State};
+use super::state::Offer;
 use super::store::Strategy;
 use crate::error::TrySendError;
 use crate::sync::RawMutex;
@@ -56,15 +56,11 @@ impl<M: RawMutex, T, S: Strategy<T>> Channel<M, T, S> {
         missed: Missed<T>,
         priority: S::Rank,
     ) -> Result<S::Receipt, TrySendError<T>> {
-        let value = match self.with_memory(Err(missed)) {
+        let mut value = match self.with_memory(Err(missed)) {
             Ok(()) => return Ok(self.strategy.receipt(None)),
-            Err(missed) => missed.into_inner(),
+            Err(missed) => Some(missed.into_inner()),
         };
-        if !State::<T, S>::IS_PLAIN {
-            return self.try_send_after_all(value, priority);
-        }
-        let mut value = Some(value);
-        match self.locked_at_once(|state| state.deliver_plainly(&mut value, priority)).flatten() {
+        match self.locked_plainly(|state| state.deliver_plainly(&mut value, priority)).flatten() {
             Some(waker) => {
                 wake(waker);
                 Ok(self.strategy.receipt(None))

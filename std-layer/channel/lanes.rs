@@ -73,9 +73,6 @@ pub struct Lanes<T> {
     /// How many critical sections more lend nothing, and how many did before the last loan. Under the channel's lock.
     rest: Cell<u8>,
     pause: Cell<u8>,
-    /// The same number, instead of `rest`, while nobody has said who would have to wait: so many sections of the thread that the channel's lock is biased
-    /// to need not do anything for the lanes. Under the channel's lock.
-    quiet: Cell<u8>,
     #[cfg(loom)]
     watch: Watch,
 }
@@ -125,7 +122,6 @@ impl<T> Lanes<T> {
     #[inline]
     fn say(&self, sign: Sign) {
         self.said.set(sign);
-        self.rest.set(self.rest.get() + self.quiet.replace(0));
         // Relaxed: it says which lock to take first, and whoever takes the channel's has taken none too few.
         self.sign.store(sign.0.into(), Ordering::Relaxed);
     }
@@ -216,7 +212,6 @@ impl<T> Lanes<T> {
         said: Cell::new(Sign::NONE),
         rest: Cell::new(0),
         pause: Cell::new(0),
-        quiet: Cell::new(0),
         #[cfg(loom)]
         watch: Watch::new(),
     };
@@ -378,17 +373,17 @@ impl<T> Lending<T> for Lanes<T> {
 
     #[inline(always)]
     fn pass_quietly(&self) -> bool {
-        let quiet = self.quiet.get();
-        if quiet > 0 {
-            self.quiet.set(quiet - 1);
+        // While anything is lent the sign says so.
+        let is_quiet = self.said.get() == Sign::NONE && self.rest.get() > 0;
+        if is_quiet {
+            self.rest.set(self.rest.get() - 1);
         }
-        quiet > 0
+        is_quiet
     }
 
     #[inline]
     fn is_worth_it(&self) -> bool {
-        // One of the two is zero.
-        let rest = self.rest.get() + self.quiet.replace(0);
+        let rest = self.rest.get();
         self.rest.set(rest.saturating_sub(1));
         rest == 0
     }
@@ -424,7 +419,6 @@ impl<T> Lending<T> for Lanes<T> {
     #[inline]
     fn keep_unsaid(&self) {
         self.say_instead(Sign::NONE);
-        self.quiet.set(self.rest.replace(0));
     }
 }
 

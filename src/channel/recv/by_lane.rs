@@ -102,11 +102,8 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
     /// Of one that others cannot know of, and no arm: it takes a value that is there, and leaves its slot to a sender that waits.
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
-        if !State::<T, S>::IS_PLAIN {
-            return self.poll_after_all(cx);
-        }
         let this = &*self;
-        let pulled = this.channel.locked_at_once(move |state| {
+        let pulled = this.channel.locked_plainly(move |state| {
             let pulled = state.take_plainly(this.reader);
             pulled.ok_or_else(|| state.recv_waits(this.reader))
         });
@@ -143,19 +140,14 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
     fn poll_to_wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Received, RecvError>> {
         let this = &*self;
         let queued = this.channel.queue_at_once(
+            &this.node.token,
             cx.waker(),
             |state| state.recv_waits(this.reader),
-            |state, waker| {
-                this.node.token.leave_waker(waker);
-                this.queue(false, state);
-            },
+            |state| this.queue(false, state),
         );
         match queued {
             Ok(()) => Poll::Pending,
-            // An arm must be claimed first.
-            Err(Unqueued { waker, need_not: true }) if !this.node.token.is_arm() => {
-                self.poll_instead(cx, waker)
-            }
+            Err(Unqueued { waker, need_not: true }) => self.poll_instead(cx, waker),
             Err(Unqueued { waker, .. }) => self.poll_to_wait_after_all(cx, waker),
         }
     }
@@ -168,7 +160,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         waker: Waker,
     ) -> Poll<Result<S::Received, RecvError>> {
         let this = &*self;
-        let pulled = this.channel.locked_at_once(|state| state.take_plainly(this.reader));
+        let pulled = this.channel.locked_plainly(|state| state.take_plainly(this.reader));
         let Some((value, to_tell)) = pulled.flatten() else {
             return self.poll_to_wait_after_all(cx, waker);
         };
@@ -236,7 +228,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
     }
 
     /// The same where others wait to send. Apart, as whoever tells one of them has registers to save: a request and its reply
-    /// take 1430 instructions instead of 1470.
+    /// take 40 instructions of 1,480 less.
     #[inline(never)]
     fn poll_promised_beside_senders(
         &mut self,
@@ -254,10 +246,7 @@ impl<M: RawMutex, T, S: Strategy<T>> RecvFuture<'_, M, T, S> {
         &self,
         collect: impl FnOnce(&mut State<T, S>) -> Option<R>,
     ) -> Option<Result<R, Unkept>> {
-        if !State::<T, S>::IS_PLAIN {
-            return None;
-        }
-        self.channel.locked_at_once(|state| {
+        self.channel.locked_plainly(|state| {
             let token = &self.node.token;
             if token.state() != TokenState::Granted {
                 return Err(Unkept::NotGiven);

@@ -73,11 +73,8 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     /// no memory: only what waits does.)
     #[inline(never)]
     fn poll_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
-        if !State::<T, S>::IS_PLAIN {
-            return self.poll_after_all(cx);
-        }
         let this = &*self;
-        let sent = this.channel.locked_at_once(move |state| {
+        let sent = this.channel.locked_plainly(move |state| {
             // SAFETY: it is in no list, so the value's cell is this future's.
             let value = unsafe { &mut *this.node.value.get() };
             let sent = state.deliver_plainly(value, this.rank);
@@ -124,19 +121,14 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         }
         let this = &*self;
         let queued = this.channel.queue_at_once(
+            &this.node.token,
             cx.waker(),
             |state| state.send_waits(),
-            |state, waker| {
-                this.node.token.leave_waker(waker);
-                this.queue(false, state);
-            },
+            |state| this.queue(false, state),
         );
         match queued {
             Ok(()) => Poll::Pending,
-            // An arm must be claimed first.
-            Err(Unqueued { waker, need_not: true }) if !this.node.token.is_arm() => {
-                self.poll_instead(cx, waker)
-            }
+            Err(Unqueued { waker, need_not: true }) => self.poll_instead(cx, waker),
             Err(Unqueued { waker, .. }) => self.poll_to_wait_after_all(cx, waker),
         }
     }
@@ -149,7 +141,7 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
         waker: Waker,
     ) -> Poll<Result<S::Receipt, SendError<T>>> {
         let this = &*self;
-        let sent = this.channel.locked_at_once(|state| {
+        let sent = this.channel.locked_plainly(|state| {
             // SAFETY: it is in no list, so the value's cell is this future's.
             let value = unsafe { &mut *this.node.value.get() };
             state.deliver_plainly(value, this.rank)
@@ -245,11 +237,8 @@ impl<M: RawMutex, T, S: Strategy<T>> SendFuture<'_, M, T, S> {
     /// Of one that has waited: it was promised a slot, or, if its owner stays, its value has been taken.
     #[inline(never)]
     fn poll_promised(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Receipt, SendError<T>>> {
-        if !State::<T, S>::IS_PLAIN {
-            return self.poll_promised_after_all(cx);
-        }
         let this = &*self;
-        let sent = this.channel.locked_at_once(move |state| {
+        let sent = this.channel.locked_plainly(move |state| {
             let token = &this.node.token;
             if token.state() != TokenState::Granted {
                 return None;
