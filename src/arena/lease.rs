@@ -227,11 +227,18 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     /// others have been waiting longer; [`TryAllocError::TooLarge`] when there can never be one.
     #[inline]
     pub fn try_alloc(self, len: usize) -> Result<LeaseMut<'a, M>, TryAllocError> {
-        match self.take_shelved(len.wrapping_sub(1) >> self.geometry().page_shift, len) {
-            // SAFETY: a descriptor that was free, in hand once.
-            Some(index) => Ok(unsafe { LeaseMut::from_raw(self, index) }),
+        match self.alloc_at_once(len) {
+            Some(lease) => Ok(lease),
             None => self.try_alloc_slowly(len),
         }
+    }
+
+    /// The common case of an allocation; see [`take_shelved`](Self::take_shelved).
+    #[inline(always)]
+    pub(super) fn alloc_at_once(self, len: usize) -> Option<LeaseMut<'a, M>> {
+        let class = len.wrapping_sub(1) >> self.geometry().page_shift;
+        // SAFETY: a descriptor that was free, in hand once.
+        self.take_shelved(class, len).map(|index| unsafe { LeaseMut::from_raw(self, index) })
     }
 
     #[cold]

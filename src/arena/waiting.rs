@@ -74,6 +74,7 @@ pub struct Alloc<'a, M: RawMutex> {
     home: Home<'a, M>,
     len: usize,
     waiter: Waiter,
+    /// It has been in a queue: until then it is idle, and nobody else knows of it.
     waited: bool,
     /// It is counted in the map's `looking`.
     looking: bool,
@@ -110,7 +111,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             // The first time, before it stands in any queue; later nobody may write what a kick reads.
             self.waiter.pages = request.pages;
         }
-        let first = arena.core().map.with(|_| self.waiter.token.state() == State::Granted);
+        let first = self.waited && self.is_granted();
         match arena.take(Request { first, ..request }) {
             Ok(index) => {
                 if first {
@@ -121,6 +122,17 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             }
             Err(refusal) => Err(Attempt::Refused(refusal)),
         }
+    }
+
+    /// Whether it holds the baton.
+    fn is_granted(&self) -> bool {
+        self.arena().core().map.with(|_| self.waiter.token.state() == State::Granted)
+    }
+
+    /// Whether it has left nothing behind.
+    #[inline]
+    fn is_new(&self) -> bool {
+        !self.waited && !self.looking
     }
 
     /// Gives the baton up for good, and lets the next waiter have it.
@@ -170,9 +182,17 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         drop(old);
     }
 
-    /// Leaves the queue, or gives the baton back; and if it withdraws, is no arm any more. Foreign code comes
+    /// Leaves the queue, or gives the baton back, if there is anything to be left.
+    #[inline]
+    fn leave(&mut self) {
+        if !self.is_new() {
+            self.leave_all(false);
+        }
+    }
+
+    /// The same, in any case; and if it withdraws, it is no arm any more. Foreign code comes
     /// last, as it may panic.
-    fn leave(&mut self, withdraws: bool) {
+    fn leave_all(&mut self, withdraws: bool) {
         let arena = self.arena();
         let (old, next) = arena.core().map.with(|map| {
             if withdraws {
@@ -221,6 +241,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
     }
 
     /// As `poll`, for a select: takes memory when it can, and otherwise stays queued.
+    #[cfg_attr(feature = "std", inline(never))]
     fn advance(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -231,21 +252,22 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             // SAFETY: nothing is moved out of the pinned future.
             let this = unsafe { self.as_mut().get_unchecked_mut() };
             let arena = this.arena();
-            let waiting = arena.core().map.with(|_| {
-                this.waiter.token.state() == State::Queued
-                    && this.waiter.token.will_wake(cx.waker())
-            });
+            let waiting = this.waited
+                && arena.core().map.with(|_| {
+                    this.waiter.token.state() == State::Queued
+                        && this.waiter.token.will_wake(cx.waker())
+                });
             if waiting {
                 return Poll::Pending;
             }
             match this.attempt() {
                 Ok(lease) => {
-                    this.leave(false);
+                    this.leave();
                     // An arm of a select wins its claim first; memory it may not keep is freed.
                     return this.if_won(Ok(lease));
                 }
                 Err(Attempt::TooLarge) => {
-                    this.leave(false);
+                    this.leave();
                     return this.if_won(Err(AllocError));
                 }
                 Err(Attempt::Refused(Refusal::Fragmented)) if changes.is_none() => {
@@ -297,7 +319,7 @@ impl<M: RawMutex> Arm for Alloc<'_, M> {
 
     fn withdraw(self: Pin<&mut Self>) {
         // SAFETY: nothing pinned is moved.
-        unsafe { self.get_unchecked_mut() }.leave(true);
+        unsafe { self.get_unchecked_mut() }.leave_all(true);
     }
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -314,7 +336,15 @@ enum Attempt {
 impl<'a, M: RawMutex> Future for Alloc<'a, M> {
     type Output = Result<LeaseMut<'a, M>, AllocError>;
 
+    #[cfg_attr(feature = "std", inline)]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // As a newcomer's attempt without a future: one step in the common case, by whatever is at hand, and nothing to be left. (An arm of a select
+        // must be claimed first.)
+        if self.is_new() && self.home.id() == 0 && !self.waiter.token.is_arm() {
+            if let Some(lease) = self.arena().alloc_at_once(self.len) {
+                return Poll::Ready(Ok(lease));
+            }
+        }
         self.advance(cx)
     }
 }
@@ -330,13 +360,12 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
         // SAFETY: nothing is moved out of the pinned future.
         let this = unsafe { self.get_unchecked_mut() };
         // Match comes first: memory that has been handed to this waiter is taken if it can be.
-        let granted = this.arena().core().map.with(|_| this.waiter.token.state() == State::Granted);
-        if granted {
+        if this.waited && this.is_granted() {
             if let Ok(lease) = this.attempt() {
                 return Some(Ok(lease));
             }
         }
-        this.leave(false);
+        this.leave();
         this.arena().core().map.with(|map| map.stats.stopped = map.stats.stopped.wrapping_add(1));
         Some(Err(match why {
             Stopped::Cancelled => AllocTimeoutError::Cancelled,
@@ -347,7 +376,7 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
 
 impl<M: RawMutex> Drop for Alloc<'_, M> {
     fn drop(&mut self) {
-        self.leave(false);
+        self.leave();
     }
 }
 

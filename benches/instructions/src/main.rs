@@ -134,6 +134,13 @@ const PATHS: &[Path] = &[
         let arena = arena();
         (0..rounds).for_each(|_| drop(black_box(arena.try_alloc(64))));
     }),
+    ("alloc and release, 64 bytes, awaited", |rounds| {
+        let arena = arena();
+        for _ in 0..rounds {
+            let alloc = pin!(arena.alloc(64));
+            drop(black_box(alloc.poll(&mut Context::from_waker(Waker::noop()))));
+        }
+    }),
     ("clone and drop a lease", |rounds| {
         let lease = lease();
         (0..rounds).for_each(|_| drop(black_box(lease.clone())));

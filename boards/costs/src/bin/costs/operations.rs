@@ -126,6 +126,10 @@ fn payloads(bench: &mut Bench) {
     });
     drop(frame);
     bench.operation("alloc + release, 64 bytes", &mut || drop(black_box(ARENA.try_alloc(64))));
+    bench.operation("alloc + release, 64 bytes, awaited", &mut || {
+        let alloc = pin!(ARENA.alloc(64));
+        drop(black_box(alloc.poll(&mut Context::from_waker(Waker::noop()))));
+    });
     bench.operation("alloc + release, 640 bytes: split and join", &mut || {
         drop(black_box(ARENA.try_alloc(640)))
     });
