@@ -10,7 +10,7 @@ use cloakroom::arena::Home;
 use cloakroom::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex, SpinRawMutex};
 use cloakroom::{Arena, ArenaRef, Lease, LeaseMut, Parcel, RedeemError, Ticket, TryAllocError};
 
-/// Steps of each history. Fifteen histories run: three million steps.
+/// Steps of each history. Twenty histories run: four million steps.
 const STEPS: usize = 200_000;
 /// As many of them, at the beginning, are followed by a full check of the arena's books; later ones
 /// now and then.
@@ -493,13 +493,44 @@ fn seed() -> u64 {
     std::env::var("ARENA_MODEL_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x0c10_a400)
 }
 
-fn history<M: RawMutex, const P: usize, const S: usize, const D: usize>() {
-    let arena: Box<Arena<M, P, S, D>> = Box::default();
-    println!("{P} pages of {S} bytes, {D} descriptors: ARENA_MODEL_SEED={}", seed());
-    Model::new(arena.handle(), seed() ^ (P * 1_000_003 + D) as u64).run(STEPS);
+/// A static one, and the same on memory of the system's, which nobody has written to.
+trait Make<M> {
+    fn with(&self, f: impl FnOnce(ArenaRef<'_, M>));
+}
+
+struct Static<const P: usize, const S: usize, const D: usize>;
+
+impl<M: RawMutex, const P: usize, const S: usize, const D: usize> Make<M> for Static<P, S, D> {
+    fn with(&self, f: impl FnOnce(ArenaRef<'_, M>)) {
+        let arena: Box<Arena<M, P, S, D>> = Box::default();
+        f(arena.handle());
+    }
+}
+
+#[cfg(feature = "std")]
+struct Mapped<const P: usize, const S: usize, const D: usize>;
+
+#[cfg(feature = "std")]
+impl<M: RawMutex, const P: usize, const S: usize, const D: usize> Make<M> for Mapped<P, S, D> {
+    fn with(&self, f: impl FnOnce(ArenaRef<'_, M>)) {
+        let arena = cloakroom::std_layer::MappedArena::new(P * S, S, D);
+        f(arena.expect("there is memory").handle());
+    }
+}
+
+fn history<M: RawMutex>(make: impl Make<M>) {
+    make.with(|arena| {
+        let total = arena.snapshot();
+        let (pages, rows) = (total.pages, total.descriptors);
+        println!("{pages} pages, {rows} descriptors: ARENA_MODEL_SEED={}", seed());
+        Model::new(arena, seed() ^ (pages * 1_000_003 + rows) as u64).run(STEPS);
+    });
     // Without homes, so that a single request can have everything.
-    let arena: Box<Arena<M, P, S, D>> = Box::default();
-    let mut model = Model { homes: Vec::new(), ..Model::new(arena.handle(), seed()) };
+    make.with(books);
+}
+
+fn books<M: RawMutex>(arena: ArenaRef<'_, M>) {
+    let mut model = Model { homes: Vec::new(), ..Model::new(arena, seed()) };
     model.check_books();
     for _ in 0..500 {
         model.try_bad_tickets();
@@ -507,37 +538,39 @@ fn history<M: RawMutex, const P: usize, const S: usize, const D: usize>() {
 }
 
 macro_rules! histories {
-    ($module:ident, $lock:ty) => {
+    ($module:ident, $make:ident, $lock:ty) => {
         mod $module {
             use super::*;
 
             #[test]
             fn ordinary() {
-                history::<$lock, 64, 64, 32>();
+                history::<$lock>($make::<64, 64, 32>);
             }
             #[test]
             fn pages_run_out_first() {
-                history::<$lock, 8, 16, 64>();
+                history::<$lock>($make::<8, 16, 64>);
             }
             #[test]
             fn descriptors_run_out_first() {
-                history::<$lock, 256, 16, 8>();
+                history::<$lock>($make::<256, 16, 8>);
             }
             #[test]
             fn one_page_one_descriptor() {
-                history::<$lock, 1, 16, 1>();
+                history::<$lock>($make::<1, 16, 1>);
             }
             #[test]
             fn many_small_pages() {
-                history::<$lock, 128, 32, 96>();
+                history::<$lock>($make::<128, 32, 96>);
             }
         }
     };
 }
 
-histories!(critical_section, CriticalSectionRawMutex);
-histories!(noop, NoopRawMutex);
-histories!(spin, SpinRawMutex);
+histories!(critical_section, Static, CriticalSectionRawMutex);
+histories!(noop, Static, NoopRawMutex);
+histories!(spin, Static, SpinRawMutex);
+#[cfg(feature = "std")]
+histories!(mapped, Mapped, cloakroom::std_layer::StdRawMutex);
 
 /// An arena without homes gives all of itself to one request after any history that ends empty.
 #[test]

@@ -335,8 +335,8 @@ pub(crate) mod mapped {
         /// # Safety
         /// As for `attach`, but nobody uses the region yet.
         pub(crate) unsafe fn format<M: RawMutex>(&self, region: NonNull<u8>) {
-            // SAFETY: the region is large enough and aligned. Rows, owners and homes are zero as they
-            // should be: all their fields are integers and null pointers.
+            // SAFETY: the region is large enough and aligned. Rows and owners are zero as they
+            // should be: all their fields are integers. Homes are written when they are opened; the arena's own has no row that anybody reads.
             unsafe { region.cast::<Core<M>>().write(Core::new()) }
         }
     }

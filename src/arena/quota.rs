@@ -144,9 +144,9 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
             map.homes += 1;
             map.credit = Some(Self::CREDIT);
             map.stock.promise(min as Index, 0);
-            let row = self.home(map, id);
-            row.cap = cap as Index;
-            row.min = min as Index;
+            // All of it: in a mapped arena there are zeros, and an empty list is none.
+            *self.home(map, id) =
+                HomeRow { cap: cap as Index, min: min as Index, ..HomeRow::new() };
             Ok(Home { arena: self, id })
         })
     }
