@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use cloakroom::arena::Alloc;
 use cloakroom::sync::SpinRawMutex;
-use cloakroom::{AllocError, Arena, LeaseMut, TryAllocError};
+use cloakroom::{AllocError, Arena, ArenaRef, LeaseMut, TryAllocError};
 
 const PAGE: usize = 64;
 type Lock = SpinRawMutex;
@@ -49,6 +49,16 @@ impl<'a> Waiting<'a> {
     }
     fn wakes(&self) -> usize {
         self.wakes.0.load(Ordering::Relaxed)
+    }
+}
+
+/// On an arena that its program has written, and on one in memory that nobody has: what homes keep there begins otherwise.
+fn on_either(test: impl Fn(ArenaRef<'_, Lock>)) {
+    test(Subject::new().handle());
+    #[cfg(feature = "std")]
+    {
+        let arena = cloakroom::std_layer::MappedArena::new(8 * PAGE, PAGE, 16);
+        test(arena.expect("there is memory").handle());
     }
 }
 
@@ -152,50 +162,53 @@ fn one_that_is_dropped_when_its_turn_has_come_passes_it_on() {
 
 #[test]
 fn one_held_back_by_its_cap_does_not_block_the_others() {
-    let arena = Subject::new();
-    let home = arena.handle().open_home(2, 0).expect("room");
-    let used = home.try_alloc(2 * PAGE).expect("within the cap");
-    let mut capped = Waiting::new(home.alloc(PAGE));
-    assert!(
-        arena.try_alloc(6 * PAGE).is_ok(),
-        "blocked by a waiter that only its own cap holds back"
-    );
-    let all = arena.try_alloc(6 * PAGE).expect("as before");
-    let mut other = Waiting::new(arena.alloc(6 * PAGE));
-    drop(all);
-    assert_eq!((capped.wakes(), other.wakes()), (0, 1));
-    drop(other.take());
-    drop(used);
-    assert_eq!(capped.wakes(), 1);
-    assert_eq!(capped.take().len(), PAGE);
+    on_either(|arena| {
+        let home = arena.open_home(2, 0).expect("room");
+        let used = home.try_alloc(2 * PAGE).expect("within the cap");
+        let mut capped = Waiting::new(home.alloc(PAGE));
+        assert!(
+            arena.try_alloc(6 * PAGE).is_ok(),
+            "blocked by a waiter that only its own cap holds back"
+        );
+        let all = arena.try_alloc(6 * PAGE).expect("as before");
+        let mut other = Waiting::new(arena.alloc(6 * PAGE));
+        drop(all);
+        assert_eq!((capped.wakes(), other.wakes()), (0, 1));
+        drop(other.take());
+        drop(used);
+        assert_eq!(capped.wakes(), 1);
+        assert_eq!(capped.take().len(), PAGE);
+    });
 }
 
 #[test]
 fn one_held_back_by_its_cap_can_stop_waiting_anywhere() {
-    let arena = Subject::new();
-    let home = arena.handle().open_home(1, 0).expect("room");
-    let used = home.try_alloc(PAGE).expect("within the cap");
-    for gone in 0..3 {
-        let mut waiting: Vec<_> = (0..3).map(|_| Waiting::new(home.alloc(PAGE))).collect();
-        waiting.remove(gone);
-    }
-    let mut last = Waiting::new(home.alloc(PAGE));
-    drop(used);
-    drop(last.take());
+    on_either(|arena| {
+        let home = arena.open_home(1, 0).expect("room");
+        let used = home.try_alloc(PAGE).expect("within the cap");
+        for gone in 0..3 {
+            let mut waiting: Vec<_> = (0..3).map(|_| Waiting::new(home.alloc(PAGE))).collect();
+            waiting.remove(gone);
+        }
+        let mut last = Waiting::new(home.alloc(PAGE));
+        drop(used);
+        drop(last.take());
+    });
 }
 
 #[test]
 fn a_home_always_has_its_own_minimum() {
-    let arena = Subject::new();
-    let home = arena.handle().open_home(8, 2).expect("room");
-    let _others = arena.try_alloc(6 * PAGE).expect("all that nobody was promised");
-    assert_eq!(arena.try_alloc(PAGE).err(), Some(TryAllocError::Full), "that page is promised");
-    // Even while others wait.
-    let others = Waiting::new(arena.alloc(PAGE));
-    let own: Vec<_> = (0..2).map(|_| home.try_alloc(PAGE).expect("its own")).collect();
-    assert_eq!(home.try_alloc(PAGE).err(), Some(TryAllocError::Full));
-    drop(own);
-    assert_eq!(others.wakes(), 0, "what came back is promised again");
+    on_either(|arena| {
+        let home = arena.open_home(8, 2).expect("room");
+        let _others = arena.try_alloc(6 * PAGE).expect("all that nobody was promised");
+        assert_eq!(arena.try_alloc(PAGE).err(), Some(TryAllocError::Full), "that page is promised");
+        // Even while others wait.
+        let others = Waiting::new(arena.alloc(PAGE));
+        let own: Vec<_> = (0..2).map(|_| home.try_alloc(PAGE).expect("its own")).collect();
+        assert_eq!(home.try_alloc(PAGE).err(), Some(TryAllocError::Full));
+        drop(own);
+        assert_eq!(others.wakes(), 0, "what came back is promised again");
+    });
 }
 
 /// Enough is free, but a payload in hand stands in the middle: the waiter must neither be woken over and
