@@ -13,27 +13,53 @@ pub struct Source {
     bytes: Box<[u8]>,
     begin: usize,
     size: usize,
+    /// As many messages lie in here, and are numbered in turn.
+    copies: u64,
 }
 
 /// All words of a message but the first.
 const WORD: u64 = 0x0101_0101_0101_0101;
 /// Processors fetch lines in pairs.
 const LINES: usize = 128;
+/// How many messages ahead one is numbered. Who copies in one piece what has just been written in shorter ones waits until all that was stored
+/// before is in its processor's cache, lines that another one has among it: that was a third of the 36 ns of the floor for 64 bytes.
+const AHEAD: u64 = 7;
+/// Longer messages are not copied in one piece, and so many of them would be no little part of a cache.
+const SHORT: usize = 1 << 10;
 
 impl Source {
     /// For messages of `size` bytes, which is a multiple of 8.
     pub fn new(size: usize) -> Self {
-        let mut bytes = vec![0; size + 2 * LINES].into_boxed_slice();
+        let copies = if size <= SHORT { AHEAD as usize + 1 } else { 1 };
+        let mut bytes = vec![0; (copies + 1) * Self::stride(size)].into_boxed_slice();
         let begin = bytes.as_ptr().align_offset(LINES);
-        bytes[begin..begin + size].copy_from_slice(&WORD.to_ne_bytes().repeat(size / 8));
-        Self { bytes, begin, size }
+        for copy in bytes[begin..].chunks_exact_mut(Self::stride(size)).take(copies) {
+            copy[..size].copy_from_slice(&WORD.to_ne_bytes().repeat(size / 8));
+        }
+        Self { bytes, begin, size, copies: copies as u64 }
     }
 
-    /// The message of this number.
+    /// The message of this number. They are asked for in order.
     pub fn numbered(&mut self, number: u64) -> &[u8] {
-        let bytes = &mut self.bytes[self.begin..self.begin + self.size];
-        bytes[..8].copy_from_slice(&number.to_ne_bytes());
-        bytes
+        self.number(number + self.copies - 1);
+        if self.message(number)[..8] != number.to_ne_bytes() {
+            // One of the first.
+            self.number(number);
+        }
+        self.message(number)
+    }
+
+    fn number(&mut self, number: u64) {
+        self.message(number)[..8].copy_from_slice(&number.to_ne_bytes());
+    }
+
+    fn message(&mut self, number: u64) -> &mut [u8] {
+        let copy = (number % self.copies) as usize;
+        &mut self.bytes[self.begin + copy * Self::stride(self.size)..][..self.size]
+    }
+
+    fn stride(size: usize) -> usize {
+        size.next_multiple_of(LINES)
     }
 }
 
