@@ -183,6 +183,8 @@ pub(super) fn drive_until<F: Future, M: RawMutex + Sync + 'static, W: TimerQueue
         loop {
             if rest.is_brief {
                 driver.as_mut().search();
+            } else {
+                driver.as_mut().stand_aside();
             }
             // The future comes first, as it may begin a sleep, too, and counts from now on.
             let now = clock.now();

@@ -179,8 +179,15 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
     /// As for [`recv`](Self::recv). If the journal does not forget the message, it is returned, and it will be delivered again
     /// when that is opened anew.
     pub async fn recv_acked(&self) -> Result<Lease<'a, M>, RecvError<J::Error>> {
-        let delivery = self.recv().await?;
-        Ok(delivery.ack().unwrap_or_else(|error| error.into_inner()))
+        loop {
+            match self.recv().await?.ack() {
+                Ok(payload) | Err(super::error::AckError::Journal(payload, _)) => {
+                    return Ok(payload);
+                }
+                // It is another one's by now.
+                Err(super::error::AckError::Expired(_)) => {}
+            }
+        }
     }
 
     /// Looks for what was pending, then for what is sent; or something is returned.
@@ -210,7 +217,13 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
             let Ok(after) = after else { return Ok(Found::Nothing) };
             let turn = Turn { queue: self, after };
             let Some(next) = turn.next() else { return Ok(Found::Nothing) };
-            let memory = self.arena.alloc(next.len).await.ok();
+            let memory = select! {
+                biased;
+                row = self.returned.recv() => {
+                    return Ok(Found::Returned(row.map_err(|_| RecvError::Closed)?));
+                }
+                memory = self.arena.alloc(next.len) => memory.ok(),
+            };
             turn.read(next, memory).map_err(RecvError::Lost)?
         };
         Ok(Found::New(spare, message))

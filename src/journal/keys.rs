@@ -293,10 +293,13 @@ impl KeysRecord<'_> {
 /// Bytes that records of so many keys of so many channels take.
 #[cfg(any(feature = "flash", all(feature = "wal", unix)))]
 pub(crate) const fn most_bytes(windows: usize, window: usize, word: u32) -> u64 {
+    // An absurd number is refused as such, and counted as the most there is.
     let records = window.div_ceil(MAX_KEYS);
     // A record is a multiple of a pair's length, and longer words are filled up.
     let record = RECORD_HEADER as u64 + (word as u64).saturating_sub(PAIR as u64);
-    windows as u64 * (records as u64 * record + window as u64 * PAIR as u64)
+    let window =
+        (records as u64 * record).saturating_add((window as u64).saturating_mul(PAIR as u64));
+    (windows as u64).saturating_mul(window)
 }
 
 const _: () = assert!(matches!(record_len(PAIR), Some(48)), "pairs need no zeros behind them");

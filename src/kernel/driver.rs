@@ -61,6 +61,20 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
         self.kernel.ready.with(|ready| self.begin_search(ready));
     }
 
+    /// It is awake, and will be busy with something else: what it was woken for, and the time, are another thread's.
+    #[cfg(feature = "std")]
+    pub(crate) fn stand_aside(self: Pin<&mut Self>) {
+        self.resign();
+        let timed = self.kept_time.take();
+        let successor = self.kernel.ready.with(|ready| {
+            self.begin_search(ready);
+            self.end_search(ready);
+            let needed = timed || (!ready.is_empty() && ready.searching == 0);
+            if needed { ready.parked_thread() } else { None }
+        });
+        wake(successor);
+    }
+
     fn begin_search(&self, ready: &mut Held<'_, M>) {
         match self.token.state() {
             // Whoever woke it has counted it.

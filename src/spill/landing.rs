@@ -31,6 +31,8 @@ impl<'a, M: RawMutex> Landing<'a, M> {
 
     /// Sees to it that a message so long can be had back; whether it can.
     pub(super) fn prepare(&self, arena: ArenaRef<'a, M>, len: usize) -> bool {
+        // One without bytes takes a descriptor all the same.
+        let len = len.max(1);
         let (enough, mine, some) = self.size.with(|size| {
             let enough = size.bytes >= len;
             let mine = !enough && !core::mem::replace(&mut size.grows, true);

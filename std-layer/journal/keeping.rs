@@ -51,26 +51,35 @@ impl<F: LogFiles> Log<F> {
                 None => self.send(message, level).map(|_| Kept::New),
             });
         }
+        // Cloned before the lock is taken, and dropped when it has been given up, as are those that were left before: it is foreign code.
+        let waker = cx.waker().clone();
         if let Some(waits) = keeping.ticket {
             let mut state = self.lock();
             if let Some(For::Sync { upto, kept, .. }) = state.waiters.of(Some(waits)) {
                 let outcome = match state.usable() {
                     _ if state.durable >= upto => Ok(kept),
                     Ok(()) => {
-                        self.wait_for_sync(&mut state, keeping, cx.waker(), upto, |upto| {
-                            For::Sync { upto, kept, chan: message.chan, seq: message.seq }
-                        });
+                        let awaits = |upto| {
+                            let Message { chan, seq, .. } = *message;
+                            For::Sync { upto, kept, chan, seq }
+                        };
+                        let before = self.wait_for_sync(&mut state, keeping, waker, upto, awaits);
+                        drop(state);
+                        drop(before);
                         return Poll::Pending;
                     }
                     Err(error) => Err(error),
                 };
-                state.waiters.leave(&mut keeping.ticket);
+                let left = state.waiters.leave(&mut keeping.ticket);
+                drop(state);
+                drop(left);
                 return Poll::Ready(outcome);
             }
         }
-        let begun = self.start(keeping, message, key, level, cx.waker());
+        let begun = self.start(keeping, message, key, level, waker);
         if begun.is_ready() && keeping.ticket.is_some() {
-            self.lock().waiters.leave(&mut keeping.ticket);
+            let left = self.lock().waiters.leave(&mut keeping.ticket);
+            drop(left);
         }
         begun
     }
@@ -82,7 +91,7 @@ impl<F: LogFiles> Log<F> {
         message: &Message<'_>,
         key: Option<u64>,
         level: Level,
-        waker: &Waker,
+        waker: Waker,
     ) -> Poll<Result<Kept, LogError>> {
         // Before the lock is taken: this reads all of the payload.
         let record = self.record_of(message)?;
@@ -92,7 +101,10 @@ impl<F: LogFiles> Log<F> {
         let kept = match state.known(record.header())? {
             Some(first) => {
                 if let Some(upto) = state.waiters.undecided(message.chan, first, state.durable) {
-                    self.wait_for_sync(&mut state, keeping, waker, upto, For::Decision);
+                    let before =
+                        self.wait_for_sync(&mut state, keeping, waker, upto, For::Decision);
+                    drop(state);
+                    drop(before);
                     return Poll::Pending;
                 }
                 Kept::Duplicate(first)
@@ -107,8 +119,10 @@ impl<F: LogFiles> Log<F> {
                     }
                     state.room_wanted = state.room_wanted.max(record.len());
                     let awaits = For::Room { refused: false };
-                    state.waiters.wait(&mut keeping.ticket, awaits, waker);
+                    let before = state.waiters.wait(&mut keeping.ticket, awaits, waker);
                     self.work.notify_one();
+                    drop(state);
+                    drop(before);
                     return Poll::Pending;
                 }
                 state.keep(&record);
@@ -119,12 +133,14 @@ impl<F: LogFiles> Log<F> {
         if level != Level::Sync || state.durable >= end {
             return Poll::Ready(self.reach(state, end, level).map(|_| kept));
         }
-        self.wait_for_sync(&mut state, keeping, waker, end, |upto| For::Sync {
+        let before = self.wait_for_sync(&mut state, keeping, waker, end, |upto| For::Sync {
             upto,
             kept,
             chan: message.chan,
             seq: message.seq,
         });
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 
@@ -132,17 +148,18 @@ impl<F: LogFiles> Log<F> {
         &self,
         state: &mut State<F::File>,
         keeping: &mut Keeping,
-        waker: &Waker,
+        waker: Waker,
         upto: Position,
         awaits: impl FnOnce(Position) -> For,
-    ) {
-        state.waiters.wait(&mut keeping.ticket, awaits(upto), waker);
+    ) -> Option<Waker> {
+        let before = state.waiters.wait(&mut keeping.ticket, awaits(upto), waker);
         state.sync_wanted = state.sync_wanted.max(upto);
         // Whoever syncs looks again when it is done.
         if state.syncer_rests {
             state.syncer_rests = false;
             self.due.notify_one();
         }
+        before
     }
 
     /// Whether a record can be staged now. Acknowledgements that came before must not be behind it, where they would be its own; nor what
@@ -162,9 +179,12 @@ impl<F: LogFiles> Log<F> {
         if keeping.ticket.is_none() {
             return false;
         }
+        // Declared before the lock is taken, so dropped after that.
+        let _waker;
         let mut state = self.lock();
-        let left = state.waiters.leave(&mut keeping.ticket);
-        let Some(For::Sync { upto, kept: Kept::New, chan, seq }) = left else { return false };
+        let (awaits, waker) = state.waiters.leave(&mut keeping.ticket).unzip();
+        _waker = waker;
+        let Some(For::Sync { upto, kept: Kept::New, chan, seq }) = awaits else { return false };
         if state.durable >= upto {
             return true;
         }

@@ -376,7 +376,7 @@ impl<F: LogFiles> Log<F> {
             Ok(_) | Err(LogError::Full) => Ok(()),
             Err(error) => Err(error),
         };
-        if state.blank_place().is_none() && !state.preparing {
+        if (state.blank_place().is_none() || state.no_room) && !state.preparing {
             room(self.prepare(state))?;
             state = self.lock();
         }
@@ -388,13 +388,13 @@ impl<F: LogFiles> Log<F> {
 
     /// Whether slots are to be made, or freed, for which there was no room before.
     pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
-        state.blank_place().is_none() || self.is_short(state)
+        state.blank_place().is_none() || state.no_room || self.is_short(state)
     }
 
     /// Whether as many messages live as can, beside that of the record.
     pub(super) fn is_full(&self, state: &State<F::File>, record: &Record<'_>) -> bool {
         state.index.len() >= state.index.capacity()
-            || state.live_bytes + u64::from(record.len()) > self.options.most_live_bytes()
+            || state.live_bytes + u64::from(record.len()) > state.most_live_bytes(&self.options)
     }
 
     /// Whether a segment is to be freed before sends can go on in the next one.
@@ -421,7 +421,11 @@ impl<F: LogFiles> Log<F> {
                     None => return Ok((state, Kept::Duplicate(first))),
                 }
             } else if self.is_full(&state, record) {
-                return Err(LogError::Full);
+                if !state.no_room {
+                    return Err(LogError::Full);
+                }
+                // There may be room for another slot by now.
+                state = self.prepare(state)?;
             } else if self.has_room_now(&state, record) {
                 state.keep(record);
                 return Ok((state, Kept::New));

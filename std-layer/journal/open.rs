@@ -170,7 +170,7 @@ fn begin<F: LogFiles>(
     found: Found,
 ) -> Result<State<F::File>, OpenError> {
     let drain = options.policy == OpenPolicy::Drain;
-    let mut slots: Vec<Slot<F::File>> = Vec::with_capacity(options.slots as usize + 1);
+    let mut slots: Vec<Slot<F::File>> = Vec::with_capacity(numbers.len() + 1);
     for (&number, file) in numbers.iter().zip(opened) {
         slots.push(Slot { file: Arc::new(file), number, holds: Holds::Unknown, live: 0 });
     }
@@ -235,6 +235,7 @@ fn begin<F: LogFiles>(
         syncing: false,
         collecting: false,
         preparing: false,
+        no_room: false,
         waiters: Waiters::default(),
         sync_wanted: start,
         sync_asked_in: 0,

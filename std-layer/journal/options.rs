@@ -114,6 +114,8 @@ impl Options {
         let room = u64::from(self.segment_bytes) - 2 * least as u64;
         fits(keys <= room, "segments too short for as many keys")?;
         fits(self.stage_bytes >= longest, "a stage too short for a payload")?;
-        fits(self.max_messages > 0, "no messages")
+        fits(self.stage_bytes <= i32::MAX as usize, "a stage of 2 GiB")?;
+        fits(self.max_messages > 0, "no messages")?;
+        fits(self.max_messages <= i32::MAX as usize, "2^31 messages")
     }
 }

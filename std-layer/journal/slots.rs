@@ -25,6 +25,12 @@ impl<F: LogFiles> Log<F> {
     ) -> Result<Guard<'s, F>, LogError> {
         loop {
             state.usable()?;
+            if whom == For::Sends
+                && state.no_room
+                && state.live_bytes > state.most_live_bytes(&self.options)
+            {
+                return Err(LogError::Full);
+            }
             let end = u64::from(state.stage.end().offset) + u64::from(len);
             if state.free(&self.options) < whom.leaves() {
                 state = self.collect_some(state)?;
@@ -46,7 +52,15 @@ impl<F: LogFiles> Log<F> {
         if state.segment() != segment || state.writing || state.stage.len > 0 {
             return Ok(state);
         }
-        if whom != For::Collector && state.free(&self.options) <= whom.leaves() {
+        let (spare, usable) = state.count_slots();
+        if whom != For::Collector && spare <= whom.leaves() {
+            // What is left for the others is there, and not only to be made.
+            if usable < self.options.slots as usize {
+                return match self.prepare(state) {
+                    Err(LogError::Full) => self.collect_some(self.lock()),
+                    made => made,
+                };
+            }
             return self.collect_some(state);
         }
         let Some(place) = state.blank_place() else { return self.prepare(state) };
@@ -106,7 +120,12 @@ impl<F: LogFiles> Log<F> {
         }
         state.preparing = true;
         let known = place.map(|place| state.slots[place].file.clone());
-        let number = state.slots.iter().map(|slot| slot.number + 1).max().unwrap_or(0);
+        // One of the last number, which none follows, is not the log's own.
+        let later = state.slots.iter().filter_map(|slot| slot.number.checked_add(1));
+        let number = later.max().unwrap_or(0);
+        if state.slots.iter().any(|slot| slot.number == number) {
+            return Err(LogError::Full);
+        }
         drop(state);
         let Options { segment_bytes, zeros, .. } = self.options;
         let made = self.outside(|| match known {
@@ -119,12 +138,16 @@ impl<F: LogFiles> Log<F> {
             Ok(made) => {
                 // Only who prepares adds slots or makes stale ones blank, so the place is still that slot's.
                 let at = place.unwrap_or(state.slots.len());
+                state.no_room &= made.is_none();
                 state.slots.extend(made);
                 state.slots[at].holds = Holds::Spare { blank: true };
                 Ok(())
             }
             // Nothing that counts was written: it can be tried again.
-            Err(error) if no_room(&error) => Err(LogError::Full),
+            Err(error) if no_room(&error) => {
+                state.no_room |= place.is_none();
+                Err(LogError::Full)
+            }
             Err(error) => {
                 state.fail(&error);
                 state.usable()

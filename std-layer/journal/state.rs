@@ -54,6 +54,8 @@ pub(super) struct State<F> {
     pub(super) syncing: bool,
     pub(super) collecting: bool,
     pub(super) preparing: bool,
+    /// The last slot that was to be made found no room: those that are there are all there are.
+    pub(super) no_room: bool,
     /// Futures that wait, up to where they want it to be durable, and for how long a record they want room.
     pub(super) waiters: Waiters,
     pub(super) sync_wanted: Position,
@@ -149,7 +151,7 @@ impl<F: LogFile> State<F> {
     }
 
     /// Spare slots, and all but those that hold what is not understood: in one pass, as each send looks for room.
-    fn count_slots(&self) -> (usize, usize) {
+    pub(super) fn count_slots(&self) -> (usize, usize) {
         self.slots.iter().fold((0, 0), |(spare, usable), slot| match slot.holds {
             Holds::Spare { .. } => (spare + 1, usable + 1),
             Holds::Segment(_) => (spare, usable + 1),
@@ -165,7 +167,16 @@ impl<F: LogFile> State<F> {
     /// Slots that can be used: those that are spare, and those that may yet be made.
     pub(super) fn free(&self, options: &Options) -> usize {
         let (spare, usable) = self.count_slots();
-        spare + (options.slots as usize).saturating_sub(usable)
+        if self.no_room { spare } else { spare + (options.slots as usize).saturating_sub(usable) }
+    }
+
+    /// Bytes that may live, in the slots that there are, or may be.
+    pub(super) fn most_live_bytes(&self, options: &Options) -> u64 {
+        if !self.no_room {
+            return options.most_live_bytes();
+        }
+        let slots = (self.usable_slots() as u32).min(options.slots);
+        Options { slots, ..options.clone() }.most_live_bytes()
     }
 
     /// Stages a record of a message, for which there is room. What is known by its key was asked for.

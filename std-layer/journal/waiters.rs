@@ -38,9 +38,15 @@ pub(super) struct Waiters {
 pub(super) const BATCH: usize = 16;
 
 impl Waiters {
-    /// Waits, in the place that it has, or takes one.
-    pub(super) fn wait(&mut self, ticket: &mut Option<usize>, awaits: For, waker: &Waker) {
-        let waiter = Waiter { awaits, waker: Some(waker.clone()), looked: false };
+    /// Waits, in the place that it has, or takes one. The waker that it had left there.
+    #[must_use = "dropping a waker is foreign code: do it outside the lock"]
+    pub(super) fn wait(
+        &mut self,
+        ticket: &mut Option<usize>,
+        awaits: For,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let waiter = Waiter { awaits, waker: Some(waker), looked: false };
         let place = match *ticket {
             Some(place) => place,
             None => {
@@ -52,8 +58,8 @@ impl Waiters {
                 })
             }
         };
-        self.places[place] = Some(waiter);
         *ticket = Some(place);
+        self.places[place].replace(waiter).and_then(|before| before.waker)
     }
 
     /// What the one of a place waits for.
@@ -62,11 +68,12 @@ impl Waiters {
         Some(waiter.awaits)
     }
 
-    /// Gives its place up.
-    pub(super) fn leave(&mut self, ticket: &mut Option<usize>) -> Option<For> {
+    /// Gives its place up: what it has waited for, and the waker that it had left there.
+    #[must_use = "dropping a waker is foreign code: do it outside the lock"]
+    pub(super) fn leave(&mut self, ticket: &mut Option<usize>) -> Option<(For, Option<Waker>)> {
         let waiter = self.places.get_mut(ticket.take()?)?.take()?;
         self.taken -= 1;
-        Some(waiter.awaits)
+        Some((waiter.awaits, waiter.waker))
     }
 
     /// Up to where the log has to be durable until it is certain that a message stays, which somebody may give up.

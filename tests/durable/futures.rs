@@ -9,7 +9,7 @@ use std::thread;
 
 use cloakroom::durable::{Queue, SendError, Sent, TryRecvError};
 use cloakroom::std_layer::block_on;
-use cloakroom::std_layer::journal::{Journal, Level, Log, Options};
+use cloakroom::std_layer::journal::{Journal, Level, Log, Message, Options};
 use cloakroom::{Arena, LeaseMut};
 
 use crate::disk::{Disk, EIO, Fault};
@@ -195,4 +195,21 @@ fn tasks_of_one_thread() {
     assert_eq!(once.len(), received.len(), "none comes twice");
     let certain = (0..20 * TASKS).filter(|number| number % TASKS < TASKS - 2);
     assert!(certain.into_iter().all(|number| once.binary_search(&number).is_ok()));
+}
+
+/// Memory is what the one that was returned has: whoever waits for some gets that one.
+#[test]
+fn one_that_waits_for_memory_receives_what_is_returned() {
+    let (arena, disk) = (Arena::<Lock, 1, 64, 8>::new(), Disk::default());
+    let log = open(&disk);
+    for seq in 1..=2 {
+        log.send(&Message::new(1, seq, b"x"), Level::Sync).unwrap();
+    }
+    let queue: Queue<'_, '_, _, _, 8, 4> = Queue::new(arena.handle(), &log, 1, Level::Sync);
+    let first = block_on(queue.recv()).unwrap();
+    let mut second = pin!(queue.recv());
+    assert!(poll(second.as_mut()).is_pending(), "there is no memory");
+    drop(first);
+    let Poll::Ready(Ok(again)) = poll(second) else { panic!("it was returned") };
+    assert_eq!((again.seq(), again.attempts()), (1, 2));
 }

@@ -1,9 +1,12 @@
 //! What is not acknowledged is delivered again, and what is too late or too often is not.
 
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use cloakroom::durable::{AckError, Queue, TryRecvError};
+use cloakroom::std_layer::block_on;
 use cloakroom::std_layer::journal::Level;
 
 use crate::disk::{Disk, EIO, Fault};
@@ -215,4 +218,28 @@ fn deliveries_that_cannot_be_counted() {
     for attempt in 2..5 {
         assert_eq!(queue.try_recv().unwrap().attempts(), attempt);
     }
+}
+
+/// Who receives at most once does not have what has expired meanwhile, as somebody else will have that.
+#[test]
+fn what_expires_while_it_is_acknowledged_is_not_received_for_the_last_time_yet() {
+    const MESSAGES: u8 = 100;
+    let (arena, log) = (Small::new(), open(&Disk::default()));
+    let queue = queue(&arena, &log);
+    let over = AtomicBool::new(false);
+    let mut times = [0; MESSAGES as usize];
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..)
+                .take_while(|_| !over.load(Ordering::Relaxed))
+                .for_each(|now| _ = queue.expire(now, 0));
+        });
+        for byte in 0..MESSAGES {
+            put(&queue, &arena, &[byte]).unwrap();
+            let received = block_on(queue.recv_acked()).unwrap();
+            times[usize::from(received[0])] += 1;
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(times, [1; MESSAGES as usize]);
 }

@@ -43,6 +43,8 @@ pub enum Fault {
     FailAt(u64, i32),
     /// From this one on there is no room for files to grow.
     FullFrom(u64),
+    /// There is room for so many bytes in all files together.
+    RoomFor(u64),
     /// From this one on the file system is read-only.
     ReadOnlyFrom(u64),
     /// Writes and reads are cut short, and they, syncs and changes of size are interrupted.
@@ -241,6 +243,11 @@ impl Handle {
         self.with(|inner, slot| {
             inner.cut(0)?;
             inner.call(kind)?;
+            let others = inner.files.iter().filter(|(other, _)| **other != slot);
+            let others: u64 = others.map(|(_, file)| file.now.len() as u64).sum();
+            if matches!(inner.fault, Some(Fault::RoomFor(room)) if others + size > room) {
+                return Err(io::Error::from_raw_os_error(ENOSPC));
+            }
             let file = inner.files.get_mut(&slot).unwrap();
             file.now.resize(size as usize, 0);
             file.changes.push(Change::Size(size as usize));

@@ -11,7 +11,7 @@ use cloakroom::std_layer::journal::{
 use crate::disk::{Disk, EIO, ENOSPC, EROFS, Fault};
 use crate::random::Random;
 use crate::script::{
-    Ledger, check, check_messages, handed_out, open, options, payload, run, send, sync,
+    Ledger, SEGMENT, check, check_messages, handed_out, open, options, payload, run, send, sync,
 };
 
 #[test]
@@ -54,6 +54,49 @@ fn no_room_for_another_slot() {
     (1..=5).for_each(|seq| ledger.get_mut(&(1, seq)).unwrap().acked = true);
     sync(&log, &mut ledger).unwrap();
     check(&open(&Disk::of(&disk.image())).0, &ledger, true);
+}
+
+/// The slots that there are do for what lives: once that has been acknowledged, in whatever order, a disk that the log itself has filled takes
+/// as much again, time after time, and the log can be opened.
+#[test]
+fn what_is_acknowledged_makes_room_on_a_disk_that_the_log_has_filled() {
+    // With as many slots as it takes, and never room for all of them.
+    let options = Options { slots: 64, ..options() };
+    for files in 4..10 {
+        for every in [1, 2, 3] {
+            let disk = Disk::default().with(Fault::RoomFor(u64::from(files * SEGMENT)));
+            let (log, _) = Log::open(disk.clone(), options.clone()).unwrap();
+            let mut ledger = Ledger::new();
+            let (mut seq, mut bytes) = (0, vec![]);
+            for _ in 0..6 {
+                let first = seq + 1;
+                while send(&log, &mut ledger, 1, seq + 1, Level::Sync) != Err(LogError::Full) {
+                    seq += 1;
+                }
+                bytes.push((first..=seq).map(|seq| payload(1, seq).len()).sum::<usize>());
+                for begin in 0..every {
+                    for acked in (first + begin..=seq).step_by(every as usize) {
+                        log.ack(1, acked, acked).unwrap();
+                        ledger.get_mut(&(1, acked)).unwrap().acked = true;
+                    }
+                }
+                sync(&log, &mut ledger).unwrap();
+                assert_eq!(log.pending().len(), 0);
+            }
+            drop(log);
+            // It is as full as it was.
+            let full = Disk::of(&disk.image()).with(Fault::RoomFor(u64::from(files * SEGMENT)));
+            let (log, _) = Log::open(full, options.clone()).unwrap();
+            check_messages(&log, &ledger, false);
+            assert!(send(&log, &mut ledger, 1, seq + 1, Level::Sync).is_ok());
+            // What lives in a log of so many slots, but for what records have besides.
+            let least = (files - 3) * SEGMENT / 3;
+            assert!(
+                bytes.iter().all(|&bytes| bytes >= least as usize),
+                "{files} {every} {bytes:?}"
+            );
+        }
+    }
 }
 
 /// At every point of a run: it goes on as far as there is room, and nothing is lost.

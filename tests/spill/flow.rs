@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use cloakroom::spill::{Policy, Spill, SpillBytes, SpillRecvError, SpillTarget, Watermarks};
+use cloakroom::spill::{Class, Policy, Spill, SpillBytes, SpillRecvError, SpillTarget, Watermarks};
 use cloakroom::std_layer::channel::Bounded;
 use cloakroom::std_layer::spill::{FileTarget, MemfdTarget, bounded};
 use cloakroom::std_layer::{MappedArena, block_on};
@@ -108,4 +108,25 @@ fn threads_with_a_target_that_notices_misuse() {
     let target = Faulty::default();
     among_threads(&target);
     assert!(!target.is_misused());
+}
+
+/// A message without bytes takes a descriptor, too, when it is had back.
+#[test]
+fn one_without_bytes_can_be_had_back() {
+    let arena = MappedArena::<Lock>::new(16 << 10, 64, 8).expect("memory");
+    let target = FileTarget::new(&std::env::temp_dir(), [Class { bytes: 64, count: 64 }]);
+    let target = target.expect("a file");
+    let spill = Spill::over(&arena, &target, Watermarks::new(0, 0));
+    let channel = bounded(&spill, Policy::ColdFirst, 64);
+    let others: Vec<_> = (0..8).map(|_| arena.handle().try_alloc(10).expect("room")).collect();
+    let sent = channel.try_send_bytes(&[]).is_ok();
+    for lease in others {
+        channel.try_send(lease).expect("room");
+    }
+    if sent {
+        assert_eq!(channel.try_recv().expect("it is there").len(), 0);
+    }
+    for _ in 0..8 {
+        assert_eq!(channel.try_recv().expect("as many as were sent").len(), 10);
+    }
 }
