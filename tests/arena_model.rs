@@ -10,7 +10,7 @@ use cloakroom::arena::Home;
 use cloakroom::sync::{CriticalSectionRawMutex, NoopRawMutex, RawMutex, SpinRawMutex};
 use cloakroom::{Arena, ArenaRef, Lease, LeaseMut, Parcel, RedeemError, Ticket, TryAllocError};
 
-/// Steps of each history. Twenty histories run: four million steps.
+/// Steps of each history. Twenty-four histories run: five million steps.
 const STEPS: usize = 200_000;
 /// As many of them, at the beginning, are followed by a full check of the arena's books; later ones
 /// now and then.
@@ -561,6 +561,11 @@ macro_rules! histories {
             #[test]
             fn many_small_pages() {
                 history::<$lock>($make::<128, 32, 96>);
+            }
+            /// So many that some are made ready in advance, where there are trays.
+            #[test]
+            fn very_many() {
+                history::<$lock>($make::<1024, 16, 700>);
             }
         }
     };

@@ -157,3 +157,37 @@ fn nobody_is_refused_while_there_is_room() {
     assert!(total.high_water <= THREADS * 2, "{} pages were in use at once", total.high_water);
     assert!(ARENA.handle().verify().is_clean());
 }
+
+/// There is no pile for what is longer than eight pages, on any tray.
+#[test]
+fn what_is_too_long_for_trays_is_not_made_ready_in_advance() {
+    static ARENA: Arena<StdRawMutex, 1024, PAGE, 1024> = Arena::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    for pages in [1, 7, 8, 9, 10, 15, 16, 17, 100, 1024] {
+        drop(ARENA.try_alloc(pages * PAGE).expect("it is empty"));
+        assert!(pin!(ARENA.alloc(pages * PAGE)).poll(&mut cx).is_ready());
+        assert_eq!(ARENA.snapshot().live, 0, "{pages} pages");
+        assert!(ARENA.handle().verify().is_clean(), "{pages} pages");
+    }
+}
+
+/// What is written at an arena's first use is not read before that. (A sanitizer sees it.)
+#[test]
+fn the_first_use_may_be_that_of_several_threads() {
+    const ROUNDS: usize = if cfg!(miri) { 10 } else { 200 };
+    let arenas: Vec<_> =
+        (0..ROUNDS).map(|_| Box::new(Arena::<StdRawMutex, 128, PAGE, 128>::new())).collect();
+    let start = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for arena in &arenas {
+                start.wait();
+                assert_eq!(arena.snapshot().pages, 128);
+            }
+        });
+        for arena in &arenas {
+            start.wait();
+            assert!(arena.try_alloc(PAGE).is_ok());
+        }
+    });
+}

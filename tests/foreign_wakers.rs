@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use cloakroom::Arena;
 use cloakroom::channel::{
     Broadcast, Buffered, Bytes, Channel, Delivery, DropOldest, Share, try_fan_out_all,
 };
@@ -20,6 +19,7 @@ use cloakroom::kernel::{CancelToken, TimerQueue, Timers};
 use cloakroom::limit::{Operation, Stopped};
 use cloakroom::select::{Arm, Arms, Chain, End, Select, SelectSet, select};
 use cloakroom::sync::CriticalSectionRawMutex as Lock;
+use cloakroom::{Arena, Lease};
 
 type Ring<T = u32> = Channel<Lock, T, Buffered<1>>;
 
@@ -358,4 +358,118 @@ fn an_empty_place_goes_before_a_value_is_dropped() {
     assert_eq!(stays.lock().unwrap().drain().count(), 1);
     let end = NEWS.snapshot();
     assert_eq!((end.sent, end.received, end.dropped, end.depth), (5, 4, 1, 0));
+}
+
+/// Pages of an arena whose first and last are free, while one between them is in hand; and a request for both, which waits for that one to be put to rest.
+macro_rules! stalled {
+    ($arena:ident, $foreign:ident, $mid:ident, $waits:ident) => {
+        let ends = [$arena.try_alloc(64).unwrap(), $arena.try_alloc(64).unwrap()];
+        let [above, $mid] = ends;
+        let below = $arena.try_alloc(64).unwrap();
+        drop((above, below));
+        let mut $waits = Box::pin($arena.alloc(128));
+        assert!($foreign.poll($waits.as_mut()).is_pending());
+    };
+}
+
+fn panics(f: impl FnOnce()) {
+    assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
+}
+
+/// A lease that is put to rest wakes somebody, who takes another one of the same payload, and panics: the first has gone by then, and is not given up again.
+#[test]
+fn what_is_put_to_rest_is_no_lease_any_more_when_somebody_is_woken() {
+    let rests: [fn(Lease<'_, Lock>); 3] = [
+        |lease| drop(lease.deposit()),
+        |lease| drop(lease.into_parcel()),
+        |lease| drop(lease.into_parcels(2)),
+    ];
+    for rest in rests {
+        let arena: Arena<Lock, 3, 64, 8> = Arena::new();
+        let (held, ticket) = (Cell::new(None), Cell::new(None));
+        let foreign = Foreign::default();
+        stalled!(arena, foreign, mid, waits);
+        let mut mid = mid;
+        mid.fill(7);
+        let lease = mid.freeze();
+        ticket.set(Some(lease.clone().deposit().unwrap()));
+        *foreign.woken.borrow_mut() = Some(Box::new(|| {
+            held.set(ticket.take().map(|ticket| arena.redeem(ticket).unwrap()));
+            panic!("whoever is woken");
+        }));
+        panics(|| rest(lease));
+        drop(waits);
+        drop(foreign.woken.take());
+        let held = held.take().unwrap();
+        arena.handle().compact(usize::MAX);
+        if let Ok(mut other) = arena.try_alloc(128) {
+            other.fill(9);
+        }
+        assert_eq!(&held[..], [7; 64]);
+    }
+}
+
+#[test]
+fn parcels_are_all_given_up_whoever_is_woken() {
+    let arena: Arena<Lock, 4, 64, 8> = Arena::new();
+    let foreign = Foreign::default();
+    let [above, mid, below, low] = [(); 4].map(|()| arena.try_alloc(64).unwrap());
+    let parcels = low.freeze().into_parcels(3).unwrap();
+    drop((above, below));
+    let mut waits = Box::pin(arena.alloc(128));
+    assert!(foreign.poll(waits.as_mut()).is_pending());
+    *foreign.woken.borrow_mut() = Some(Box::new(|| panic!("whoever is woken")));
+    panics(|| drop(parcels));
+    drop((waits, mid));
+    assert_eq!(arena.snapshot().live, 0);
+}
+
+#[test]
+fn all_of_a_scattered_payload_is_given_up_whoever_is_woken() {
+    let arena: Arena<Lock, 4, 64, 8> = Arena::new();
+    let foreign = Foreign::default();
+    let mut pages: Vec<_> = (0..4).map(|_| arena.try_alloc(64).unwrap()).collect();
+    pages.remove(2);
+    pages.remove(0);
+    let chain = arena.handle().try_alloc_scattered(128).unwrap();
+    let mut waits = Box::pin(arena.alloc(64));
+    assert!(foreign.poll(waits.as_mut()).is_pending());
+    *foreign.woken.borrow_mut() = Some(Box::new(|| panic!("whoever is woken")));
+    panics(|| drop(chain));
+    drop((waits, pages));
+    assert_eq!(arena.snapshot().live, 0);
+    assert!(arena.handle().verify().is_clean());
+}
+
+/// Who has its memory, and wakes the next one, still has it.
+#[test]
+fn memory_that_was_waited_for_is_not_lost_whoever_is_woken() {
+    let arena: Arena<Lock, 4, 64, 8> = Arena::new();
+    let (first, second) = (Foreign::default(), Foreign::default());
+    let all = arena.try_alloc(256).unwrap();
+    let (mut one, mut two) = (Box::pin(arena.alloc(64)), Box::pin(arena.alloc(64)));
+    assert!(first.poll(one.as_mut()).is_pending() && second.poll(two.as_mut()).is_pending());
+    drop(all);
+    assert_eq!((first.wakes.get(), second.wakes.get()), (1, 0));
+    *second.woken.borrow_mut() = Some(Box::new(|| panic!("whoever is woken")));
+    panics(|| drop(first.poll(one.as_mut())));
+    drop((one, two));
+    assert_eq!(arena.snapshot().live, 0);
+}
+
+/// Who leaves the queue lets the next one have its memory, whatever its own waker does.
+#[test]
+fn who_leaves_lets_the_next_one_have_its_memory() {
+    let arena: Arena<Lock, 4, 64, 8> = Arena::new();
+    let (first, second) = (Foreign::default(), Foreign::default());
+    let half = [arena.try_alloc(128).unwrap(), arena.try_alloc(128).unwrap()];
+    let (mut one, mut two) = (Box::pin(arena.alloc(256)), Box::pin(arena.alloc(64)));
+    assert!(first.poll(one.as_mut()).is_pending() && second.poll(two.as_mut()).is_pending());
+    let [half, other] = half;
+    drop(half);
+    first.explodes.set(true);
+    panics(|| drop(one));
+    assert_eq!(second.wakes.get(), 1);
+    drop((two, other));
+    assert_eq!(arena.snapshot().live, 0);
 }

@@ -485,3 +485,34 @@ fn memory_for_promises_goes_with_the_last_value() {
     }
     assert!(channel.drain().eq([3, 4]));
 }
+
+/// A reader that has missed values is told so by one delivery, whatever their number: it is not one for each.
+#[test]
+fn what_comes_after_a_drain_began_is_not_in_it() {
+    let (sender, mut reader) = broadcast_with(4, DropOldest(Discard));
+    (1..=6).for_each(|value| sender.try_send(value).unwrap());
+    let mut drained = vec![];
+    for delivery in reader.drain() {
+        drained.push(delivery);
+        if delivery == Delivery::Value(6) {
+            sender.try_send(7).unwrap();
+        }
+    }
+    let expected =
+        [Delivery::Lagged(2), Delivery::Value(3), Delivery::Value(4), Delivery::Value(5)];
+    assert_eq!(drained, [&expected[..], &[Delivery::Value(6)]].concat());
+    assert_eq!(reader.try_recv(), Ok(Delivery::Value(7)));
+}
+
+/// Who has received something has not failed, as nothing was left of a closed channel.
+#[test]
+fn a_batch_that_empties_a_closed_channel_is_no_failure() {
+    let (sender, receiver) = bounded(4);
+    sender.try_send(1).unwrap();
+    sender.close();
+    let mut values = vec![];
+    assert_eq!(block_on(receiver.recv_many(&mut values, 2)), Ok(1));
+    assert_eq!(sender.snapshot().ended, 0);
+    assert!(block_on(receiver.recv_many(&mut values, 2)).is_err());
+    assert_eq!((sender.snapshot().ended, values), (1, vec![1]));
+}

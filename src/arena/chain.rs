@@ -70,7 +70,7 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
                     let longest = self.core().map.with(|map| map.long_run(self));
                     pages = longest.clamp(1, pages - 1);
                 }
-                Err(_) => return Err(TryAllocError::Full),
+                Err(_) => return Err(self.refuse()),
             }
         }
         chain.ok_or(TryAllocError::Full)

@@ -76,7 +76,8 @@ pub struct Compaction {
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
-    /// Moves payloads at rest together, up to `budget` pages, and goes on from there at the next call.
+    /// Moves payloads at rest together, up to `budget` pages and the rest of the last payload, which is moved as a whole, and goes on from
+    /// there at the next call.
     ///
     /// Afterwards (with `finished`, and nothing in hand standing in the way) all free pages are one
     /// run. Payloads in hand stay where they are. The kernel calls this as a housekeeping step; call

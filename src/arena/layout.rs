@@ -204,6 +204,12 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         Self { core, _arena: PhantomData }
     }
 
+    /// Whether the geometry may be looked at: it is written at the first use.
+    #[inline]
+    pub(super) fn is_ready(self) -> bool {
+        self.core().ready.load(Ordering::Acquire)
+    }
+
     #[cold]
     fn initialise(self, geometry: Geometry) {
         self.core().map.with(|map| {

@@ -84,7 +84,7 @@ impl<'a, M: RawMutex> LeaseMut<'a, M> {
     /// # Errors
     /// [`TryAllocError::TooLarge`] beyond the capacity; nothing changes.
     pub fn set_len(&mut self, len: usize) -> Result<(), TryAllocError> {
-        if len > self.capacity() {
+        if len > self.capacity() || len > u32::MAX as usize {
             return Err(TryAllocError::TooLarge);
         }
         self.arena.row(self.index).set_len(len);
@@ -125,10 +125,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     /// # Errors
     /// The lease comes back when 16,382 tickets for this payload are out already.
     pub fn deposit(self) -> Result<Ticket, DepositError<Self>> {
-        let Some(generation) = self.arena.rest(self.index) else {
-            return Err(DepositError(self));
-        };
+        // Before the step, in which foreign code may panic: then the lease is gone already.
         let lease = ManuallyDrop::new(self);
+        let Some(generation) = lease.arena.rest(lease.index) else {
+            return Err(DepositError(ManuallyDrop::into_inner(lease)));
+        };
         Ok(lease.arena.ticket_of(lease.index, generation))
     }
 
@@ -139,10 +140,11 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     // As a call it is a fan-out to four of 1,783 instructions instead of 1,658. Firmware is compiled as a whole.
     #[cfg_attr(feature = "std", inline)]
     pub fn into_parcel(self) -> Result<Parcel<'a, M>, DepositError<Self>> {
-        let Some(generation) = self.arena.rest(self.index) else {
-            return Err(DepositError(self));
-        };
+        // Before the step, in which foreign code may panic: then the lease is gone already.
         let lease = ManuallyDrop::new(self);
+        let Some(generation) = lease.arena.rest(lease.index) else {
+            return Err(DepositError(ManuallyDrop::into_inner(lease)));
+        };
         Ok(Parcel::new(lease.arena, Rested::new(lease.index, generation)))
     }
 
@@ -166,17 +168,17 @@ impl<'a, M: RawMutex> Lease<'a, M> {
     /// # Errors
     /// The lease comes back when there would be more tickets than can be counted.
     pub fn into_parcels(self, count: usize) -> Result<Parcels<'a, M>, Self> {
+        let lease = ManuallyDrop::new(self);
         let generation = match u32::try_from(count) {
             // There is nothing to rest as: it is given up.
             Ok(0) => Some(0),
-            Ok(tickets) => self.arena.rest_as(self.index, tickets),
+            Ok(tickets) => lease.arena.rest_as(lease.index, tickets),
             Err(_) => None,
         };
-        let Some(generation) = generation else { return Err(self) };
-        let (arena, rested) = (self.arena, Rested::new(self.index, generation));
-        if count > 0 {
-            // It has become the parcels.
-            core::mem::forget(self);
+        let Some(generation) = generation else { return Err(ManuallyDrop::into_inner(lease)) };
+        let (arena, rested) = (lease.arena, Rested::new(lease.index, generation));
+        if count == 0 {
+            drop(ManuallyDrop::into_inner(lease));
         }
         Ok(Parcels { arena, rested, left: count })
     }
@@ -252,11 +254,14 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
         match self.take(request) {
             // SAFETY: `take` hands over a descriptor that was free, in hand once.
             Ok(index) => Ok(unsafe { LeaseMut::from_raw(self, index) }),
-            Err(_) => {
-                self.core().map.with(|map| map.stats.failed = map.stats.failed.wrapping_add(1));
-                Err(TryAllocError::Full)
-            }
+            Err(_) => Err(self.refuse()),
         }
+    }
+
+    /// Counts that there was no room.
+    pub(super) fn refuse(self) -> TryAllocError {
+        self.core().map.with(|map| map.stats.failed = map.stats.failed.wrapping_add(1));
+        TryAllocError::Full
     }
 
     /// Allocates and copies `bytes` in, once. The copy is made outside any lock.

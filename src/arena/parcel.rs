@@ -9,6 +9,7 @@ use super::rested::Rested;
 use super::ticket::Ticket;
 use crate::error::RedeemError;
 use crate::sync::RawMutex;
+use crate::unwind::to_the_end;
 
 /// A payload at rest, owned: a [`Ticket`] that frees its payload when it is dropped unredeemed.
 ///
@@ -139,7 +140,8 @@ impl<M: RawMutex> ExactSizeIterator for Parcels<'_, M> {}
 
 impl<M: RawMutex> Drop for Parcels<'_, M> {
     fn drop(&mut self) {
-        self.for_each(drop);
+        // Whoever is woken may panic.
+        to_the_end(|| self.next().is_some());
     }
 }
 

@@ -123,7 +123,8 @@ impl<'a, M: RawMutex> Home<'a, M> {
 }
 
 impl<'a, M: RawMutex> ArenaRef<'a, M> {
-    /// Opens a share of the arena with at most `cap` pages, of which `min` are kept for it.
+    /// Opens a share of the arena with at most `cap` pages, of which `min` are kept for it, for as long as there is the arena. So a request of
+    /// anybody else for more than all homes' minimums leave is not met any more: a try is refused, and one that waits keeps those behind it waiting.
     ///
     /// # Errors
     /// [`HomeError::TooMany`] when all homes of the arena are in use; [`HomeError::Minimum`] if `min`

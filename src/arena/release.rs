@@ -182,9 +182,13 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     #[cold]
     #[inline(never)]
     fn do_chores_of_parts(self, mut chores: Chores) {
+        let mut kick = false;
         loop {
-            self.finish_free(chores);
-            let Some(part) = chores.more() else { return };
+            if chores.long() {
+                self.unshelve_long();
+            }
+            kick |= chores.kick();
+            let Some(part) = chores.more() else { break };
             let row = self.row(part);
             let next = self.core().map.with(|map| {
                 let (old, _) = row.word.update_held::<M>(map, |bits| {
@@ -202,6 +206,9 @@ impl<M: RawMutex> ArenaRef<'_, M> {
                     chores = Chores::new(false, false, Some(part));
                 }
             }
+        }
+        if kick {
+            self.call_kick();
         }
     }
 }

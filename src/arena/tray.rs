@@ -238,6 +238,10 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     /// The same, whatever state the tray is in.
     #[inline(never)]
     fn take_from_tray_slowly(self, class: usize, len: usize) -> Option<usize> {
+        // Of longer ones there is no pile. And before the first use there is nothing on any, and nothing may be read to cut some.
+        if class >= QUICK || !self.is_ready() {
+            return None;
+        }
         let trays = &self.core().trays;
         let mine = trays.mine();
         let mut next = None;

@@ -114,11 +114,12 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
         let first = self.waited && self.is_granted();
         match arena.take(Request { first, ..request }) {
             Ok(index) => {
+                // SAFETY: `take` hands over a descriptor that was free, in hand once.
+                let lease = unsafe { LeaseMut::from_raw(arena, index) };
                 if first {
                     self.return_baton();
                 }
-                // SAFETY: `take` hands over a descriptor that was free, in hand once.
-                Ok(unsafe { LeaseMut::from_raw(arena, index) })
+                Ok(lease)
             }
             Err(refusal) => Err(Attempt::Refused(refusal)),
         }
@@ -214,10 +215,10 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             self.look_away(map);
             (self.waiter.token.take_waker(), matches!(state, State::Queued | State::Granted))
         });
-        drop(old);
         if next {
             arena.kick();
         }
+        drop(old);
     }
 
     /// Has what may help a waiter counted from now on; returns the count.

@@ -104,7 +104,11 @@ impl<'a, M: RawMutex, T, S: Strategy<T>> RecvFuture<'a, M, T, S> {
     /// What is there now. That there is nothing is no failure.
     pub(super) fn try_next(&mut self) -> Option<S::Received> {
         loop {
-            match self.channel.locked(|state| state.would_take(None, self.reader)) {
+            let look = self.channel.locked(|state| match state.is_drained_for(self.reader) {
+                true => Look::NotYet,
+                false => state.would_take(None, self.reader),
+            });
+            match look {
                 Look::Ready => return self.channel.try_take(self.reader).ok(),
                 Look::NotYet => return None,
                 Look::Again => {}

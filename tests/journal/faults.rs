@@ -231,8 +231,23 @@ fn limits_are_told() {
     let read = log.read(0, seq + 1999, &mut short);
     assert!(matches!(read, Err(ReadError::TooShort { need: 600 })), "{read:?}");
     assert!(matches!(log.read(7, 7, &mut short), Err(ReadError::Unknown)));
-    let options = Options { slots: 3, ..options() };
-    assert!(matches!(Log::open(Disk::default(), options), Err(OpenError::Options(_))));
+    let absurd = [
+        Options { slots: 3, ..options() },
+        Options { segment_bytes: 0, ..options() },
+        Options { max_payload: u32::MAX, ..options() },
+        Options { max_messages: 0, ..options() },
+        Options { max_messages: usize::MAX, ..options() },
+        Options { stage_bytes: usize::MAX, ..options() },
+        Options { keys: usize::MAX, ..options() },
+        Options { keyed_queues: usize::MAX, keys: 1, ..options() },
+    ];
+    for options in absurd {
+        assert!(matches!(Log::open(Disk::default(), options), Err(OpenError::Options(_))));
+    }
+    assert!(
+        Log::open(Disk::default(), Options { slots: u32::MAX, ..options() }).is_ok(),
+        "no limit"
+    );
 }
 
 /// What was acknowledged before it was sent is not acknowledged: what is on the disk says the same as the log.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 use cloakroom::journal::{Entry, Journal, Keeping, Kept};
 use cloakroom::std_layer::journal::{KeepError, Level, Log, LogError, Message, Options};
@@ -10,6 +10,7 @@ use cloakroom::std_layer::journal::{KeepError, Level, Log, LogError, Message, Op
 use crate::disk::{Disk, EIO, Fault};
 use crate::random::Random;
 use crate::script::{self, Ledger, WINDOW, check, key, payload, sync};
+use crate::watch::watched;
 
 /// One that the test maintains.
 fn options() -> Options {
@@ -309,4 +310,46 @@ fn power_fails_at_every_call() {
             check(&open(disk.after_power_cut(&mut random)), &ledger, true);
         }
     }
+}
+
+/// Wakers are foreign code: the log's lock is free when one is cloned, woken, or dropped.
+#[test]
+fn wakers_may_come_back_to_the_log() {
+    static COMES_BACK: RawWakerVTable = RawWakerVTable::new(
+        |log| {
+            look(log);
+            RawWaker::new(log, &COMES_BACK)
+        },
+        look,
+        look,
+        look,
+    );
+    fn look(log: *const ()) {
+        // SAFETY: it outlives all that is polled below.
+        let _ = unsafe { &*log.cast::<Log<Disk>>() }.durable();
+    }
+    watched(|| {
+        let log = open(&Disk::default());
+        log.maintain().unwrap();
+        // SAFETY: the functions keep nothing, and `look` says why it may look.
+        let waker = unsafe { Waker::from_raw(RawWaker::new((&raw const log).cast(), &COMES_BACK)) };
+        let mut cx = Context::from_waker(&waker);
+        let mut keepings = [(); 4].map(|()| Keeping::default());
+        for (seq, keeping) in (1..).zip(&mut keepings) {
+            let payload = payload(1, seq);
+            let entry = Entry { chan: 1, seq, payload: &payload };
+            // One waker is replaced by another one.
+            for _ in 0..2 {
+                assert!(log.poll_keep(keeping, &entry, None, Level::Sync, &mut cx).is_pending());
+            }
+        }
+        let [first, second, rest @ ..] = &mut keepings;
+        assert!(!log.give_up(first), "it is not durable yet");
+        log.sync().unwrap();
+        log.maintain().unwrap();
+        let second_payload = payload(1, 2);
+        let entry = Entry { chan: 1, seq: 2, payload: &second_payload };
+        assert!(log.poll_keep(second, &entry, None, Level::Sync, &mut cx).is_ready());
+        rest.iter_mut().for_each(|keeping| _ = log.give_up(keeping));
+    });
 }

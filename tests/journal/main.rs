@@ -19,6 +19,9 @@
 #[path = "../common/random.rs"]
 mod random;
 
+#[path = "../common/watch.rs"]
+mod watch;
+
 mod attempts;
 mod damage;
 mod directory;

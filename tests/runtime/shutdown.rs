@@ -1,8 +1,10 @@
 //! The three ways to end, and what each leaves.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::mpsc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -171,4 +173,32 @@ fn no_thread_is_started_for_a_call_after_the_end() {
     runtime.shutdown(Shutdown::Now);
     assert!(matches!(handle.spawn_blocking(|| ()).unwrap_err().why, NotSpawned::Over));
     assert_eq!(handle.snapshot().blocking_threads, 0);
+}
+
+/// Whatever its place among those that a worker runs in one go: a task whose poll outlasts the end is dropped after it, and whoever waits for it is told.
+#[test]
+fn a_task_that_is_polled_when_it_ends_is_ended_wherever_it_stands() {
+    for before in [0, 14, 15, 16, 31] {
+        let runtime = small(1);
+        let (open, gate) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let (end, ends) = mpsc::channel::<()>();
+        // All that follow are queued when it goes on.
+        let first = runtime.spawn(async move { gate.recv().is_ok() }).unwrap();
+        let others: Vec<_> = (0..before).map(|_| runtime.spawn(async {}).unwrap()).collect();
+        let polled = runtime.spawn(poll_fn(move |_| {
+            let _ = begun.send(());
+            let _ = ends.recv();
+            Poll::<()>::Pending
+        }));
+        open.send(()).unwrap();
+        begins.recv().unwrap();
+        let shutdown = thread::spawn(move || runtime.shutdown(Shutdown::Now));
+        // It is told of as running, and goes on after that.
+        assert_eq!(shutdown.join().unwrap().running, 1);
+        drop(end);
+        assert!(polled.unwrap().join().is_err());
+        assert!(first.join().unwrap());
+        others.into_iter().for_each(|other| drop(other.join()));
+    }
 }
