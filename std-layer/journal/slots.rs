@@ -118,14 +118,14 @@ impl<F: LogFiles> Log<F> {
         if place.is_none() && state.usable_slots() >= self.options.slots as usize {
             return Err(LogError::Full);
         }
-        state.preparing = true;
-        let known = place.map(|place| state.slots[place].file.clone());
         // One of the last number, which none follows, is not the log's own.
         let later = state.slots.iter().filter_map(|slot| slot.number.checked_add(1));
         let number = later.max().unwrap_or(0);
-        if state.slots.iter().any(|slot| slot.number == number) {
+        if place.is_none() && state.slots.iter().any(|slot| slot.number == number) {
             return Err(LogError::Full);
         }
+        state.preparing = true;
+        let known = place.map(|place| state.slots[place].file.clone());
         drop(state);
         let Options { segment_bytes, zeros, .. } = self.options;
         let made = self.outside(|| match known {

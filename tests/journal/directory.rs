@@ -71,6 +71,33 @@ fn a_second_one_in_the_process_is_refused() {
     assert_eq!(log.send(&Message::new(1, 2, b""), Level::Sync), Err(LogError::ReadOnly));
 }
 
+/// Files of the last numbers there are, which no other one can follow.
+#[test]
+fn files_of_the_last_numbers_stop_nothing() {
+    for names in [&["slot-4294967295.log"][..], &["slot-4294967294.log", "slot-4294967295.log"]] {
+        let place = Place::new();
+        drop(Journal::open(&place.0, options()).unwrap());
+        names.iter().for_each(|name| fs::write(place.0.join(name), b"").unwrap());
+        let (log, _) = Journal::open(&place.0, options()).unwrap();
+        let mut segment = 0;
+        for seq in 1.. {
+            let sent = log.send(&Message::new(1, seq, &[1; 1000]), Level::Buffered);
+            // Where none follows, as many segments as there are files, at the most.
+            let Ok(at) = sent else {
+                assert!(names.len() == 2 && sent == Err(LogError::Full));
+                break;
+            };
+            log.ack(1, seq, seq).unwrap();
+            segment = at.segment.max(segment);
+            if segment > 5 {
+                break;
+            }
+        }
+        log.sync().unwrap();
+        assert!(log.close().is_ok());
+    }
+}
+
 /// Not a test of its own: a process that holds a log until it is killed.
 #[test]
 fn child() {
