@@ -297,8 +297,9 @@ pub(crate) const fn most_bytes(windows: usize, window: usize, word: u32) -> u64 
     let records = window.div_ceil(MAX_KEYS);
     // A record is a multiple of a pair's length, and longer words are filled up.
     let record = RECORD_HEADER as u64 + (word as u64).saturating_sub(PAIR as u64);
-    let window =
-        (records as u64 * record).saturating_add((window as u64).saturating_mul(PAIR as u64));
+    let window = (records as u64)
+        .saturating_mul(record)
+        .saturating_add((window as u64).saturating_mul(PAIR as u64));
     (windows as u64).saturating_mul(window)
 }
 

@@ -65,12 +65,11 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
     #[cfg(feature = "std")]
     pub(crate) fn stand_aside(self: Pin<&mut Self>) {
         self.resign();
-        let timed = self.kept_time.take();
         let successor = self.kernel.ready.with(|ready| {
             self.begin_search(ready);
             self.end_search(ready);
-            let needed = timed || (!ready.is_empty() && ready.searching == 0);
-            if needed { ready.parked_thread() } else { None }
+            let keeper = ready.keeper(self.kept_time.take());
+            keeper.or_else(|| if ready.is_empty() { None } else { ready.searcher() })
         });
         wake(successor);
     }
@@ -118,8 +117,8 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             }
             this.end_search(ready);
             // It is busy from now on: if it has kept the time, the next one does.
-            let successor = if this.kept_time.take() { ready.parked_thread() } else { None };
-            (task, successor.or_else(|| ready.helper()))
+            let keeper = ready.keeper(this.kept_time.take());
+            (task, keeper.or_else(|| ready.helper()))
         });
         let next = if more { Next::Ready } else { this.kernel.next(now) };
         if next == Next::Ready {
@@ -134,6 +133,11 @@ impl<'k, M: RawMutex + Sync + 'static, W: TimerQueue> Driver<'k, M, W> {
             this.end_search(ready);
             // SAFETY: pinned, in no list, and taken out in `drop`.
             unsafe { this.list(ready).push_front(token) };
+            // It sees to that it is kept, below.
+            #[cfg(feature = "std")]
+            {
+                ready.unkept &= !this.is_timed;
+            }
             (token.set_waker(Some(waker)), false)
         });
         drop(unused);

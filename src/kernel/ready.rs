@@ -28,6 +28,9 @@ pub(super) struct Shared<M: RawMutex + 'static> {
     /// Threads that sleep until there is something to do, or the next deadline; the first of them is woken first.
     #[cfg(feature = "std")]
     pub(super) threads: TokenList,
+    /// Whoever kept the time has become busy, and no thread has fallen asleep since.
+    #[cfg(feature = "std")]
+    pub(super) unkept: bool,
     /// Futures, [`drive`](super::drive), that do so until the last task has ended; woken before `parent`.
     pub(super) drives: TokenList,
     /// How many of them are awake and about to look for a task.
@@ -83,6 +86,8 @@ impl<M: RawMutex + 'static> Ready<M> {
                     parent: None,
                     #[cfg(feature = "std")]
                     threads: TokenList::new(),
+                    #[cfg(feature = "std")]
+                    unkept: false,
                     drives: TokenList::new(),
                     searching: 0,
                     tasks: 0,
@@ -223,6 +228,20 @@ impl<M: RawMutex + 'static> Held<'_, M> {
     #[cfg(not(feature = "std"))]
     #[inline]
     pub(super) fn parked_thread(&mut self) -> Option<Waker> {
+        None
+    }
+
+    /// Who shall keep the time, as one becomes busy that has `kept` it, or that was woken to keep it.
+    #[cfg(feature = "std")]
+    pub(super) fn keeper(&mut self, kept: bool) -> Option<Waker> {
+        self.unkept |= kept;
+        let is_due = kept || self.unkept && self.searching == 0;
+        if is_due { self.parked_thread() } else { None }
+    }
+
+    #[cfg(not(feature = "std"))]
+    #[inline]
+    pub(super) fn keeper(&mut self, _kept: bool) -> Option<Waker> {
         None
     }
 

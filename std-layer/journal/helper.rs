@@ -18,6 +18,8 @@ use crate::journal::{OpenPolicy, RecoveryReport};
 const IDLE: Duration = Duration::from_secs(3600);
 /// After there was no room.
 const AGAIN: Duration = Duration::from_millis(100);
+/// The same, on a disk that is full.
+const LATER: Duration = Duration::from_secs(2);
 
 /// A write-ahead log in a directory. A thread of its own makes slots in advance and frees old ones; another one syncs for
 /// [`Level::Interval`](super::Level::Interval), and for futures, which must not wait in a call.
@@ -102,7 +104,11 @@ fn help(log: &Log<Directory>) {
         if state.usable().is_err() {
             break;
         }
-        let sleep = if log.has_work(&state) { AGAIN } else { IDLE };
+        let sleep = match log.has_work(&state) {
+            false => IDLE,
+            true if state.no_room => LATER,
+            true => AGAIN,
+        };
         if state.room_wanted == 0 {
             drop(log.work.wait_timeout(state, sleep).unwrap_or_else(PoisonError::into_inner));
         }

@@ -376,7 +376,7 @@ impl<F: LogFiles> Log<F> {
             Ok(_) | Err(LogError::Full) => Ok(()),
             Err(error) => Err(error),
         };
-        if (state.blank_place().is_none() || state.no_room) && !state.preparing {
+        if self.lacks_slots(&state) && !state.preparing {
             room(self.prepare(state))?;
             state = self.lock();
         }
@@ -388,7 +388,14 @@ impl<F: LogFiles> Log<F> {
 
     /// Whether slots are to be made, or freed, for which there was no room before.
     pub(super) fn has_work(&self, state: &State<F::File>) -> bool {
-        state.blank_place().is_none() || state.no_room || self.is_short(state)
+        self.lacks_slots(state) || self.is_short(state)
+    }
+
+    /// Whether slots may yet be made, and the next segment, or whoever it is left for, has none.
+    fn lacks_slots(&self, state: &State<F::File>) -> bool {
+        let (spare, usable) = state.count_slots();
+        let is_low = spare <= For::Sends.leaves() && usable < self.options.slots as usize;
+        is_low || state.blank_place().is_none()
     }
 
     /// Whether as many messages live as can, beside that of the record.
@@ -402,6 +409,8 @@ impl<F: LogFiles> Log<F> {
         state.free(&self.options) <= For::Sends.leaves()
             && !state.collecting
             && state.oldest() != state.segment()
+            // Otherwise what is copied takes as much as is freed, time after time.
+            && state.live_bytes <= state.most_live_bytes(&self.options)
     }
 
     /// Stages a record of a message, unless its key is remembered.
@@ -421,10 +430,10 @@ impl<F: LogFiles> Log<F> {
                     None => return Ok((state, Kept::Duplicate(first))),
                 }
             } else if self.is_full(&state, record) {
-                if !state.no_room {
+                if !state.no_room || self.options.maintained {
                     return Err(LogError::Full);
                 }
-                // There may be room for another slot by now.
+                // There may be room for another slot by now, and nobody else looks.
                 state = self.prepare(state)?;
             } else if self.has_room_now(&state, record) {
                 state.keep(record);

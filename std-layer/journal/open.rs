@@ -12,7 +12,9 @@ use super::files::{LogFile, LogFiles, blank, read_all, uninterrupted, write_all}
 use super::log::Log;
 use super::options::Options;
 use super::rounds::Rounds;
-use super::slots::{first_of, header, make_slot, stage_checkpoint, stage_keys, write_headers};
+use super::slots::{
+    first_of, header, make_slot, next_number, stage_checkpoint, stage_keys, write_headers,
+};
 use super::stage::{RESERVE, Stage};
 use super::state::{Holds, Slot, State, bytes_of, count};
 use super::sync::{Condvar, Mutex};
@@ -58,8 +60,13 @@ impl<F: LogFiles> Log<F> {
     /// must not take more and more. If nothing can be freed, that is no reason not to open it.
     fn restore_reserve(&self) {
         let state = self.lock();
-        if !state.draining && state.free(&self.options) == 0 && state.oldest() != state.segment() {
-            drop(self.collect_oldest(state));
+        let has_spare = state.count_slots().0 > 0;
+        if state.draining || has_spare || state.oldest() == state.segment() {
+            return;
+        }
+        // For one that may yet be made there may be no room.
+        if self.prepare(state).is_err() {
+            drop(self.collect_oldest(self.lock()));
         }
     }
 }
@@ -182,6 +189,13 @@ fn begin<F: LogFiles>(
         };
         slots[state.slot as usize].holds = holds;
     }
+    // One for which there was no room is none yet. It has the last number.
+    while let Some(last) = slots.last().filter(|slot| slot.holds == Holds::Spare { blank: false }) {
+        if drain || last.file.size()? > 0 {
+            break;
+        }
+        slots.pop();
+    }
     found.live.iter().for_each(|live| count(&mut slots, live, |live| live + 1));
     let log_id = found.log_id.unwrap_or_else(random);
     let previous = Position { segment: found.next - 1, offset: found.previous_end };
@@ -206,7 +220,7 @@ fn begin<F: LogFiles>(
                 place
             }
             None => {
-                let number = slots.iter().map(|slot| slot.number + 1).max().unwrap_or(0);
+                let number = next_number(&slots).ok_or(OpenError::Full)?;
                 slots.push(make_slot(files, number, options)?);
                 slots.len() - 1
             }

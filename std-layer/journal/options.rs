@@ -8,6 +8,9 @@ use crate::journal::{
     ALIGN, MAX_RANGES, OpenPolicy, RECORD_HEADER, SEGMENT_HEADER, keys_bytes, record_len,
 };
 
+/// One that is written, two that sends leave to others, and one that those fill.
+pub(super) const LEAST_SLOTS: u32 = 4;
+
 /// When a send is done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Level {
@@ -107,7 +110,7 @@ impl Options {
         let least = 2 * SEGMENT_HEADER + (RECORD_HEADER + MAX_RANGES * 16) + longest;
         let keys = self.keys_bytes();
         let fits = |holds, what| if holds { Ok(()) } else { Err(OpenError::Options(what)) };
-        fits(self.slots >= 4, "fewer than 4 slots")?;
+        fits(self.slots >= LEAST_SLOTS, "fewer than 4 slots")?;
         fits(self.segment_bytes % 8 == 0, "segments that are no multiple of 8")?;
         fits(self.segment_bytes <= i32::MAX as u32, "segments of 2 GiB")?;
         fits(self.segment_bytes as usize >= 2 * least, "segments too short for two payloads")?;

@@ -118,12 +118,10 @@ impl<F: LogFiles> Log<F> {
         if place.is_none() && state.usable_slots() >= self.options.slots as usize {
             return Err(LogError::Full);
         }
-        // One of the last number, which none follows, is not the log's own.
-        let later = state.slots.iter().filter_map(|slot| slot.number.checked_add(1));
-        let number = later.max().unwrap_or(0);
-        if place.is_none() && state.slots.iter().any(|slot| slot.number == number) {
-            return Err(LogError::Full);
-        }
+        let number = match place {
+            Some(_) => 0,
+            None => next_number(&state.slots).ok_or(LogError::Full)?,
+        };
         state.preparing = true;
         let known = place.map(|place| state.slots[place].file.clone());
         drop(state);
@@ -207,6 +205,13 @@ pub(super) fn write_headers(file: &impl LogFile, header: &SegmentHeader) -> io::
     uninterrupted(|| file.sync())
 }
 
+/// The number of a file that is to be made. One of the last number, which none follows, is not the log's own.
+pub(super) fn next_number<F>(slots: &[Slot<F>]) -> Option<u32> {
+    let later = slots.iter().filter_map(|slot| slot.number.checked_add(1));
+    let number = later.max().unwrap_or(0);
+    slots.iter().all(|slot| slot.number != number).then_some(number)
+}
+
 /// Makes a file, blank, with a name that is durable.
 pub(super) fn make_slot<F: LogFiles>(
     files: &F,
@@ -218,7 +223,13 @@ pub(super) fn make_slot<F: LogFiles>(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => files.open(number, true)?,
         made => made?,
     };
-    blank(&file, options.segment_bytes, options.zeros)?;
+    if let Err(error) = blank(&file, options.segment_bytes, options.zeros) {
+        if no_room(&error) {
+            // The last of the room is others'.
+            let _ = file.set_size(0);
+        }
+        return Err(error);
+    }
     uninterrupted(|| files.sync_names())?;
     Ok(Slot { file: Arc::new(file), number, holds: Holds::Spare { blank: true }, live: 0 })
 }

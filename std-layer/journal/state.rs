@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use super::error::LogError;
 use super::files::LogFile;
-use super::options::Options;
+use super::options::{LEAST_SLOTS, Options};
 use super::rounds::Rounds;
 use super::stage::{RESERVE, Stage};
 use super::waiters::Waiters;
@@ -167,15 +167,19 @@ impl<F: LogFile> State<F> {
     /// Slots that can be used: those that are spare, and those that may yet be made.
     pub(super) fn free(&self, options: &Options) -> usize {
         let (spare, usable) = self.count_slots();
-        if self.no_room { spare } else { spare + (options.slots as usize).saturating_sub(usable) }
+        // While there is but one segment nothing can be freed for it: acknowledgements go into what is reserved for them there.
+        let is_strict = self.no_room && self.oldest() != self.segment();
+        let more = (options.slots as usize).saturating_sub(usable);
+        if is_strict { spare } else { spare + more }
     }
 
     /// Bytes that may live, in the slots that there are, or may be.
     pub(super) fn most_live_bytes(&self, options: &Options) -> u64 {
-        if !self.no_room {
+        let slots = (self.usable_slots() as u32).min(options.slots);
+        // With fewer nothing is copied forward: they are filled, and that is that.
+        if !self.no_room || slots < LEAST_SLOTS {
             return options.most_live_bytes();
         }
-        let slots = (self.usable_slots() as u32).min(options.slots);
         Options { slots, ..options.clone() }.most_live_bytes()
     }
 

@@ -38,8 +38,8 @@ fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
 fn it_is_received_when_it_is_durable() {
     let (arena, disk) = (Small::new(), Disk::default());
     let log = open(&disk);
-    // It has a slot in advance.
-    log.maintain().unwrap();
+    // It has slots in advance.
+    (0..4).for_each(|_| log.maintain().unwrap());
     let queue = queue(&arena, &log);
     let (calls, syncs) =
         (disk.calls(), |disk: &Disk| disk.kinds().iter().filter(|it| **it == "sync").count());

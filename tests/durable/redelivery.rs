@@ -226,20 +226,26 @@ fn what_expires_while_it_is_acknowledged_is_not_received_for_the_last_time_yet()
     const MESSAGES: u8 = 100;
     let (arena, log) = (Small::new(), open(&Disk::default()));
     let queue = queue(&arena, &log);
+    /// Also if something goes wrong.
+    struct Ends<'o>(&'o AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
     let mut times = [0; MESSAGES as usize];
     thread::scope(|scope| {
+        let _ends = Ends(&over);
         scope.spawn(|| {
-            (0..)
-                .take_while(|_| !over.load(Ordering::Relaxed))
-                .for_each(|now| _ = queue.expire(now, 0));
+            let goes_on = |_: &u64| !over.load(Ordering::Relaxed);
+            (0..).take_while(goes_on).for_each(|now| _ = queue.expire(now, 0));
         });
         for byte in 0..MESSAGES {
             put(&queue, &arena, &[byte]).unwrap();
             let received = block_on(queue.recv_acked()).unwrap();
             times[usize::from(received[0])] += 1;
         }
-        over.store(true, Ordering::Relaxed);
     });
     assert_eq!(times, [1; MESSAGES as usize]);
 }

@@ -84,11 +84,22 @@ fn what_is_acknowledged_makes_room_on_a_disk_that_the_log_has_filled() {
                 assert_eq!(log.pending().len(), 0);
             }
             drop(log);
-            // It is as full as it was.
-            let full = Disk::of(&disk.image()).with(Fault::RoomFor(u64::from(files * SEGMENT)));
+            // It is as full as it was, also for who dies when it has just opened it, again and again.
+            let mut image = disk.image();
+            for _ in 0..5 {
+                let full = Disk::of(&image).with(Fault::RoomFor(u64::from(files * SEGMENT)));
+                let (log, _) = Log::open(full.clone(), options.clone()).unwrap();
+                check_messages(&log, &ledger, false);
+                image = full.image();
+            }
+            let full = Disk::of(&image).with(Fault::RoomFor(u64::from(files * SEGMENT)));
             let (log, _) = Log::open(full, options.clone()).unwrap();
-            check_messages(&log, &ledger, false);
-            assert!(send(&log, &mut ledger, 1, seq + 1, Level::Sync).is_ok());
+            let mut more = 0;
+            while send(&log, &mut ledger, 1, seq + 1, Level::Sync).is_ok() {
+                seq += 1;
+                more += payload(1, seq).len();
+            }
+            assert!(more >= (files - 3) as usize * SEGMENT as usize / 3, "{files}: {more}");
             // What lives in a log of so many slots, but for what records have besides.
             let least = (files - 3) * SEGMENT / 3;
             assert!(
@@ -97,6 +108,51 @@ fn what_is_acknowledged_makes_room_on_a_disk_that_the_log_has_filled() {
             );
         }
     }
+}
+
+/// With room for fewer files than it takes to go on for ever: what is acknowledged becomes durable all the same, as there is room for that.
+#[test]
+fn what_is_acknowledged_is_durable_however_little_room_there_is() {
+    for files in 1..5 {
+        let disk = Disk::default().with(Fault::RoomFor(u64::from(files * SEGMENT)));
+        let (log, _) = open(&disk);
+        let mut ledger = Ledger::new();
+        let mut seq = 0;
+        while send(&log, &mut ledger, 1, seq + 1, Level::Sync) != Err(LogError::Full) {
+            seq += 1;
+        }
+        assert!(seq > 10, "{files} files: {seq}");
+        for acked in 1..=seq {
+            log.ack(1, acked, acked).unwrap();
+            ledger.get_mut(&(1, acked)).unwrap().acked = true;
+        }
+        sync(&log, &mut ledger).unwrap();
+        drop(log);
+        check(&open(&Disk::of(&disk.durable())).0, &ledger, true);
+    }
+}
+
+/// Nobody comes for what a full disk is full of: nothing is copied to and fro meanwhile.
+#[test]
+fn a_full_disk_is_left_alone() {
+    let options = Options { slots: 64, maintained: true, ..options() };
+    let disk = Disk::default().with(Fault::RoomFor(u64::from(8 * SEGMENT)));
+    let (log, _) = Log::open(disk.clone(), options).unwrap();
+    let mut ledger = Ledger::new();
+    let mut seq = 0;
+    while send(&log, &mut ledger, 1, seq + 1, Level::Sync) != Err(LogError::Full) {
+        seq += 1;
+        log.maintain().unwrap();
+    }
+    let writes = || disk.kinds().iter().filter(|kind| **kind == "write").count();
+    for _ in 0..20 {
+        log.maintain().unwrap();
+    }
+    let before = writes();
+    for _ in 0..20 {
+        log.maintain().unwrap();
+    }
+    assert_eq!(writes(), before);
 }
 
 /// At every point of a run: it goes on as far as there is room, and nothing is lost.

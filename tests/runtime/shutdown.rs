@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cloakroom::std_layer::runtime::{Left, NotSpawned, Shutdown};
 
+use crate::watch::watched;
 use crate::{small, with_each_size};
 
 const NOTHING: Left = Left { cancelled: 0, running: 0, threads: 0, payloads: 0 };
@@ -178,27 +179,29 @@ fn no_thread_is_started_for_a_call_after_the_end() {
 /// Whatever its place among those that a worker runs in one go: a task whose poll outlasts the end is dropped after it, and whoever waits for it is told.
 #[test]
 fn a_task_that_is_polled_when_it_ends_is_ended_wherever_it_stands() {
-    for before in [0, 14, 15, 16, 31] {
-        let runtime = small(1);
-        let (open, gate) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
-        let (end, ends) = mpsc::channel::<()>();
-        // All that follow are queued when it goes on.
-        let first = runtime.spawn(async move { gate.recv().is_ok() }).unwrap();
-        let others: Vec<_> = (0..before).map(|_| runtime.spawn(async {}).unwrap()).collect();
-        let polled = runtime.spawn(poll_fn(move |_| {
-            let _ = begun.send(());
-            let _ = ends.recv();
-            Poll::<()>::Pending
-        }));
-        open.send(()).unwrap();
-        begins.recv().unwrap();
-        let shutdown = thread::spawn(move || runtime.shutdown(Shutdown::Now));
-        // It is told of as running, and goes on after that.
-        assert_eq!(shutdown.join().unwrap().running, 1);
-        drop(end);
-        assert!(polled.unwrap().join().is_err());
-        assert!(first.join().unwrap());
-        others.into_iter().for_each(|other| drop(other.join()));
-    }
+    watched(|| {
+        for before in [0, 14, 31] {
+            let runtime = small(1);
+            let (open, gate) = mpsc::channel::<()>();
+            let (begun, begins) = mpsc::channel();
+            let (end, ends) = mpsc::channel::<()>();
+            // All that follow are queued when it goes on.
+            let first = runtime.spawn(async move { gate.recv().is_ok() }).unwrap();
+            let others: Vec<_> = (0..before).map(|_| runtime.spawn(async {}).unwrap()).collect();
+            let polled = runtime.spawn(poll_fn(move |_| {
+                let _ = begun.send(());
+                let _ = ends.recv();
+                Poll::<()>::Pending
+            }));
+            open.send(()).unwrap();
+            begins.recv().unwrap();
+            let shutdown = thread::spawn(move || runtime.shutdown(Shutdown::Now));
+            // It is told of as running, and goes on after that.
+            assert_eq!(shutdown.join().unwrap().running, 1);
+            drop(end);
+            assert!(polled.unwrap().join().is_err());
+            assert!(first.join().unwrap());
+            others.into_iter().for_each(|other| drop(other.join()));
+        }
+    });
 }

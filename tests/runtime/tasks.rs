@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -337,43 +337,47 @@ fn calls_that_wait_for_each_other_have_a_thread_each() {
     }
 }
 
-/// A thread's own future computes until another thread has run a task, or has had a sleep. So whoever is free does that, though the one that computes was the last
-/// to fall asleep, and is the one who kept the time.
+/// Threads' own futures compute until another thread has run a task, or has had a sleep. So whoever is free does that, though one that computes was the last
+/// to fall asleep, and another one has kept the time.
 #[test]
 fn what_there_is_to_do_does_not_wait_for_who_computes() {
-    fn other_sleeps(handle: Handle, done: mpsc::Sender<()>) {
-        handle.block_on(handle.sleep(Duration::from_millis(30)));
-        done.send(()).unwrap();
-    }
     watched(|| {
         for spawns in [true, false] {
             let runtime = small(0);
             let handle = runtime.handle();
             let (done, is_done) = mpsc::channel();
-            let (go, gone) = bounded(1);
+            let is_done = Arc::new(Mutex::new(is_done));
+            let (go, gone) = bounded(2);
             let (stop, stopped) = bounded::<()>(1);
             let sleeper = done.clone();
-            let idle = thread::spawn(move || match spawns {
-                true => drop(handle.block_on(stopped.recv())),
-                false => other_sleeps(handle, sleeper),
+            let idle = thread::spawn(move || {
+                if spawns {
+                    let _ = handle.block_on(stopped.recv());
+                    return;
+                }
+                handle.block_on(handle.sleep(Duration::from_millis(30)));
+                (0..2).for_each(|_| sleeper.send(()).unwrap());
             });
             thread::sleep(Duration::from_millis(5));
-            let busy = thread::spawn(move || {
-                handle.block_on(async move {
-                    match spawns {
-                        true => gone.recv().await.unwrap(),
-                        false => handle.sleep(Duration::from_millis(10)).await,
-                    }
-                    is_done.recv().unwrap();
-                });
+            let busy = [(); 2].map(|()| {
+                let (gone, is_done) = (gone.clone(), is_done.clone());
+                thread::spawn(move || {
+                    handle.block_on(async move {
+                        match spawns {
+                            true => gone.recv().await.unwrap(),
+                            false => handle.sleep(Duration::from_millis(10)).await,
+                        }
+                        is_done.lock().unwrap().recv().unwrap();
+                    });
+                })
             });
             if spawns {
-                // By now both sleep, as a rule.
+                // By now all sleep, as a rule.
                 thread::sleep(Duration::from_millis(10));
-                go.try_send(()).unwrap();
-                drop(runtime.spawn(async move { done.send(()).unwrap() }));
+                (0..2).for_each(|_| go.try_send(()).unwrap());
+                drop(runtime.spawn(async move { (0..2).for_each(|_| done.send(()).unwrap()) }));
             }
-            busy.join().unwrap();
+            busy.into_iter().for_each(|busy| busy.join().unwrap());
             drop(stop);
             idle.join().unwrap();
         }
