@@ -90,7 +90,7 @@ pub(crate) struct Core<M> {
 /// What the lock does not guard.
 pub(crate) struct Head {
     /// Set once `geometry` and the map are in place.
-    ready: AtomicBool,
+    pub(super) ready: AtomicBool,
     /// Mixed into tickets; changes only while nothing is live.
     pub(super) epoch: AtomicU32,
     #[cfg(feature = "checksum")]
@@ -202,12 +202,6 @@ impl<'a, M: RawMutex> ArenaRef<'a, M> {
     #[inline]
     pub(super) unsafe fn unattached(core: NonNull<Core<M>>) -> Self {
         Self { core, _arena: PhantomData }
-    }
-
-    /// Whether the geometry may be looked at: it is written at the first use.
-    #[inline]
-    pub(super) fn is_ready(self) -> bool {
-        self.core().ready.load(Ordering::Acquire)
     }
 
     #[cold]

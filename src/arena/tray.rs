@@ -35,7 +35,10 @@ use super::map::{Link, Map, QUICK};
 use super::pile::Piles;
 use super::word::{Bits, CasWords, LAST_GENERATION};
 use crate::prefetch;
-use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use crate::sync::atomic::{
+    AtomicBool, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
 #[cfg(not(any(loom, shuttle)))]
 use crate::sync::biased::{Biased as TrayLock, Held};
 #[cfg(any(loom, shuttle))]
@@ -238,8 +241,9 @@ impl<M: RawMutex> ArenaRef<'_, M> {
     /// The same, whatever state the tray is in.
     #[inline(never)]
     fn take_from_tray_slowly(self, class: usize, len: usize) -> Option<usize> {
-        // Of longer ones there is no pile. And before the first use there is nothing on any, and nothing may be read to cut some.
-        if class >= QUICK || !self.is_ready() {
+        // Of longer ones there is no pile. And before the first use there is nothing on any, and the geometry, by which some are cut, is not there yet:
+        // Acquire pairs with the Release by which it is said to be.
+        if class >= QUICK || !self.core().ready.load(Acquire) {
             return None;
         }
         let trays = &self.core().trays;
