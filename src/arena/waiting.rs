@@ -111,7 +111,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
             // The first time, before it stands in any queue; later nobody may write what a kick reads.
             self.waiter.pages = request.pages;
         }
-        let first = self.waited && self.is_granted();
+        let first = self.is_granted();
         match arena.take(Request { first, ..request }) {
             Ok(index) => {
                 // SAFETY: `take` hands over a descriptor that was free, in hand once.
@@ -127,7 +127,7 @@ impl<'a, M: RawMutex> Alloc<'a, M> {
 
     /// Whether it holds the baton.
     fn is_granted(&self) -> bool {
-        self.arena().core().map.with(|_| self.waiter.token.state() == State::Granted)
+        self.waited && self.arena().core().map.with(|_| self.waiter.token.state() == State::Granted)
     }
 
     /// Whether it has left nothing behind.
@@ -361,7 +361,7 @@ impl<'a, M: RawMutex> Operation for Alloc<'a, M> {
         // SAFETY: nothing is moved out of the pinned future.
         let this = unsafe { self.get_unchecked_mut() };
         // Match comes first: memory that has been handed to this waiter is taken if it can be.
-        if this.waited && this.is_granted() {
+        if this.is_granted() {
             if let Ok(lease) = this.attempt() {
                 return Some(Ok(lease));
             }

@@ -1,7 +1,7 @@
 //! Receiving: what was returned, then what was pending, then what was sent.
 
 use super::delivery::Delivery;
-use super::error::{Lost, LostWhy, RecvError, TryRecvError};
+use super::error::{AckError, Lost, LostWhy, RecvError, TryRecvError};
 use super::queue::{Burial, Queue};
 use super::rows::{Claim, Envelope};
 use crate::arena::{Lease, LeaseMut};
@@ -181,11 +181,11 @@ impl<'q, 'a, M: RawMutex, J: Journal, const SLOTS: usize, const ROWS: usize>
     pub async fn recv_acked(&self) -> Result<Lease<'a, M>, RecvError<J::Error>> {
         loop {
             match self.recv().await?.ack() {
-                Ok(payload) | Err(super::error::AckError::Journal(payload, _)) => {
+                Ok(payload) | Err(AckError::Journal(payload, _)) => {
                     return Ok(payload);
                 }
                 // It is another one's by now.
-                Err(super::error::AckError::Expired(_)) => {}
+                Err(AckError::Expired(_)) => {}
             }
         }
     }

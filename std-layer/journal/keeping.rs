@@ -63,10 +63,7 @@ impl<F: LogFiles> Log<F> {
                             let Message { chan, seq, .. } = *message;
                             For::Sync { upto, kept, chan, seq }
                         };
-                        let before = self.wait_for_sync(&mut state, keeping, waker, upto, awaits);
-                        drop(state);
-                        drop(before);
-                        return Poll::Pending;
+                        return self.wait_for_sync(state, keeping, waker, upto, awaits);
                     }
                     Err(error) => Err(error),
                 };
@@ -101,11 +98,7 @@ impl<F: LogFiles> Log<F> {
         let kept = match state.known(record.header())? {
             Some(first) => {
                 if let Some(upto) = state.waiters.undecided(message.chan, first, state.durable) {
-                    let before =
-                        self.wait_for_sync(&mut state, keeping, waker, upto, For::Decision);
-                    drop(state);
-                    drop(before);
-                    return Poll::Pending;
+                    return self.wait_for_sync(state, keeping, waker, upto, For::Decision);
                 }
                 Kept::Duplicate(first)
             }
@@ -133,25 +126,23 @@ impl<F: LogFiles> Log<F> {
         if level != Level::Sync || state.durable >= end {
             return Poll::Ready(self.reach(state, end, level).map(|_| kept));
         }
-        let before = self.wait_for_sync(&mut state, keeping, waker, end, |upto| For::Sync {
+        self.wait_for_sync(state, keeping, waker, end, |upto| For::Sync {
             upto,
             kept,
             chan: message.chan,
             seq: message.seq,
-        });
-        drop(state);
-        drop(before);
-        Poll::Pending
+        })
     }
 
+    /// Ends the poll of one that waits until everything before `upto` is durable.
     fn wait_for_sync(
         &self,
-        state: &mut State<F::File>,
+        mut state: Guard<'_, F>,
         keeping: &mut Keeping,
         waker: Waker,
         upto: Position,
         awaits: impl FnOnce(Position) -> For,
-    ) -> Option<Waker> {
+    ) -> Poll<Result<Kept, LogError>> {
         let before = state.waiters.wait(&mut keeping.ticket, awaits(upto), waker);
         state.sync_wanted = state.sync_wanted.max(upto);
         // Whoever syncs looks again when it is done.
@@ -159,7 +150,9 @@ impl<F: LogFiles> Log<F> {
             state.syncer_rests = false;
             self.due.notify_one();
         }
-        before
+        drop(state);
+        drop(before);
+        Poll::Pending
     }
 
     /// Whether a record can be staged now. Acknowledgements that came before must not be behind it, where they would be its own; nor what

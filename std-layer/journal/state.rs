@@ -175,12 +175,14 @@ impl<F: LogFile> State<F> {
 
     /// Bytes that may live, in the slots that there are, or may be.
     pub(super) fn most_live_bytes(&self, options: &Options) -> u64 {
-        let slots = (self.usable_slots() as u32).min(options.slots);
-        // With fewer nothing is copied forward: they are filled, and that is that.
-        if !self.no_room || slots < LEAST_SLOTS {
-            return options.most_live_bytes();
+        if self.no_room {
+            let slots = (self.usable_slots() as u32).min(options.slots);
+            // With fewer nothing is copied forward: they are filled, and that is that.
+            if slots >= LEAST_SLOTS {
+                return Options { slots, ..options.clone() }.most_live_bytes();
+            }
         }
-        Options { slots, ..options.clone() }.most_live_bytes()
+        options.most_live_bytes()
     }
 
     /// Stages a record of a message, for which there is room. What is known by its key was asked for.
